@@ -37,13 +37,12 @@ class Assembly:
     clock: PhaseClock
 
     @classmethod
-    def of(cls, cfg: DictConfig) -> Self:
-        """Builds everything.
+    def of(cls, cfg: DictConfig, clock: PhaseClock) -> Self:
+        """Builds everything; `clock` is the run's, started by the command.
 
         Raises:
             ValueError: a part refused its config.
         """
-        clock = PhaseClock()
         L.seed_everything(cfg.seed, verbose=False)
         policy: Policy = build(cfg, "model")
         benchmark: Benchmark = build(cfg, "benchmark")

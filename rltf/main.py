@@ -24,6 +24,7 @@ from rltf.callbacks.progress import Progress
 from rltf.callbacks.samples import Samples
 from rltf.checks import check_checkpoint, check_folder, check_numbers
 from rltf.metrics.evaluation import EvaluationResult
+from rltf.rollouts.clock import PhaseClock
 from rltf.summary import RunSummary, evaluation_record, print_table, write_json, write_samples
 from rltf.trainers import checkpoints, close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
@@ -51,12 +52,9 @@ def train(cfg: DictConfig) -> Outcome:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    _quiet()
-    check_numbers(cfg)
-    folder = Path(cfg.paths.output_dir)
-    check_folder(folder, 0)
-    console = Console(highlight=False, soft_wrap=True)
-    with Assembly.of(cfg) as parts:
+    clock = PhaseClock()
+    folder, console = _begin(cfg)
+    with Assembly.of(cfg, clock) as parts:
         check_folder(folder, _checkpoint_bytes(parts))
         mix: LossMix = build(cfg, "algorithm.mix")
         loggers = make_loggers(cfg, folder)
@@ -106,12 +104,9 @@ def evaluate(cfg: DictConfig) -> Outcome:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    _quiet()
-    check_numbers(cfg)
-    folder = Path(cfg.paths.output_dir)
-    check_folder(folder, 0)
-    console = Console(highlight=False, soft_wrap=True)
-    with Assembly.of(cfg) as parts:
+    clock = PhaseClock()
+    folder, console = _begin(cfg)
+    with Assembly.of(cfg, clock) as parts:
         trainer = make_trainer(cfg, folder, [], [])
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks)
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
@@ -135,6 +130,15 @@ def evaluate(cfg: DictConfig) -> Outcome:
             outcomes = "  ".join(f"{name} {count}" for name, count in result.outcomes().items())
             console.print(f"{outcomes}\nresults {folder / 'results.json'}")
         return Outcome(result.pass_at_k[min(result.ks)], record, folder, module, data)
+
+
+def _begin(cfg: DictConfig) -> tuple[Path, Console]:
+    """What is checked before anything is built; the run's folder, and where it prints."""
+    _quiet()
+    check_numbers(cfg)
+    folder = Path(cfg.paths.output_dir)
+    check_folder(folder, 0)
+    return folder, Console(highlight=False, soft_wrap=True)
 
 
 def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer) -> None:
@@ -213,8 +217,8 @@ def _report(cfg: DictConfig, folder: Path) -> None:
 
         try:
             write_report(folder)
-        except ValueError as error:
-            log.warning("report.html was not written: %s", error)
+        except Exception as error:  # whatever it was, the run's results are on disk
+            log.warning("report.html was not written: %s: %s", type(error).__name__, error)
 
 
 def _checkpoint_bytes(parts: Assembly) -> int:
