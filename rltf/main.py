@@ -25,7 +25,7 @@ from rltf.callbacks.samples import Samples
 from rltf.checks import check_checkpoint, check_folder, check_numbers
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
-from rltf.summary import RunSummary, evaluation_record, print_table, write_json, write_samples
+from rltf.summary import RunSummary, evaluation_record, print_table, write_evaluation, write_json, write_samples
 from rltf.trainers import checkpoints, close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import Phase, RLTFModule
@@ -80,12 +80,15 @@ def train(cfg: DictConfig) -> Outcome:
                 before = _evaluate(console, trainer, module, data, parts, "before RL")
                 summary.before = evaluation_record(before)
                 summary.write()
+                if trainer.is_global_zero:
+                    write_evaluation(folder / "evaluation.json", "before", before)
             _reinforce(cfg, module, data, trainer, mix, folder)
             after = _evaluate(console, trainer, module, data, parts, "after RL")
             if trainer.is_global_zero:
                 with parts.clock("evaluation"):
                     parts.policy.export(folder / "policy")
                 counts = {"programs_sampled": generation.sampled, "programs_judged": samples.judged}
+                write_evaluation(folder / "evaluation.json", "after", after)
                 summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
                 _report(cfg, folder)
                 print_table(console, summary.content["evaluation"])

@@ -49,6 +49,19 @@ def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
+def write_evaluation(path: Path, when: str, result: EvaluationResult) -> None:
+    """`evaluation.json`: what every held-out program did, `before` and `after` RL, for comparisons of runs.
+
+    Args:
+        path: of the file; `before` begins it anew.
+        when: `before` or `after`.
+        result: of that evaluation.
+    """
+    known = json.loads(path.read_text(encoding="utf-8")) if when != "before" and path.exists() else {}
+    keys = ("problem_id", "difficulty", "tags", "draws", "greedy_passed", "errors")
+    write_json(path, {**known, when: [{key: getattr(r, key) for key in keys} for r in result.problems]}, indent=None)
+
+
 class RunSummary:
     """`summary.json`, from the first evaluation on: a run that dies leaves what it knew."""
 
@@ -149,10 +162,10 @@ def write_samples(path: Path, judged: Sequence[Judged]) -> None:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
     """Whole or not at all."""
     beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(beside, path)
 
 

@@ -43,7 +43,8 @@ class Samples(L.Callback):
         if not trainer.is_global_zero:
             return
         iteration = trainer.current_epoch
-        records = [rollout_record(r, iteration) for r in rollouts]
+        tests = {p.id: p.tests for p in trainer.datamodule.train_problems}  # type: ignore[attr-defined]
+        records = [rollout_record(r, iteration, tests[r.program.problem_id]) for r in rollouts]
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         data = trainer.datamodule  # type: ignore[attr-defined]

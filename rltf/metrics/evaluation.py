@@ -29,6 +29,8 @@ class ProblemResult:
     """Error type -> programs."""
     greedy_passed: bool | None
     """None when no greedy program was drawn."""
+    draws: tuple[str, ...] = ()
+    """Outcome of each program, in the order of draws: the same seeds draw before and after RL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Evaluation(nn.Module):
                 dict(Counter(str(v.outcome) for v in sampled)),
                 dict(Counter(v.error.type for v in sampled if v.error is not None)),
                 greedy[0].outcome is Outcome.PASSED if greedy else None,
+                tuple(str(v.outcome) for v in sampled),
             )
         )
 

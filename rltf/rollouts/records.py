@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rltf.types import ErrorReport, Rollout
+from rltf.types import AssertTest, CallTest, CheckTest, ErrorReport, Outcome, Rollout, StdioTest, Test, Verdict
+
+LONGEST_TEST = 600
+"""Characters of a failed test that are kept; those of APPS can be megabytes long."""
 
 
-def rollout_record(rollout: Rollout, iteration: int) -> dict[str, Any]:
-    """Plain values of one judged program.
+def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ()) -> dict[str, Any]:
+    """Plain values of one judged program; `tests` are those of its problem.
 
     Example keys: `iteration`, `problem_id`, `draw`, `greedy`, `version`, `program`, `finish`, `outcome`, `passed`,
-    `total`, `error`, `reward`, `baseline`, `advantage`, `credits` (term, value, token span or null), `offsets`
-    (characters of each token in `program`), `seconds`.
+    `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
+    `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
+    `seconds`.
     """
     program, verdict = rollout.program, rollout.verdict
     return {
@@ -28,6 +33,7 @@ def rollout_record(rollout: Rollout, iteration: int) -> dict[str, Any]:
         "passed": verdict.passed,
         "total": verdict.total,
         "error": error_record(verdict.error),
+        "failed": failed_test(verdict, tests),
         "seconds": round(verdict.seconds, 4),
         "reward": round(rollout.reward, 6),
         "baseline": round(rollout.baseline, 6),
@@ -40,3 +46,29 @@ def rollout_record(rollout: Rollout, iteration: int) -> dict[str, Any]:
 def error_record(error: ErrorReport | None) -> dict[str, Any] | None:
     """Plain values of an error, or None."""
     return None if error is None else {**asdict(error), "category": str(error.category)}
+
+
+def failed_test(verdict: Verdict, tests: Sequence[Test]) -> dict[str, Any] | None:
+    """The first test that decided the outcome; None for a program that passed or does not compile."""
+    if verdict.outcome in (Outcome.PASSED, Outcome.SYNTAX_ERROR):
+        return None
+    for number, (result, test) in enumerate(zip(verdict.tests, tests, strict=False), start=1):
+        if result.status is verdict.outcome:
+            text = test_text(test)
+            return {"number": number, "test": text if len(text) <= LONGEST_TEST else text[:LONGEST_TEST] + " …"}
+    return None
+
+
+def test_text(test: Test) -> str:
+    """A test as a person reads it.
+
+    >>> test_text(CallTest("f", (1, "a"), [2]))
+    "f(1, 'a') == [2]"
+    """
+    match test:
+        case AssertTest() | CheckTest():
+            return test.code
+        case CallTest():
+            return f"{test.function}({', '.join(map(repr, test.args))}) == {test.expected!r}"
+        case StdioTest():
+            return f"stdin {test.stdin!r}, expected stdout {test.stdout!r}"
