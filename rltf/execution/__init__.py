@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rltf.execution.base import Executor
     from rltf.execution.local import LocalExecutor
+    from rltf.execution.ray import RayExecutor
 
-__all__ = ["Executor", "LocalExecutor"]
+__all__ = ["Executor", "LocalExecutor", "RayExecutor"]
 
-_HOME = {"Executor": "rltf.execution.base", "LocalExecutor": "rltf.execution.local"}
+_HOME = {
+    "Executor": "rltf.execution.base",
+    "LocalExecutor": "rltf.execution.local",
+    "RayExecutor": "rltf.execution.ray",
+}
 
 
 def __getattr__(name: str) -> Any:

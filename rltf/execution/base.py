@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Protocol, Self
 
@@ -31,3 +32,16 @@ class Executor(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+def in_order(
+    submit: Callable[[Job], Future[Verdict]], jobs: Iterable[Job], ahead: Callable[[], int]
+) -> Iterator[Verdict]:
+    """Verdicts in the order of `jobs`, which are taken as they are needed: at most `ahead()` are open."""
+    waiting: deque[Future[Verdict]] = deque()
+    for job in jobs:
+        waiting.append(submit(job))
+        while len(waiting) >= ahead():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

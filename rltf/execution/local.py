@@ -10,20 +10,19 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
 from rltf.execution import wire
+from rltf.execution.base import in_order
+from rltf.execution.desk import Desk, Ticket, resolve
 from rltf.execution.errors import ErrorTable
 from rltf.execution.protocol import BOOT, FLAGS
-from rltf.execution.testsets import TestSets
 from rltf.types import Job, Verdict
 
 LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock")
-_CACHED = 4096
 
 
 class LocalExecutor:
@@ -74,13 +73,7 @@ class LocalExecutor:
             "scratch_mb": scratch_mb,
             "max_timeouts": max_timeouts,
         }
-        for key, value in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"executor.{key} is {value!r}: expected a number greater than 0")
-        for layer in require:
-            if layer not in LAYERS:
-                raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")
-        self._timeout, self._memory_mb = float(timeout), int(memory_mb)
+        check_options(numbers, require)
         table = ErrorTable(errors) if errors is not None else ErrorTable.paper()
         self.workers = int(workers) if workers is not None else 2 * len(os.sched_getaffinity(0))
         self._settings = {
@@ -105,11 +98,7 @@ class LocalExecutor:
         self._up = threading.Event()
         self._report: dict[str, str] = {}
         self._why_down = ""
-        self._pending: dict[int, tuple[Future[Verdict], bytes, int, Any]] = {}
-        self._same: dict[Any, list[Future[Verdict]]] = {}
-        self._cache: OrderedDict[Any, Verdict] = OrderedDict()
-        self._sets = TestSets()
-        self._next = 0
+        self._desk = Desk(float(timeout), int(memory_mb))
         self._closed = False
         self._owner = os.getpid()
         self._start()
@@ -125,40 +114,20 @@ class LocalExecutor:
             ValueError: The job has no tests, or a test holds a value that is no plain value.
             RuntimeError: The pool is closed.
         """
-        future: Future[Verdict] = Future()
-        timeout = self._timeout if job.timeout is None else job.timeout
-        memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         with self._lock:
             if self._closed:
                 raise RuntimeError("the executor is closed")
-            tests, new = self._sets.add(job.tests)
-            key = (job.program, job.setup, tests, timeout, memory_mb)
-            if (known := self._cache.get(key)) is not None:
-                self._cache.move_to_end(key)
-                future.set_result(known)
-                return future
-            if (others := self._same.get(key)) is not None:
-                others.append(future)
-                return future
-            self._same[key] = [future]
-            self._next += 1
-            number = self._next
-            body = wire.job_to_json(job, timeout, memory_mb)
-            self._sets.hold(tests)
-            self._pending[number] = (future, body, tests, key)
-            message = new + wire.pack(wire.JOB, body, number, tests)
-            self._send(message)
+            future, ticket, new = self._desk.enter(job)
+            message = wire.pack(wire.TESTS, new[1], len(job.tests), new[0]) if new else b""
+            if ticket is not None:
+                message += _packed(ticket)
+            if message:
+                self._send(message)
         return future
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Verdict]:
         """Verdicts in the order of `jobs`, as they come; takes jobs as they are needed."""
-        ahead: deque[Future[Verdict]] = deque()
-        for job in jobs:
-            ahead.append(self.submit(job))
-            if len(ahead) >= 4 * self.workers + 64:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        return in_order(self.submit, jobs, lambda: 4 * self.workers + 64)
 
     def report(self) -> dict[str, str]:
         """Isolation layer -> `active`, `degraded: why` or `absent: why`.
@@ -215,20 +184,10 @@ class LocalExecutor:
 
     def _resolve(self, number: int, verdict: Verdict) -> None:
         with self._lock:
-            entry = self._pending.pop(number, None)
-            if entry is None:
-                return
-            _, _, tests, key = entry
-            futures = self._same.pop(key, [])
-            self._cache[key] = verdict
-            while len(self._cache) > _CACHED:
-                self._cache.popitem(last=False)
-            if forget := self._sets.release(tests):
-                self._send(forget)
-        for future in futures:
-            if not future.cancelled():
-                with contextlib.suppress(Exception):
-                    future.set_result(verdict)
+            futures, forgotten = self._desk.settle(number, verdict)
+            if forgotten is not None:
+                self._send(wire.pack(wire.FORGET, tests=forgotten))
+        resolve(futures, verdict)
 
     def _recover(self) -> None:
         """The supervisor is gone: unless we closed it, another takes its place and every open job starts again."""
@@ -241,16 +200,15 @@ class LocalExecutor:
                 return
             self._socket.close()
             self._start()
-            self._send(self._sets.everything())
-            for number, (_, body, tests, _) in self._pending.items():
-                self._send(wire.pack(wire.JOB, body, number, tests))
+            self._send(self._desk.sets.everything())
+            for ticket in self._desk.tickets():
+                self._send(_packed(ticket))
 
     def _fail(self, why: str) -> None:
         self._why_down, self._closed = why, True
         self._up.set()
-        for futures in self._same.values():
-            for future in futures:
-                future.set_exception(RuntimeError(f"the sandbox did not start: {why}"))
+        for future in self._desk.empty():
+            future.set_exception(RuntimeError(f"the sandbox did not start: {why}"))
 
     def _check_layers(self) -> None:
         report = self.report()
@@ -270,9 +228,7 @@ class LocalExecutor:
             if self._closed:
                 return
             self._closed = True
-            futures = [f for same in self._same.values() for f in same]
-            self._same.clear()
-            self._pending.clear()
+            futures = self._desk.empty()
         self._socket.shutdown(socket.SHUT_RDWR)
         try:
             self._process.wait(10)
@@ -293,6 +249,22 @@ class LocalExecutor:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
+
+
+def check_options(numbers: Mapping[str, Any], require: Sequence[str]) -> None:
+    """Raises a ValueError that names the first option which makes no sense."""
+    for key, value in numbers.items():
+        if key != "stop_at_first_failure" and (
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
+        ):
+            raise ValueError(f"executor.{key} is {value!r}: expected a number greater than 0")
+    for layer in require:
+        if layer not in LAYERS:
+            raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")
+
+
+def _packed(ticket: Ticket) -> bytes:
+    return wire.pack(wire.JOB, wire.job_to_json(ticket.job), ticket.number, ticket.tests)
 
 
 def _numpy_folder() -> str | None:

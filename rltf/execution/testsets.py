@@ -12,7 +12,7 @@ _KEPT = 1024
 
 
 class TestSets:
-    """The test sets that the supervisor knows. Not thread-safe: the executor's lock guards it."""
+    """The test sets that the judging side knows. Not thread-safe: the executor's lock guards it."""
 
     __test__ = False  # not a pytest class
 
@@ -24,7 +24,7 @@ class TestSets:
         self._next = 0
 
     def add(self, tests: tuple[Test, ...]) -> tuple[int, bytes]:
-        """The set's number, and what to tell the supervisor first (empty when it knows the set).
+        """The set's number, and its text when it is new, else nothing.
 
         Raises:
             ValueError: There is no test, or one holds a value that cannot be sent.
@@ -40,39 +40,39 @@ class TestSets:
         except CannotSend as e:
             raise ValueError(f"tests hold what cannot be judged outside the sandbox: {e}") from None
         number = self._by_content.get(body)
-        message = b""
+        text = b""
         if number is None:
             self._next += 1
             number = self._next
             self._by_content[body] = number
             self._sets[number] = (body, len(tests), [])
-            message = wire.pack(wire.TESTS, body, len(tests), number)
+            text = body
         self._sets.move_to_end(number)
         identities = self._sets[number][2]
         if len(identities) < 8:
             identities.append(id(tests))
             self._by_identity[id(tests)] = (tests, number)
-        return number, message
+        return number, text
 
     def hold(self, number: int) -> None:
         """One more job needs the set."""
         self._users[number] = self._users.get(number, 0) + 1
 
-    def release(self, number: int) -> bytes:
-        """One job less needs it; returns what to tell the supervisor."""
+    def release(self, number: int) -> int | None:
+        """One job less needs it; returns the number of a set that is forgotten for it, if any."""
         self._users[number] -= 1
         if not self._users[number]:
             del self._users[number]
         if len(self._sets) <= _KEPT:
-            return b""
+            return None
         oldest = next((n for n in self._sets if n not in self._users), None)
         if oldest is None:
-            return b""
+            return None
         body, _, identities = self._sets.pop(oldest)
         del self._by_content[body]
         for identity in identities:
             del self._by_identity[identity]
-        return wire.pack(wire.FORGET, tests=oldest)
+        return oldest
 
     def everything(self) -> bytes:
         """All sets, for a new supervisor."""

@@ -71,9 +71,9 @@ def tests_from_json(text: bytes) -> list[list[Any]]:
     return rows
 
 
-def job_to_json(job: Job, timeout: float, memory_mb: int) -> bytes:
+def job_to_json(job: Job) -> bytes:
     """A job without its tests."""
-    return _json([job.program, job.setup, timeout, memory_mb])
+    return _json([job.program, job.setup, job.timeout, job.memory_mb])
 
 
 def verdict_to_json(verdict: dict[str, Any]) -> bytes:

@@ -1,0 +1,119 @@
+"""Judging on a Ray cluster: two nodes on this machine, one of which is lost in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rltf.execution import RayExecutor
+from rltf.execution.survivors import descendants
+from rltf.types import CallTest, Job, Outcome, Verdict
+
+ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head and one more node, as processes of this machine."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = set(descendants(os.getpid()))
+    memory = 80 << 20
+    started = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": memory},
+    )
+    started.add_node(num_cpus=1, object_store_memory=memory)
+    yield started
+    ray.shutdown()
+    started.shutdown()
+    for pid in set(descendants(os.getpid())) - before:
+        os.kill(pid, signal.SIGKILL)
+
+
+def sleepy(number: int) -> Job:
+    program = f"import time\ndef f(x):\n    time.sleep(0.02)\n    return x + {number}"
+    return Job(program, (CallTest("f", (1,), 1 + number),))
+
+
+def pools() -> list[int]:
+    """Process ids of the actors."""
+    found = []
+    for pid in descendants(os.getpid()):
+        try:
+            if b"ray::Pool" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_lost_actor_and_a_lost_node_lose_no_verdict_and_give_none_twice(cluster: Any) -> None:
+    with RayExecutor(address=cluster.address, workers=2, node_workers=2) as executor:
+        while len(pools()) < 2:
+            time.sleep(0.1)
+        came: list[str] = []
+
+        def note(future: Future[Verdict]) -> None:
+            came.append(future.result().outcome)
+
+        futures = [executor.submit(sleepy(i)) for i in range(300)]
+        for future in futures:
+            future.add_done_callback(note)
+        again = executor.submit(sleepy(299))
+        while len(came) < 60:
+            time.sleep(0.02)
+        os.kill(pools()[0], signal.SIGKILL)
+        while len(came) < 150:
+            time.sleep(0.02)
+        cluster.remove_node(next(n for n in cluster.worker_nodes))
+        assert [f.result(120).outcome for f in futures] == [Outcome.PASSED] * 300
+        assert again.result() is futures[-1].result()
+        assert len(came) == 300
+        assert executor.report()["limits"] == "active"
+        assert futures[0].result().isolation["judging"] == "external"
+
+
+def test_closing_cancels_what_waits_and_ends_the_pools(cluster: Any) -> None:
+    executor = RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=30)
+    futures = [executor.submit(Job(f"while True: pass\n# {i}", (CallTest("f", (), 1),))) for i in range(4)]
+    time.sleep(0.3)
+    below = [p for actor in pools() for p in descendants(actor)]
+    assert below
+    executor.close()
+    executor.close()
+    assert all(f.cancelled() for f in futures)
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{p}").exists() for p in below):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(RuntimeError, match="closed"):
+        executor.submit(sleepy(1))
+
+
+def test_a_layer_that_a_node_lacks_refuses_to_start(cluster: Any) -> None:
+    with pytest.raises(ValueError, match=r"executor\.require asks for the layer 'pids'"):
+        RayExecutor(address=cluster.address, require=["pids"], without=["namespaces"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"node_workers": 0}, r"executor\.node_workers is 0"),
+        ({"timeout": -1}, r"executor\.timeout is -1"),
+        ({"require": ["moat"]}, r"executor\.require names 'moat'"),
+        ({"colour": 1}, r"executor\.colour is no option"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_named(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        RayExecutor(**arguments)
