@@ -105,7 +105,7 @@ class Child:
         self._close()
         status, seconds, survivors, size = ENDED.unpack_from(self._ended)
         text = self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return End(status, seconds, survivors, text, b"".join(self._stdout))
+        return End(status, seconds, survivors, text, b"".join(self._stdout), self._slot.out_of_memory())
 
     def wait(self, seconds: float) -> None:
         """Waits until the program has ended by itself.

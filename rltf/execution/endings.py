@@ -6,8 +6,8 @@ import signal
 from typing import Any
 
 from rltf.execution.child import Child
-from rltf.execution.limits import End, OverOutput, OverTime
-from rltf.execution.records import checked, output_error, plain_error, program_error, violation
+from rltf.execution.limits import End, Limits, OverOutput, OverTime
+from rltf.execution.records import checked, memory_error, output_error, plain_error, program_error, violation
 from rltf.execution.sheet import Sheet
 
 _SIGNAL_OUTCOMES = {
@@ -18,8 +18,8 @@ _SIGNAL_OUTCOMES = {
 
 def close_program(sheet: Sheet, answer: dict[str, Any], end: End) -> None:
     """Decides every open test of a program that does not compile or does not load."""
-    if end.forbidden:
-        sheet.fill("violation", violation(end))
+    if stopped := _stopped_from_outside(end, sheet.limits):
+        sheet.fill(*stopped)
     elif "syntax" in answer:
         sheet.fill("syntax_error", checked(answer["syntax"]))
     else:
@@ -30,8 +30,8 @@ def close_after_limit(sheet: Sheet, child: Child, at: int, limit: OverTime | Ove
     """Decides the test at which a program ran over a limit."""
     end = child.finish()
     sheet.cpu += end.seconds
-    if end.forbidden:
-        sheet.mark(at, "violation", violation(end))
+    if stopped := _stopped_from_outside(end, sheet.limits):
+        sheet.mark(at, *stopped)
     elif isinstance(limit, OverTime):
         text = f"no answer within {sheet.limits.timeout:g} s"
         sheet.mark(at, "timeout", plain_error("Timeout", text, limit.line))
@@ -52,16 +52,16 @@ def settle(sheet: Sheet, child: Child, last: int | None) -> None:
     sheet.cpu += end.seconds
     if last is None:
         return
-    if end.forbidden:
-        sheet.mark(last, "violation", violation(end))
+    if stopped := _stopped_from_outside(end, sheet.limits):
+        sheet.mark(last, *stopped)
     elif child.overflowed:
         sheet.mark(last, "output_limit", output_error(sheet.limits))
 
 
 def stopped_by_force(end: End, child: Child, spoke: bool) -> tuple[str, dict[str, Any]] | None:
     """What the kernel or the sandbox did to a child, if anything; `spoke`: it had reported its own end before."""
-    if end.forbidden:
-        return "violation", violation(end)
+    if stopped := _stopped_from_outside(end, child.limits):
+        return stopped
     if child.overflowed:
         return "output_limit", output_error(child.limits)
     number = end.status & 0x7F
@@ -75,6 +75,12 @@ def stopped_by_force(end: End, child: Child, spoke: bool) -> tuple[str, dict[str
     except ValueError:
         name = f"signal {number}"
     return "runtime_error", plain_error(name, f"the program was killed by {name}")
+
+
+def _stopped_from_outside(end: End, limits: Limits) -> tuple[str, dict[str, Any]] | None:
+    if end.forbidden:
+        return "violation", violation(end)
+    return ("memory_limit", memory_error(limits)) if end.out_of_memory else None
 
 
 def _left(end: End) -> tuple[str, dict[str, Any]]:

@@ -47,4 +47,5 @@ class End:
     forbidden: str
     """The forbidden system call it tried, or empty."""
     stdout: bytes
-    dump: int | None = None
+    out_of_memory: bool
+    """Its processes together took too much, and one was ended for it."""

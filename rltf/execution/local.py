@@ -22,7 +22,7 @@ from rltf.execution.errors import ErrorTable
 from rltf.execution.protocol import BOOT, FLAGS
 from rltf.types import Job, Verdict
 
-LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock")
+LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock", "memory")
 
 
 class LocalExecutor:
@@ -39,7 +39,8 @@ class LocalExecutor:
         errors: Error table (`configs/errors`); None: the one that ships with `rltf`.
         stop_at_first_failure: Leave the tests after the first failed one unrun; they count as failed.
         max_timeouts: After so many timeouts the rest of a program's tests is not run and counts as timeouts.
-        without: Layers to leave out (`namespaces`, `landlock`, `seccomp`), to see how programs fare on lesser hosts.
+        without: Layers to leave out (`namespaces`, `landlock`, `seccomp`, `cgroup`), to see how programs fare on
+            lesser hosts.
 
     Raises:
         ValueError: An argument makes no sense, or a required layer is not there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from itertools import count
 from types import CodeType
 from typing import Any
 
@@ -11,6 +12,7 @@ from rltf.execution import blame
 from rltf.execution.channel import Channel
 from rltf.execution.codec import CannotSend, decode, encode
 from rltf.execution.entry import find
+from rltf.execution.shared import CHILD, JUDGE, Packing, Shared
 
 _MUTABLE = (list, dict, set, bytearray)
 _CHUNK = 256
@@ -18,11 +20,12 @@ _BUILTIN = frozenset(vars(builtins))
 
 
 class Objects:
-    """Answers the judge's requests `[operation, target, ...]` on the program's objects."""
+    """Answers the judge's requests `[operation, target, values, shared objects]` on the program's objects."""
 
-    def __init__(self, namespace: dict[str, Any], code: CodeType) -> None:
+    def __init__(self, namespace: dict[str, Any], code: CodeType, classes: dict[str, type]) -> None:
         self._namespace = namespace
         self._code = code
+        self._shared = Shared(classes, CHILD)
         self._held: list[Any] = []
 
     def serve(self, channel: Channel, expected: list[list[Any]]) -> None:
@@ -40,32 +43,40 @@ class Objects:
             channel.send(self._answer(request))
 
     def _answer(self, request: list[Any]) -> dict[str, Any]:
-        operation, target, *rest = request
+        operation, target, rest, table = request
+        packing = Packing(self._shared, self._hold)
         try:
-            value, changed = self._do(operation, self._find(target), rest)
+            self._shared.absorb(table, self._resolve)
+            value, changed = self._do(operation, self._find(target), rest, packing)
         except BaseException as e:
             return {"error": blame.runtime(e, self._code)}
         try:
-            return {"value": encode(value, self._hold)} | ({"changed": changed} if changed else {})
+            answer = {"value": encode(value, packing.reference)} | ({"changed": changed} if changed else {})
+            for key, _, _ in table:
+                packing.reference(self._shared.find(key))  # an argument, which may have changed
+            objects = packing.table(known=table)
         except CannotSend as e:
             return {"unsendable": str(e)}
+        return answer | {"objects": objects} if objects else answer
 
-    def _do(self, operation: str, target: Any, rest: list[Any]) -> tuple[Any, list[Any]]:
+    def _do(self, operation: str, target: Any, rest: list[Any], packing: Packing) -> tuple[Any, list[Any]]:
         if operation == "call":
-            return self._call(target, *rest)
+            args, names = rest
+            return self._call(target, args, names, packing)
         if operation == "next":
             return self._next(target, rest[0]), []
         arguments = [decode(r, self._resolve) for r in rest]
         return _OPERATIONS[operation](target, *arguments), []
 
-    def _call(self, function: Any, args: list[Any], names: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def _call(self, function: Any, args: list[Any], names: dict[str, Any], packing: Packing) -> tuple[Any, list[Any]]:
         values = [decode(a, self._resolve) for a in args]
-        value = function(*values, **{k: decode(v, self._resolve) for k, v in names.items()})
+        named = {k: decode(v, self._resolve) for k, v in names.items()}
+        value = function(*values, **named)
         changed = []
-        for at, (sent, now) in enumerate(zip(args, values, strict=True)):
+        for at, sent, now in (*zip(count(), args, values), *zip(named, names.values(), named.values(), strict=True)):
             if type(now) in _MUTABLE:
                 try:
-                    after = encode(now, self._hold)
+                    after = encode(now, packing.reference)
                 except CannotSend:
                     continue
                 if after != sent:
@@ -89,7 +100,9 @@ class Objects:
         self._held.append(value)
         return {"ref": len(self._held) - 1}
 
-    def _resolve(self, number: int) -> Any:
+    def _resolve(self, number: Any) -> Any:
+        if type(number) is str and number[:1] in (JUDGE, CHILD):
+            return self._shared.find(number)
         return self._find(number)
 
 

@@ -42,3 +42,8 @@ def violation(end: End) -> dict[str, Any]:
 def output_error(limits: Limits) -> dict[str, Any]:
     """Too much was printed."""
     return plain_error("OutputLimit", f"more than {limits.output_bytes >> 10} KiB were printed")
+
+
+def memory_error(limits: Limits) -> dict[str, Any]:
+    """All processes of a program together took too much."""
+    return plain_error("MemoryLimit", f"its processes together took more than {limits.memory_bytes >> 20} MB")

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rltf.execution.codec import CannotSend, decode, encode
+from rltf.execution.shared import Packing, Shared
 
 Ask = Callable[[list[Any]], dict[str, Any]]
 """Sends a request, returns the answer."""
@@ -28,19 +30,31 @@ class Incomparable(Exception):
     """A test compared a value that cannot cross the border."""
 
 
+@dataclass(frozen=True)
+class Border:
+    """The way to one child."""
+
+    ask: Ask
+    shared: Shared
+    """Objects of the task's own classes, which are plain content."""
+
+
 class Remote:
     """An object or function of the program."""
 
-    def __init__(self, ask: Ask, target: str | int) -> None:
-        object.__setattr__(self, "_ask", ask)
+    def __init__(self, border: Border, target: str | int) -> None:
+        object.__setattr__(self, "_border", border)
         object.__setattr__(self, "_target", target)
 
     def __call__(self, *args: Any, **names: Any) -> Any:
         """Calls it in the child; what it did to lists, dicts and sets it was given is done to ours."""
-        sent = [_send(a) for a in args]
-        answer = self._request("call", sent, {k: _send(v) for k, v in names.items()})
+        packing = Packing(self._border.shared, _reference)
+        sent = [encode(a, packing.reference) for a in args]
+        named = {k: encode(v, packing.reference) for k, v in names.items()}
+        answer = self._exchange("call", [sent, named], packing)
         for at, after in answer.get("changed", ()):
-            _replace(args[at], decode(after, self._stand_in))
+            given = args[at] if type(at) is int else names[at]
+            _replace(given, decode(after, self._stand_in))
         return self._value(answer)
 
     def __getattr__(self, name: str) -> Any:
@@ -49,13 +63,13 @@ class Remote:
         return self._value(self._request("get", name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._request("set", name, _send(value))
+        self._request("set", name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._value(self._request("item", _send(key)))
+        return self._value(self._request("item", key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._request("put", _send(key), _send(value))
+        self._request("put", key, value)
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._value(self._request("iterate"))
@@ -94,19 +108,24 @@ class Remote:
     __hash__ = None  # type: ignore[assignment]
 
     def _request(self, operation: str, *rest: Any) -> dict[str, Any]:
-        return self._ask([operation, self._target, *rest])
+        packing = Packing(self._border.shared, _reference)
+        return self._exchange(operation, [encode(value, packing.reference) for value in rest], packing)
+
+    def _exchange(self, operation: str, rest: list[Any], packing: Packing) -> dict[str, Any]:
+        answer = self._border.ask([operation, self._target, rest, packing.table()])
+        if objects := answer.get("objects"):
+            self._border.shared.absorb(objects, self._stand_in)
+        return answer
 
     def _value(self, answer: dict[str, Any]) -> Any:
         return decode(answer.get("value"), self._stand_in)
 
-    def _stand_in(self, number: Any) -> Remote:
+    def _stand_in(self, number: Any) -> Any:
+        if type(number) is str:
+            return self._border.shared.find(number)
         if type(number) is not int:
             raise ValueError("a reference that is no number")
-        return Remote(self._ask, number)
-
-
-def _send(value: Any) -> Any:
-    return encode(value, _reference)
+        return Remote(self._border, number)
 
 
 def _reference(value: Any) -> dict[str, Any]:

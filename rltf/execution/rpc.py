@@ -18,7 +18,7 @@ from rltf.execution.records import program_error
 from rltf.execution.remote import Remote, as_exception
 from rltf.execution.sheet import Sheet
 from rltf.execution.slot import Slot
-from rltf.execution.testtext import Scope, prepare
+from rltf.execution.testtext import Scope, needs_program
 
 _JUDGE_SHARE = 4.0
 """Test text may run, calls included, this many times the program's limit."""
@@ -77,7 +77,7 @@ class _Line:
         """The requests that will be the same with other programs: calls with plain arguments, up to the first other."""
         known = []
         for request in self.asked[:_MAX_EXPECTED]:
-            if request[0] != "call" or type(request[1]) is not str or '"ref"' in repr(request).replace("'", '"'):
+            if request[0] != "call" or type(request[1]) is not str or _mentions_live(request):
                 break
             known.append(request)
         return known
@@ -113,7 +113,8 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
         cpu = math.ceil(sheet.limits.timeout * (len(todo) + 1)) + 1
         child = slot.fork(b"", replace(sheet.limits, cpu_seconds=cpu))
         calls = [_known(sheet.tests[at]) if ahead else [] for at in todo]
-        child.send({"program": sheet.program, "setup": sheet.setup, "mode": "rpc", "calls": calls})
+        setup = "" if needs_program(sheet.setup) else sheet.setup
+        child.send({"program": sheet.program, "setup": setup, "mode": "rpc", "calls": calls})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:
@@ -132,6 +133,13 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
         except _Diverged:
             sheet.cpu += child.finish().seconds
             todo, ahead = [at for at in todo if sheet.status[at] is None], False
+
+
+def _mentions_live(data: Any) -> bool:
+    """True when a request passes an object of one child's own; shared objects have the same keys in every child."""
+    if type(data) is dict and type(data.get("ref")) is int:
+        return True
+    return type(data) in (list, dict) and any(map(_mentions_live, data.values() if type(data) is dict else data))
 
 
 def _known(test: list[Any]) -> list[list[Any]]:
@@ -186,13 +194,11 @@ def _in_one_child(sheet: Sheet, child: Child, todo: list[int], calls: list[list[
 
 
 def _run(scope: Scope, line: _Line, test: list[Any]) -> None:
-    text = prepare(test[1])
-    scope.bind(text)
-    exec(text.code, scope.values)
+    scope.run(test[1])
     if test[0] == "check":
         candidate = scope.values.get(test[2])
         if not isinstance(candidate, Remote):
-            candidate = Remote(line.ask, test[2])
+            candidate = Remote(scope.border, test[2])
         scope.values["check"](candidate)
 
 

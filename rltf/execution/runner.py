@@ -20,6 +20,7 @@ from rltf.execution.channel import Channel
 from rltf.execution.codec import CannotSend, decode, encode
 from rltf.execution.entry import find
 from rltf.execution.objects import Objects
+from rltf.execution.shared import classes_of
 
 FILE = "<program>"
 _flush_errors = (OSError, ValueError)
@@ -39,9 +40,11 @@ def run(fd: int) -> int:
     if script:
         _standard_streams(job["program"])
     code = None
+    classes: dict[str, type] = {}
     try:
         if job["setup"]:
             exec(compile(job["setup"], "<setup>", "exec", dont_inherit=True), namespace)
+            classes = classes_of(namespace)
         text = job["program"].removeprefix("\ufeff")
         try:
             code = compile(text, FILE, "exec", dont_inherit=True)
@@ -66,7 +69,7 @@ def run(fd: int) -> int:
         for name, args in job["calls"]:
             _call(channel, namespace, name, args, code)
     else:
-        Objects(namespace, code).serve(channel, job["calls"])
+        Objects(namespace, code, classes).serve(channel, job["calls"])
     return 0
 
 

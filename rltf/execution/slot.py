@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rltf.execution.child import Child
-from rltf.execution.isolation import root, syscalls
+from rltf.execution.isolation import memory, root, syscalls
 from rltf.execution.limits import Limits, ZygoteLost
 from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, FORK
 from rltf.execution.survivors import kill_descendants
@@ -36,7 +36,7 @@ class SlotSettings:
     """Folder that holds numpy, for programs that import it."""
     scratch_mb: int = 16
     without: tuple[str, ...] = ()
-    """Layers left out: `namespaces`, `landlock`, `seccomp`."""
+    """Layers left out: `namespaces`, `landlock`, `seccomp`, `cgroup`."""
 
 
 class Slot:
@@ -51,6 +51,8 @@ class Slot:
         """Process id of the zygote as we see it."""
         self.report: dict[str, str] = {}
         self._scratch = ""
+        self._group: memory.Group | None = None
+        self._group_state = ""
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
@@ -65,6 +67,7 @@ class Slot:
         self.start()
         assert self._control is not None
         self._served += 1
+        self._limit_memory(limits.memory_bytes)
         source = _stdin(stdin)
         ours, theirs = socket.socketpair()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -83,6 +86,19 @@ class Slot:
             for fd in (source, out_write, err_write):
                 os.close(fd)
         return Child(self, self._control, ours, (out_read, err_read), limits)
+
+    def _limit_memory(self, size: int) -> None:
+        if self._group is None:
+            return
+        try:
+            self._group.limit(size + (self._settings.scratch_mb << 20))
+        except OSError as e:
+            self.close()
+            raise ZygoteLost(f"the memory limit could not be set: {e}") from None
+
+    def out_of_memory(self) -> bool:
+        """True when the kernel ended a process of the last program, because all of them together took too much."""
+        return self._group is not None and self._group.exceeded()
 
     def start(self) -> None:
         """Starts the zygote unless it runs.
@@ -140,14 +156,39 @@ class Slot:
             elif message == b"scratch":
                 os.mkdir(self._scratch, 0o700)
                 control.send(b"go")
+            elif message == b"held":
+                self._look_at_group()
+                control.send(b"go")
             elif message.startswith(b"pid "):
                 self.pid = int(message[4:])
+                self._make_group()
                 if self.pid != stub.pid:
                     stub.wait()
                 control.send(b"go")
             else:
-                self.report = json.loads(message)
+                self.report = json.loads(message) | {"memory": self._group_state}
                 return
+
+    def _make_group(self) -> None:
+        if "cgroup" in self._settings.without:
+            self._group_state = "absent: left out by configuration"
+            return
+        try:
+            self._group = memory.Group.make(f"{os.getpid()}-{id(self):x}")
+            self._group.add(self.pid)
+            self._group_state = "active"
+        except OSError as e:
+            self._drop_group(f"no memory cgroup ({e})")
+
+    def _look_at_group(self) -> None:
+        if self._group is not None and not self._group.counts():
+            self._drop_group("the memory cgroup does not count")
+
+    def _drop_group(self, why: str) -> None:
+        self._group_state = f"absent: {why}"
+        if self._group is not None:
+            self._group.remove()
+            self._group = None
 
     def close(self) -> None:
         """Ends the zygote and with it everything inside."""
@@ -161,6 +202,9 @@ class Slot:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
             self.pid = 0
+        if self._group is not None:
+            self._group.remove()
+            self._group = None
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
 

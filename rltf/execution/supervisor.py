@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rltf.execution import wire
-from rltf.execution.isolation import syscalls
+from rltf.execution.isolation import memory, syscalls
 from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS
 from rltf.execution.survivors import children, kill_descendants
 
@@ -109,6 +109,7 @@ class Supervisor:
                     os.waitpid(-1, 0)
                 except ChildProcessError:
                     break
+            memory.sweep()
 
     # ---------------------------------------------------------------------------------------------- the trainer's side
 

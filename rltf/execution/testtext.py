@@ -14,7 +14,8 @@ from importlib import import_module
 from types import CodeType
 from typing import Any
 
-from rltf.execution.remote import Ask, Remote
+from rltf.execution.remote import Ask, Border, Remote
+from rltf.execution.shared import JUDGE, Shared, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
 
@@ -53,6 +54,18 @@ def _names(code: CodeType, *operations: str) -> Iterable[str]:
             yield from _names(constant, *operations)
 
 
+@lru_cache(maxsize=4096)
+def needs_program(setup: str) -> bool:
+    """True for setup code that names what only the program can define (MBPP builds trees of its class `Node`)."""
+    try:
+        exec(prepare(setup).code, {"__builtins__": builtins, "__name__": "test"})
+    except NameError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
 class Scope:
     """The global names that test text sees: the task's own, the judge's modules, and stand-ins for the program's.
 
@@ -61,21 +74,29 @@ class Scope:
     """
 
     def __init__(self, ask: Ask, setup: str, own_builtins: Iterable[str]) -> None:
-        self._ask = ask
         self._own = frozenset(own_builtins)
         self.values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
-        if setup:
+        self._late = setup if needs_program(setup) else ""
+        if setup and not self._late:
             with suppress(Exception):  # the child ran the same text before, and would have said so
                 exec(prepare(setup).code, self.values)
+        self.border = Border(ask, Shared(classes_of(self.values), JUDGE))
 
-    def bind(self, text: Text) -> None:
+    def run(self, text: str) -> None:
+        """Runs test text; what of the setup builds on the program comes before the first."""
+        late, self._late = self._late, ""
+        for prepared in map(prepare, (late, text) if late else (text,)):
+            self._bind(prepared)
+            exec(prepared.code, self.values)
+
+    def _bind(self, text: Text) -> None:
         """Makes every name of `text` available that the judge can have itself or take from the program."""
         lent = [n for n in text.names if n not in self.values and n not in _BUILTIN]
         for name in lent:
             if name in text.modules:
                 self.values[name] = import_module(name)
             else:
-                self.values[name] = Remote(self._ask, name)
+                self.values[name] = Remote(self.border, name)
         if not lent and not any(isinstance(v, Remote) for v in self.values.values()):
             for name in text.names & self._own:
-                self.values[name] = Remote(self._ask, name)
+                self.values[name] = Remote(self.border, name)

@@ -21,7 +21,7 @@ from _sitebuiltins import Quitter
 from collections.abc import Callable
 from typing import NoReturn
 
-from rltf.execution.isolation import root, seccomp
+from rltf.execution.isolation import memory, root, seccomp
 from rltf.execution.isolation.enclosure import Enclosure
 from rltf.execution.isolation.probe import probe
 from rltf.execution.protocol import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, SURVIVORS
@@ -85,6 +85,7 @@ def main(argv: list[str]) -> None:
     gc.freeze()
     zygote = Zygote(control, enclosure, runner.main, own_bytes)
     report = probe(report, lambda: zygote.limit(64 << 20, 1 << 20, 5, 8), enclosure.listener, settings["source"])
+    enclosure.hold(memory.HELD)
     control.send(json.dumps(report).encode())
     zygote.serve()
 

@@ -1,0 +1,78 @@
+"""The memory of all processes of a program together is limited where a memory cgroup can be had, and said so."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from rltf.execution import LocalExecutor
+from rltf.execution.isolation import memory
+from rltf.execution.survivors import descendants
+from rltf.types import CallTest, Job, Outcome
+
+EACH = """
+import os, time
+def f(n):
+    for _ in range(n):
+        if os.fork() == 0:
+            held = b"x" * (40 << 20)
+            time.sleep(0.3)
+            os._exit(0)
+    for _ in range(n):
+        os.wait()
+    return n
+"""
+
+
+def groups() -> set[Path]:
+    return {group for parent, _ in memory._parents() for group in parent.glob("rltf-*")}
+
+
+def holding(processes: int) -> Job:
+    return Job(f"{EACH}# {processes}", (CallTest("f", (processes,), processes),), memory_mb=128)
+
+
+@pytest.fixture
+def counted() -> LocalExecutor:
+    executor = LocalExecutor(workers=1)
+    state = executor.report()["memory"]
+    if state != "active":
+        executor.close()
+        pytest.skip(f"this host gives no memory cgroup: {state}")
+    return executor
+
+
+def test_processes_that_take_too_much_together_meet_the_limit(counted: LocalExecutor) -> None:
+    """Each of them has 40 MB, well below the 128 of one process; eight of them have 320."""
+    with counted:
+        few, many = (counted.submit(holding(n)).result() for n in (2, 8))
+        assert few.outcome == Outcome.PASSED
+        assert many.outcome == Outcome.MEMORY_LIMIT
+        assert many.error is not None
+        assert (many.error.type, many.error.category) == ("MemoryLimit", "global")
+        assert counted.submit(holding(3)).result().outcome == Outcome.PASSED  # the next one is not blamed
+
+
+def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(counted: LocalExecutor) -> None:
+    with counted:
+        before = groups()
+        assert before
+        for pid in descendants(os.getpid()):
+            if b"rltf.execution.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        assert counted.submit(holding(1)).result().outcome == Outcome.PASSED
+    assert not groups() & before
+    assert not [g for g in groups() if not Path(f"/proc/{g.name.split('-')[1]}").exists()]
+
+
+def test_without_a_group_the_report_says_so_and_each_process_has_its_limit() -> None:
+    with LocalExecutor(workers=1, without=["cgroup"]) as executor:
+        assert executor.report()["memory"] == "absent: left out by configuration"
+        assert executor.submit(holding(2)).result().outcome == Outcome.PASSED
+        huge = Job("def f(n): return len(bytearray(1 << 30))", (CallTest("f", (1,), 1 << 30),), memory_mb=128)
+        assert executor.submit(huge).result().outcome == Outcome.MEMORY_LIMIT
+    with pytest.raises(ValueError, match=r"executor\.require asks for the layer 'memory'"):
+        LocalExecutor(workers=1, without=["cgroup"], require=["memory"])
