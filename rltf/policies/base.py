@@ -50,10 +50,12 @@ class Policy(nn.Module, ABC):
         response_BT: Tensor,
         mask_BT: Tensor,
         sampling: Sampling | None = None,
+        entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """log-probs_BT of the response tokens, with gradient, under the distribution that `sampling` draws from (None:
-        the model's own), and the entropy_BT of the model's own distribution, without gradient. Both float32, 0 where
-        `mask_BT` is False. Full-vocabulary float32 logits of the whole batch are never kept."""
+        the model's own), and the entropy_BT of the model's own distribution, without gradient (zeros unless `entropy`,
+        which spares its work). Both float32, 0 where `mask_BT` is False. Full-vocabulary float32 logits of the whole
+        batch are kept only where they are small."""
 
     @abstractmethod
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> Any:

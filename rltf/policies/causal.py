@@ -10,10 +10,16 @@ from torch import Tensor
 
 from rltf.policies.common import TransformersPolicy
 from rltf.policies.encoding import encode_continuation
+from rltf.policies.sharing import Shared, distinct
 from rltf.types import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.cache_utils import Cache
+
+SPARED = 0.1
+"""Share of a batch's prompt and response tokens that sharing must spare to be worth a second pass over the layers: at
+0.1 a step of a small Llama on a CPU was 1.06 times as fast, at 0.3 it was 1.45 times."""
 
 
 class CausalPolicy(TransformersPolicy):
@@ -23,6 +29,7 @@ class CausalPolicy(TransformersPolicy):
         model: a causal language model whose logits are its head times its last hidden states.
         tokenizer: see `TransformersPolicy`.
         max_prompt_tokens: see `TransformersPolicy`.
+        share_prompts: whether rows with the same prompt share it.
 
     Raises:
         ValueError: the prompt alone would fill the model's context.
@@ -31,8 +38,15 @@ class CausalPolicy(TransformersPolicy):
     prompt_padding = "left"
     continues_prompt = True
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_prompt_tokens: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_prompt_tokens: int,
+        share_prompts: bool = True,
+    ) -> None:
         super().__init__(model, tokenizer, max_prompt_tokens)
+        self.share_prompts = share_prompts
         self.context = getattr(model.config, "max_position_embeddings", None)
         if self.context is not None and max_prompt_tokens >= self.context:
             raise ValueError(
@@ -53,12 +67,44 @@ class CausalPolicy(TransformersPolicy):
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> Tensor:
         """See `TransformersPolicy.response_hidden`. The last token of a response is nobody's context."""
+        shared = self._shared(prompt_BS, prompt_mask_BS, mask_BT)
+        if shared is not None:
+            return self._continued(shared, response_BT, mask_BT)
         ids = torch.cat([prompt_BS, response_BT[:, :-1]], dim=1)
-        mask = torch.cat([prompt_mask_BS, mask_BT[:, :-1]], dim=1).long()
-        hidden = self.model.base_model(
+        mask = torch.cat([prompt_mask_BS, mask_BT[:, :-1]], dim=1)
+        return self._hidden(ids, mask)[:, prompt_BS.shape[1] - 1 :]
+
+    def _shared(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, mask_BT: Tensor) -> Shared | None:
+        """The distinct prompts, where running them apart pays."""
+        rows, tokens = mask_BT.shape
+        if not self.share_prompts or rows < 2 or tokens < 2:
+            return None
+        from rltf.policies import prefix
+
+        shared = distinct(prompt_BS, prompt_mask_BS)
+        if shared is None:
+            return None
+        length = prompt_BS.shape[1]
+        spared = (rows - len(shared.prompt_PS)) * length
+        return shared if spared >= SPARED * rows * (length + tokens) and prefix.enable(self.model) else None
+
+    def _continued(self, shared: Shared, response_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """hidden_BTD of responses that continue prompts which run once."""
+        from rltf.policies import prefix
+
+        recorded = prefix.recording(self.model)
+        last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, recorded)[:, -1:]
+        mask = torch.cat([shared.mask_PS[shared.row_B], mask_BT[:, :-1]], dim=1)
+        rest = self._hidden(response_BT[:, :-1], mask, prefix.prefix(recorded, shared.row_B))
+        return torch.cat([last_P1D.index_select(0, shared.row_B), rest], dim=1)
+
+    def _hidden(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        """Last hidden states of the ids, which are the last of the tokens that `mask` is about."""
+        position_ids = (mask.long().cumsum(1) - 1).clamp_(min=0)
+        return self.model.base_model(
             input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(1) - 1).clamp_(min=0),
+            attention_mask=mask.long(),
+            position_ids=position_ids[:, -ids.shape[1] :],
+            past_key_values=cache,
             use_cache=False,
         ).last_hidden_state
-        return hidden[:, prompt_BS.shape[1] - 1 :]

@@ -81,12 +81,13 @@ class TransformersPolicy(Policy):
         response_BT: Tensor,
         mask_BT: Tensor,
         sampling: Sampling | None = None,
+        entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """See `Policy.token_logprobs`. Padding costs nothing in the head: only real tokens pass it."""
         hidden_BTD = self.response_hidden(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
         head = self.model.get_output_embeddings()
         logprobs_N, entropy_N = head_logprobs(
-            hidden_BTD[mask_BT], head.weight, head.bias, response_BT[mask_BT], sampling
+            hidden_BTD[mask_BT], head.weight, head.bias, response_BT[mask_BT], sampling, entropy
         )
         zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
         return zeros_BT.masked_scatter(mask_BT, logprobs_N), zeros_BT.masked_scatter(mask_BT, entropy_N)

@@ -1,9 +1,10 @@
 """log-probs of drawn tokens from hidden states, without the full-vocabulary logits ever lying in memory.
 
 The language-model head is applied to all tokens for one block of the vocabulary at a time. Forward keeps one number a
-token (the log-sum-exp); backward multiplies the head once more and turns each block into its gradient while it is in
-the processor's cache. That is four matrix products where the textbook way needs three, yet faster on a CPU, because
-the textbook way moves N x V float32 numbers through memory about ten times (tests/perf/logprobs.py measures both).
+token (the log-sum-exp) and the first few blocks; backward multiplies the head once more for the others, and turns each
+block into its gradient while it is in the processor's cache. That is almost four matrix products where the textbook way
+needs three, yet as fast on a CPU, because the textbook way moves N x V float32 numbers through memory about ten times
+(tests/perf/logprobs.py measures both).
 
 N tokens, D width, V vocabulary, K tokens of one block.
 """
@@ -24,11 +25,20 @@ from rltf.types import Sampling
 
 BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of one block of float32 logits: on a CPU what its cache holds, on a GPU enough work for a kernel."""
+KEPT_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
+"""Blocks kept for backward, so that it need not compute them again: at least so much (all of a small vocabulary), and
+at least `KEPT_SHARE` of all logits."""
+KEPT_SHARE = 1 / 8
 _MIN_BLOCK = 256
 
 
 def head_logprobs(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, sampling: Sampling | None
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    target_N: Tensor,
+    sampling: Sampling | None,
+    entropy: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """log-probs_N of the targets, with gradient, and entropy_N of the untempered distribution, without; both float32.
 
@@ -39,6 +49,7 @@ def head_logprobs(
         target_N: int64 token ids.
         sampling: the distribution the targets were drawn from; None for the model's own. Where it truncates, a target
             outside the support (drawn from older weights) counts as inside, so that its log-prob stays finite.
+        entropy: whether the second is wanted; zeros otherwise, where that saves work.
     """
     if torch.is_autocast_enabled(hidden_ND.device.type):
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
@@ -47,7 +58,7 @@ def head_logprobs(
     if sampling is not None and truncates(sampling):
         return truncated_logprobs(hidden_ND, weight_VD, bias_V, target_N, sampling)
     temperature = 1.0 if sampling is None else sampling.temperature
-    logprobs_N, entropy_N = _BlockedHead.apply(hidden_ND, weight_VD, bias_V, target_N, temperature)
+    logprobs_N, entropy_N = _BlockedHead.apply(hidden_ND, weight_VD, bias_V, target_N, temperature, entropy)
     return logprobs_N, entropy_N
 
 
@@ -56,21 +67,34 @@ class _BlockedHead(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, temperature: float
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        target_N: Tensor,
+        temperature: float,
+        entropy: bool,
     ) -> tuple[Tensor, Tensor]:
         """One pass over the vocabulary with running sums (the online softmax of Milakov and Gimelshein, 2018)."""
         own = _RunningSoftmax(hidden_ND)
         tempered = own if temperature == 1.0 else _RunningSoftmax(hidden_ND)
         picked_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
+        keeps = _kept_bytes(hidden_ND, weight_VD) if any(ctx.needs_input_grad) else 0
+        kept: list[Tensor] = []
         for block in _blocks(hidden_ND, weight_VD):
             logits_NK = _logits(hidden_ND, weight_VD, bias_V, block)
             inside_N, column_N1 = _columns(target_N, block)
             picked_N = torch.where(inside_N, logits_NK.gather(-1, column_N1).squeeze(-1), picked_N)
-            own.add(logits_NK, with_mean=True)
+            if entropy or tempered is own:
+                own.add(logits_NK, with_mean=entropy)
             if tempered is not own:
                 tempered.add(logits_NK.div_(temperature), with_mean=False)
-        lse_N, entropy_N = tempered.logsumexp(), own.entropy()
-        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, target_N, lse_N)
+            keeps -= logits_NK.nbytes
+            if keeps >= 0:
+                kept.append(logits_NK)
+        lse_N = tempered.logsumexp()
+        entropy_N = own.entropy() if entropy else torch.zeros_like(lse_N)
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, target_N, lse_N, *kept)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(entropy_N)
         return picked_N / temperature - lse_N, entropy_N
@@ -80,18 +104,22 @@ class _BlockedHead(torch.autograd.Function):
     def backward(ctx: Any, grad_N: Tensor, _entropy: Tensor) -> tuple[Tensor | None, ...]:
         """d logits = grad * (one-hot - softmax) / temperature, block by block. The factor of a token goes to the small
         (N, D) matrices, so that a block is passed over as few times as can be."""
-        hidden_ND, weight_VD, bias_V, target_N, lse_N = ctx.saved_tensors
+        hidden_ND, weight_VD, bias_V, target_N, lse_N, *kept = ctx.saved_tensors
+        lse_N1 = lse_N.unsqueeze(-1)
         to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
         factor_N1 = (grad_N.float() / -ctx.temperature).unsqueeze(-1)
         scaled_ND = (hidden_ND * factor_N1).to(hidden_ND.dtype)
         d_hidden = torch.zeros_like(hidden_ND, dtype=torch.float32) if to_hidden else None
         d_weight = torch.empty_like(weight_VD) if to_weight else None
         d_bias = torch.empty_like(bias_V) if to_bias and bias_V is not None else None
-        for block in _blocks(hidden_ND, weight_VD):
-            error_NK = _logits(hidden_ND, weight_VD, bias_V, block)
-            if ctx.temperature != 1.0:
-                error_NK.div_(ctx.temperature)
-            error_NK.sub_(lse_N.unsqueeze(-1)).exp_()
+        for index, block in enumerate(_blocks(hidden_ND, weight_VD)):
+            if index < len(kept):
+                error_NK = (kept[index] - lse_N1).exp_()
+            else:
+                error_NK = _logits(hidden_ND, weight_VD, bias_V, block)
+                if ctx.temperature != 1.0:
+                    error_NK.div_(ctx.temperature)
+                error_NK.sub_(lse_N1).exp_()
             inside_N, column_N1 = _columns(target_N, block)
             error_NK.scatter_add_(-1, column_N1, -inside_N.float().unsqueeze(-1))
             if d_bias is not None:
@@ -103,35 +131,39 @@ class _BlockedHead(torch.autograd.Function):
                 _add_product(d_hidden, error_NK, weight_VD[block])
         if d_hidden is not None:
             d_hidden = d_hidden.mul_(factor_N1).to(hidden_ND.dtype)
-        return d_hidden, d_weight, d_bias, None, None
+        return d_hidden, d_weight, d_bias, None, None, None
 
 
 class _RunningSoftmax:
     """Log-sum-exp and entropy of rows that are seen block by block."""
 
     def __init__(self, hidden_ND: Tensor) -> None:
-        rows, device = len(hidden_ND), hidden_ND.device
-        self._max_N1 = torch.full((rows, 1), -math.inf, device=device)
-        self._mass_N1 = torch.zeros((rows, 1), device=device)
-        self._mean_N1 = torch.zeros((rows, 1), device=device)
+        self._lse_N1 = torch.full((len(hidden_ND), 1), -math.inf, device=hidden_ND.device)
+        self._mean_N1 = torch.zeros_like(self._lse_N1)
 
     def add(self, logits_NK: Tensor, with_mean: bool) -> None:
-        """`with_mean`: also what the entropy needs, the sum of exp(logit) * logit."""
-        max_N1 = torch.maximum(self._max_N1, logits_NK.amax(-1, keepdim=True))
-        weights_NK = (logits_NK - max_N1).exp_()
-        rescale_N1 = (self._max_N1 - max_N1).exp_()
-        self._mass_N1 = self._mass_N1 * rescale_N1 + weights_NK.sum(-1, keepdim=True)
+        """`with_mean`: also what the entropy needs, the mean logit."""
+        logprobs_NK = logits_NK.log_softmax(-1)  # one kernel, where log-sum-exp takes four
+        # the difference is the same in every column, and most exact where both are small
+        block_N1 = logits_NK.amax(-1, keepdim=True) - logprobs_NK.amax(-1, keepdim=True)
+        lse_N1 = torch.logaddexp(self._lse_N1, block_N1)
         if with_mean:
-            self._mean_N1 = self._mean_N1 * rescale_N1 + weights_NK.mul_(logits_NK).sum(-1, keepdim=True)
-        self._max_N1 = max_N1
+            mean_N1 = logprobs_NK.exp_().mul_(logits_NK).sum(-1, keepdim=True)
+            self._mean_N1 = self._mean_N1 * (self._lse_N1 - lse_N1).exp_() + mean_N1 * (block_N1 - lse_N1).exp_()
+        self._lse_N1 = lse_N1
 
     def logsumexp(self) -> Tensor:
         """Of each row, (N,)."""
-        return (self._max_N1 + self._mass_N1.log()).squeeze(-1)
+        return self._lse_N1.squeeze(-1)
 
     def entropy(self) -> Tensor:
         """In nats, (N,): log-sum-exp less the mean logit."""
-        return self.logsumexp() - (self._mean_N1 / self._mass_N1).squeeze(-1)
+        return (self._lse_N1 - self._mean_N1).squeeze(-1)
+
+
+def _kept_bytes(hidden_ND: Tensor, weight_VD: Tensor) -> int:
+    least = KEPT_BYTES.get(hidden_ND.device.type, KEPT_BYTES["cuda"])
+    return max(least, int(KEPT_SHARE * 4 * len(hidden_ND) * len(weight_VD)))
 
 
 def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:

@@ -1,8 +1,9 @@
-"""Encoder-decoder policies: T5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, S prompt tokens, T
-response tokens, D width."""
+"""Encoder-decoder policies: T5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, G groups of rows with one
+prompt, S prompt tokens, T response tokens, D width."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from rltf.policies import compat
 from rltf.policies.common import TransformersPolicy
 from rltf.policies.encoding import encode_target
+from rltf.policies.sharing import distinct
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,14 +22,14 @@ class Seq2SeqPolicy(TransformersPolicy):
     """A T5-type model.
 
     The prompt goes to the encoder, with `Prompt.answer` at its end; the response is all that the decoder writes. Rows
-    with the same prompt share one run of the encoder, whose gradients add up: exact without dropout, and with dropout
-    the rows share its noise.
+    with the same prompt share one run of the encoder and the keys and values that the decoder makes of it; gradients
+    add up: exact without dropout, and with dropout the rows share its noise.
 
     Args:
         model: a `T5ForConditionalGeneration`.
         tokenizer: see `TransformersPolicy`.
         max_prompt_tokens: see `TransformersPolicy`.
-        share_prompts: whether rows with the same prompt share the encoder.
+        share_prompts: whether rows with the same prompt share it.
 
     Raises:
         ValueError: the model is of another family, or its configuration names no start token.
@@ -55,6 +57,10 @@ class Seq2SeqPolicy(TransformersPolicy):
             )
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.share_prompts = share_prompts
+        if share_prompts:
+            from rltf.policies import crossattention
+
+            crossattention.share_prompts(model)
         self.start_id: int = model.config.decoder_start_token_id
 
     def encode_answer(self, text: str) -> tuple[int, ...]:
@@ -66,27 +72,29 @@ class Seq2SeqPolicy(TransformersPolicy):
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> Tensor:
         """See `TransformersPolicy.response_hidden`."""
-        prompt_PS, prompt_mask_PS, row_B = prompt_BS, prompt_mask_BS, None
-        if self.share_prompts and len(prompt_BS) > 1:
-            prompt_PS, prompt_mask_PS, row_B = _distinct(prompt_BS, prompt_mask_BS)
-        states = self.model.get_encoder()(input_ids=prompt_PS, attention_mask=prompt_mask_PS.long()).last_hidden_state
-        if row_B is not None:
-            states = states.index_select(0, row_B)
+        shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         start_B1 = torch.full_like(response_BT[:, :1], self.start_id)
+        read_BT = torch.cat([start_B1, response_BT[:, :-1]], dim=1)
+        if shared is None:
+            return self._decoded(read_BT, self._encoded(prompt_BS, prompt_mask_BS), prompt_mask_BS)
+        # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
+        order_B = shared.row_B.argsort(stable=True)
+        size = math.gcd(*shared.row_B.bincount().tolist())
+        prompt_G = shared.row_B[order_B[::size]]
+        states = self._encoded(shared.prompt_PS, shared.mask_PS).index_select(0, prompt_G)
+        hidden_BTD = self._decoded(read_BT[order_B], states, shared.mask_PS[prompt_G])
+        return hidden_BTD.index_select(0, order_B.argsort())
+
+    def _encoded(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
+        """(P, S, D)."""
+        return self.model.get_encoder()(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
+
+    def _decoded(self, read_BT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
+        """hidden_BTD that the head reads; successive rows of one size read each of the G states."""
         hidden_BTD = self.model.get_decoder()(
-            input_ids=torch.cat([start_B1, response_BT[:, :-1]], dim=1),
-            encoder_hidden_states=states,
-            encoder_attention_mask=prompt_mask_BS.long(),
+            input_ids=read_BT,
+            encoder_hidden_states=states_GSD,
+            encoder_attention_mask=mask_GS.long(),
             use_cache=False,
         ).last_hidden_state
         return hidden_BTD * compat.t5_output_scale(self.model.config)
-
-
-def _distinct(prompt_BS: Tensor, prompt_mask_BS: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Each prompt once, its mask, and per row which one it has; None when no two rows share one."""
-    length = prompt_BS.shape[1]
-    both = torch.cat([prompt_BS.masked_fill(~prompt_mask_BS, 0), prompt_mask_BS.long()], dim=1)
-    distinct, row_B = torch.unique(both, dim=0, return_inverse=True)
-    if len(distinct) == len(both):
-        return prompt_BS, prompt_mask_BS, None
-    return distinct[:, :length], distinct[:, length:].bool(), row_B

@@ -4,7 +4,7 @@
 
 Both sides return the same log-probs and entropies (8 responses of 512 tokens, vocabulary 32,100), one after the other
 in one process on one thread, by the CPU clock; the ratio is the median of paired ratios. `cross_entropy` is the leanest
-full-logits path, which returns no entropy. Prints JSON.
+full-logits path, which returns no entropy; `blocked_alone` is ours without it. Prints JSON.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def head_case(width: int, pairs: int) -> dict[str, Any]:
     target = torch.randint(VOCABULARY, (ROWS * TOKENS,))
     paths: dict[str, Step] = {
         "blocked": lambda: head_logprobs(hidden, weight, None, target, None)[0],
+        "blocked_alone": lambda: head_logprobs(hidden, weight, None, target, None, entropy=False)[0],
         "full": lambda: full_logits(hidden, weight, target),
         "cross_entropy": lambda: -nn.functional.cross_entropy(hidden @ weight.T, target, reduction="none"),
     }

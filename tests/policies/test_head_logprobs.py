@@ -25,11 +25,13 @@ SAMPLINGS = [
 ]
 
 
-@pytest.fixture
-def problem(monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+@pytest.fixture(params=[0, 3 * 4 * N * 100, 1 << 30], ids=["nothing kept", "some kept", "all kept"])
+def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Hidden states, weight, bias, targets, with blocks that do not divide the vocabulary or the tokens."""
     monkeypatch.setattr(logprobs, "_MIN_BLOCK", 100)
     monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
+    monkeypatch.setitem(logprobs.KEPT_BYTES, "cpu", request.param)
+    monkeypatch.setattr(logprobs, "KEPT_SHARE", 0.0)
     monkeypatch.setattr(truncated, "CHUNK_BYTES", 10 * 4 * V)
     torch.manual_seed(0)
     hidden = torch.randn(N, D, requires_grad=True)
@@ -138,7 +140,23 @@ def test_under_autocast_the_head_runs_in_its_type_and_gradients_stay_float32(pro
     assert all(g.dtype == torch.float32 for g in torch.autograd.grad(values.sum(), (hidden, weight, bias)))
 
 
-def test_saved_bytes_are_a_sixth_of_full_logits_at_most():
+@pytest.mark.parametrize("sampling", SAMPLINGS[:3])
+def test_logprobs_without_entropy_are_the_same(problem, sampling: Sampling | None):
+    values, entropy = head_logprobs(*problem, sampling, entropy=False)
+    torch.testing.assert_close(values, head_logprobs(*problem, sampling)[0], rtol=0, atol=0)
+    assert (entropy == 0).all()
+
+
+def test_a_second_backward_gives_the_same_gradients(problem):
+    hidden, weight, bias, target = problem
+    loss = head_logprobs(hidden, weight, bias, target, Sampling(temperature=0.7))[0].sum()
+    first = torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
+    for a, b in zip(first, torch.autograd.grad(loss, (hidden, weight)), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_saved_bytes_are_a_sixth_of_full_logits_at_most(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(logprobs.KEPT_BYTES, "cpu", 0)  # these logits are few enough to be kept
     tokens, width, vocabulary = 64, 16, 32_100
     hidden = torch.randn(tokens, width, requires_grad=True)
     weight = torch.randn(vocabulary, width)
