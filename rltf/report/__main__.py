@@ -1,32 +1,73 @@
-"""`python -m rltf.report PATH...`: one page a run folder."""
+"""`python -m rltf.report PATH...`: the report of a run, of several, or of a sweep."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rltf.report.build import run_folders, write_report
+from rltf.report.build import read_runs, run_folders, write_reports
+from rltf.report.rows import by_benchmark, rows_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the pages and prints their paths; 2 after a path that holds no run, the others are written."""
+    """Writes the reports and prints their pages' paths; 2 after a path that holds no run, the others are written."""
+    options = _parser().parse_args(arguments)
+    code, folders = 0, []
+    for path in options.paths:
+        try:
+            folders += run_folders(path)
+        except (ValueError, OSError) as error:
+            print(error, file=sys.stderr)
+            code = 2
+    runs, unread = read_runs(folders)
+    for sentence in unread:
+        print(sentence, file=sys.stderr)
+    if not runs:
+        return 2
+    try:
+        _write(options, by_benchmark(runs), unread)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return code or (2 if any(str(path.resolve()) in s for path in options.paths for s in unread) else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rltf.report", description="Writes report.html into each run folder; it opens offline."
+        prog="python -m rltf.report",
+        description="Writes report.html (it opens offline), report.md, table.csv and figures/ of runs. Runs that "
+        "differ in their seed only are one row; runs of different benchmarks get a report each.",
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a run folder, or a multirun folder of them"
     )
-    code = 0
-    for path in parser.parse_args(arguments).paths:
-        try:
-            for folder in run_folders(path):
-                print(write_report(folder))
-        except (ValueError, OSError) as error:
-            print(error, file=sys.stderr)
-            code = 2
-    return code
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write; default: PATH itself, ./report for several"
+    )
+    parser.add_argument(
+        "--by", nargs="+", default=[], metavar="KEY", help="config groups or keys that make a row, e.g. --by reward"
+    )
+    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="also build a W&B report, published if logged in")
+    parser.add_argument("--group", metavar="SWEEP", help="W&B group of the runs; default: all runs of these names")
+    return parser
+
+
+def _write(options: argparse.Namespace, groups: dict[str, list], unread: Sequence[str]) -> None:
+    out = options.out or (options.paths[0] if len(options.paths) == 1 else Path("report"))
+    if len(groups) > 1:
+        print(f"The runs are of {len(groups)} benchmarks ({', '.join(groups)}): one report each.", file=sys.stderr)
+    for benchmark, runs in groups.items():
+        folder = out if len(groups) == 1 else out / re.sub(r"[^\w.-]+", "_", benchmark).strip("_")
+        rows, said = rows_of(runs, options.by)
+        document = write_reports(rows, [*said, *unread], folder)
+        print(folder / "report.html")
+        if options.wandb:
+            from rltf.report.wandb_report import publish
+
+            print(publish(document, rows, options.wandb, options.group, folder))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rltf.types import Category, Credit, ErrorReport, Span
@@ -29,6 +29,14 @@ class Example:
     error: ErrorReport | None = None
     credits: tuple[Credit, ...] = ()
     offsets: tuple[Span, ...] = ()
+    failed: tuple[int, str] | None = None
+    """Number, from 1, and text of the first test with the program's outcome."""
+    row: str = ""
+    """Of the report, when it has several."""
+
+    def in_row(self, row: str) -> Example:
+        """The same program, of a row."""
+        return replace(self, row=row)
 
     def weights(self) -> list[float]:
         """Weight that span credits give to each token; the advantage comes on top."""
@@ -62,6 +70,7 @@ def example_of(record: Mapping[str, Any]) -> Example:
         error=_error(record.get("error")),
         credits=tuple(_credit(credit, len(offsets)) for credit in record.get("credits") or ()),
         offsets=offsets,
+        failed=_failed(record.get("failed")),
         **plain,
     )
 
@@ -76,6 +85,10 @@ def _error(record: Mapping[str, Any] | None) -> ErrorReport | None:
         end_line=None if record["end_line"] is None else int(record["end_line"]),
         category=Category(record["category"]),
     )
+
+
+def _failed(record: Mapping[str, Any] | None) -> tuple[int, str] | None:
+    return None if record is None else (int(record["number"]), str(record["test"]))
 
 
 def _credit(record: Mapping[str, Any], tokens: int) -> Credit:

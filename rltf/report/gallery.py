@@ -34,13 +34,14 @@ def outcome_name(outcome: str) -> str:
 
 
 def _card(example: Example) -> str:
-    where = f"iteration {example.iteration}, " + ("greedy" if example.greedy else f"draw {example.draw}")
+    where = f"{example.row}, " if example.row else ""
+    where += f"iteration {example.iteration}, " + ("greedy" if example.greedy else f"draw {example.draw}")
     if example.version is not None:
         where += f", policy of step {example.version}"
     head = _badge(example.outcome) + tag("strong", text(example.problem_id)) + tag("span", text(where), class_="where")
     return tag(
         "article",
-        tag("header", head) + _verdict(example) + listing(example) + _numbers(example),
+        tag("header", head) + _verdict(example) + _failed(example) + listing(example) + _numbers(example),
         class_=f"card o-{example.outcome}",
     )
 
@@ -56,6 +57,13 @@ def _verdict(example: Example) -> str:
     where = "" if error.line is None else f" in line {error.line}"
     named = tag("code", text(error.type + (f": {message}" if message else "")))
     return tag("p", text(said) + "; " + named + text(where + _blame(example)), class_="verdict")
+
+
+def _failed(example: Example) -> str:
+    if example.failed is None:
+        return ""
+    number, test = example.failed
+    return tag("p", text(f"test {number}: ") + tag("code", text(test)), class_="verdict")
 
 
 def _blame(example: Example) -> str:

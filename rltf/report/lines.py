@@ -1,77 +1,151 @@
-"""Lines over optimiser steps."""
+"""Curves over optimiser steps: lines with bands, and stacked areas."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rltf.report.axes import Axes, axes, figure
-from rltf.report.markup import tag, text
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from rltf.report.charts import STYLES, WIDTH, Chart, canvas, colour, series
 from rltf.report.metrics import Point
-from rltf.report.scales import short, thin
+from rltf.report.scales import thin
 
-STYLES = 6
-"""Pairs of a colour and a dash pattern in the style sheet: lines differ without colour, too."""
+PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
+MOST_PANELS = 8
+"""Rows that a chart with one panel a row draws."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve and what the legend calls it."""
+    """One curve."""
 
     label: str
     points: Sequence[Point]
+    low: Sequence[Point] = ()
+    """Lower border of its band, at the same steps; empty: no band."""
+    high: Sequence[Point] = ()
+    style: int | None = None
+    """Colour, dashes and marker; None: its place among the lines."""
 
 
-def line_chart(
-    title: str,
-    lines: Sequence[Line],
-    marker: float | None = None,
-    share: bool = False,
-    zero: bool = False,
-    note: str = "",
-) -> str:
-    """A figure of the lines that have points; empty when none has.
+@dataclass(frozen=True)
+class Panel:
+    """Stacked areas of one row."""
 
-    Args:
-        title: what the figure shows.
-        lines: at most `STYLES` curves.
-        marker: optimiser step at which RL starts.
-        share: values are shares, written as per cent.
-        zero: the y axis begins at 0.
-        note: a sentence below.
-    """
-    drawn = [Line(line.label, thin(line.points)) for line in lines if line.points]
-    if not drawn:
-        return ""
-    assert len(drawn) <= STYLES
-    frame = axes([x for d in drawn for x, _ in d.points], [y for d in drawn for _, y in d.points], share, zero)
-    svg = frame.frame(marker) + "".join(_line(line, i, frame) for i, line in enumerate(drawn))
-    if any(
-        len(line.points) > len(kept.points) for line, kept in zip((x for x in lines if x.points), drawn, strict=True)
-    ):
+    title: str
+    parts: Sequence[tuple[str, str, Sequence[Point]]]
+    """(label, colour, points), the first at the bottom."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the axes of a line chart are."""
+
+    share: bool = False
+    """Values are shares, written as per cent."""
+    zero: bool = False
+    """The y axis begins at 0."""
+    x: str = "optimiser step"
+    metrics: tuple[str, ...] = field(default=())
+
+
+def line_chart(name: str, title: str, lines: Sequence[Line], look: Look, note: str = "") -> Chart | None:
+    """The lines that have points, at most `STYLES`; None when none has."""
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return None
+    if any(len(line.points) > len(thin(line.points)) for line in lines):
         note = f"{note} Each point is a mean of neighbouring steps.".strip()
-    return figure(title, svg, "".join(_key(line.label, i) for i, line in enumerate(drawn)), note)
+    if len(lines) > STYLES:
+        note = f"{note} The first {STYLES} of {len(lines)} are drawn.".strip()
+    return Chart(name, title, lambda: _draw_lines(lines[:STYLES], look), note, look.metrics)
 
 
-def _line(line: Line, style: int, frame: Axes) -> str:
-    places = [(f"{frame.x(x):.1f}", f"{frame.y(y):.1f}") for x, y in line.points]
-    path = tag("polyline", points=" ".join(f"{x},{y}" for x, y in places), class_=f"line s{style}")
-    dots = "".join(
-        tag(
-            "circle",
-            tag("title", text(f"{line.label}: {frame.value(y)} at step {short(x)}")),
-            cx=at_x,
-            cy=at_y,
-            r=3 if len(places) <= 30 else 6,
-            class_=f"dot s{style}" if len(places) <= 30 else "hover",
-        )
-        for (x, y), (at_x, at_y) in zip(line.points, places, strict=True)
-    )
-    return path + dots
+def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str]) -> Chart | None:
+    """Parts of a whole, a panel each; parts that stay 0 are left out. None when all do."""
+    panels = [p for p in panels if any(y for _, _, points in p.parts for _, y in points)]
+    if not panels:
+        return None
+    note = f"The first {MOST_PANELS} of {len(panels)} rows are drawn." if len(panels) > MOST_PANELS else ""
+    chosen = panels[:MOST_PANELS]
+    return Chart(name, title, lambda: _draw_areas(chosen, share), note, tuple(metrics), wide=len(chosen) > 1)
 
 
-def _key(label: str, style: int) -> str:
-    swatch = tag(
-        "svg", tag("line", x1=1, x2=25, y1=5, y2=5, class_=f"line s{style}"), viewBox="0 0 26 10", class_="key"
-    )
-    return tag("span", swatch + text(label))
+def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, two beside each other; `height` of each in inches."""
+    columns = min(panels, 2)
+    lines = math.ceil(panels / columns)
+    figure = canvas(height * lines + 0.3, WIDTH * (1 if columns == 1 else 1.9))
+    axes = figure.subplots(lines, columns, squeeze=False).flatten()
+    for unused in axes[panels:]:
+        unused.set_visible(False)
+    return figure, list(axes[:panels])
+
+
+def legend(figure: Figure, axes: Axes, labels: int, reverse: bool = False) -> None:
+    """Above the panels, in as many columns as there is room for."""
+    handles, names = axes.get_legend_handles_labels()
+    if reverse:
+        handles, names = handles[::-1], names[::-1]
+    room = 90 * figure.get_figwidth() / WIDTH
+    columns = max(1, min(labels, int(room / (max(map(len, names)) + 8))))
+    figure.legend(handles, names, loc="outside upper left", ncols=columns)
+
+
+def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
+    figure = canvas(2.45 + 0.1 * (len(lines) > 4))
+    axes = figure.subplots()
+    for number, line in enumerate(lines):
+        style = series(number if line.style is None else line.style)
+        points = thin(line.points)
+        if line.low:
+            low, high = thin(line.low), thin(line.high)
+            axes.fill_between(
+                [x for x, _ in low], [y for _, y in low], [y for _, y in high],
+                color=str(style["color"]), alpha=0.16, linewidth=0,
+            )  # fmt: skip
+        every = max(1, len(points) // 12)
+        axes.plot(
+            [x for x, _ in points], [y for _, y in points], label=line.label,
+            markevery=((len(points) - 1) % every, every),  # the last point has one
+            color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
+        )  # fmt: skip
+    if look.share:
+        axes.yaxis.set_major_formatter(PER_CENT)
+    if look.zero:
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(look.x, loc="right")
+    legend(figure, axes, len(lines))
+    return figure
+
+
+def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
+    figure, all_axes = grid_of(len(panels), 2.2)
+    present = {label for panel in panels for label, _, points in panel.parts if any(y for _, y in points)}
+    for axes, panel in zip(all_axes, panels, strict=True):
+        parts = [part for part in panel.parts if part[0] in present]
+        steps = sorted({x for _, _, points in parts for x, _ in points})
+        tables = [dict(points) for _, _, points in parts]
+        layers = [thin([(x, table.get(x, 0.0)) for x in steps], at_most=80) for table in tables]
+        xs = [x for x, _ in layers[0]]
+        heights = [[y for _, y in layer] for layer in layers]
+        if len(xs) == 1:  # one step still is to be seen: a bar over the whole width
+            xs, heights = [xs[0] - 0.5, xs[0] + 0.5], [h * 2 for h in heights]
+        axes.stackplot(xs, heights, labels=[label for label, _, _ in parts], linewidth=0.6,
+                       colors=[colour(c) for _, c, _ in parts], edgecolor=colour("paper"))  # fmt: skip
+        axes.margins(x=0, y=0 if share else 0.05)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_xlabel("optimiser step", loc="right")
+        if share:
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(PER_CENT)
+        if len(panels) > 1:
+            axes.set_title(panel.title, loc="left", fontsize=8.5)
+    legend(figure, all_axes[0], len(present), reverse=True)
+    return figure

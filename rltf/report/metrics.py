@@ -31,6 +31,16 @@ class Metrics:
         """Points of one metric; empty when it was not logged."""
         return self.curves.get(name, ())
 
+    def after_warmup(self, name: str) -> tuple[Point, ...]:
+        """The part of a curve that RL logged. What says how programs fared stands at the warm-up's last step, too: the
+        first of them are drawn there."""
+        start, programs = self.rl_start, name.startswith(("rollout/", "completion/", "val/"))
+        return tuple(p for p in self.curve(name) if start is None or p[0] > start or (programs and p[0] == start))
+
+    def in_warmup(self, name: str) -> tuple[Point, ...]:
+        """The part of a curve that the warm-up logged."""
+        return tuple(p for p in self.curve(name) if self.rl_start is not None and p[0] <= self.rl_start)
+
     def names(self, prefix: str) -> list[str]:
         """Names of the metrics that begin with `prefix`."""
         return [name for name in self.curves if name.startswith(prefix)]

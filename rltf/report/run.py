@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import ListConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped, unused-ignore]
 
+from rltf.report.heldout import HeldOut, read_heldout
 from rltf.report.metrics import Metrics, read_metrics
 from rltf.report.rollouts import Rollouts, read_rollouts
 
@@ -27,10 +28,43 @@ class Run:
     rollouts: Rollouts = field(default_factory=Rollouts)
     summary: Mapping[str, Any] = field(default_factory=dict)
     """Empty before the run has finished."""
+    heldout: HeldOut | None = None
+    """None when the folder has no `evaluation.json`."""
     overrides: tuple[str, ...] = ()
     """What the user typed behind `python train.py`."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The composed config by dotted key; empty when not recorded."""
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    """Config group -> its choice."""
     notices: tuple[str, ...] = ()
     """Sentences on what is missing or damaged."""
+
+    @property
+    def seed(self) -> Any:
+        """The run's seed; None when nothing says it."""
+        return self.summary.get("seed", self.config.get("seed"))
+
+    @property
+    def benchmark(self) -> str:
+        """Name of its benchmark."""
+        return str(self.summary.get("benchmark") or self.choices.get("benchmark") or "unknown benchmark")
+
+    def setting(self, key: str) -> Any:
+        """What a config group or key was set to; None when the record knows no such key.
+
+        A section is given as a mapping of the keys below it.
+        """
+        if key in self.choices:
+            return self.choices[key]
+        if key in self.config:
+            return self.config[key]
+        below = {name.removeprefix(f"{key}."): v for name, v in self.config.items() if name.startswith(f"{key}.")}
+        return below or self.summary.get(key)
+
+    @property
+    def finished(self) -> bool:
+        """True when it has its held-out results after RL."""
+        return "after" in object_of(self.summary.get("pass_at_k"))
 
 
 def read_run(folder: Path) -> Run:
@@ -58,9 +92,19 @@ def read_run(folder: Path) -> Run:
         notices += said + _unfinished(summary)
     else:
         notices.append("There is no summary.json: the run is still going, or it was stopped before its end.")
+    heldout = None
+    if (folder / "evaluation.json").is_file():
+        heldout, said = read_heldout(folder / "evaluation.json")
+        notices += said
     if not (metrics.curves or rollouts.programs or summary):
         raise ValueError(f"{folder} has nothing to show yet: {' '.join(notices)}")
-    return Run(folder, metrics, rollouts, summary, _read_overrides(folder), tuple(notices))
+    overrides = tuple(map(str, _yaml(folder / ".hydra" / "overrides.yaml", [])))
+    return Run(folder, metrics, rollouts, summary, heldout, overrides, *_config(folder), tuple(notices))
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def _read_summary(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -85,13 +129,29 @@ def _unfinished(summary: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _read_overrides(folder: Path) -> tuple[str, ...]:
-    """Hydra's record of the command line; empty when there is none."""
-    path = folder / ".hydra" / "overrides.yaml"
+def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Hydra's record of a run: the config, flat, and the choices of its groups."""
+    flat: dict[str, Any] = {}
+
+    def walk(value: Any, key: str) -> None:
+        if isinstance(value, dict) and (value or not key):
+            for name, inside in value.items():
+                walk(inside, f"{key}.{name}" if key else str(name))
+        else:
+            flat[key] = value
+
+    walk(_yaml(folder / ".hydra" / "config.yaml", {}), "")
+    hydra = object_of(_yaml(folder / ".hydra" / "hydra.yaml", {}).get("hydra"))
+    choices = object_of(object_of(hydra.get("runtime")).get("choices"))
+    return flat, {str(group): choice for group, choice in choices.items() if not str(group).startswith("hydra/")}
+
+
+def _yaml(path: Path, default: Any) -> Any:
+    """A yaml file as plain values; the default when it is missing, damaged or of another kind."""
     if not path.is_file():
-        return ()
+        return default
     try:
-        overrides = OmegaConf.load(path)
+        value = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (OSError, YAMLError, OmegaConfBaseException):
-        return ()
-    return tuple(map(str, overrides)) if isinstance(overrides, ListConfig) else ()
+        return default
+    return value if isinstance(value, type(default)) else default

@@ -1,46 +1,9 @@
-"""From numbers to places on a chart, and to short text."""
+"""Numbers as short text, and long curves as short ones."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A straight map of `low..high` to the pixels `start..end`.
-
-    Example:
-        >>> Scale(0, 10, 100, 200)(5)
-        150.0
-    """
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        """Pixel of a value."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers, steps of 1, 2 or 5 times a power of ten, that cover `low..high`.
-
-    >>> ticks(0.13, 0.87)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    """
-    if high <= low:
-        margin = abs(low) / 2 or 0.5
-        low, high = low - margin, high + margin
-    raw = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    # ten digits: `3 * 0.1` is to be 0.3
-    return [round(i * step, 10 - math.floor(math.log10(step))) + 0.0 for i in range(first, last + 1)]
 
 
 def thin(points: Sequence[tuple[float, float]], at_most: int = 120) -> list[tuple[float, float]]:
@@ -72,6 +35,15 @@ def percent(share: float) -> str:
     '45.7 %'
     """
     return f"{100 * share:.1f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points.
+
+    >>> points(-0.0125)
+    '−1.2 points'
+    """
+    return f"{'−' if difference < 0 else '+'}{100 * abs(difference):.1f} points"
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,23 @@ from rltf.rewards.base import RewardStack
 from rltf.rewards.coarse import Coarse
 from rltf.rewards.fine import Fine
 from rltf.rollouts.records import rollout_record
-from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Program, Rollout, Verdict
+from rltf.types import (
+    CallTest,
+    Category,
+    ErrorReport,
+    FinishReason,
+    Outcome,
+    Problem,
+    Program,
+    Rollout,
+    TestResult,
+    Verdict,
+)
 
 WriteRun = Callable[..., Path]
+
+TESTS = (CallTest("total", ([1, 2],), 3), CallTest("total", ([],), 0))
+"""Of that problem, as far as they are told."""
 
 PROGRAMS: list[tuple[str, Verdict]] = [
     ("def total(xs):\n    return sum(xs)\n", Verdict(Outcome.PASSED, 4, 4)),
@@ -27,7 +41,15 @@ PROGRAMS: list[tuple[str, Verdict]] = [
         "def total(xs):\n    out = 0\n    for x in xs:\n        out += x\n    return out\n",
         Verdict(Outcome.PASSED, 4, 4),
     ),
-    ("def total(xs):\n    return xs[0]\n", Verdict(Outcome.WRONG_ANSWER, 1, 4)),
+    (
+        "def total(xs):\n    return xs[0]\n",
+        Verdict(
+            Outcome.WRONG_ANSWER,
+            1,
+            4,
+            tests=(TestResult(Outcome.PASSED, 0.0), TestResult(Outcome.WRONG_ANSWER, 0.0)),
+        ),
+    ),
     (
         "def total(xs):\n    for x in xs:\n        s += x\n    return s\n",
         Verdict(
@@ -153,11 +175,24 @@ def write_run(tmp_path: Path) -> WriteRun:
     """Writes a run folder and returns it."""
 
     def write(
-        folder: Path | None = None, warmup: int = 20, iterations: int = 6, updates: int = 5, programs: int = 12
+        folder: Path | None = None,
+        warmup: int = 20,
+        iterations: int = 6,
+        updates: int = 5,
+        programs: int = 12,
+        seed: int = 7,
+        reward: str = "coarse+fine+adaptive",
+        after: Sequence[int] = (3, 1, 4, 0),
+        problems: str = "mini/0/test",
     ) -> Path:
-        folder, rng = folder or tmp_path / "run", random.Random(7)
+        """`after`: programs of 4 that pass after RL, of each held-out problem; before it 1 of each does."""
+        folder, rng = folder or tmp_path / "run", random.Random(seed)
         (folder / ".hydra").mkdir(parents=True)
-        (folder / ".hydra" / "overrides.yaml").write_text("- reward=coarse+fine+adaptive\n- seed=7\n")
+        (folder / ".hydra" / "overrides.yaml").write_text(f"- reward={reward}\n- seed={seed}\n")
+        terms = "".join(f"    {term}: {{_target_: rltf.{term}}}\n" for term in reward.split("+"))
+        (folder / ".hydra" / "config.yaml").write_text(f"seed: {seed}\nreward:\n  terms:\n{terms}lr: 0.1\n")
+        choices = f"      reward: {reward}\n      model: tiny_t5\n      algorithm: rltf\n      hydra/env: default\n"
+        (folder / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    choices:\n{choices}")
         rows = metrics_rows(rng, warmup, iterations, updates)
         columns = list(dict.fromkeys(name for row in rows for name in row))
         with (folder / "metrics.csv").open("w", newline="") as file:
@@ -168,17 +203,41 @@ def write_run(tmp_path: Path) -> WriteRun:
             for iteration in range(iterations):
                 skill, version = 0.2 + 0.6 * iteration / iterations, warmup + iteration * updates
                 for draw in range(programs):
-                    record = rollout_record(random_rollout(rng, skill, version, draw), iteration)
+                    record = rollout_record(random_rollout(rng, skill, version, draw), iteration, TESTS)
                     file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        (folder / "summary.json").write_text(json.dumps(summary(iterations, updates, programs)))
+        record = {"before": heldout([1] * len(after), problems), "after": heldout(after, problems)}
+        (folder / "evaluation.json").write_text(json.dumps(record))
+        told = summary(iterations, updates, programs) | {"seed": seed, "reward": reward}
+        (folder / "summary.json").write_text(json.dumps(told))
         return folder
 
     return write
 
 
+def heldout(passed: Sequence[int], problems: str = "mini/0/test") -> list[dict[str, Any]]:
+    """One problem for each number of programs, of 4, that pass it; the others end in a NameError or a wrong answer."""
+    found = []
+    for i, count in enumerate(passed):
+        failed = ["runtime_error", "wrong_answer", "wrong_answer", "wrong_answer"][: 4 - count]
+        record = {
+            "problem_id": f"{problems}/{i}",
+            "difficulty": "easy" if i < 2 else "hard",
+            "tags": ["loop"] * (i != 3),
+        }
+        found.append(
+            record
+            | {
+                "draws": failed + ["passed"] * count,
+                "greedy_passed": count > 1,
+                "errors": {"NameError": 1} if failed else {},
+            }
+        )
+    return found
+
+
 def summary(iterations: int, updates: int, programs: int) -> dict[str, Any]:
-    before = {"1": (0.214, 0.183, 0.247), "5": (0.402, 0.36, 0.449), "10": (0.471, 0.425, 0.518)}
-    after = {"1": (0.561, 0.52, 0.604), "5": (0.68, 0.64, 0.721), "10": (0.712, 0.668, 0.755)}
+    before = {"1": (0.214, 0.183, 0.247), "2": (0.402, 0.36, 0.449), "4": (0.471, 0.425, 0.518)}
+    after = {"1": (0.561, 0.52, 0.604), "2": (0.68, 0.64, 0.721), "4": (0.712, 0.668, 0.755)}
     return {
         "status": "finished",
         "benchmark": "mini",

@@ -1,27 +1,28 @@
-"""Scales, curves and estimates, against numbers worked out by hand."""
+"""Metrics, held-out results and the table, against numbers worked out by hand."""
 
 from __future__ import annotations
 
+import csv
 import doctest
 import importlib
-import itertools
 import math
 import pkgutil
-import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import rltf.report
-from rltf.report.areas import Part, area_chart
-from rltf.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from rltf.report.bars import Estimate, Seconds, interval_chart, time_bar
-from rltf.report.curves import time_charts
-from rltf.report.lines import Line, line_chart
+from rltf.report.build import table_csv
+from rltf.report.curves import band, phase_seconds
+from rltf.report.heldout import HeldOut, read_heldout
 from rltf.report.metrics import Metrics, read_metrics
-from rltf.report.scales import thin, ticks
-from rltf.report.tables import pass_at_k
+from rltf.report.results import results_of
+from rltf.report.rows import rows_of
+from rltf.report.run import Run, read_run
+from rltf.report.scales import thin
+from rltf.rollouts.records import failed_test
+from rltf.types import CallTest, Outcome, StdioTest, TestResult, Verdict
 
 MODULES = [m.name for m in pkgutil.iter_modules(rltf.report.__path__) if m.name != "__main__"]
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
@@ -32,19 +33,6 @@ def test_examples_in_docstrings_run(name):
     assert doctest.testmod(importlib.import_module(f"rltf.report.{name}")).failed == 0
 
 
-@given(FLOATS, FLOATS)
-def test_ticks_cover_the_values_in_equal_round_steps(a, b):
-    low, high = min(a, b), max(a, b)
-    marks = ticks(low, high)
-    assert 2 <= len(marks) <= 12
-    steps = [after - before for before, after in itertools.pairwise(marks)]
-    assert marks[0] <= low + 1e-6 * steps[0]
-    assert marks[-1] >= high - 1e-6 * steps[0]
-    assert max(steps) == pytest.approx(min(steps), rel=1e-4)
-    mantissa = steps[0] / 10 ** math.floor(math.log10(steps[0]) + 1e-6)
-    assert min(abs(mantissa - m) for m in (1, 2, 5)) < 1e-3
-
-
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=500), st.integers(1, 60))
 def test_thinning_keeps_the_order_and_the_mean_of_full_groups(points, at_most):
     thinned = thin(points, at_most)
@@ -52,72 +40,6 @@ def test_thinning_keeps_the_order_and_the_mean_of_full_groups(points, at_most):
     size = math.ceil(len(points) / at_most)
     first = points[:size]
     assert thinned[0][1] == pytest.approx(sum(y for _, y in first) / len(first), abs=1e-6)
-
-
-def test_a_line_from_corner_to_corner_ends_in_the_corners_of_the_frame():
-    chart = line_chart("t", [Line("share", ((0.0, 0.0), (10.0, 1.0)))], share=True)
-    [points] = re.findall(r'<polyline points="([^"]*)"', chart)
-    assert points == f"{LEFT:.1f},{HEIGHT - BOTTOM:.1f} {WIDTH - RIGHT:.1f},{TOP:.1f}"
-
-
-def test_areas_of_shares_are_stacked_without_gaps_up_to_one():
-    parts = [Part("a", "o-a", ((0.0, 0.25), (4.0, 0.5))), Part("b", "o-b", ((0.0, 0.75), (4.0, 0.5)))]
-    lower, upper = re.findall(r'<polygon points="([^"]*)"', area_chart("t", parts, share=True))
-    floor, middle, ceiling = HEIGHT - BOTTOM, [TOP + 0.75 * 204, TOP + 0.5 * 204], TOP
-    assert HEIGHT - BOTTOM - TOP == 204
-    assert lower == f"{LEFT}.0,{middle[0]:.1f} 546.0,{middle[1]:.1f} 546.0,{floor}.0 {LEFT}.0,{floor}.0"
-    assert upper == f"{LEFT}.0,{ceiling}.0 546.0,{ceiling}.0 546.0,{middle[1]:.1f} {LEFT}.0,{middle[0]:.1f}"
-
-
-def test_the_time_bar_is_divided_as_the_seconds_are():
-    bar = time_bar("t", [Seconds("a", "t-a", 30.0), Seconds("b", "t-b", 10.0)])
-    assert re.findall(r' x="([\d.]+)" y="2" width="([\d.]+)"', bar) == [("0.0", "420.0"), ("420.0", "140.0")]
-    assert "a 30.0 s (75.0 %)" in bar
-
-
-def test_seconds_that_no_phase_claims_are_called_other():
-    whole, _ = time_charts(Metrics({}), {"total": 100.0, "training": 60.0, "generation": 30.0})
-    assert "training 1 min 0 s (60.0 %)" in whole
-    assert "other 10.0 s (10.0 %)" in whole
-
-
-def test_without_a_summary_the_seconds_of_the_rows_are_summed():
-    metrics = Metrics({"perf/seconds/training": ((1.0, 2.0), (2.0, 3.0)), "perf/seconds/generation": ((1.0, 5.0),)})
-    whole, _ = time_charts(metrics, {})
-    assert "training 5.0 s (50.0 %)" in whole
-    assert "sampling programs 5.0 s (50.0 %)" in whole
-
-
-def test_the_seconds_of_each_iteration_leave_the_warm_up_out():
-    metrics = Metrics({"perf/seconds/training": ((40.0, 900.0), (50.0, 3.0), (60.0, 2.0))}, rl_start=40.0)
-    _, iterations = time_charts(metrics, {})
-    assert "training: 3 at step 50, 2 at step 60, mean 2.5" in iterations
-
-
-def test_intervals_lie_inside_the_chart():
-    chart = interval_chart("t", [("pass@1", Estimate(0.1, 0.05, 0.15), Estimate(0.2, 0.11, 0.93))], ("a", "b"))
-    ends = [float(x) for x in re.findall(r'x2="([\d.]+)"[^>]*class="interval', chart)]
-    assert ends == [70 + 0.15 * 470, 70 + 0.93 * 470]  # the scale goes from 0 at 70 to 1 at 540
-
-
-def test_pass_at_k_rises_by_k_as_a_number_and_carries_its_interval():
-    summary = {
-        "pass_at_k": {"before": {"10": 0.4, "1": 0.2, "5": 0.3}, "after": {"1": 0.5, "10": 0.7, "5": 0.6}},
-        "pass_at_k_interval": {"after": {"1": {"value": 0.5, "low": 0.45, "high": 0.56}}},
-    }
-    rows = pass_at_k(summary)
-    assert [label for label, _, _ in rows] == ["pass@1", "pass@5", "pass@10"]
-    assert rows[0][2] == Estimate(0.5, 0.45, 0.56)
-    assert rows[0][2].written == "50.0 % [45.0, 56.0]"
-    assert rows[0][1].written == "20.0 %"
-
-
-def test_the_greedy_program_comes_last_where_it_was_measured():
-    summary = {"pass_at_k": {"before": {"1": 0.2}, "after": {"1": 0.5}}}
-    both = {"before": {"greedy_pass_at_1": 0.25}, "after": {"greedy_pass_at_1": 0.5}}
-    assert pass_at_k(summary | {"evaluation": both})[1:] == [("greedy", Estimate(0.25), Estimate(0.5))]
-    one = {"before": {"greedy_pass_at_1": None}, "after": {"greedy_pass_at_1": 0.5}}
-    assert [label for label, _, _ in pass_at_k(summary | {"evaluation": one})] == ["pass@1"]
 
 
 def write(tmp_path, text):
@@ -150,21 +72,122 @@ def test_rows_without_steps_stand_at_their_iteration(tmp_path):
     assert metrics.curve("a") == ((0.0, 0.5), (1.0, 1.0))
 
 
-def test_rl_starts_at_the_last_step_of_the_warm_up(tmp_path):
-    metrics, _ = write(tmp_path, "step,phase,a\n1,warmup,1\n40,warmup,1\n41,rl,1\n")
+def test_curves_of_rl_begin_behind_the_warm_up_and_those_of_programs_at_its_end(tmp_path):
+    rows = "1,warmup,4,\n40,warmup,2,\n40,rl,,0.25\n41,rl,1,0.5\n"
+    metrics, _ = write(tmp_path, "step,phase,loss/total,rollout/reward_mean\n" + rows)
     assert metrics.rl_start == 40.0
-    chart = line_chart("t", [Line("a", metrics.curve("a"))], metrics.rl_start)
-    assert "RL starts" in chart
-    assert 'text-anchor="end">RL starts' in chart  # the line is at the right edge, its name has room on the left
-    assert "RL starts" not in line_chart("t", [Line("a", ((40.0, 1.0), (41.0, 1.0)))], metrics.rl_start)
+    assert metrics.after_warmup("loss/total") == ((41.0, 1.0),)
+    assert metrics.after_warmup("rollout/reward_mean") == ((40.0, 0.25), (41.0, 0.5))
+    assert metrics.in_warmup("loss/total") == ((1.0, 4.0), (40.0, 2.0))
 
 
-def test_a_metric_that_stays_zero_has_no_negative_axis():
-    chart = line_chart("t", [Line("a", ((1.0, 0.0), (2.0, 0.0)))], share=True, zero=True)
-    assert ">0 %<" in chart
-    assert ">-" not in chart
+def test_a_band_is_the_mean_and_the_range_of_seeds_at_the_steps_all_have(tmp_path):
+    curves = [((10.0, 0.2), (20.0, 0.4)), ((10.0, 0.4), (20.0, 0.5), (30.0, 0.9)), ()]
+    line = band("x", [Run(tmp_path, Metrics({"val/pass@1": curve})) for curve in curves], "val/pass@1")
+    assert line.points == [(10.0, pytest.approx(0.3)), (20.0, pytest.approx(0.45))]
+    assert line.low == [(10.0, 0.2), (20.0, 0.4)]
+    assert line.high == [(10.0, 0.4), (20.0, 0.5)]
 
 
-def test_lines_are_told_apart_in_the_style_sheet_by_dashes_too():
-    chart = line_chart("t", [Line(name, ((0.0, 1.0), (1.0, 2.0))) for name in "abcdef"])
-    assert re.findall(r'<polyline[^>]*class="line s(\d)"', chart) == list("012345")
+def test_seconds_that_no_phase_claims_are_called_other(tmp_path):
+    run = Run(tmp_path, summary={"seconds": {"total": 100.0, "training": 60.0, "generation": 30.0}})
+    assert phase_seconds(run)["other"] == pytest.approx(10.0)
+
+
+def test_without_a_summary_the_seconds_of_the_rows_are_summed(tmp_path):
+    metrics = Metrics({"perf/seconds/training": ((1.0, 2.0), (2.0, 3.0)), "perf/seconds/generation": ((1.0, 5.0),)})
+    seconds = phase_seconds(Run(tmp_path, metrics))
+    assert (seconds["training"], seconds["sampling programs"], seconds["other"]) == (5.0, 5.0, 0.0)
+
+
+def heldout_of(folder) -> HeldOut:
+    heldout, said = read_heldout(folder / "evaluation.json")
+    assert said == []
+    assert heldout is not None
+    return heldout
+
+
+def test_the_flow_pairs_each_program_with_the_one_of_the_same_draw(write_run):
+    # before: runtime, wrong, wrong, passed for each of 4 problems
+    # after 3, 1, 4, 0 of 4: (r p p p) (r w w p) (p p p p) (r w w w), 16 pairs in all
+    flow = 16 * heldout_of(write_run(after=(3, 1, 4, 0))).flow()
+    assert flow.round(6).tolist() == [
+        [0, 0, 0, 0],
+        [0, 3, 0, 1],
+        [0, 0, 4, 4],
+        [0, 0, 1, 3],
+    ]
+
+
+def test_results_by_kind_are_means_over_problems(write_run):
+    heldout = heldout_of(write_run(after=(3, 1, 4, 0)))
+    assert heldout.shares("after", lambda solved: [solved.difficulty]) == {"easy": (0.5, 2), "hard": (0.5, 2)}
+    assert heldout.shares("after", lambda solved: solved.tags) == {"loop": (pytest.approx(2 / 3), 3)}
+    assert heldout.errors("after") == {"NameError": 3 / 16}
+    assert heldout.values("after", "greedy").tolist() == [1, 0, 1, 0]
+    # pass@2 of 4 draws: 1 - C(4 - c, 2) / 6
+    assert heldout.values("after", "pass@2").tolist() == pytest.approx([1, 0.5, 1, 0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"before": [{"problem_id": "a"}]}', '{"before": [{"draws": ["solved"]}]}', '{"before": {"a": 1}}'],
+)
+def test_a_damaged_evaluation_is_left_out_in_a_sentence(tmp_path, content):
+    (tmp_path / "evaluation.json").write_text(content)
+    heldout, [sentence] = read_heldout(tmp_path / "evaluation.json")
+    assert heldout is None
+    assert sentence.startswith("evaluation.json cannot be read (")
+    assert sentence.endswith("; it is left out.")
+
+
+def ablation(write_run, tmp_path):
+    """Row `coarse` solves (2, 2), then (1, 3) of 4; row `fine` (4, 2), then (3, 3)."""
+    programs = {("coarse", 1): (2, 2), ("coarse", 2): (1, 3), ("fine", 1): (4, 2), ("fine", 2): (3, 3)}
+    for (reward, seed), after in programs.items():
+        write_run(tmp_path / f"{reward}{seed}", iterations=1, programs=1, reward=reward, seed=seed, after=after)
+    return rows_of([read_run(tmp_path / f"{reward}{seed}") for reward, seed in programs])[0]
+
+
+def test_the_table_holds_means_over_seeds_and_paired_differences(write_run, tmp_path):
+    rows = ablation(write_run, tmp_path)
+    first, second = (r for r in results_of(rows) if r.measure == "pass@1")
+    assert (first.row, second.row) == ("reward=coarse", "reward=fine")
+    assert first.after.value == pytest.approx(0.5)  # (0.5 + 0.5) / 2
+    assert second.after.value == pytest.approx(0.75)
+    assert second.gain.value == pytest.approx(0.5)  # 1 of 4 before
+    assert first.difference is None
+    # one of two seeds, one of two problems: 4/4 - 2/4, 2/4 - 2/4, 3/4 - 1/4, 3/4 - 3/4
+    assert second.difference.value == pytest.approx(0.25)
+    assert second.difference.interval == (pytest.approx(0.0), pytest.approx(0.5))
+    assert second.better == (2, 2)
+
+
+def test_the_csv_is_the_table(write_run, tmp_path):
+    results = results_of(ablation(write_run, tmp_path))
+    lines = list(csv.DictReader(table_csv(results).splitlines()))
+    assert len(lines) == len(results)
+    line = next(x for x in lines if (x["measure"], x["row"]) == ("pass@1", "reward=fine"))
+    assert (line["runs"], line["seeds"], line["after"], line["difference"]) == ("2", "1 2", "0.750000", "0.250000")
+    assert (line["seeds_better"], line["seeds_compared"]) == ("2", "2")
+    assert lines[0]["difference"] == ""
+
+
+def test_a_run_without_evaluation_has_a_difference_without_an_interval(write_run, tmp_path):
+    rows = ablation(write_run, tmp_path)
+    (tmp_path / "fine2" / "evaluation.json").unlink()
+    rows = rows_of([read_run(run.folder) for row in rows for run in row.runs])[0]
+    second = next(r for r in results_of(rows) if (r.measure, r.row) == ("pass@1", "reward=fine"))
+    assert second.after.value == pytest.approx((0.75 + 0.561) / 2)  # the summary's number stands in
+    assert second.difference.interval is None
+
+
+def test_the_failed_test_is_the_first_that_decided_the_outcome():
+    tests = (CallTest("f", (1,), 2), StdioTest("1\n", "2\n"), CallTest("f", ("x" * 900,), 2))
+    results = [TestResult(Outcome.PASSED, 0.0), *[TestResult(Outcome.WRONG_ANSWER, 0.0)] * 2]
+    verdict = Verdict(Outcome.WRONG_ANSWER, 1, 3, tests=tuple(results))
+    assert failed_test(verdict, tests) == {"number": 2, "test": "stdin '1\\n', expected stdout '2\\n'"}
+    late = Verdict(Outcome.WRONG_ANSWER, 2, 3, tests=(results[0], results[0], results[1]))
+    assert len(failed_test(late, tests)["test"]) < 700
+    assert failed_test(Verdict(Outcome.PASSED, 3, 3, tests=(results[0],) * 3), tests) is None
+    assert failed_test(Verdict(Outcome.SYNTAX_ERROR, 0, 3), tests) is None

@@ -1,0 +1,129 @@
+"""A chart: drawn by matplotlib, put into the page as SVG whose colours are the style sheet's, and written to files.
+
+Colours come from the style sheet's light theme (Okabe and Ito's palette, darkened to stand out from white). In the page
+each becomes its CSS variable again, so that the same drawing serves light, dark and print."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+WIDTH = 5.2
+"""Inches; with 8.5 points its text can be read in a column of 370 to 560 pixels."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same widths everywhere
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.4,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 72.0,
+    "savefig.dpi": 200.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rltf",
+}
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.2), (1.2, 1.6), (7, 2, 1.5, 2), (9, 2.5), (3, 1.5))
+MARKERS = "os^DvPX*<>ph"
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
+STYLES = len(MARKERS)
+"""Lines that differ without colour, by dashes and markers."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure."""
+
+    name: str
+    """Of its files; unique on a page."""
+    title: str
+    draw: Callable[[], Figure]
+    note: str = ""
+    """A sentence below."""
+    metrics: tuple[str, ...] = ()
+    """Names of the logged metrics that it shows, for W&B; empty for one computed from programs."""
+    wide: bool = False
+    """Takes the page's whole width."""
+
+
+@cache
+def colours() -> dict[str, str]:
+    """Name of each colour of the style sheet -> `#rrggbb` of the light theme."""
+    style = files("rltf.report").joinpath("style.css").read_text(encoding="utf-8")
+    light = style[: style.index("@media")]
+    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", light))
+
+
+def colour(name: str) -> str:
+    """Colour of the light theme by its name in the style sheet."""
+    return colours()[name]
+
+
+def series(number: int) -> dict[str, object]:
+    """Colour, dashes and marker of a line, for `Axes.plot`."""
+    return {
+        "color": colour(f"c{number % 6}"),
+        "dashes": DASHES[(number + number // 6) % 6],
+        "marker": MARKERS[number % STYLES],
+    }
+
+
+def styled() -> AbstractContextManager[None]:
+    """Figures are drawn and written inside; matplotlib's own settings are back behind it."""
+    ink, soft, rule, paper = (colour(name) for name in ("ink", "soft", "rule", "paper"))
+    texts: Any = {"text.color": ink, "axes.labelcolor": soft, "xtick.color": soft, "ytick.color": soft}
+    lines: Any = {"axes.edgecolor": soft, "grid.color": rule, "axes.facecolor": paper, "figure.facecolor": paper}
+    return mpl.rc_context({**STYLE, **texts, **lines})
+
+
+def canvas(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure; sizes in inches."""
+    return Figure(figsize=(width, height))
+
+
+def svg_of(figure: Figure) -> str:
+    """The figure as an SVG document."""
+    file = io.StringIO()
+    nobody = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(file, format="svg", metadata=nobody)
+    return file.getvalue()
+
+
+def write_files(figure: Figure, svg: str, folder: Path, name: str) -> None:
+    """`name.svg` and `name.png`."""
+    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    figure.savefig(folder / f"{name}.png", format="png")
+
+
+def inline(svg: str, name: str, title: str) -> str:
+    """An SVG document as an element of the page: colours as CSS variables, ids that no other chart has."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "inherit", svg)
+    by_value = {value: f"var(--{key})" for key, value in colours().items()}
+    svg = re.sub(r"#[0-9a-f]{6}\b", lambda match: by_value.get(match[0], match[0]), svg)
+    return svg.replace("<svg", f'<svg class="chart" role="img" aria-label="{title}"', 1)

@@ -1,0 +1,107 @@
+"""Intervals and pass@k, against enumeration, published quantiles and simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rltf.metrics.pass_at_k import pass_at_k as training_pass_at_k
+from rltf.report.estimates import over_problems, over_seeds, paired_difference, pass_at_k, student_quantile
+
+
+@given(st.integers(1, 7), st.data())
+def test_pass_at_k_is_the_share_of_choices_with_a_program_that_passes(draws, data):
+    passed, k = data.draw(st.integers(0, draws)), data.draw(st.integers(1, draws))
+    outcomes = [True] * passed + [False] * (draws - passed)
+    choices = list(itertools.combinations(outcomes, k))
+    assert pass_at_k(draws, passed, k) == pytest.approx(sum(map(any, choices)) / len(choices))
+    assert pass_at_k(draws, passed, k) == training_pass_at_k(draws, passed, k)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "published"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (10, 2.2281), (30, 2.0423), (120, 1.9799)],
+)
+def test_students_quantiles_are_those_of_the_tables(freedom, published):
+    assert student_quantile(0.975, freedom) == pytest.approx(published, abs=5e-5)
+
+
+def test_the_interval_over_seeds_is_students():
+    estimate = over_seeds([0.42, 0.48, 0.45, 0.44, 0.51])  # mean 0.46, s = 0.0353553, t = 2.7764
+    half = 2.7764 * 0.0353553 / math.sqrt(5)
+    assert estimate.value == pytest.approx(0.46)
+    assert estimate.interval == (pytest.approx(0.46 - half, abs=1e-5), pytest.approx(0.46 + half, abs=1e-5))
+
+
+def test_one_seed_has_no_interval_and_two_that_differ_have_a_wide_one():
+    assert over_seeds([0.4]).interval is None
+    assert over_seeds([0.4, 0.5]).interval == (0.0, 1.0)  # 0.45 -+ 12.7 * 0.05 = 0.64, and shares end at 0 and 1
+    assert over_seeds([0.4, 0.5], bounded=False).low == pytest.approx(0.45 - 12.7062 * 0.05, abs=1e-4)
+
+
+def test_the_interval_over_problems_is_near_the_normal_one_for_many_problems():
+    values = np.random.default_rng(0).random(400)
+    estimate = over_problems(values)
+    half = 1.96 * values.std() / 20
+    assert estimate.interval == (
+        pytest.approx(values.mean() - half, abs=0.15 * half),
+        pytest.approx(values.mean() + half, abs=0.15 * half),
+    )
+
+
+def test_a_constant_shift_has_an_interval_of_no_width():
+    first = np.random.default_rng(0).random((3, 50))
+    estimate = paired_difference(first, first + 0.125, paired_seeds=True)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.125, 0.125, 0.125))
+
+
+def test_pairing_by_seed_takes_out_what_seeds_have_in_common():
+    generator = np.random.default_rng(1)
+    first = generator.random((5, 80)) / 10 + generator.normal(0.5, 0.2, (5, 1))
+    second = first + 0.05 + generator.normal(0, 0.01, (5, 80))
+    together = paired_difference(first, second, paired_seeds=True)
+    apart = paired_difference(first, second, paired_seeds=False)
+    assert together.high - together.low < 0.1 * (apart.high - apart.low)
+
+
+def test_two_seeds_and_two_problems_reach_from_the_lowest_to_the_highest_draw():
+    # one of two seeds and one of two problems are drawn: the four differences themselves
+    first, second = np.zeros((2, 2)), np.array([[0.1, 0.2], [0.3, 0.8]])
+    estimate = paired_difference(first, second, paired_seeds=True)
+    assert estimate.value == pytest.approx(0.35)
+    assert estimate.interval == (pytest.approx(0.1), pytest.approx(0.8))
+
+
+def test_the_bootstraps_variance_over_seeds_is_the_unbiased_one():
+    # without a spread over problems the draws' variance is s^2 / n: for n - 1 of n draws exactly
+    second = np.repeat(np.array([[0.1], [0.3], [0.2], [0.6]]), 30, axis=1)
+    draws = list(itertools.product(range(4), repeat=3))
+    means = [float(second[list(draw), 0].mean()) for draw in draws]
+    assert np.var(means) == pytest.approx(np.var(second[:, 0], ddof=1) / 4)
+    estimate = paired_difference(np.zeros((4, 30)), second, paired_seeds=True, resamples=50_000)
+    # Student's t of 3 degrees has its 97.5 % quantile at the normal's tail of 0.073 %: that of the enumerated draws
+    assert estimate.interval == (pytest.approx(min(means)), pytest.approx(max(means)))
+
+
+def test_one_seed_a_row_gives_a_difference_without_an_interval():
+    estimate = paired_difference(np.zeros((1, 3)), np.ones((1, 3)), paired_seeds=True)
+    assert (estimate.value, estimate.interval) == (1.0, None)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.03, 0.08], ids=lambda s: f"seeds differ by {s}")
+def test_of_five_seeds_the_interval_holds_the_truth_nineteen_times_of_twenty(spread):
+    generator, held, times = np.random.default_rng(3), 0, 150
+    for time in range(times):
+        problems = generator.normal(0.4, 0.25, 100)
+        effect = generator.normal(0.03, 0.1, 100)
+        first, second = (
+            problems + generator.normal(0, 0.1, (5, 100)) + generator.normal(0, spread, (5, 1)) for _ in range(2)
+        )
+        estimate = paired_difference(first, second + effect, paired_seeds=True, resamples=500, seed=time)
+        held += estimate.low <= 0.03 <= estimate.high
+    assert held / times >= 0.91  # 0.95 less two standard errors of the simulation
