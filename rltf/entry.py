@@ -6,8 +6,10 @@ Nothing heavy is imported here, so `--help`, `--cfg job` and a mistyped key answ
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,17 +47,24 @@ def command(name: str) -> None:
 
     def job(cfg: DictConfig) -> float | None:
         started.append(True)
+        from rltf import sweeps
         from rltf.main import evaluate, train
 
+        in_sweep = name == "train" and HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return {"train": train, "eval": evaluate}[name](cfg).score
-        except ValueError as error:
-            if wants_traceback or HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # the other jobs of a sweep go on
+            score = sweeps.settled(cfg) if in_sweep else None
+            return {"train": train, "eval": evaluate}[name](cfg).score if score is None else score
+        except Exception as error:
+            if in_sweep:
+                sweeps.failed(cfg, error)
+                return math.nan  # the other jobs go on
+            if wants_traceback or not isinstance(error, ValueError):
+                raise
             fail(explain(error))
 
     sys.argv[1:] = {"train": train_overrides, "eval": policy_overrides}[name](sys.argv[1:])
     run: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         run()
     except (ValueError, HydraException, OmegaConfBaseException) as error:
@@ -67,8 +76,13 @@ def command(name: str) -> None:
             raise
         fail(f"paths.root: the run folder cannot be made ({error}), choose another with paths.root=FOLDER")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted: resume=RUN_DIR goes on with the run", file=sys.stderr)
         sys.exit(130)
+
+
+def _terminated(*_: object) -> NoReturn:
+    """SIGTERM, from a scheduler whose time is up: the run says so in its summary, and ends."""
+    sys.exit(143)
 
 
 def train_overrides(arguments: list[str]) -> list[str]:

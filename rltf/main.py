@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
+from rltf import runs
 from rltf.algorithms.mix import LossMix, Term
 from rltf.algorithms.supervised import Supervised
 from rltf.assembly import Assembly
 from rltf.build import build
+from rltf.callbacks.checkpoints import Checkpoints, forget, newest
 from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.phases import Phases
 from rltf.callbacks.progress import Progress
@@ -26,7 +29,7 @@ from rltf.checks import check_checkpoint, check_folder, check_numbers
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.summary import RunSummary, evaluation_record, print_table, write_evaluation, write_json, write_samples
-from rltf.trainers import checkpoints, close_loggers, make_loggers, make_trainer
+from rltf.trainers import close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import Phase, RLTFModule
 
@@ -54,35 +57,49 @@ def train(cfg: DictConfig) -> Outcome:
     """
     clock = PhaseClock()
     folder, console = _begin(cfg)
+    runs.begin(cfg, folder)
     with Assembly.of(cfg, clock) as parts:
         check_folder(folder, _checkpoint_bytes(parts))
         mix: LossMix = build(cfg, "algorithm.mix")
+        at = newest(folder, ("last", "warmup")) if cfg.resume else None
+        if cfg.resume and at is None:
+            forget(folder)
         loggers = make_loggers(cfg, folder)
         samples = Samples(
             folder, cfg.callbacks.table_rows, cfg.callbacks.table_every, list(parts.pipeline.rewards.terms)
         )
         generation = GenerationCallback(
-            parts.pipeline, parts.sampling, cfg.rollouts.problems, cfg.rollouts.samples, cfg.rollouts.lag, cfg.seed
+            parts.pipeline,
+            parts.sampling,
+            cfg.rollouts.problems,
+            cfg.rollouts.samples,
+            cfg.rollouts.lag,
+            cfg.seed,
+            cfg.rollouts.online,
         )
         callbacks: list[L.Callback] = [Phases(parts.clock), samples]
         callbacks += [generation] if mix.needs_rollouts else []
         callbacks += [Progress(console)] if cfg.callbacks.progress else []
-        callbacks += checkpoints(folder) if cfg.callbacks.checkpoint else []
-        trainer = make_trainer(cfg, folder, loggers, callbacks)
-        module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, cfg.reference)
+        every = cfg.callbacks.checkpoint_every
+        saving: list[L.Callback] = [Checkpoints(folder, "last", every)] if cfg.callbacks.checkpoint else []
+        trainer = make_trainer(cfg, folder, loggers, callbacks + saving)
+        keeps_start = bool(cfg.reference or not cfg.rollouts.online or mix.needs_reference)
+        module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start)
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
         summary = RunSummary.begin(cfg, folder, parts.benchmark.name, trainer.is_global_zero)
         try:
-            resumed = summary.before is not None
-            if cfg.warmup.steps and not resumed:
-                _warm_up(cfg, module, data, _warm_up_trainer(cfg, folder, loggers, callbacks))
-            if not resumed:
+            in_rl = at is not None and at.name.startswith("last")
+            if cfg.warmup.steps and in_rl:
+                _load_start(module, folder)
+            elif cfg.warmup.steps:
+                _warm_up(cfg, module, data, _warm_up_trainer(cfg, folder, loggers, callbacks), at)
+            if summary.before is None:
                 before = _evaluate(console, trainer, module, data, parts, "before RL")
                 summary.before = evaluation_record(before)
                 summary.write()
                 if trainer.is_global_zero:
                     write_evaluation(folder / "evaluation.json", "before", before)
-            _reinforce(cfg, module, data, trainer, mix, folder)
+            _reinforce(cfg, module, data, trainer, mix, at if in_rl else None)
             after = _evaluate(console, trainer, module, data, parts, "after RL")
             if trainer.is_global_zero:
                 with parts.clock("evaluation"):
@@ -144,8 +161,8 @@ def _begin(cfg: DictConfig) -> tuple[Path, Console]:
     return folder, Console(highlight=False, soft_wrap=True)
 
 
-def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer) -> None:
-    """Supervised training of the start."""
+def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer, at: Path | None) -> None:
+    """Supervised training of the start, from a checkpoint or from the beginning. An epoch ends when one is due."""
     supervised = LossMix(supervised=Term(Supervised(reduction="token_mean")))
     steps, accumulate = cfg.warmup.steps, trainer.accumulate_grad_batches
     module.start(
@@ -159,12 +176,20 @@ def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, train
             decay_steps=steps if cfg.warmup.decay else None,
         )
     )
-    data.start(StreamPlan(steps * accumulate, accumulate, 0, cfg.warmup.batch_size, supervised))
-    trainer.fit(module, datamodule=data)
+    epoch = min(steps, cfg.warmup.save_every) * accumulate
+    data.start(StreamPlan(epoch, accumulate, 0, cfg.warmup.batch_size, supervised, total=steps * accumulate))
+    _fit(trainer, module, data, at)
+
+
+def _load_start(module: RLTFModule, folder: Path) -> None:
+    """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
+    start = newest(folder, ("warmup",))
+    if start is not None and module.keeps_start:
+        module.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
 
 
 def _reinforce(
-    cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer, mix: LossMix, folder: Path
+    cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer, mix: LossMix, at: Path | None
 ) -> None:
     """The RL phase: one epoch is one iteration. With `algorithm=sft` the same steps, supervised alone."""
     accumulate = trainer.accumulate_grad_batches
@@ -184,11 +209,13 @@ def _reinforce(
         cfg.rollouts.updates * accumulate, accumulate, cfg.rollouts.batch_size, cfg.rollouts.demonstrations, mix
     )
     data.start(plan)
-    last = folder / "checkpoints" / "last.ckpt"
-    goes_on = bool(cfg.resume) and last.exists()
-    if goes_on:
-        check_checkpoint(last, module.state_dict())
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if goes_on else None, weights_only=True)
+    _fit(trainer, module, data, at)
+
+
+def _fit(trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, at: Path | None) -> None:
+    if at is not None:
+        check_checkpoint(at, module.state_dict())
+    trainer.fit(module, datamodule=data, ckpt_path=at, weights_only=True)
 
 
 def _evaluate(
@@ -207,10 +234,16 @@ def _evaluate(
 def _warm_up_trainer(
     cfg: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[L.Callback]
 ) -> L.Trainer:
-    """One epoch, no validation, its own accumulation."""
+    """No validation, its own length, accumulation and checkpoints."""
     shared = [c for c in callbacks if isinstance(c, Phases | Progress)]
-    once = {"max_epochs": 1, "limit_val_batches": 0, "accumulate_grad_batches": cfg.warmup.accumulate}
-    return make_trainer(cfg, folder, loggers, shared, once)
+    saving = [Checkpoints(folder, "warmup")] if cfg.callbacks.checkpoint else []
+    instead = {
+        "max_epochs": -(-cfg.warmup.steps // cfg.warmup.save_every),
+        "reload_dataloaders_every_n_epochs": 1,  # the last epoch may be shorter
+        "limit_val_batches": 0,
+        "accumulate_grad_batches": cfg.warmup.accumulate,
+    }
+    return make_trainer(cfg, folder, loggers, [*shared, *saving], instead)
 
 
 def _report(cfg: DictConfig, folder: Path) -> None:
@@ -225,10 +258,11 @@ def _report(cfg: DictConfig, folder: Path) -> None:
 
 
 def _checkpoint_bytes(parts: Assembly) -> int:
-    """Two checkpoints of weights and Adam's two moments, and the exported policy; float32."""
+    """Weights and Adam's two moments in five checkpoints (two of each phase, one being written); the best weights and
+    the exported policy; float32."""
     weights = sum(p.numel() for p in parts.policy.parameters())
     trained = sum(p.numel() for p in parts.policy.parameters() if p.requires_grad)
-    return 4 * (2 * (weights + 2 * trained) + weights)
+    return 4 * (5 * (weights + 2 * trained) + 2 * weights)
 
 
 def _quiet() -> None:

@@ -1,4 +1,4 @@
-"""Lightning Trainers of a run, with its loggers and checkpoints."""
+"""Lightning Trainers of a run, with its loggers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
@@ -37,7 +37,7 @@ def make_trainer(
         logger=list(loggers),
         callbacks=list(callbacks),
         default_root_dir=str(folder),
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -46,22 +46,6 @@ def make_trainer(
         **(instead or {}),
     )
     return trainer
-
-
-def checkpoints(folder: Path) -> list[L.Callback]:
-    """`last.ckpt` after every iteration, and the best by validation pass@1."""
-    place = str(folder / "checkpoints")
-    best = ModelCheckpoint(
-        dirpath=place,
-        filename="best",
-        monitor="val/pass@1",
-        mode="max",
-        save_top_k=1,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(dirpath=place, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-    return [best, last]
 
 
 def make_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

@@ -1,8 +1,9 @@
-"""Counts averaged over the ranks of a DDP run: the step before `window_divisors`."""
+"""What the ranks of a DDP run tell each other: counts, averaged before `window_divisors`, and states for checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import distributed
@@ -24,3 +25,12 @@ def rank_mean(
     distributed.all_reduce(table_MK)
     table_MK /= distributed.get_world_size()
     return [dict(zip(terms, row, strict=True)) for row in table_MK.tolist()]
+
+
+def gather(state: Any) -> list[Any]:
+    """The `state` of every rank, on every rank; all ranks call this together. Plain values and tensors."""
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return [state]
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, state)
+    return found

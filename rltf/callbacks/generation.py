@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as L
 
+from rltf.algorithms.ranks import gather
 from rltf.rollouts.pipeline import Pending, RolloutPipeline
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
@@ -37,26 +38,34 @@ class GenerationCallback(L.Callback):
         samples: programs a problem.
         lag: 0 or 1 iterations between sampling and training.
         seed: of the run.
+        online: draw from the present policy; False: from the one that RL started with (offline RL).
     """
 
     def __init__(
-        self, pipeline: RolloutPipeline, sampling: Sampling, problems: int, samples: int, lag: int, seed: int
+        self,
+        pipeline: RolloutPipeline,
+        sampling: Sampling,
+        problems: int,
+        samples: int,
+        lag: int,
+        seed: int,
+        online: bool = True,
     ) -> None:
         self.pipeline, self.sampling = pipeline, sampling
-        self.problems, self.samples, self.lag, self.seed = problems, samples, lag, seed
+        self.problems, self.samples, self.lag, self.seed, self.online = problems, samples, lag, seed, online
         self.sampled = 0
         """Programs drawn so far."""
         self._pending: Pending | None = None
-        self._restored: dict[str, Any] | None = None
+        self._restored: list[dict[str, Any] | None] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Harvests what was launched an iteration ago, launches this iteration's programs."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(module, RLTFModule)
         assert isinstance(data, RolloutDataModule)
-        if self._restored is not None:
-            self._pending = Pending.restore(self._restored, {p.id: p for p in data.train_problems})
-            self._restored = None
+        if self._restored:
+            state, self._restored = self._restored[trainer.global_rank], []
+            self._pending = Pending.restore(state, {p.id: p for p in data.train_problems}) if state else None
         if self._pending is not None:
             self._harvest(trainer, module, data)
         last = trainer.max_epochs is not None and trainer.current_epoch + 1 >= trainer.max_epochs
@@ -68,7 +77,8 @@ class GenerationCallback(L.Callback):
             self.sampling,
             iteration_seed(self.seed, trainer.current_epoch),
             greedy=self.pipeline.advantages.needs_greedy,
-            version=module.steps,
+            version=module.steps if self.online else module.steps_before,
+            policy=None if self.online else module.start_policy,
         )
         self.sampled += self._pending.programs
         if not self.lag or not len(data.buffer):
@@ -84,8 +94,8 @@ class GenerationCallback(L.Callback):
                 callback.on_rollouts(trainer, module, groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """Programs not harvested yet, with their verdicts: the sandbox is waited for."""
-        return {"sampled": self.sampled, "pending": self._pending.state_dict() if self._pending else None}
+        """Programs of all ranks that are not harvested yet, with their verdicts: the sandbox is waited for."""
+        return {"sampled": self.sampled, "pending": gather(self._pending.state_dict() if self._pending else None)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """They are harvested when training goes on."""

@@ -122,16 +122,18 @@ class RolloutPipeline:
         *,
         greedy: bool = False,
         version: int = 0,
+        policy: Policy | None = None,
     ) -> Pending:
         """Samples every problem once per entry of `draws` (and once greedily), and hands the programs to the executor
-        as they finish. Returns when the last program is drawn, not when it is judged."""
+        as they finish. Returns when the last program is drawn, not when it is judged. `policy` draws in place of the
+        pipeline's own."""
         requests = [
             Request(p.id, self.prompt_ids(p), tuple(draws), greedy, stop=self.benchmark.prompt(p).stop)
             for p in problems
         ]
         found: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
         with self.clock("generation"):
-            for sample in self.sampler.sample(self.policy, requests, sampling, seed):
+            for sample in self.sampler.sample(policy or self.policy, requests, sampling, seed):
                 problem = problems[sample.request]
                 program = self._program(problem, requests[sample.request], sample, version)
                 found[sample.request][sample.draw] = (program, self.judge(problem, program))

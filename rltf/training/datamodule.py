@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from torch.utils.data import DataLoader
 
 from rltf.algorithms.mix import LossMix, window_divisors
-from rltf.algorithms.ranks import rank_mean
+from rltf.algorithms.ranks import gather, rank_mean
 from rltf.benchmarks.base import Benchmark
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
@@ -38,6 +39,8 @@ class StreamPlan:
     demonstrations: int
     """Demonstrations a micro-batch."""
     mix: LossMix
+    total: int | None = None
+    """Micro-batches of the whole phase, where they are no multiple of an epoch's: the last one is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,19 @@ class RolloutDataModule(L.LightningDataModule):
 
     def start(self, plan: StreamPlan) -> None:
         """The next `fit` draws by this plan."""
-        self.plan = plan
+        self.plan, self.iteration = plan, 1
 
     def train_dataloader(self) -> DataLoader[TrainBatch]:
         """A sized stream of micro-batches; each epoch draws anew from the buffer."""
         assert self.plan is not None, "start(plan) comes before fit"
-        return DataLoader(Stream(self.plan.batches, self._train_batches), batch_size=None)
+        return _loader(Stream(self._epoch_batches(), self._train_batches))
+
+    def _epoch_batches(self) -> int:
+        plan, trainer = self.plan, self.trainer
+        assert plan is not None
+        if plan.total is None or trainer is None:
+            return plan.batches
+        return min(plan.batches, plan.total - trainer.current_epoch * plan.batches)
 
     def _train_batches(self) -> Iterator[TrainBatch]:
         plan = self.plan
@@ -142,7 +152,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.iteration += 1
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
         size = plan.accumulate * plan.rollouts
-        for start in range(plan.batches // plan.accumulate):
+        for start in range(self._epoch_batches() // plan.accumulate):
             chosen = alike(rollouts[start * size : (start + 1) * size])
             window = []
             for index in range(plan.accumulate):
@@ -182,27 +192,48 @@ class RolloutDataModule(L.LightningDataModule):
                 launched = ahead
             yield self.pipeline.verdicts(launched)
 
-        return DataLoader(Stream(len(chunks), judged), batch_size=None)
+        return _loader(Stream(len(chunks), judged))
 
     # -------------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Buffer, orders, baselines and the iteration."""
+        """Buffer, orders, baselines and the iteration, of every rank."""
         return {
-            "iteration": self.iteration,
-            "order": self.order.state_dict(),
-            "demonstrations": self._demonstrations.state_dict() if self._demonstrations else {},
-            "buffer": self.buffer.state_dict(),
-            "advantages": self.pipeline.advantages.state_dict(),
+            "ranks": gather(
+                {
+                    "iteration": self.iteration,
+                    "order": self.order.state_dict(),
+                    "demonstrations": self._demonstrations.state_dict() if self._demonstrations else {},
+                    "buffer": self.buffer.state_dict(),
+                    "advantages": self.pipeline.advantages.state_dict(),
+                }
+            )
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues where the checkpoint stands."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues where the checkpoint stands.
+
+        Raises:
+            ValueError: it is of another number of processes.
+        """
+        states = state_dict["ranks"]
+        if len(states) != self.world_size:
+            raise ValueError(
+                f"resume: the checkpoint is of {len(states)} processes and this run has {self.world_size}: every one "
+                "has its own problems and buffer, so use as many as before"
+            )
+        state = states[self.rank]
         self.iteration = state["iteration"]
         self.order.load_state_dict(state["order"])
         self.demonstrations.load_state_dict(state["demonstrations"])
         self.buffer.load_state_dict(state["buffer"])
         self.pipeline.advantages.load_state_dict(state["advantages"])
+
+
+def _loader(stream: Stream) -> DataLoader[Any]:
+    """Draws the number that every loader draws from a generator of its own: global random numbers are the policy's
+    dropout, and a run that goes on makes its loader at another moment."""
+    return DataLoader(stream, batch_size=None, generator=torch.Generator())
 
 
 def alike(rollouts: Sequence[Rollout]) -> list[Rollout]:

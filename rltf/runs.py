@@ -1,0 +1,95 @@
+"""A run folder that exists already: whose it is, whether it is done, and whether this config may go on with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+CONFIG = "config.yaml"
+"""The whole config of a run, resolved; written when it begins."""
+MAY_CHANGE = (
+    "resume",
+    "name",
+    "group",
+    "trusted",
+    "paths",
+    "logger",
+    "callbacks",
+    "benchmark.path",
+    "model.path",
+    "executor.workers",
+    "executor.require",
+    "generation.sampler",
+    "trainer.max_epochs",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "warmup.save_every",
+)
+"""Keys (with all below them) that a resumed run may have otherwise: where things lie, what is printed and logged, how
+much hardware is used, and how long the run goes on. All others decide its numbers."""
+
+
+def begin(cfg: DictConfig, folder: Path) -> None:
+    """Records the config of a new run; of one that goes on, checks it.
+
+    Args:
+        cfg: the whole config.
+        folder: of the run.
+
+    Raises:
+        ValueError: the folder holds a run and `resume` does not say so, or a key differs that may not.
+    """
+    record = folder / CONFIG
+    now = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(now, dict)
+    begun = any((folder / "checkpoints").glob("*.ckpt"))
+    if not record.exists() or (cfg.resume and not begun):  # nothing is there to be gone on with
+        record.write_text(OmegaConf.to_yaml(OmegaConf.create(now)), encoding="utf-8")
+        return
+    if not cfg.resume:
+        raise ValueError(f"{folder} holds a run already: resume={folder} goes on with it, or choose another folder")
+    before = OmegaConf.to_container(OmegaConf.load(record))
+    assert isinstance(before, dict)
+    for key, old, new in differences(before, now):
+        raise ValueError(
+            f"{key} is {new} and was {old} when this run began: a resumed run keeps the keys that decide its numbers "
+            f"(others, like {', '.join(MAY_CHANGE[4:7])}, may change)"
+        )
+
+
+def differences(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Keys that may not change and did: (dotted key, old value, new value); None stands for a missing one.
+
+    Example:
+        >>> list(differences({"seed": 1, "logger": 1}, {"seed": 2, "logger": 2}))
+        [('seed', 1, 2)]
+    """
+    old, new = dict(_flat(before, "")), dict(_flat(now, ""))
+    for key in [*old, *(key for key in new if key not in old)]:
+        frozen = not any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
+        if frozen and old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)
+
+
+def finished_score(folder: Path) -> float | None:
+    """Held-out pass@1 after RL of a run that is done; None for any other."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["status"] != "finished":
+            return None
+        scores = {int(k): float(value) for k, value in summary["pass_at_k"]["after"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return scores[min(scores)] if scores else None
+
+
+def _flat(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict) and node:
+        for name, child in node.items():
+            yield from _flat(child, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, node
