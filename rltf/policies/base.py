@@ -16,6 +16,8 @@ from rltf.types import Prompt, Sampling, Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from rltf.policies.buckets import TokenCount
+
 
 class Policy(nn.Module, ABC):
     """A Hugging Face model with its tokenizer. B rows, S prompt tokens, T response tokens, V vocabulary."""
@@ -27,6 +29,8 @@ class Policy(nn.Module, ABC):
     """`right` (seq2seq) or `left` (causal)."""
     eos_id: int
     pad_id: int
+    tokens: TokenCount
+    """What `token_logprobs` ran."""
 
     @abstractmethod
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:

@@ -1,14 +1,15 @@
-"""Decoder-only policies: CodeGen, and the Llama type (Llama, Qwen, SmolLM). B rows, S prompt tokens, T response tokens,
-D width."""
+"""Decoder-only policies: CodeGen, and the Llama type (Llama, Qwen, SmolLM). B rows, P distinct prompts, R rows
+that run together, S prompt tokens, T response tokens, D width."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.common import Reading, TransformersPolicy
 from rltf.policies.encoding import encode_continuation
 from rltf.policies.sharing import Shared, distinct
 from rltf.types import Prompt
@@ -63,40 +64,47 @@ class CausalPolicy(TransformersPolicy):
         """See `Policy.encode_answer`."""
         return (*encode_continuation(self.tokenizer, text), self.eos_id)
 
-    def response_hidden(
-        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
-    ) -> Tensor:
-        """See `TransformersPolicy.response_hidden`. The last token of a response is nobody's context."""
-        shared = self._shared(prompt_BS, prompt_mask_BS, mask_BT)
-        if shared is not None:
-            return self._continued(shared, response_BT, mask_BT)
-        ids = torch.cat([prompt_BS, response_BT[:, :-1]], dim=1)
-        mask = torch.cat([prompt_mask_BS, mask_BT[:, :-1]], dim=1)
-        return self._hidden(ids, mask)[:, prompt_BS.shape[1] - 1 :]
-
-    def _shared(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, mask_BT: Tensor) -> Shared | None:
-        """The distinct prompts, where running them apart pays."""
-        rows, tokens = mask_BT.shape
-        if not self.share_prompts or rows < 2 or tokens < 2:
-            return None
-        from rltf.policies import prefix
-
-        shared = distinct(prompt_BS, prompt_mask_BS)
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+        """See `TransformersPolicy.read`. Runs the prompts if rows share them, otherwise each with its response."""
+        shared = self._shared(prompt_BS, prompt_mask_BS, lengths)
         if shared is None:
-            return None
-        length = prompt_BS.shape[1]
-        spared = (rows - len(shared.prompt_PS)) * length
-        return shared if spared >= SPARED * rows * (length + tokens) and prefix.enable(self.model) else None
-
-    def _continued(self, shared: Shared, response_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """hidden_BTD of responses that continue prompts which run once."""
+            self.tokens.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
+            return Reading(partial(self._whole, prompt_BS, prompt_mask_BS))
         from rltf.policies import prefix
 
+        self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
         recorded = prefix.recording(self.model)
         last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, recorded)[:, -1:]
-        mask = torch.cat([shared.mask_PS[shared.row_B], mask_BT[:, :-1]], dim=1)
-        rest = self._hidden(response_BT[:, :-1], mask, prefix.prefix(recorded, shared.row_B))
-        return torch.cat([last_P1D.index_select(0, shared.row_B), rest], dim=1)
+
+        def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
+            prompt_R = shared.row_B[row_R]
+            first_R1D = last_P1D.index_select(0, prompt_R)
+            if response_RT.shape[1] == 1:
+                return first_R1D
+            mask = torch.cat([shared.mask_PS[prompt_R], mask_RT[:, :-1]], dim=1)
+            rest = self._hidden(response_RT[:, :-1], mask, prefix.prefix(recorded, prompt_R))
+            return torch.cat([first_R1D, rest], dim=1)
+
+        return Reading(hidden)
+
+    def _whole(
+        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, row_R: Tensor, response_RT: Tensor, mask_RT: Tensor
+    ) -> Tensor:
+        """Prompt and response in one pass; the last token of a response is nobody's context."""
+        ids = torch.cat([prompt_BS[row_R], response_RT[:, :-1]], dim=1)
+        mask = torch.cat([prompt_mask_BS[row_R], mask_RT[:, :-1]], dim=1)
+        return self._hidden(ids, mask)[:, prompt_BS.shape[1] - 1 :]
+
+    def _shared(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Shared | None:
+        """The distinct prompts, where running them apart pays."""
+        from rltf.policies import prefix
+
+        shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
+        if shared is None:
+            return None
+        rows, length = prompt_BS.shape
+        spared = (rows - len(shared.prompt_PS)) * length
+        return shared if spared >= SPARED * (rows * length + sum(lengths)) and prefix.enable(self.model) else None
 
     def _hidden(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
         """Last hidden states of the ids, which are the last of the tokens that `mask` is about."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from rltf.policies import compat, lora
 from rltf.policies.base import Policy
+from rltf.policies.buckets import PASS_TOKENS, TokenCount, buckets
 from rltf.policies.encoding import encode_prompt
 from rltf.policies.logprobs import head_logprobs
 from rltf.policies.tokens import TokenBytes
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from rltf.policies.decoding.base import PromptStates
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Prompts that were read. R rows of the B that were given."""
+
+    hidden: Callable[[Tensor, Tensor, Tensor], Tensor]
+    """(row_R, response_RT, mask_RT) -> hidden_RTD whose product with the head's weight (plus its bias) is the logits of
+    the responses. Values at padding are arbitrary."""
+    split_tokens: float = 0.0
+    """What it costs, in tokens, that not all rows run together."""
 
 
 class TransformersPolicy(Policy):
@@ -63,6 +76,7 @@ class TransformersPolicy(Policy):
         # Padding is masked everywhere, so a model without a pad token needs no new row in its embedding.
         self.pad_id = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._tokens = TokenBytes(tokenizer)
+        self.tokens = TokenCount()
 
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
         """See `Policy.encode_prompt`. `prompt.answer` is the end of what the policy reads."""
@@ -83,21 +97,32 @@ class TransformersPolicy(Policy):
         sampling: Sampling | None = None,
         entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """See `Policy.token_logprobs`. Padding costs nothing in the head: only real tokens pass it."""
-        hidden_BTD = self.response_hidden(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        """See `Policy.token_logprobs`. Prompts are read once; responses of like length run together (see
+        `rltf.policies.buckets`); and only real tokens pass the head."""
+        lengths = mask_BT.sum(1).tolist()
+        reading = self.read(prompt_BS, prompt_mask_BS, lengths)
+        split = buckets(lengths, PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"]), reading.split_tokens)
+        hidden, chosen = [], []
+        for rows in split:
+            row_R = torch.tensor(rows, device=mask_BT.device)
+            longest = max(1, *(lengths[row] for row in rows))
+            mask_RT = mask_BT[row_R, :longest]
+            hidden.append(reading.hidden(row_R, response_BT[row_R, :longest], mask_RT)[mask_RT])
+            chosen.append((row_R.unsqueeze(1) * mask_BT.shape[1] + torch.arange(longest, device=row_R.device))[mask_RT])
+            self.tokens.add(sum(lengths[row] for row in rows), len(rows) * longest)
+        token_N = torch.cat(chosen)
         head = self.model.get_output_embeddings()
-        logprobs_N, entropy_N = head_logprobs(
-            hidden_BTD[mask_BT], head.weight, head.bias, response_BT[mask_BT], sampling, entropy
+        values = head_logprobs(
+            torch.cat(hidden), head.weight, head.bias, response_BT.flatten()[token_N], sampling, entropy
         )
-        zeros_BT = torch.zeros(mask_BT.shape, device=mask_BT.device)
-        return zeros_BT.masked_scatter(mask_BT, logprobs_N), zeros_BT.masked_scatter(mask_BT, entropy_N)
+        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
+        logprobs_BT, entropy_BT = (zeros.index_copy(0, token_N, value_N).view(mask_BT.shape) for value_N in values)
+        return logprobs_BT, entropy_BT
 
     @abstractmethod
-    def response_hidden(
-        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
-    ) -> Tensor:
-        """hidden_BTD whose product with the head's weight (plus its bias) is the logits of `response_BT`. Values at
-        padding are arbitrary."""
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+        """Runs what B prompts need to run once, whichever of their responses (of so many tokens) run together, and
+        counts the tokens of prompts in `self.tokens`."""
 
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> PromptStates:
         """See `Policy.prefill`."""

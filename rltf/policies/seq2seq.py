@@ -1,5 +1,5 @@
-"""Encoder-decoder policies: T5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, G groups of rows with one
-prompt, S prompt tokens, T response tokens, D width."""
+"""Encoder-decoder policies: T5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, R rows that are
+decoded together, G groups of them with one prompt, S prompt tokens, T response tokens, D width."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 
 from rltf.policies import compat
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.common import Reading, TransformersPolicy
 from rltf.policies.encoding import encode_target
-from rltf.policies.sharing import distinct
+from rltf.policies.sharing import Shared, distinct
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+KEY_SHARE = 1 / 7
+"""Work of projecting a prompt token's keys and values in the decoder, over that of a response token: 2 of 14 products
+with D x D numbers (where the feed-forward part is 4 D wide)."""
 
 
 class Seq2SeqPolicy(TransformersPolicy):
@@ -68,33 +72,43 @@ class Seq2SeqPolicy(TransformersPolicy):
         ids = encode_target(self.tokenizer, text)
         return ids if ids and ids[-1] == self.eos_id else (*ids, self.eos_id)
 
-    def response_hidden(
-        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
-    ) -> Tensor:
-        """See `TransformersPolicy.response_hidden`."""
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+        """See `TransformersPolicy.read`. Runs the encoder."""
         shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
-        start_B1 = torch.full_like(response_BT[:, :1], self.start_id)
-        read_BT = torch.cat([start_B1, response_BT[:, :-1]], dim=1)
         if shared is None:
-            return self._decoded(read_BT, self._encoded(prompt_BS, prompt_mask_BS), prompt_mask_BS)
-        # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
-        order_B = shared.row_B.argsort(stable=True)
-        size = math.gcd(*shared.row_B.bincount().tolist())
-        prompt_G = shared.row_B[order_B[::size]]
-        states = self._encoded(shared.prompt_PS, shared.mask_PS).index_select(0, prompt_G)
-        hidden_BTD = self._decoded(read_BT[order_B], states, shared.mask_PS[prompt_G])
-        return hidden_BTD.index_select(0, order_B.argsort())
+            shared = Shared(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
+        self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
+        states_PSD = self._encoded(shared.prompt_PS, shared.mask_PS)
+
+        def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
+            start_R1 = torch.full_like(response_RT[:, :1], self.start_id)
+            read_RT = torch.cat([start_R1, response_RT[:, :-1]], dim=1)
+            prompt_R = shared.row_B[row_R]
+            # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
+            order_R = prompt_R.argsort(stable=True)
+            prompt_G = prompt_R[order_R[:: self._group(prompt_R)]]
+            states_GSD = states_PSD.index_select(0, prompt_G)
+            hidden_RTD = self._decoded(read_RT[order_R], states_GSD, shared.mask_PS[prompt_G])
+            return hidden_RTD.index_select(0, order_R.argsort())
+
+        # Split rows rarely make groups of one size, and then keys and values are projected for every row.
+        groups = len(lengths) // self._group(shared.row_B)
+        return Reading(hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
+
+    def _group(self, prompt_R: Tensor) -> int:
+        """Most rows that can share keys and values when each prompt's rows are cut into groups of one size."""
+        return math.gcd(*prompt_R.bincount().tolist()) if self.share_prompts else 1
 
     def _encoded(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
         """(P, S, D)."""
         return self.model.get_encoder()(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
 
-    def _decoded(self, read_BT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
-        """hidden_BTD that the head reads; successive rows of one size read each of the G states."""
-        hidden_BTD = self.model.get_decoder()(
-            input_ids=read_BT,
+    def _decoded(self, read_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
+        """hidden_RTD that the head reads; successive rows of one size read each of the G states."""
+        hidden_RTD = self.model.get_decoder()(
+            input_ids=read_RT,
             encoder_hidden_states=states_GSD,
             encoder_attention_mask=mask_GS.long(),
             use_cache=False,
         ).last_hidden_state
-        return hidden_BTD * compat.t5_output_scale(self.model.config)
+        return hidden_RTD * compat.t5_output_scale(self.model.config)

@@ -77,7 +77,8 @@ def policy_case(pairs: int) -> dict[str, Any]:
     batch = (prompt, torch.ones_like(prompt, dtype=torch.bool), response, torch.ones_like(response, dtype=torch.bool))
 
     def full() -> Tensor:
-        hidden = policy.response_hidden(*batch)
+        reading = policy.read(*batch[:2], [TOKENS] * ROWS)
+        hidden = reading.hidden(torch.arange(ROWS), *batch[2:])
         return full_logits(hidden.flatten(0, 1), policy.model.lm_head.weight, response.flatten())
 
     paths: dict[str, Step] = {"blocked": lambda: policy.token_logprobs(*batch)[0].flatten(), "full": full}

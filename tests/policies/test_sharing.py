@@ -114,10 +114,10 @@ def test_a_causal_prompt_is_repeated_where_sharing_spares_little():
     batch = rows(policy, [0, 1, 2, 3, 3, 0])  # spares 2 prompts of 12 tokens, of 6 rows of 18 tokens
     assert SPARED < 2 * 12 / (6 * 18)
     assert tokens_run(policy, batch) == 4 * 12 + 6 * 5
-    prompt, prompt_mask, response, mask = rows(policy, [0, 1, 2, 3, 1])
-    longer = (prompt, prompt_mask, *(torch.nn.functional.pad(tensor, (0, 24)) for tensor in (response, mask)))
+    prompt, prompt_mask, *_ = rows(policy, [0, 1, 2, 3, 1])
+    longer = torch.full((5, 30), 7)
     assert SPARED > 12 / (5 * (12 + 30))
-    assert tokens_run(policy, longer) == 5 * (12 + 29)
+    assert tokens_run(policy, (prompt, prompt_mask, longer, longer > 0)) == 5 * (12 + 29)
 
 
 def test_sliding_windows_are_left_alone():
