@@ -240,10 +240,10 @@ def alike(rollouts: Sequence[Rollout]) -> list[Rollout]:
     """The rollouts of one optimiser step, in the order that is cheapest to cut into micro-batches.
 
     Those of one problem stand side by side, since the policy runs a prompt once for all rows of a micro-batch that
-    share it; problems are ordered by their longest response, so that little is padding. The step's gradient is the same
-    in any order."""
+    share it; problems are ordered by the length of their prompts, so that little of these is padding. Responses need no
+    order: the policy runs those of like length together. The step's gradient is the same in any order."""
     groups: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         groups.setdefault(rollout.program.problem_id, []).append(rollout)
-    by_length = sorted(groups.values(), key=lambda group: max(len(r.program.token_ids) for r in group))
-    return [rollout for group in by_length for rollout in group]
+    by_prompt = sorted(groups.values(), key=lambda group: len(group[0].program.prompt_ids))
+    return [rollout for group in by_prompt for rollout in group]

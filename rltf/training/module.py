@@ -183,6 +183,9 @@ class RLTFModule(L.LightningModule):
     def _log_steps(self) -> None:
         self._logged_step = self.steps
         row = self._step_metrics.means()
+        efficiency = self.policy.tokens.take()
+        if efficiency is not None:
+            row["perf/token_efficiency"] = efficiency
         row["optimizer/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.last_loss = row.get("loss/total")
         self.log_row(row)

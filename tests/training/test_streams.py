@@ -15,9 +15,9 @@ from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, StdioTe
 SIZES = {"train": 60, "validation": 1, "test": 1}
 
 
-def rollout(problem_id, length, draw=0):
+def rollout(problem_id, length, draw=0, prompt=2):
     program = Program(
-        problem_id, "x", (3, 4), tuple(range(3, 3 + length)), ((0, 0),) * length, (-0.5,) * length, FinishReason.EOS,
+        problem_id, "x", (3,) * prompt, tuple(range(3, 3 + length)), ((0, 0),) * length, (-0.5,) * length, FinishReason.EOS,
         draw=draw,
     )  # fmt: skip
     return Rollout(program, Verdict(Outcome.PASSED, 1, 1), (), 1.0, 0.0, 1.0)
@@ -28,10 +28,16 @@ def test_a_stream_that_gives_too_little_is_an_error():
         list(Stream(3, lambda: [1, 2]))
 
 
-def test_rollouts_of_a_problem_stay_together_and_lengths_rise():
-    given = [rollout("a", 9), rollout("b", 2), rollout("a", 3, 1), rollout("c", 5), rollout("b", 4, 1)]
+def test_rollouts_of_a_problem_stay_together_and_prompts_grow():
+    given = [
+        rollout("a", 9, prompt=7),
+        rollout("b", 2, prompt=5),
+        rollout("a", 3, 1, 7),
+        rollout("c", 5),
+        rollout("b", 4, 1, 5),
+    ]
     order = [(r.program.problem_id, len(r.program.token_ids)) for r in alike(given)]
-    assert order == [("b", 2), ("b", 4), ("c", 5), ("a", 9), ("a", 3)]
+    assert order == [("c", 5), ("b", 2), ("b", 4), ("a", 9), ("a", 3)]
 
 
 @pytest.fixture(scope="module")
