@@ -10,11 +10,24 @@ from pathlib import Path
 
 from rltf.report.build import read_runs, run_folders, write_reports
 from rltf.report.rows import by_benchmark, rows_of
+from rltf.report.run import Run
+from rltf.report.wandb_report import check, publish
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the reports and prints their pages' paths; 2 after a path that holds no run, the others are written."""
+    """Writes the reports and prints their pages' paths.
+
+    Returns:
+        0; 2 after a PATH that holds no run, or when nothing could be written. A job of a multirun that left nothing is
+        named and left out.
+    """
     options = _parser().parse_args(arguments)
+    try:
+        if options.wandb:
+            check(options.wandb)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     code, folders = 0, []
     for path in options.paths:
         try:
@@ -23,16 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error, file=sys.stderr)
             code = 2
     runs, unread = read_runs(folders)
-    for sentence in unread:
+    for sentence in unread.values():
         print(sentence, file=sys.stderr)
-    if not runs:
-        return 2
+    if not runs or any(path in unread for path in options.paths):
+        code = 2
     try:
-        _write(options, by_benchmark(runs), unread)
+        _write(options, by_benchmark(runs), list(unread.values()))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    return code or (2 if any(str(path.resolve()) in s for path in options.paths for s in unread) else 0)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _write(options: argparse.Namespace, groups: dict[str, list], unread: Sequence[str]) -> None:
+def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Sequence[str]) -> None:
     out = options.out or (options.paths[0] if len(options.paths) == 1 else Path("report"))
     if len(groups) > 1:
         print(f"The runs are of {len(groups)} benchmarks ({', '.join(groups)}): one report each.", file=sys.stderr)
@@ -65,8 +78,6 @@ def _write(options: argparse.Namespace, groups: dict[str, list], unread: Sequenc
         document = write_reports(rows, [*said, *unread], folder)
         print(folder / "report.html")
         if options.wandb:
-            from rltf.report.wandb_report import publish
-
             print(publish(document, rows, options.wandb, options.group, folder))
 
 

@@ -90,15 +90,15 @@ def run_folders(path: Path) -> list[Path]:
     return inside
 
 
-def read_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    """The runs that can be read, and a sentence on each that cannot."""
-    runs, said = [], []
-    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+def read_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
+    """The runs that can be read, none twice, and a sentence on each folder that cannot."""
+    runs, unread = [], {}
+    for folder in {folder.resolve(): folder for folder in folders}.values():
         try:
             runs.append(read_run(folder))
         except (ValueError, OSError) as error:
-            said.append(str(error))
-    return runs, said
+            unread[folder] = str(error)
+    return runs, unread
 
 
 def _page(said: Document, folder: Path, figures: Path | None = None) -> Path:

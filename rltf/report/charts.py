@@ -105,6 +105,8 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 def svg_of(figure: Figure) -> str:
     """The figure as an SVG document."""
     file = io.StringIO()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout stands: no second one for the PNG
     nobody = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(file, format="svg", metadata=nobody)
     return file.getvalue()

@@ -13,7 +13,7 @@ from rltf.report.estimates import Estimate
 from rltf.report.examples import Example
 from rltf.report.marks import BEFORE, Series, dot_chart
 from rltf.report.programs import curve_chart, errors_parts, flow_parts, heldouts, kinds_parts
-from rltf.report.results import Result, results_of
+from rltf.report.results import Result, measures, results_of, value
 from rltf.report.rows import Row
 from rltf.report.scales import duration, percent, points
 
@@ -117,14 +117,25 @@ def _results_chart(results: Sequence[Result], rows: Sequence[Row]) -> Chart | No
 
 
 def _runs(rows: Sequence[Row]) -> Table | None:
+    """Every run by itself, with the first measure that all have."""
+    measure = next(iter(measures([Row(row.label, row.finished) for row in rows])), None)
     body = []
     for row in rows:
         for run in row.runs:
-            one = results_of([Row(row.label, (run,))])
-            cells = [percent(one[0].before.value), percent(one[0].after.value)] if one else ["", ""]
-            body.append([run.folder.name, row.label, str(run.seed), str(run.summary.get("status", "unknown")), *cells,
-                         duration(sum(phase_seconds(run).values()))])  # fmt: skip
-    return table(["folder", "row", "seed", "status", "before RL", "after RL", "wall time"], body)
+            known = measure is not None and run.finished
+            shares = [percent(value(run, when, str(measure))) if known else "" for when in ("before", "after")]
+            seconds = duration(sum(phase_seconds(run).values()))
+            status = str(run.summary.get("status", "unknown"))
+            body.append([run.folder.name, row.label, str(run.seed), status, *shares, seconds])
+    head = [
+        "folder",
+        "row",
+        "seed",
+        "status",
+        *(f"{measure or 'result'} {w} RL" for w in ("before", "after")),
+        "wall time",
+    ]
+    return table(head, body)
 
 
 def _missing(rows: Sequence[Row], alone: bool) -> list[str]:
@@ -156,7 +167,9 @@ def _facts(rows: Sequence[Row], folder: Path) -> tuple[tuple[str, str], ...]:
         facts = [(k, str(run.summary[k])) for k in ("status", "algorithm", "seed") if run.summary.get(k) is not None]
         return (*facts, ("folder", run.folder.resolve().name))
     problems = {run.summary.get("problems") for run in runs} - {None}
-    facts = [("benchmark", runs[0].benchmark)] + [("held-out problems", f"{p}") for p in problems if len(problems) == 1]
+    facts = [("benchmark", str(next(filter(None, (run.benchmark for run in runs)), "unknown")))] + [
+        ("held-out problems", f"{p}") for p in problems if len(problems) == 1
+    ]
     return (*facts, ("folder", folder.resolve().name))
 
 

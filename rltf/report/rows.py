@@ -70,17 +70,21 @@ def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs that were measured on the same held-out problems, by the benchmark's name, with a number where the same name
     stands for different problems. Runs of different benchmarks are never averaged.
 
-    A run without `evaluation.json` counts to the problems of its name, when there is but one such set.
+    A run without `evaluation.json` counts to the problems of its name, when there is but one such set; one that died
+    before it knew its benchmark counts to the only one of the others.
     """
     sets: dict[str, list[tuple[Any, ...]]] = {}
     problems = [_problems(run) for run in runs]
+    names = {run.benchmark for run in runs if run.benchmark is not None}
+    only = names.pop() if len(names) == 1 else "unknown benchmark"
     for run, known in zip(runs, problems, strict=True):
-        known_sets = sets.setdefault(run.benchmark, [])
+        known_sets = sets.setdefault(run.benchmark or only, [])
         if known is not None and known not in known_sets:
             known_sets.append(known)
     groups: dict[str, list[Run]] = {}
     for run, known in zip(runs, problems, strict=True):
-        name, known_sets = run.benchmark, sets[run.benchmark]
+        name = run.benchmark or only
+        known_sets = sets[name]
         if len(known_sets) > 1:
             name += f" ({known_sets.index(known) + 1})" if known is not None else " (problems unknown)"
         groups.setdefault(name, []).append(run)

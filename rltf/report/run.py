@@ -45,9 +45,10 @@ class Run:
         return self.summary.get("seed", self.config.get("seed"))
 
     @property
-    def benchmark(self) -> str:
-        """Name of its benchmark."""
-        return str(self.summary.get("benchmark") or self.choices.get("benchmark") or "unknown benchmark")
+    def benchmark(self) -> str | None:
+        """Name of its benchmark; None when nothing says it."""
+        name = self.summary.get("benchmark") or self.choices.get("benchmark")
+        return None if name is None else str(name)
 
     def setting(self, key: str) -> Any:
         """What a config group or key was set to; None when the record knows no such key.

@@ -6,7 +6,9 @@ report's own, so that nothing has to be asked of the server before publishing.""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,8 @@ def publish(document: Document, rows: Sequence[Row], project: str, group: str | 
     return f"{why}: its specification is in {path}; to publish it, `wandb login`, {sync}then this command again."
 
 
-def build(document: Document, rows: Sequence[Row], project: str, group: str | None) -> Any:
-    """The report as a `wandb_workspaces.reports.v2.Report`; nothing is sent.
+def check(project: str) -> tuple[str, str]:
+    """Entity and name of a project, if a report can be built for it here.
 
     Raises:
         ValueError: `project` has another form, or W&B's report API is not installed.
@@ -61,10 +63,20 @@ def build(document: Document, rows: Sequence[Row], project: str, group: str | No
     entity, slash, name = project.partition("/")
     if not (entity and slash and name) or "/" in name:
         raise ValueError(f"--wandb {project}: expected ENTITY/PROJECT")
-    try:
-        import wandb_workspaces.reports.v2 as wr
-    except ImportError as error:
-        raise ValueError("--wandb needs W&B's report API: pip install 'rltf[wandb-report]'") from error
+    if find_spec("wandb_workspaces") is None:
+        raise ValueError("--wandb needs W&B's report API: pip install 'rltf[wandb-report]'")
+    return entity, name
+
+
+def build(document: Document, rows: Sequence[Row], project: str, group: str | None) -> Any:
+    """The report as a `wandb_workspaces.reports.v2.Report`; nothing is sent.
+
+    Raises:
+        ValueError: `project` has another form, or W&B's report API is not installed.
+    """
+    entity, name = check(project)
+    import wandb_workspaces.reports.v2 as wr
+
     run_sets = [_run_set(row, group) for row in rows]
     facts = " · ".join(f"{plain(key)} **{plain(value)}**" for key, value in document.facts)
     blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock("\n\n".join([facts, *map(fenced, document.commands)]))]
@@ -133,7 +145,7 @@ def _run_set(row: Row, group: str | None) -> Any:
     ids = [name for run in row.runs for name in run_ids(run)]
     filters = [wx.Metric("ID").isin(ids) if ids else wx.Metric("Name").isin([_name(run) for run in row.runs])]
     filters += [wx.Metric("Group") == group] if group else []
-    return wr.Runset(name=row.label, filters=filters, groupby=["Group"])
+    return wr.Runset(name=row.label, filters=wx.And(*filters), groupby=["Group"])
 
 
 def _name(run: Run) -> str:
@@ -152,8 +164,6 @@ def _offline(run: Run) -> bool:
 
 def _cannot_publish() -> str | None:
     """Why not; None when the user is logged in and online."""
-    import os
-
     import wandb
 
     if os.environ.get("WANDB_MODE", "online") != "online":

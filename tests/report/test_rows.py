@@ -106,5 +106,5 @@ def test_jobs_of_a_multirun_come_by_their_numbers_and_empty_ones_are_named(write
     assert [folder.name for folder in folders] == ["9_a", "10_b", "11_c"]
     runs, said = read_runs(folders)
     assert [run.folder.name for run in runs] == ["9_a", "10_b"]
-    [sentence] = said
+    [sentence] = said.values()
     assert "11_c holds none of metrics.csv, rollouts.jsonl, summary.json" in sentence
