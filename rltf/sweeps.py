@@ -62,13 +62,15 @@ class SweepEnd(Callback):
         from rich.console import Console
         from rich.table import Table
 
-        table = Table("job", "overrides", "before", "after", "status", title=f"held-out pass@k of {folder}")
+        table = Table("job", "differs by", "before", "after", "status", title=f"held-out pass@k of {folder}")
         failures = 0
+        given = {job: _overrides(job) for job in jobs}
+        shared = set.intersection(*map(set, given.values())) if len(jobs) > 1 else set()
         for job in jobs:
             summary = _read(job)
             status = str(summary.get("status"))
             failures += status != "finished"
-            overrides = " ".join(o for o in _overrides(job) if not o.startswith(("hydra.", "+sweep=")))
+            overrides = " ".join(o for o in given[job] if o not in shared)
             scores = [_first(summary.get("pass_at_k", {}).get(when)) for when in ("before", "after")]
             table.add_row(str(_number(job)), overrides, *scores, status)
         console = Console(highlight=False, soft_wrap=True)
