@@ -11,7 +11,7 @@ import marshal
 import os
 from typing import Any
 
-_read, _write, _loads = os.read, os.write, marshal.loads
+_read, _write, _getpid, _loads = os.read, os.write, os.getpid, marshal.loads
 _text = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 LIMIT = 16 << 20
@@ -20,15 +20,22 @@ _CHUNK = 1 << 16
 
 
 class Channel:
-    """The child's end, over a descriptor. Its functions were looked up before the program ran."""
+    """The child's end, over a descriptor. Its functions were looked up before the program ran.
+
+    Processes that the program forks have a copy of it; it is deaf and dumb there, so that none of them takes the
+    judge's questions, answers them, or says that the program has ended.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._owner = _getpid()
         self._data = b""
         self._held: list[bytes] = []
 
     def receive(self) -> Any:
         """The next message; None at the end."""
+        if _getpid() != self._owner:
+            return None
         data = self._data
         while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
             chunk = _read(self._fd, _CHUNK)
@@ -64,7 +71,7 @@ class Channel:
         self._held.append(len(body).to_bytes(4, "big") + body)
         if hold:
             return
-        data = b"".join(self._held)
+        data = b"".join(self._held) if _getpid() == self._owner else b""
         self._held.clear()
         while data:
             data = data[_write(self._fd, data) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import json
 import marshal
@@ -25,6 +26,8 @@ _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLER
 _LINE = re.compile(rb'File "<program>", line (\d+)')
 _PATIENCE = 4.0
 """Milliseconds after which a program is one of those that take long."""
+_MOMENT = 0.005
+"""Seconds in which a program that has answered may end by itself; saves a message."""
 _SLOW_HOST = 4.0
 """A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
 
@@ -33,7 +36,7 @@ class Child:
     """Talks to one forked program; `finish` must be called exactly once."""
 
     def __init__(
-        self, slot: Slot, control: socket.socket, channel: socket.socket, output: tuple[int, int], limits: Limits
+        self, slot: Slot, control: socket.socket, channel: _socket.socket, output: list[int], limits: Limits
     ) -> None:
         self._slot = slot
         self._control = control
@@ -85,12 +88,14 @@ class Child:
                 raise OverTime(self._where())
             self._pump(left)
 
-    def finish(self) -> End:
-        """Kills whatever is left of the program and returns how it ended.
+    def finish(self, leaving: bool = False) -> End:
+        """Kills whatever is left of the program and returns how it ended; one that is `leaving` gets a moment.
 
         Raises:
             ZygoteLost: The zygote did not answer.
         """
+        if leaving and self._ended is None and select.select([self._control], [], [], _MOMENT)[0]:
+            self._listen()
         try:
             if self._ended is None:
                 self._control.send(KILL)

@@ -41,14 +41,14 @@ def close_after_limit(sheet: Sheet, child: Child, at: int, limit: OverTime | Ove
 
 def close_after_end(sheet: Sheet, child: Child, at: int) -> None:
     """Decides the test at which a program ended without an answer."""
-    end = child.finish()
+    end = child.finish(leaving=True)
     sheet.cpu += end.seconds
     sheet.mark(at, *(stopped_by_force(end, child, False) or _left(end)))
 
 
-def settle(sheet: Sheet, child: Child, last: int | None) -> None:
+def settle(sheet: Sheet, child: Child, last: int | None, leaving: bool = False) -> None:
     """Ends a child that has answered; what it did behind its last answer counts against that test."""
-    end = child.finish()
+    end = child.finish(leaving)
     sheet.cpu += end.seconds
     if last is None:
         return

@@ -31,8 +31,6 @@ class Settings:
     """Limits of the pool; a job may bring its own timeout and memory."""
 
     output_bytes: int
-    file_bytes: int
-    tasks: int
     stop_at_first_failure: bool
     max_timeouts: int
     """After so many timeouts the rest of a program's tests is not run and counts as timeouts."""
@@ -59,9 +57,7 @@ class Judge:
             timeout=timeout,
             memory_bytes=memory_mb << 20,
             output_bytes=self._settings.output_bytes,
-            file_bytes=self._settings.file_bytes,
             cpu_seconds=math.ceil(timeout) + 1,
-            tasks=self._settings.tasks,
         )
         sheet = Sheet(program, setup, tests, limits, self._settings.stop_at_first_failure, self._settings.max_timeouts)
         slot = self._slot(program, setup)
@@ -91,7 +87,7 @@ class Judge:
 
     def broken(self, tests: int, why: str) -> dict[str, Any]:
         """The verdict on a program under which the sandbox broke again and again."""
-        sheet = Sheet("", "", [[]] * tests, Limits(0, 0, 0, 0, 0, 0), False, 1)
+        sheet = Sheet("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
         sheet.fill("violation", plain_error("SandboxLost", why))
         return self._verdict(sheet, "external")
 
@@ -119,7 +115,7 @@ class Judge:
         todo = list(indices)
         while todo and not sheet.over:
             sheet.start()
-            child = slot.fork(b"", _for_tests(sheet.limits, len(todo)))
+            child = slot.fork(_for_tests(sheet.limits, len(todo)))
             calls = [[sheet.tests[i][1], sheet.tests[i][2]] for i in todo]
             child.send({"program": sheet.program, "setup": sheet.setup, "mode": "calls", "calls": calls})
             todo = self._answers(sheet, child, todo)
@@ -137,7 +133,7 @@ class Judge:
                 close_after_end(sheet, child, at)
                 return todo[n + 1 :]
             if "syntax" in answer or "load" in answer:
-                end = child.finish()
+                end = child.finish(leaving=True)
                 sheet.cpu += end.seconds
                 close_program(sheet, answer, end)
                 return []
@@ -145,7 +141,7 @@ class Judge:
             last = at
             if sheet.over:
                 break
-        settle(sheet, child, last)
+        settle(sheet, child, last, leaving=not sheet.over or last == todo[-1])
         return []
 
     # ------------------------------------------------------------------------------------------------ stdin, stdout
@@ -153,14 +149,14 @@ class Judge:
     def _script(self, slot: Slot, sheet: Sheet, at: int) -> None:
         sheet.start()
         test = sheet.tests[at]
-        child = slot.fork(test[1].encode("utf-8", "surrogatepass"), sheet.limits)
+        child = slot.fork(sheet.limits, test[1].encode("utf-8", "surrogatepass"))
         child.send({"program": sheet.program, "setup": sheet.setup, "mode": "stdio"})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:
             close_after_limit(sheet, child, at, e)
             return
-        end = child.finish()
+        end = child.finish(leaving=True)
         sheet.cpu += end.seconds
         if answer is not None and "syntax" in answer:
             close_program(sheet, answer, end)

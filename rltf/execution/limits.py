@@ -13,10 +13,8 @@ class Limits:
     """Seconds a test; time spent waiting for a core does not count."""
     memory_bytes: int
     output_bytes: int
-    file_bytes: int
     cpu_seconds: int
     """Back-stop for the child as a whole."""
-    tasks: int
 
 
 class ZygoteLost(Exception):

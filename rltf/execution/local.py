@@ -84,12 +84,11 @@ class LocalExecutor:
                 "source": str(Path(__file__).resolve().parents[2]),
                 "numpy": _numpy_folder(),
                 "scratch_mb": int(scratch_mb),
+                "tasks": int(tasks),
                 "without": list(without),
             },
             "judge": {
                 "output_bytes": int(output_kb) << 10,
-                "file_bytes": int(scratch_mb) << 20,
-                "tasks": int(tasks),
                 "stop_at_first_failure": bool(stop_at_first_failure),
                 "max_timeouts": int(max_timeouts),
             },
@@ -170,7 +169,7 @@ class LocalExecutor:
         unpacker = wire.Unpacker()
         while True:
             try:
-                data = connection.recv(1 << 20)
+                data = connection.recv(1 << 16)
             except OSError:
                 data = b""
             if not data:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 
-FORK = struct.Struct("<QQII")
-"""Limits of the next program: bytes of memory beyond the interpreter's, bytes of one file, CPU seconds, tasks."""
+FORK = struct.Struct("<QI")
+"""Limits of the next program: bytes of memory beyond the interpreter's, CPU seconds. With it go the descriptors of the
+child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read."""
 ENDED = struct.Struct("<idIi")
 """What became of it: wait status, CPU seconds of all its processes, processes it left behind, bytes of text that follow
 (the forbidden call it made)."""

@@ -111,7 +111,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
     while todo and not sheet.over:
         sheet.start()
         cpu = math.ceil(sheet.limits.timeout * (len(todo) + 1)) + 1
-        child = slot.fork(b"", replace(sheet.limits, cpu_seconds=cpu))
+        child = slot.fork(replace(sheet.limits, cpu_seconds=cpu))
         calls = [_known(sheet.tests[at]) if ahead else [] for at in todo]
         setup = "" if needs_program(sheet.setup) else sheet.setup
         child.send({"program": sheet.program, "setup": setup, "mode": "rpc", "calls": calls})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,8 @@ class SlotSettings:
     numpy: str | None = None
     """Folder that holds numpy, for programs that import it."""
     scratch_mb: int = 16
+    """Of all files of a program together, and of each."""
+    tasks: int = 24
     without: tuple[str, ...] = ()
     """Layers left out: `namespaces`, `landlock`, `seccomp`, `cgroup`."""
 
@@ -56,8 +60,8 @@ class Slot:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(self, stdin: bytes, limits: Limits) -> Child:
-        """A new child that waits for its job.
+    def fork(self, limits: Limits, stdin: bytes | None = None) -> Child:
+        """A new child that waits for its job; its stdout and stderr are kept apart only when it is given a `stdin`.
 
         Raises:
             ZygoteLost: The zygote could not be started or reached.
@@ -68,24 +72,25 @@ class Slot:
         assert self._control is not None
         self._served += 1
         self._limit_memory(limits.memory_bytes)
-        source = _stdin(stdin)
-        ours, theirs = socket.socketpair()
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        request = FORK.pack(limits.memory_bytes, limits.file_bytes, limits.cpu_seconds, limits.tasks)
+        ours, theirs = _socket.socketpair()
+        read, write = os.pipe2(os.O_CLOEXEC)
+        given, outputs = [theirs.fileno(), write], [read]
+        if stdin is not None:
+            more, error = os.pipe2(os.O_CLOEXEC)
+            given, outputs = [theirs.fileno(), _stdin(stdin), write, error], [read, more]
         try:
-            socket.send_fds(self._control, [request], [theirs.fileno(), source, out_write, err_write])
+            self._control.sendmsg([FORK.pack(limits.memory_bytes, limits.cpu_seconds)], [_descriptors(given)])
         except OSError as e:
             ours.close()
-            os.close(out_read)
-            os.close(err_read)
+            for fd in outputs:
+                os.close(fd)
             self.close()
             raise ZygoteLost(str(e)) from None
         finally:
             theirs.close()
-            for fd in (source, out_write, err_write):
+            for fd in given[1:]:
                 os.close(fd)
-        return Child(self, self._control, ours, (out_read, err_read), limits)
+        return Child(self, self._control, ours, outputs, limits)
 
     def _limit_memory(self, size: int) -> None:
         if self._group is None:
@@ -117,6 +122,8 @@ class Slot:
             "read": [*root.interpreter_files(), *_numpy_files(self._numpy)],
             "scratch": self._scratch,
             "scratch_mb": self._settings.scratch_mb,
+            "file_bytes": self._settings.scratch_mb << 20,
+            "tasks": self._settings.tasks,
             "host_id": _HOST_IDS + os.getpid(),
             "without": list(self._settings.without),
         }
@@ -228,6 +235,10 @@ def _map_users(pid: int, host_id: int) -> None:
 def _numpy_files(folder: str | None) -> list[str]:
     names = ("numpy", "numpy.libs")
     return [p for p in (os.path.join(folder, n) for n in names) if os.path.isdir(p)] if folder else []
+
+
+def _descriptors(fds: list[int]) -> tuple[int, int, bytes]:
+    return socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds)
 
 
 def _stdin(data: bytes) -> int:

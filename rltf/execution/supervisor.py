@@ -115,7 +115,7 @@ class Supervisor:
 
     def _take(self) -> bool:
         try:
-            data = self._trainer.recv(1 << 20)
+            data = self._trainer.recv(1 << 16)
         except BlockingIOError:
             return True
         except OSError:
@@ -178,7 +178,7 @@ class Supervisor:
 
     def _hear(self, crew: _Crew) -> None:
         try:
-            data = crew.socket.recv(1 << 18)
+            data = crew.socket.recv(1 << 16)
         except OSError:
             data = b""
         if not data:

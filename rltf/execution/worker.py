@@ -56,7 +56,7 @@ class Worker:
         self._judge.start()
         self._supervisor.sendall(wire.pack(wire.READY, json.dumps(self._judge.report()).encode()))
         unpacker = wire.Unpacker()
-        while data := self._supervisor.recv(1 << 18):
+        while data := self._supervisor.recv(1 << 16):
             for kind, body, job, tests in unpacker.feed(data):
                 if kind == wire.TESTS:
                     self._tests[tests] = wire.tests_from_json(body)

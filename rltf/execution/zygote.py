@@ -7,6 +7,7 @@ neither programs nor tests: they reach the child through descriptors that merely
 from __future__ import annotations
 
 import builtins
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -16,9 +17,10 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
 from _sitebuiltins import Quitter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from rltf.execution.isolation import memory, root, seccomp
@@ -65,51 +67,77 @@ PRELOAD = (
 """Imported once here, so that programs find them loaded."""
 
 _TEXT = 200
+_ROOM = socket.CMSG_SPACE(16)
+"""For four descriptors."""
 
 
 def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = control descriptor, JSON settings (see `rltf.execution.slot`)."""
     control = socket.socket(fileno=int(argv[0]))
     settings = json.loads(argv[1])
-    _preload(settings["numpy"])
-    from rltf.execution import runner
+    after_fork = _preload(settings["numpy"])
+    from rltf.execution import runner, semaphores
 
     own_bytes = _virtual_bytes()
     enclosure = Enclosure(settings, control)
     report = enclosure.enter()
+    if not enclosure.private_root:
+        with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
+            semaphores.install()
     sys.path[:] = [p for p in sys.path if p not in (settings["source"], settings["numpy"])]
     for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
         del sys.modules[name]
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
+    runner.warm_up()
     gc.collect()
     gc.freeze()
-    zygote = Zygote(control, enclosure, runner.main, own_bytes)
-    report = probe(report, lambda: zygote.limit(64 << 20, 1 << 20, 5, 8), enclosure.listener, settings["source"])
+    zygote = Zygote(control, enclosure, runner.main, own_bytes, after_fork)
+    zygote.limit(settings["file_bytes"], settings["tasks"])
+    report = probe(report, lambda: zygote.limit_child(64 << 20, 5), enclosure.listener, settings["source"])
     enclosure.hold(memory.HELD)
     control.send(json.dumps(report).encode())
     zygote.serve()
 
 
-def _preload(numpy: str | None) -> None:
-    for name in PRELOAD:
-        importlib.import_module(name)
+def _preload(numpy: str | None) -> list[Callable[[], object]]:
+    """Imports what programs need; returns what those modules want to have called in a forked process.
+
+    They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
+    of what a fork costs. Programs are told of them, for theirs.
+    """
+    after_fork: list[Callable[[], object]] = []
+    register = os.register_at_fork
+    os.register_at_fork = lambda **hooks: after_fork.append(hooks["after_in_child"])
+    try:
+        for name in PRELOAD:
+            importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
+    sys.modules["random"].seed(0)  # verdicts do not depend on luck
     for name, key in (("exit", "Ctrl-D (i.e. EOF)"), ("quit", "Ctrl-D (i.e. EOF)")):  # `site` is not loaded
         setattr(builtins, name, Quitter(name, key))
     if numpy:
         sys.path.append(numpy)
         importlib.import_module("numpy")
+    return after_fork
 
 
 class Zygote:
     """Serves fork requests until the control socket closes."""
 
     def __init__(
-        self, control: socket.socket, enclosure: Enclosure, run: Callable[[int], None], own_bytes: int
+        self,
+        control: socket.socket,
+        enclosure: Enclosure,
+        run: Callable[[int], None],
+        own_bytes: int,
+        after_fork: Sequence[Callable[[], object]],
     ) -> None:
         self._control = control
         self._enclosure = enclosure
         self._run = run
         self._own_bytes = own_bytes
+        self._after_fork = after_fork
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         if enclosure.listener is not None:
@@ -119,11 +147,12 @@ class Zygote:
     def serve(self) -> NoReturn:
         """One program at a time."""
         while True:
-            request, fds, _, _ = socket.recv_fds(self._control, 256, 4)
+            request, extra, _, _ = self._control.recvmsg(64, _ROOM)
             if not request:
                 os._exit(0)
             if len(request) != FORK.size:
                 continue  # a kill that crossed the end of its program
+            fds = struct.unpack(f"{len(extra[0][2]) // 4}i", extra[0][2])
             pid = os.fork()
             if pid == 0:
                 self._child(request, fds)
@@ -186,34 +215,40 @@ class Zygote:
             if status & 0x7F == signal.SIGSYS:
                 bad = signal.SIGSYS
 
-    def _child(self, request: bytes, fds: list[int]) -> NoReturn:
+    def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
         try:
-            memory, file_bytes, cpu, tasks = FORK.unpack(request)
+            memory, cpu = FORK.unpack(request)
             os.setsid()
-            channel, stdin, stdout, stderr = fds
-            os.dup2(stdin, 0)
+            channel, stdin, stdout, stderr = fds if len(fds) == 4 else (fds[0], 0, fds[1], fds[1])
+            if stdin:
+                os.dup2(stdin, 0)
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
             os.dup2(channel, CHANNEL)
             os.closerange(CHANNEL + 1, 256)
-            self.limit(memory, file_bytes, cpu, tasks)
+            self.limit_child(memory, cpu)
+            for hook in self._after_fork:
+                os.register_at_fork(after_in_child=hook)
             self._run(CHANNEL)
         finally:
             os._exit(1)
 
-    def limit(self, memory: int, file_bytes: int, cpu: int, tasks: int) -> None:
-        """What a child does to itself before a program runs in it."""
-        limits = (
-            (resource.RLIMIT_AS, self._own_bytes + memory),
-            (resource.RLIMIT_CPU, cpu),
+    def limit(self, file_bytes: int, tasks: int) -> None:
+        """Limits that are the same for every program, inherited from here."""
+        for which, value in (
             (resource.RLIMIT_FSIZE, file_bytes),
             (resource.RLIMIT_NOFILE, 64),
             (resource.RLIMIT_NPROC, tasks + self._enclosure.tasks),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_STACK, 64 << 20),
-        )
-        for which, value in limits:
+        ):
             resource.setrlimit(which, (value, value))
+
+    def limit_child(self, memory: int, cpu: int) -> None:
+        """What a child does to itself before a program runs in it."""
+        memory += self._own_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
         self._enclosure.seal_child()
 
 
