@@ -17,6 +17,7 @@ from rich.console import Console
 
 from rltf import runs
 from rltf.algorithms.mix import LossMix, Term
+from rltf.algorithms.ranks import gather
 from rltf.algorithms.supervised import Supervised
 from rltf.assembly import Assembly
 from rltf.build import build
@@ -101,10 +102,11 @@ def train(cfg: DictConfig) -> Outcome:
                     write_evaluation(folder / "evaluation.json", "before", before)
             _reinforce(cfg, module, data, trainer, mix, at if in_rl else None)
             after = _evaluate(console, trainer, module, data, parts, "after RL")
+            sampled = sum(gather(generation.sampled))
             if trainer.is_global_zero:
                 with parts.clock("evaluation"):
                     parts.policy.export(folder / "policy")
-                counts = {"programs_sampled": generation.sampled, "programs_judged": samples.judged}
+                counts = {"programs_sampled": sampled, "programs_judged": samples.judged}
                 write_evaluation(folder / "evaluation.json", "after", after)
                 summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
                 _report(cfg, folder)
@@ -112,6 +114,8 @@ def train(cfg: DictConfig) -> Outcome:
                 console.print(f"run folder {folder}")
         except BaseException as error:
             summary.abort(error, parts.clock)
+            if trainer.world_size > 1 and isinstance(error, RuntimeError) and "onnection" in str(error):
+                raise RuntimeError(f"another process of this run ended: its log is in {folder}") from error
             raise
         finally:
             close_loggers(loggers)

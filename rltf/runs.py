@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ much hardware is used, and how long the run goes on. All others decide its numbe
 
 
 def begin(cfg: DictConfig, folder: Path) -> None:
-    """Records the config of a new run; of one that goes on, checks it.
+    """Records the config of a new run; of one that goes on, checks it. Other processes than the first do nothing: it
+    was there before they were started.
 
     Args:
         cfg: the whole config.
@@ -43,6 +45,8 @@ def begin(cfg: DictConfig, folder: Path) -> None:
     Raises:
         ValueError: the folder holds a run and `resume` does not say so, or a key differs that may not.
     """
+    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID")):
+        return
     record = folder / CONFIG
     now = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(now, dict)

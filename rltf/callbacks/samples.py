@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
 
+from rltf.algorithms.ranks import gather
 from rltf.metrics.feedback import feedback_metrics
 from rltf.rollouts.records import rollout_record
 from rltf.training.module import RLTFModule
@@ -37,8 +38,8 @@ class Samples(L.Callback):
         """Programs judged so far."""
 
     def on_rollouts(self, trainer: L.Trainer, module: RLTFModule, groups: Sequence[Sequence[Rollout]]) -> None:
-        """One line a program, one row of feedback metrics."""
-        rollouts = [r for group in groups for r in group]
+        """One line a program, one row of feedback metrics, of all ranks."""
+        rollouts = [r for part in gather([r for group in groups for r in group]) for r in part]
         self.judged += len(rollouts)
         if not trainer.is_global_zero:
             return

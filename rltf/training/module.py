@@ -221,7 +221,7 @@ class RLTFModule(L.LightningModule):
         result = self.evaluation.compute()
         row = {f"val/{name}": value for name, value in result.metrics().items()}
         for k in result.ks:
-            self.log(f"val/pass@{k}", row[f"val/pass@{k}"], logger=False)  # already reduced over ranks
+            self.log(f"val/pass@{k}", row[f"val/pass@{k}"], logger=False, sync_dist=True)  # the same on all ranks
         if self.phase is not None and not self.trainer.sanity_checking:
             self.log_row(row)
 

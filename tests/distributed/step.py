@@ -1,0 +1,68 @@
+"""One optimiser step of a run of one or several processes; the first one saves the gradient.
+
+    python step.py FILE DEVICES STRATEGY
+
+However many processes there are, the step is taken on the same eight programs."""
+
+import sys
+from pathlib import Path
+
+import lightning.pytorch as L
+import torch
+from hydra import compose, initialize_config_dir
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rltf.assembly import Assembly
+from rltf.build import build
+from rltf.rollouts.clock import PhaseClock
+from rltf.trainers import make_trainer
+from rltf.training.datamodule import StreamPlan
+from rltf.training.module import Phase, RLTFModule
+
+PROGRAMS = 8
+
+
+class KeepsGradient(L.Callback):
+    """Before it is clipped."""
+
+    def __init__(self) -> None:
+        self.gradient: dict[str, torch.Tensor] = {}
+
+    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
+        self.gradient = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
+
+
+def main(target: str, devices: int, strategy: str) -> None:
+    overrides = [
+        "debug=default",
+        "algorithm=reinforce",
+        "algorithm.advantages.baseline=none",
+        "benchmark.sizes={train: 8, validation: 4, test: 4}",
+        f"paths.output_dir={Path(target).parent}",
+        f"trainer.devices={devices}",
+        f"trainer.accumulate_grad_batches={2 // devices}",
+        "trainer.max_epochs=1",
+        f"+trainer.strategy={strategy}",
+    ]
+    with initialize_config_dir(str(Path(__file__).parents[2] / "configs"), version_base="1.3"):
+        cfg = compose("train", overrides)
+    with Assembly.of(cfg, PhaseClock()) as parts:
+        keeps = KeepsGradient()
+        trainer = make_trainer(cfg, Path(target).parent, [], [keeps], {"limit_val_batches": 0})
+        module = RLTFModule(parts.policy, parts.sampling, [1])
+        data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
+        mix = build(cfg, "algorithm.mix")
+        problems = data.train_problems[trainer.global_rank :: trainer.world_size]
+        pending = parts.pipeline.launch(problems, range(PROGRAMS // 8), parts.sampling, 0)
+        data.buffer.extend(rollout for group in parts.pipeline.harvest(pending) for rollout in group)
+        module.start(Phase("rl", mix, lr=1e-2))
+        accumulate = trainer.accumulate_grad_batches
+        data.start(StreamPlan(accumulate, accumulate, PROGRAMS // 2, 0, mix))
+        trainer.fit(module, datamodule=data)
+        if trainer.is_global_zero:
+            torch.save(keeps.gradient, target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
