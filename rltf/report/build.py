@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
 def _page(said: Document, folder: Path, figures: Path | None = None) -> Path:
     drawings = {}
     for chart in said.charts:
-        with styled():
+        with styled(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in files; a browser has more fonts
             figure = chart.draw()
             svg = svg_of(figure)
             if figures is not None:

@@ -42,6 +42,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 72.0,
     "savefig.dpi": 200.0,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a `$` in a name is a `$`
     "svg.hashsalt": "rltf",
 }
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.2), (1.2, 1.6), (7, 2, 1.5, 2), (9, 2.5), (3, 1.5))
@@ -100,6 +101,17 @@ def styled() -> AbstractContextManager[None]:
 def canvas(height: float, width: float = WIDTH) -> Figure:
     """An empty figure; sizes in inches."""
     return Figure(figsize=(width, height))
+
+
+def name_of(label: str, most: int = 48) -> str:
+    """A label, perhaps a stranger's, as it can be drawn: printable, short, and never hidden from a legend.
+
+    >>> name_of("_x\\n" + "y" * 60, most=8)
+    '‹_x‹U+00…›'
+    """
+    shown = "".join(c if c.isprintable() else f"‹U+{ord(c):04X}›" for c in label)
+    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
+    return f"‹{shown}›" if shown.startswith("_") else shown
 
 
 def svg_of(figure: Figure) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from math import prod
 from pathlib import Path
+from shlex import quote
 
 from rltf.report.charts import Chart
 from rltf.report.curves import OUTCOMES, learning_charts, phase_seconds, policy_charts, time_charts
@@ -52,7 +54,7 @@ def document(rows: Sequence[Row], notices: Sequence[str], folder: Path) -> Docum
     return Document(
         title=_title(rows),
         facts=_facts(rows, folder),
-        commands=tuple(" ".join(("python train.py", *run.overrides)) for run in runs[:1] if run.overrides),
+        commands=commands_of(rows),
         tiles=_tiles(rows, results),
         notices=tuple(said),
         sections=tuple(sections),
@@ -217,6 +219,25 @@ def _versions(rows: Sequence[Row]) -> str:
             for name, version in (versions if isinstance(versions, dict) else {}).items():
                 found.setdefault(str(name), {})[str(version)] = None
     return ", ".join(f"{name} {' and '.join(versions)}" for name, versions in found.items())
+
+
+def commands_of(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What the user typed: one multirun where the runs are all combinations of some values, else a command a row."""
+    typed = [tuple(override.partition("=")[::2] for override in run.overrides) for row in rows for run in row.runs]
+    if not any(typed):
+        return ()
+    keys = [key for key, _ in typed[0]]
+    values = [list(dict.fromkeys(run[i][1] for run in typed if i < len(run))) for i in range(len(keys))]
+    grid = all([key for key, _ in run] == keys for run in typed) and prod(map(len, values)) == len(set(typed)) == len(
+        typed
+    )
+    if grid and len(typed) > 1:
+        return (_command(["-m", *(f"{key}={','.join(some)}" for key, some in zip(keys, values, strict=True))]),)
+    return tuple(_command(row.runs[0].overrides) for row in rows)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return " ".join(("python train.py", *map(quote, arguments)))
 
 
 def written(estimate: Estimate) -> str:

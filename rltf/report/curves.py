@@ -47,7 +47,7 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     unlike = len({frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}) > 1
     spread = "Weights on spans of tokens are spread over all tokens of their program."
     return [
-        *_charts(rows, "validation", "Validation pass@k", validation, share=True, zero=True),
+        *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
         *_charts(rows, "reward", "Mean reward of an iteration's programs", reward,
                  note="The rows' rewards have different terms: their heights do not compare." if unlike else ""),
         *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
@@ -110,7 +110,7 @@ def phase_seconds(run: Run) -> dict[str, float]:
     said = {k: v for k, v in object_of(run.summary.get("seconds")).items() if isinstance(v, int | float)}
     seconds = {label: said.get(name, run.metrics.total(f"perf/seconds/{name}")) for name, label, _ in PHASES}
     rest = said.get("total", 0.0) - math.fsum(seconds.values())
-    return {**seconds, "other": max(rest, 0.0)}
+    return {**seconds, "other": rest if rest > 0.001 * said.get("total", 0.0) else 0.0}  # less is rounding
 
 
 def band(label: str, runs: Sequence[Run], metric: str, style: int | None = None) -> Line:

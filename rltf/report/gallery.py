@@ -63,7 +63,7 @@ def _failed(example: Example) -> str:
     if example.failed is None:
         return ""
     number, test = example.failed
-    return tag("p", text(f"test {number}: ") + tag("code", text(test)), class_="verdict")
+    return tag("p", text(f"test {number} failed: ") + tag("code", text(test)), class_="verdict")
 
 
 def _blame(example: Example) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rltf.report.charts import STYLES, WIDTH, Chart, canvas, colour, series
+from rltf.report.charts import STYLES, WIDTH, Chart, canvas, colour, name_of, series
 from rltf.report.metrics import Point
 from rltf.report.scales import thin
 
@@ -110,7 +110,7 @@ def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
             )  # fmt: skip
         every = max(1, len(points) // 12)
         axes.plot(
-            [x for x, _ in points], [y for _, y in points], label=line.label,
+            [x for x, _ in points], [y for _, y in points], label=name_of(line.label),
             markevery=((len(points) - 1) % every, every),  # the last point has one
             color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
         )  # fmt: skip
@@ -146,6 +146,6 @@ def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PER_CENT)
         if len(panels) > 1:
-            axes.set_title(panel.title, loc="left", fontsize=8.5)
+            axes.set_title(name_of(panel.title), loc="left", fontsize=8.5)
     legend(figure, all_axes[0], len(present), reverse=True)
     return figure

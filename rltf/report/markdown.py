@@ -55,7 +55,7 @@ def program(example: Example) -> str:
         line = "" if example.error.line is None else f" in line {example.error.line}"
         said.append(f"{code(f'{example.error.type}: {example.error.message}'[:300])}{line}")
     if example.failed is not None:
-        said.append(f"test {example.failed[0]}: {code(example.failed[1])}")
+        said.append(f"test {example.failed[0]} failed: {code(example.failed[1])}")
     blamed = _blamed(example)
     return "\n\n".join([*said, fenced(example.program, "python"), *([blamed] if blamed else [])])
 

@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from rltf.report.charts import HATCHES, STYLES, Chart, canvas, colour, series
+from rltf.report.charts import HATCHES, STYLES, Chart, canvas, colour, name_of, series
 from rltf.report.estimates import Estimate, Values
 from rltf.report.heldout import STAGES
 from rltf.report.lines import MOST_PANELS, PER_CENT, grid_of, legend
@@ -67,7 +67,7 @@ def _draw_dots(categories: Sequence[str], shown: Series) -> Figure:
         spread = [[e.value - (e.interval or (e.value, 0))[0] for e in found],
                   [(e.interval or (0, e.value))[1] - e.value for e in found]]  # fmt: skip
         axes.errorbar(middle, at, xerr=spread if any(e.interval for e in found) else None, fmt=str(look["marker"]),
-                      color=shade, label=label, elinewidth=1.5, markersize=5,
+                      color=shade, label=name_of(label), elinewidth=1.5, markersize=5,
                       markerfacecolor=colour("paper") if style is None else shade)  # fmt: skip
     _categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)
@@ -86,7 +86,7 @@ def _draw_bars(categories: Sequence[str], shown: Series) -> Figure:
         axes.barh(
             [i + (number - (len(shown) - 1) / 2) * height for i in range(len(categories))],
             [values[c].value if c in values else 0.0 for c in categories],
-            height * 0.86, label=label, linewidth=0.9, edgecolor=shade,
+            height * 0.86, label=name_of(label), linewidth=0.9, edgecolor=shade,
             facecolor=shade if filled else colour("paper"),
             hatch=None if style is None else HATCHES[style % len(HATCHES)] or None,
         )  # fmt: skip
@@ -97,7 +97,7 @@ def _draw_bars(categories: Sequence[str], shown: Series) -> Figure:
 
 
 def _categories(axes: Axes, categories: Sequence[str]) -> None:
-    axes.set_yticks(range(len(categories)), categories)
+    axes.set_yticks(range(len(categories)), [name_of(category) for category in categories])
     axes.set_ylim(len(categories) - 0.45, -0.55)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -136,7 +136,7 @@ def _draw_flows(flows: Sequence[tuple[str, Values]]) -> Figure:
         axes.set_xlim(-0.62, 1.62)
         axes.set_ylim(1.12, -0.12)
         if len(flows) > 1:
-            axes.set_title(label, loc="left", fontsize=8.5)
+            axes.set_title(name_of(label), loc="left", fontsize=8.5)
         _flow(axes, table)
     return figure
 

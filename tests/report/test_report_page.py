@@ -101,7 +101,7 @@ def test_the_headline_and_the_table_hold_the_runs_numbers(write_run):
     assert "loop (3)25.0 %66.7 %" in text  # problems 0 to 2: 8 of 12
     assert "python train.py reward=coarse+fine+adaptive seed=7" in text
     assert "3 min 3 s" in text
-    assert "test 2: total([]) == 0" in text
+    assert "test 2 failed: total([]) == 0" in text
 
 
 def test_charts_take_their_colours_from_the_pages_theme(write_run):
@@ -125,6 +125,18 @@ def test_a_program_cannot_write_into_the_page(write_run):
     assert page.tags.isdisjoint({"script", "img"})
     assert "onclick" not in page.attributes
     assert hostile in page.text
+
+
+def test_names_that_strangers_chose_are_drawn_as_they_are(write_run):
+    folder = write_run(iterations=1)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation["after"][0]["errors"] = {"$\\frac{<b>": 1, "_hidden": 1, "名前\x00" + "x" * 90: 1}
+    evaluation["after"][0]["tags"] = evaluation["before"][0]["tags"] = ["$a_1$", "</svg><script>"]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    page = page_of(folder)
+    assert "script" not in page.tags
+    for name in ("$\\frac{<b>", "‹_hidden›", "名前‹U+0000›xxx", "$a_1$", "</svg><script>"):
+        assert name in page.text
 
 
 def test_a_run_without_programs_or_results_yet_shows_its_curves_and_says_what_is_missing(write_run):

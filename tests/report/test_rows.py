@@ -8,6 +8,7 @@ import re
 import pytest
 
 from rltf.report.build import read_runs, run_folders
+from rltf.report.contents import commands_of
 from rltf.report.rows import by_benchmark, rows_of
 from rltf.report.run import read_run
 
@@ -108,3 +109,13 @@ def test_jobs_of_a_multirun_come_by_their_numbers_and_empty_ones_are_named(write
     assert [run.folder.name for run in runs] == ["9_a", "10_b"]
     [sentence] = said.values()
     assert "11_c holds none of metrics.csv, rollouts.jsonl, summary.json" in sentence
+
+
+def test_the_command_of_a_sweep_is_put_together_again(write_run, tmp_path):
+    jobs = [{"reward": reward, "seed": seed} for reward in ("coarse", "fine") for seed in (1, 2)]
+    runs = sweep(write_run, tmp_path, *jobs)
+    assert commands_of(rows_of(runs)[0]) == ("python train.py -m reward=coarse,fine seed=1,2",)
+    assert commands_of(rows_of(runs[:1])[0]) == ("python train.py reward=coarse seed=1",)
+    # three of the four combinations are no multirun
+    apart = ("python train.py reward=coarse seed=1", "python train.py reward=fine seed=1")
+    assert commands_of(rows_of(runs[:3])[0]) == apart

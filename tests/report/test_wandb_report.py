@@ -69,7 +69,7 @@ def test_tables_and_programs_are_in_the_report(rows, tmp_path):
     assert "| SyntaxError |" not in texts
     assert "| NameError |" in texts
     assert "Blame besides the advantage: " in texts
-    assert "test 2: `total([]) == 0`" in texts
+    assert "test 2 failed: `total([]) == 0`" in texts
     panels = [panel for grid in grids(report) for panel in grid.panels]
     assert [p.table_name for p in panels if isinstance(p, wr.WeavePanelSummaryTable)] == ["rollouts/00010"]
 
