@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rltf.policies.common import Reading, TransformersPolicy
 from rltf.policies.encoding import encode_continuation
-from rltf.policies.sharing import Shared, distinct
+from rltf.policies.sharing import Shared, distinct, spread
 from rltf.types import Prompt
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ class CausalPolicy(TransformersPolicy):
         last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, recorded)[:, -1:]
 
         def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
-            prompt_R = shared.row_B[row_R]
-            first_R1D = last_P1D.index_select(0, prompt_R)
+            to_rows = spread(len(last_P1D), shared.row_B[row_R])
+            first_R1D = to_rows(last_P1D)
             if response_RT.shape[1] == 1:
                 return first_R1D
-            mask = torch.cat([shared.mask_PS[prompt_R], mask_RT[:, :-1]], dim=1)
-            rest = self._hidden(response_RT[:, :-1], mask, prefix.prefix(recorded, prompt_R))
+            mask = torch.cat([to_rows(shared.mask_PS), mask_RT[:, :-1]], dim=1)
+            rest = self._hidden(response_RT[:, :-1], mask, prefix.prefix(recorded, to_rows))
             return torch.cat([first_R1D, rest], dim=1)
 
         return Reading(hidden)

@@ -8,6 +8,7 @@ B rows, P prompts, S prompt tokens, T response tokens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,10 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+ToRows = Callable[[Tensor], Tensor]
+"""(P, ...) -> (B, ...)"""
 
 
 class _Recorded(DynamicLayer):
@@ -33,16 +38,16 @@ class _Recorded(DynamicLayer):
 class _Prefix(DynamicLayer):
     """Puts the keys and values of each row's prompt before its own."""
 
-    def __init__(self, recorded: _Recorded, row_B: Tensor) -> None:
+    def __init__(self, recorded: _Recorded, to_rows: ToRows) -> None:
         super().__init__()
         self.keys, self.values, self.is_initialized = recorded.keys, recorded.values, True
-        self.row_B = row_B
+        self.to_rows = to_rows
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Keys and values of S + T tokens, (B, heads, S + T, d)."""
         return (
-            torch.cat([self.keys.index_select(0, self.row_B), key_states], dim=-2),
-            torch.cat([self.values.index_select(0, self.row_B), value_states], dim=-2),
+            torch.cat([self.to_rows(self.keys), key_states], dim=-2),
+            torch.cat([self.to_rows(self.values), value_states], dim=-2),
         )
 
 
@@ -51,9 +56,9 @@ def recording(model: PreTrainedModel) -> Cache:
     return Cache(layers=[_Recorded() for _ in range(model.config.num_hidden_layers)])
 
 
-def prefix(recorded: Cache, row_B: Tensor) -> Cache:
-    """To run responses with, row b of which continues prompt `row_B[b]`."""
-    return Cache(layers=[_Prefix(layer, row_B) for layer in recorded.layers])
+def prefix(recorded: Cache, to_rows: ToRows) -> Cache:
+    """To run responses with; `to_rows` gives each its prompt's keys and values."""
+    return Cache(layers=[_Prefix(layer, to_rows) for layer in recorded.layers])
 
 
 def enable(model: PreTrainedModel) -> bool:

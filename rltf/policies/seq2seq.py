@@ -12,7 +12,7 @@ from torch import Tensor
 from rltf.policies import compat
 from rltf.policies.common import Reading, TransformersPolicy
 from rltf.policies.encoding import encode_target
-from rltf.policies.sharing import Shared, distinct
+from rltf.policies.sharing import Shared, distinct, spread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -87,9 +87,9 @@ class Seq2SeqPolicy(TransformersPolicy):
             # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
             order_R = prompt_R.argsort(stable=True)
             prompt_G = prompt_R[order_R[:: self._group(prompt_R)]]
-            states_GSD = states_PSD.index_select(0, prompt_G)
+            states_GSD = spread(len(states_PSD), prompt_G)(states_PSD)
             hidden_RTD = self._decoded(read_RT[order_R], states_GSD, shared.mask_PS[prompt_G])
-            return hidden_RTD.index_select(0, order_R.argsort())
+            return spread(len(order_R), order_R.argsort())(hidden_RTD)
 
         # Split rows rarely make groups of one size, and then keys and values are projected for every row.
         groups = len(lengths) // self._group(shared.row_B)
