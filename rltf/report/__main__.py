@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Sequence[str]) -> None:
     out = options.out or (options.paths[0] if len(options.paths) == 1 else Path("report"))
     if len(groups) > 1:
-        print(f"The runs are of {len(groups)} benchmarks ({', '.join(groups)}): one report each.", file=sys.stderr)
+        sizes = ", ".join(f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}" for name, runs in groups.items())
+        print(f"The runs are of different held-out problems ({sizes}): a report each.", file=sys.stderr)
     for benchmark, runs in groups.items():
         folder = out if len(groups) == 1 else out / re.sub(r"[^\w.-]+", "_", benchmark).strip("_")
         rows, said = rows_of(runs, options.by)

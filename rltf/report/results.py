@@ -65,12 +65,24 @@ def _result(measure: str, row: Row, first: Row, alone: bool) -> Result:
     before, after = ([value(run, when, measure) for run in row.runs] for when in ("before", "after"))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     estimates = (over_seeds(before), over_seeds(after), over_seeds(gains, bounded=False))
-    heldout = row.runs[0].heldout
-    if alone and heldout is not None:
-        start, end = heldout.values("before", measure), heldout.values("after", measure)
-        estimates = (over_problems(start), over_problems(end), over_problems(end - start))
+    if alone:
+        estimates = _of_problems(measure, row.runs[0], estimates[2])
     difference = None if row is first else _difference(measure, first, row)
     return Result(measure, row.label, row.seeds, *estimates, difference, _better(measure, first, row))
+
+
+def _of_problems(measure: str, run: Run, gain: Estimate) -> tuple[Estimate, Estimate, Estimate]:
+    """Before, after and gain of one run with intervals over problems: its own, else those that the summary knows."""
+    if run.heldout is not None:
+        start, end = run.heldout.values("before", measure), run.heldout.values("after", measure)
+        return over_problems(start), over_problems(end), over_problems(end - start)
+    known = object_of(run.summary.get("pass_at_k_interval"))
+    k = measure.removeprefix("pass@")
+    bounds = {when: object_of(object_of(known.get(when)).get(k)) for when in ("before", "after")}
+    before, after = (
+        Estimate(value(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
+    )
+    return before, after, gain
 
 
 def _difference(measure: str, first: Row, row: Row) -> Estimate | None:

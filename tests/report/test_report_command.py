@@ -82,7 +82,10 @@ def test_runs_of_two_benchmarks_get_a_report_each(write_run, tmp_path, capsys):
     assert main([str(tmp_path / "sweep")]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines() == [str(tmp_path / "sweep" / f"mini_{i}" / "report.html") for i in (1, 2)]
-    assert said.err.strip() == "The runs are of 2 benchmarks (mini (1), mini (2)): one report each."
+    assert (
+        said.err.strip()
+        == "The runs are of different held-out problems (mini (1): 1 run, mini (2): 1 run): a report each."
+    )
 
 
 def test_a_path_without_a_run_ends_with_two_and_the_others_are_written(write_run, tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import rltf.report
 from rltf.report.build import table_csv
 from rltf.report.curves import band, phase_seconds
+from rltf.report.estimates import Estimate
 from rltf.report.heldout import HeldOut, read_heldout
 from rltf.report.metrics import Metrics, read_metrics
 from rltf.report.results import results_of
@@ -180,6 +181,14 @@ def test_a_run_without_evaluation_has_a_difference_without_an_interval(write_run
     second = next(r for r in results_of(rows) if (r.measure, r.row) == ("pass@1", "reward=fine"))
     assert second.after.value == pytest.approx((0.75 + 0.561) / 2)  # the summary's number stands in
     assert second.difference.interval is None
+
+
+def test_one_run_without_evaluation_shows_the_summarys_intervals(write_run):
+    folder = write_run(iterations=1)
+    (folder / "evaluation.json").unlink()
+    [first, *_] = results_of(rows_of([read_run(folder)])[0])
+    assert first.after == Estimate(0.561, 0.52, 0.604)
+    assert first.gain == Estimate(pytest.approx(0.561 - 0.214))
 
 
 def test_the_failed_test_is_the_first_that_decided_the_outcome():
