@@ -17,8 +17,8 @@ SIZES = {"train": 60, "validation": 1, "test": 1}
 
 def rollout(problem_id, length, draw=0, prompt=2):
     program = Program(
-        problem_id, "x", (3,) * prompt, tuple(range(3, 3 + length)), ((0, 0),) * length, (-0.5,) * length, FinishReason.EOS,
-        draw=draw,
+        problem_id, "x", (3,) * prompt, tuple(range(3, 3 + length)), ((0, 0),) * length, (-0.5,) * length,
+        FinishReason.EOS, draw=draw,
     )  # fmt: skip
     return Rollout(program, Verdict(Outcome.PASSED, 1, 1), (), 1.0, 0.0, 1.0)
 
