@@ -6,9 +6,12 @@ dict and handed to the loggers every `log_every_n_steps`: each `self.log` would 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -23,6 +26,11 @@ from rltf.rollouts.pipeline import Judged
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
 from rltf.types import RolloutBatch, Sampling
+
+log = logging.getLogger(__name__)
+
+MOST_BAD_STEPS = 20
+"""In a row: half precision needs up to 16 to find its scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,9 @@ class RLTFModule(L.LightningModule):
         self.last_loss: float | None = None
         """Mean over the last logged steps, for the progress display."""
         self._logged_step = -1
+        self._bad_steps = 0
+        """Steps in a row whose gradient was not finite."""
+        self._last_batch: TrainBatch | None = None
 
     # -------------------------------------------------------------------------------------------- phases
 
@@ -112,7 +123,7 @@ class RLTFModule(L.LightningModule):
             lr=phase.lr,
             betas=phase.betas,
             weight_decay=phase.weight_decay,
-            fused=True,
+            fused=self.trainer.precision != "16-mixed",  # which must see gradients unscaled before they are clipped
         )
 
         def factor(step: int) -> float:
@@ -131,6 +142,7 @@ class RLTFModule(L.LightningModule):
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         """Recomputes log-probs with gradient; the mix makes them one loss."""
         assert self.phase is not None
+        self._last_batch = batch
         scored: dict[str, Scored] = {}
         for name, part in batch.batches.items():
             logprobs_BT, entropy_BT = self._logprobs(self.policy, name, part)
@@ -161,12 +173,33 @@ class RLTFModule(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips, and keeps the gradient's norm before it: one pass over the parameters does both."""
+        """Clips, and keeps the gradient's norm before it: one pass over the parameters does both. A step whose gradient
+        is not finite is skipped."""
         limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
         norm = torch.nn.utils.clip_grad_norm_(self._trained, limit)
+        bad = ~torch.isfinite(norm)
+        self._step_metrics.add({"optimizer/skipped_share": bad.float()})
+        self._bad_steps = self._bad_steps + 1 if bad else 0
+        if bad:
+            self._skip(optimizer)
+            return
         self._step_metrics.add({"optimizer/grad_norm": norm})
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def _skip(self, optimizer: torch.optim.Optimizer) -> None:
+        """The optimiser passes over parameters without a gradient: weights and moments stay as they are."""
+        optimizer.zero_grad(set_to_none=True)
+        if self._bad_steps < MOST_BAD_STEPS:
+            log.warning("step %d: the gradient is not finite, the step is skipped", self.steps)
+            return
+        place = Path(self.trainer.default_root_dir) / "bad_batch.pt"
+        batch = self._last_batch
+        if batch is not None and self.trainer.is_global_zero:
+            torch.save({name: dataclasses.asdict(part) for name, part in batch.batches.items()}, place)
+        raise FloatingPointError(
+            f"the gradient was not finite in {MOST_BAD_STEPS} steps in a row; the last batch is in {place}"
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """A row of metrics.csv every `log_every_n_steps` optimiser steps."""
