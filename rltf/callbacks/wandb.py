@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import netrc
 import os
+import secrets
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,10 +40,22 @@ def wandb_logger(
     """
     if mode not in ("auto", "online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode={mode} is not known: expected auto, online, offline or disabled")
+    identity = Path(folder) / ".wandb_id"
+    if not identity.exists():
+        identity.write_text(secrets.token_hex(4))
     chosen = os.environ.get("WANDB_MODE", "online" if logged_in() else "offline") if mode == "auto" else mode
     os.environ.setdefault("WANDB_SILENT", "true")  # its lines would tear the progress display
     logger = WandbLogger(
-        name=name, project=project, entity=entity, group=group, tags=tags, save_dir=folder, config=config, mode=chosen
+        name=name,
+        project=project,
+        entity=entity,
+        group=group,
+        tags=tags,
+        save_dir=folder,
+        config=config,
+        mode=chosen,
+        id=identity.read_text(),  # a run that goes on is the same run in W&B
+        resume="allow",
     )
     logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 always passes it, and wandb warns that it is gone
     return logger

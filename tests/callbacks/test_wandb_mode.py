@@ -34,3 +34,12 @@ def test_offline_unless_logged_in(nobody, tmp_path):
     logger = wandb_logger(str(tmp_path), "run", {"seed": 1}, group="sweep")
     assert logger._wandb_init["mode"] == "offline"
     assert logger._wandb_init["group"] == "sweep"
+
+
+def test_a_run_that_goes_on_is_the_same_run_in_wandb(nobody, tmp_path):
+    first, again = (wandb_logger(str(tmp_path), "run", {}) for _ in range(2))
+    assert first._wandb_init["id"] == again._wandb_init["id"]
+    assert again._wandb_init["resume"] == "allow"
+    other = tmp_path / "other"
+    other.mkdir()
+    assert wandb_logger(str(other), "run", {})._wandb_init["id"] != first._wandb_init["id"]
