@@ -13,6 +13,8 @@ ENDED = struct.Struct("<idIi")
 KILL, REAP, SURVIVORS = b"K", b"R", b"S"
 """To the zygote: kill the program; look again. From it: processes are left that it may not kill itself."""
 
+HELD = 8 << 20
+"""Bytes that a child of the zygote holds for a moment at the start, to see whether its memory cgroup counts them."""
 CHANNEL = 3
 """Descriptor of the child's channel."""
 DUMP_SIGNAL_OFFSET = 1

@@ -25,7 +25,7 @@ from rltf.execution.objects import Objects
 from rltf.execution.shared import classes_of
 
 FILE = "<program>"
-_WARM = 20
+_WARM = 12
 _flush_errors = (OSError, ValueError)
 
 
@@ -158,11 +158,13 @@ def main(fd: int) -> None:
 
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
-    job = {"program": "def f():\n    pass\n", "setup": "", "mode": "calls", "calls": [["f", []]]}
-    for _ in range(_WARM):
+    job = {"program": "def f(x):\n    return [x]\n", "setup": ""}
+    requests = [[["call", "f", [[1], {}], []]]]
+    for mode, calls in (("calls", [["f", [1]]]), ("rpc", requests)) * _WARM:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            message = marshal.dumps(job)
+            message = marshal.dumps(job | {"mode": mode, "calls": calls})
             ours.sendall(len(message).to_bytes(4, "big") + message)
+            ours.shutdown(socket.SHUT_WR)
             run(theirs.fileno())
     del sys.modules["program"]

@@ -23,10 +23,10 @@ from _sitebuiltins import Quitter
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from rltf.execution.isolation import memory, root, seccomp
+from rltf.execution.isolation import root, seccomp, syscalls
 from rltf.execution.isolation.enclosure import Enclosure
 from rltf.execution.isolation.probe import probe
-from rltf.execution.protocol import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, SURVIVORS
+from rltf.execution.protocol import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, HELD, SURVIVORS
 
 PRELOAD = (
     "abc",
@@ -90,11 +90,12 @@ def main(argv: list[str]) -> None:
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
     runner.warm_up()
     gc.collect()
+    syscalls.trim()  # each page less is one that no fork copies
     gc.freeze()
     zygote = Zygote(control, enclosure, runner.main, own_bytes, after_fork)
     zygote.limit(settings["file_bytes"], settings["tasks"])
     report = probe(report, lambda: zygote.limit_child(64 << 20, 5), enclosure.listener, settings["source"])
-    enclosure.hold(memory.HELD)
+    enclosure.hold(HELD)
     control.send(json.dumps(report).encode())
     zygote.serve()
 

@@ -187,10 +187,16 @@ class Enclosure:
             landlock.keep_signals_inside()
 
     def hold(self, size: int) -> None:
-        """Has the slot see whether memory used here is counted."""
-        held = b"x" * size
-        self._ask("held")
-        del held
+        """Has the slot see whether memory that a child uses is counted."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                held = b"x" * size
+                self._ask("held")
+                del held
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
 
     def _ask(self, what: str) -> None:
         self._control.send(what.encode())

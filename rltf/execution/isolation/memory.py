@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 from typing import Self
 
+from rltf.execution.protocol import HELD
+
 _PREFIX = "rltf-"
 _MARGIN = 32 << 20
 """Of page tables, stacks and pages that a fork copies: what a program cannot help using."""
-HELD = 8 << 20
-"""Bytes that a zygote holds for a moment, to see whether the group counts them."""
 
 
 class Group:
@@ -63,7 +63,7 @@ class Group:
         (self._folder / "cgroup.procs").write_text(str(pid))
 
     def counts(self) -> bool:
-        """True when the group counts what a zygote holds (`HELD`)."""
+        """True when the group counts what a zygote holds for a moment."""
         return int(self._usage.read_text()) >= HELD
 
     def limit(self, size: int) -> None:

@@ -85,6 +85,12 @@ def keep_capabilities(kept: int = 0) -> None:
     syscall("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)(kept, kept)))
 
 
+def trim() -> None:
+    """Gives memory that this process has freed back to the kernel, where the C library can (glibc)."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 def _word(value: object) -> object:
     return ctypes.c_long(value) if isinstance(value, int) else value
 
