@@ -81,8 +81,10 @@ def colour(name: str) -> str:
     return colours()[name]
 
 
-def series(number: int) -> dict[str, object]:
-    """Colour, dashes and marker of a line, for `Axes.plot`."""
+def series(number: int | None) -> dict[str, object]:
+    """Colour, dashes and marker of a line, for `Axes.plot`; None: what was before RL."""
+    if number is None:
+        return {"color": colour("soft"), "dashes": (2.5, 1.5), "marker": "."}
     return {
         "color": colour(f"c{number % 6}"),
         "dashes": DASHES[(number + number // 6) % 6],

@@ -19,6 +19,8 @@ from rltf.report.results import Result, measures, results_of, value
 from rltf.report.rows import Row
 from rltf.report.scales import duration, percent, points
 
+MOST_TILES = 4
+"""Rows whose results stand above the table, too."""
 MOST_PROGRAMS = 30
 """In the gallery of a report of several runs."""
 
@@ -181,7 +183,7 @@ def _tiles(rows: Sequence[Row], results: Sequence[Result]) -> tuple[tuple[str, s
     tiles = [
         (f"held-out {r.measure}" + (f", {r.row}" if len(rows) > 1 else ""),
          f"{percent(r.before.value)} → {percent(r.after.value)}")
-        for r in first[:6]
+        for r in (first if len(first) <= MOST_TILES else [])
     ]  # fmt: skip
     if len(runs) == 1:
         for key in ("iterations", "optimizer_steps", "programs_judged"):

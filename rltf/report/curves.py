@@ -113,12 +113,12 @@ def phase_seconds(run: Run) -> dict[str, float]:
     return {**seconds, "other": rest if rest > 0.001 * said.get("total", 0.0) else 0.0}  # less is rounding
 
 
-def band(label: str, runs: Sequence[Run], metric: str, style: int | None = None) -> Line:
+def band(label: str, runs: Sequence[Run], metric: str, style: int = -1) -> Line:
     """Mean of a metric of RL over runs, at the steps that all have logged, with the range of several runs."""
     return _band(label, [run.metrics.after_warmup(metric) for run in runs], style)
 
 
-def _band(label: str, curves: Sequence[Sequence[Point]], style: int | None) -> Line:
+def _band(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
     tables = [dict(curve) for curve in curves if curve]
     steps = sorted(set.intersection(*map(set, tables))) if tables else []
     values = {x: [t[x] for t in tables] for x in steps}

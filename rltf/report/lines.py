@@ -28,8 +28,8 @@ class Line:
     low: Sequence[Point] = ()
     """Lower border of its band, at the same steps; empty: no band."""
     high: Sequence[Point] = ()
-    style: int | None = None
-    """Colour, dashes and marker; None: its place among the lines."""
+    style: int | None = -1
+    """Colour, dashes and marker; -1: its place among the lines, None: what was before RL."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,29 @@ def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:panels])
 
 
-def legend(figure: Figure, axes: Axes, labels: int, reverse: bool = False) -> None:
+def legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
     """Above the panels, in as many columns as there is room for."""
     handles, names = axes.get_legend_handles_labels()
+    columns = _legend_columns(names, figure.get_figwidth())
     if reverse:
         handles, names = handles[::-1], names[::-1]
-    room = 90 * figure.get_figwidth() / WIDTH
-    columns = max(1, min(labels, int(room / (max(map(len, names)) + 8))))
     figure.legend(handles, names, loc="outside upper left", ncols=columns)
 
 
+def _legend_columns(names: Sequence[str], width: float) -> int:
+    """As many as there is room for on so many inches: a name takes its letters and the eight of its key."""
+    return max(1, min(len(names), int(90 * width / WIDTH / (max(map(len, names)) + 8))))
+
+
+def _legend_lines(names: Sequence[str], width: float) -> int:
+    return math.ceil(len(names) / _legend_columns(names, width))
+
+
 def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
-    figure = canvas(2.45 + 0.1 * (len(lines) > 4))
+    figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
     axes = figure.subplots()
     for number, line in enumerate(lines):
-        style = series(number if line.style is None else line.style)
+        style = series(number if line.style == -1 else line.style)
         points = thin(line.points)
         if line.low:
             low, high = thin(line.low), thin(line.high)
@@ -121,7 +129,7 @@ def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(look.x, loc="right")
-    legend(figure, axes, len(lines))
+    legend(figure, axes)
     return figure
 
 
@@ -147,5 +155,5 @@ def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
             axes.yaxis.set_major_formatter(PER_CENT)
         if len(panels) > 1:
             axes.set_title(name_of(panel.title), loc="left", fontsize=8.5)
-    legend(figure, all_axes[0], len(present), reverse=True)
+    legend(figure, all_axes[0], reverse=True)
     return figure

@@ -55,33 +55,35 @@ def flow_chart(name: str, title: str, flows: Sequence[tuple[str, Values]], note:
 
 
 def _draw_dots(categories: Sequence[str], shown: Series) -> Figure:
-    step = 0.15 * len(shown) + 0.08
+    step = min(0.15 * len(shown), 0.6) + 0.08  # many series share lines, their markers differ
     figure = canvas(0.75 + step * len(categories))
     axes = figure.subplots()
     for number, (label, style, values) in enumerate(shown):
-        look = series(style or 0)
-        shade = colour("soft") if style is None else look["color"]
+        look = series(style)
+        shade = str(look["color"])
         at = [i + (number - (len(shown) - 1) / 2) * 0.8 / len(shown) for i, c in enumerate(categories) if c in values]
         found = [values[c] for c in categories if c in values]
-        middle = [e.value for e in found]
-        spread = [[e.value - (e.interval or (e.value, 0))[0] for e in found],
-                  [(e.interval or (0, e.value))[1] - e.value for e in found]]  # fmt: skip
-        axes.errorbar(middle, at, xerr=spread if any(e.interval for e in found) else None, fmt=str(look["marker"]),
-                      color=shade, label=name_of(label), elinewidth=1.5, markersize=5,
-                      markerfacecolor=colour("paper") if style is None else shade)  # fmt: skip
+        bounds = [e.interval or (e.value, e.value) for e in found]
+        spread = [[e.value - low for e, (low, _) in zip(found, bounds, strict=True)],
+                  [high - e.value for e, (_, high) in zip(found, bounds, strict=True)]]  # fmt: skip
+        axes.errorbar(
+            [e.value for e in found], at, xerr=spread if any(e.interval for e in found) else None,
+            fmt="o" if style is None else str(look["marker"]), color=shade, label=name_of(label), elinewidth=1.5,
+            markersize=5, markerfacecolor=colour("paper") if style is None else shade,
+        )  # fmt: skip
     _categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if axes.get_xlim()[0] < -0.05 else 0.0)
-    legend(figure, axes, len(shown))
+    legend(figure, axes)
     return figure
 
 
 def _draw_bars(categories: Sequence[str], shown: Series) -> Figure:
-    figure = canvas(0.75 + (0.13 * len(shown) + 0.1) * len(categories))
+    figure = canvas(0.75 + (min(0.13 * len(shown), 0.9) + 0.1) * len(categories))
     axes = figure.subplots()
     height = 0.8 / len(shown)
     for number, (label, style, values) in enumerate(shown):
-        shade = colour("soft") if style is None else str(series(style)["color"])
+        shade = str(series(style)["color"])
         filled = style is not None and not HATCHES[style % len(HATCHES)]
         axes.barh(
             [i + (number - (len(shown) - 1) / 2) * height for i in range(len(categories))],
@@ -92,7 +94,7 @@ def _draw_bars(categories: Sequence[str], shown: Series) -> Figure:
         )  # fmt: skip
     _categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)
-    legend(figure, axes, len(shown))
+    legend(figure, axes)
     return figure
 
 
@@ -125,7 +127,7 @@ def _draw_time(rows: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> 
     _categories(axes, [label for label, _ in rows])
     axes.margins(x=0)
     axes.set_xlabel("seconds", loc="right")
-    legend(figure, axes, len(parts))
+    legend(figure, axes)
     return figure
 
 

@@ -36,7 +36,7 @@ def curve_chart(heldout: HeldOuts, rows: Sequence[Row]) -> Chart | None:
         values = [[float(h.values(when, f"pass@{k}").mean()) for h in some] for k in range(1, draws + 1)]
         mean, low, high = ([(float(k), of(v)) for k, v in enumerate(values, 1)] for of in (fmean, min, max))
         label = "after RL" if when == "after" and len(rows) == 1 else label
-        style = 5 if when == "before" else [row.label for row in rows].index(label) if len(rows) > 1 else 0
+        style = None if when == "before" else [row.label for row in rows].index(label) if len(rows) > 1 else 0
         several = len(some) > 1
         lines.append(Line(label, mean, low if several else (), high if several else (), style))
     note = "Bands reach from the lowest to the highest seed." if len(everything) > len(heldout) else ""
