@@ -10,7 +10,7 @@ from importlib.resources import files
 import pytest
 
 from rltf.report.build import write_report
-from rltf.report.charts import colours
+from rltf.report.charts import HATCHES, STYLES, colours, series
 from rltf.report.contents import document
 from rltf.report.rollouts import FIRST, LAST, read_rollouts
 from rltf.report.rows import rows_of
@@ -249,3 +249,12 @@ def test_text_and_lines_stand_out_from_the_paper(theme):
         assert contrast(colours[text], colours["panel"]) >= 4.5, text
     for line in ("c0", "c1", "c2", "c3", "c4", "c5"):
         assert contrast(colours[line], colours["paper"]) >= 3.0, line
+    for fill in ("passed", "wrong", "runtime", "timeout", "limit", "syntax"):  # the seconds written on the time bar
+        assert contrast(colours["onfill"], colours[fill]) >= 4.5, fill
+
+
+def test_rows_are_told_apart_without_colour_by_dashes_and_markers():
+    looks = [(series(i)["dashes"], series(i)["marker"]) for i in (None, *range(STYLES))]
+    assert len(set(looks)) == 1 + STYLES
+    assert len({marker for _, marker in looks}) == 1 + STYLES
+    assert len(set(HATCHES)) == len(HATCHES)
