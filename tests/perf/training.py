@@ -5,7 +5,8 @@
 A step is log-probs of 4 problems x 8 responses, backward, and AdamW (source 200, target 128 tokens). Both sides take it
 with the same weights, one after the other in one process on one thread, by the CPU clock; a figure is the median of
 paired ratios. Before that, their gradients and the bytes they keep for backward (unique storages, parameters left out)
-are compared. Prints JSON.
+are compared. `long_tailed` is another comparison: responses of log-normal lengths (median 150 of 512, sigma 0.7), in
+buckets of like length against one rectangle, both with shared prompts. Prints JSON.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import os
+import random
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -27,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from torch import Tensor
 
+from rltf.policies.buckets import PASS_TOKENS
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
@@ -53,7 +58,10 @@ def main() -> None:
     pairs = 3 if arguments.quick else arguments.pairs
     names = [name for name in (QUICK if arguments.quick else CELLS) if arguments.only in name]
     setting = {"threads": 1, "problems": PROBLEMS, "samples": SAMPLES, "source": SOURCE, "target": TARGET}
-    cells = [{"cell": name, **measure(*CELLS[name], pairs)} for name in names]
+    cells = [
+        {"cell": name, **measure(*CELLS[name], pairs), "long_tailed": long_tailed(CELLS[name][0](), pairs)}
+        for name in names
+    ]
     print(json.dumps({**setting, "torch": torch.__version__, "pairs": pairs, "cells": cells}, indent=2))
 
 
@@ -81,6 +89,27 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
         "goals": goals,
         "seconds": {name: round(statistics.median(pair[name] for pair in seconds), 3) for name in sides},
         "saved_megabytes": {name: round(size / 1e6, 1) for name, size in kept.items()},
+    }
+
+
+def long_tailed(policy: Policy, pairs: int) -> dict[str, float]:
+    """Speed of buckets over one rectangle, and the share of real tokens of both."""
+    draw = random.Random(0)
+    lengths = [min(512, round(150 * math.exp(0.7 * draw.gauss(0, 1)))) for _ in range(PROBLEMS * SAMPLES)]
+    prompt, prompt_mask, *_ = rows()
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    response = torch.randint(3, 500, mask.shape, generator=torch.Generator().manual_seed(0))
+    side = Side(policy.train(), (prompt, prompt_mask, response, mask))
+
+    def step(pass_tokens: int) -> tuple[float, float]:
+        with mock.patch.dict(PASS_TOKENS, cpu=pass_tokens):
+            return side.step(), policy.tokens.take() or 0.0
+
+    steps = [(step(PASS_TOKENS["cpu"]), step(10**9)) for _ in range(pairs + 1)][1:]
+    return {
+        "speed": round(statistics.median(whole[0] / split[0] for split, whole in steps), 2),
+        "token_efficiency": round(steps[0][0][1], 3),
+        "token_efficiency_of_one_rectangle": round(steps[0][1][1], 3),
     }
 
 

@@ -72,6 +72,8 @@ def test_every_judged_program_is_a_line(finished):
 def test_metrics_answer_the_reports_questions(finished):
     _, folder, _ = finished
     columns = set(metrics_of(folder)[0])
+    trained = {(row["phase"], row["iteration"]) for row in metrics_of(folder) if row["perf/token_efficiency"]}
+    assert trained == {("warmup", "0"), ("rl", "0"), ("rl", "1")}
     assert {"phase", "iteration", "step", "rollout/reward_mean", "rollout/outcome/passed", "val/pass@1"} <= columns
     assert {"perf/seconds/generation", "loss/total", "loss/rl", "loss/supervised", "policy/entropy"} <= columns
     assert {"optimizer/lr", "optimizer/grad_norm", "buffer/size", "policy/staleness_mean"} <= columns
