@@ -70,23 +70,33 @@ def test_pairing_by_seed_takes_out_what_seeds_have_in_common():
     assert together.high - together.low < 0.1 * (apart.high - apart.low)
 
 
-def test_two_seeds_and_two_problems_reach_from_the_lowest_to_the_highest_draw():
-    # one of two seeds and one of two problems are drawn: the four differences themselves
-    first, second = np.zeros((2, 2)), np.array([[0.1, 0.2], [0.3, 0.8]])
-    estimate = paired_difference(first, second, paired_seeds=True)
-    assert estimate.value == pytest.approx(0.35)
-    assert estimate.interval == (pytest.approx(0.1), pytest.approx(0.8))
+def test_the_error_is_that_of_the_enumerated_draws_with_satterthwaites_freedom():
+    # of 3 seeds 2 are drawn, of 3 problems 2: 81 draws in all
+    second = np.array([[0.10, 0.20, 0.15], [0.12, 0.22, 0.20], [0.11, 0.21, 0.10]])
+    pairs = list(itertools.product(range(3), repeat=2))
+    draws = [second[np.ix_(seeds, problems)].mean() for seeds in pairs for problems in pairs]
+    of_seeds = np.var(second.mean(axis=1)) / 2
+    of_problems = np.var(second.mean(axis=0)) / 2
+    freedom = int((of_seeds + of_problems) ** 2 / (of_seeds**2 / 2 + of_problems**2 / 2))
+    half = {2: 4.3027, 3: 3.1824, 4: 2.7764}[freedom] * np.std(draws)
+    estimate = paired_difference(np.zeros((3, 3)), second, paired_seeds=True, resamples=200_000)
+    assert estimate.value == pytest.approx(second.mean())
+    assert estimate.high - estimate.value == pytest.approx(half, rel=0.01)
+    assert estimate.value - estimate.low == pytest.approx(half, rel=0.01)
 
 
-def test_the_bootstraps_variance_over_seeds_is_the_unbiased_one():
-    # without a spread over problems the draws' variance is s^2 / n: for n - 1 of n draws exactly
+def test_without_a_spread_over_problems_the_interval_is_students_over_seeds():
     second = np.repeat(np.array([[0.1], [0.3], [0.2], [0.6]]), 30, axis=1)
-    draws = list(itertools.product(range(4), repeat=3))
-    means = [float(second[list(draw), 0].mean()) for draw in draws]
-    assert np.var(means) == pytest.approx(np.var(second[:, 0], ddof=1) / 4)
-    estimate = paired_difference(np.zeros((4, 30)), second, paired_seeds=True, resamples=50_000)
-    # Student's t of 3 degrees has its 97.5 % quantile at the normal's tail of 0.073 %: that of the enumerated draws
-    assert estimate.interval == (pytest.approx(min(means)), pytest.approx(max(means)))
+    estimate = paired_difference(np.zeros((4, 30)), second, paired_seeds=True, resamples=100_000)
+    alone = over_seeds([0.1, 0.3, 0.2, 0.6], bounded=False)
+    assert estimate.interval == (pytest.approx(alone.low, abs=2e-3), pytest.approx(alone.high, abs=2e-3))
+
+
+def test_seeds_that_agree_leave_the_freedom_to_the_problems():
+    second = np.repeat(np.random.default_rng(5).random((1, 200)) / 2, 2, axis=0)
+    estimate = paired_difference(np.zeros((2, 200)), second, paired_seeds=True, resamples=20_000)
+    half = 1.972 * second[0].std(ddof=1) / math.sqrt(200)  # Student's t of 199
+    assert estimate.high - estimate.value == pytest.approx(half, rel=0.03)
 
 
 def test_one_seed_a_row_gives_a_difference_without_an_interval():
