@@ -17,7 +17,6 @@ from rich.console import Console
 
 from rltf import runs
 from rltf.algorithms.mix import LossMix, Term
-from rltf.algorithms.ranks import gather
 from rltf.algorithms.supervised import Supervised
 from rltf.assembly import Assembly
 from rltf.build import build
@@ -33,6 +32,7 @@ from rltf.summary import RunSummary, evaluation_record, print_table, write_evalu
 from rltf.trainers import close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import Phase, RLTFModule
+from rltf.training.ranks import gather
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ def train(cfg: DictConfig) -> Outcome:
                 with parts.clock("evaluation"):
                     parts.policy.export(folder / "policy")
                 counts = {"programs_sampled": sampled, "programs_judged": samples.judged}
-                write_evaluation(folder / "evaluation.json", "after", after)
                 summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
+                write_evaluation(folder / "evaluation.json", "after", after)
                 _report(cfg, folder)
                 print_table(console, summary.content["evaluation"])
                 console.print(f"run folder {folder}")

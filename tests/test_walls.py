@@ -30,10 +30,14 @@ MAY_IMPORT = {
 """Room -> rooms it may import. Files beside the rooms (`main`, `assembly`, ...) may import everything."""
 
 ONLY_IN = {
-    "hydra": {"build", "entry", "trainers", "summary"},
+    "hydra": {"build", "entry", "trainers", "summary", "sweeps"},
     "lightning": {"main", "assembly", "trainers", "training", "callbacks"},
     "transformers": {"policies", "generation"},
     "wandb": {"callbacks", "report", "trainers"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+    "wandb_workspaces": {"report"},
+    "ray": {"execution"},
     "multiprocessing": {"execution"},
     "subprocess": {"execution"},
 }

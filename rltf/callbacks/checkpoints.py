@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from rltf.algorithms.ranks import gather
 from rltf.training.module import RLTFModule
+from rltf.training.ranks import gather
 
 log = logging.getLogger(__name__)
 

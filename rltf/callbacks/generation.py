@@ -12,10 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as L
 
-from rltf.algorithms.ranks import gather
 from rltf.rollouts.pipeline import Pending, RolloutPipeline
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
+from rltf.training.ranks import gather
 from rltf.types import Rollout, Sampling
 
 

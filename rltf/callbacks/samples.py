@@ -10,10 +10,10 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.loggers import WandbLogger
 
-from rltf.algorithms.ranks import gather
 from rltf.metrics.feedback import feedback_metrics
 from rltf.rollouts.records import rollout_record
 from rltf.training.module import RLTFModule
+from rltf.training.ranks import gather
 from rltf.types import Rollout
 
 COLUMNS = ["iteration", "problem_id", "draw", "outcome", "passed", "total", "error_type", "error_line", "reward"]

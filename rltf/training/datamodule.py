@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from rltf.algorithms.mix import LossMix, window_divisors
-from rltf.algorithms.ranks import gather, rank_mean
 from rltf.benchmarks.base import Benchmark
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
@@ -23,6 +22,7 @@ from rltf.rollouts.pipeline import Judged, Pending, RolloutPipeline
 from rltf.rollouts.problems import ProblemOrder
 from rltf.training.batches import Stream, TrainBatch
 from rltf.training.demonstrations import Demonstrations
+from rltf.training.ranks import gather, rank_mean
 from rltf.types import Problem, Rollout, Sampling, Split
 
 

@@ -38,7 +38,7 @@ def test_a_run_that_is_lost_stops_and_keeps_the_batch(composed, monkeypatch, tmp
     folder = tmp_path / "lost"
     monkeypatch.setattr("rltf.training.module.MOST_BAD_STEPS", 3)
     poisoned(monkeypatch, lambda step: True)
-    with pytest.raises(FloatingPointError, match=r"not finite in 3 steps in a row; the last batch is in .*bad_batch.pt"):
+    with pytest.raises(FloatingPointError, match=r"not finite in 3 steps in a row.*bad_batch.pt"):
         train(composed("train", *SMALL, "trainer.accumulate_grad_batches=1", f"paths.output_dir={folder}"))
     batch = torch.load(folder / "bad_batch.pt", weights_only=True)
     assert batch["rl"]["response_BT"].dtype == torch.int64

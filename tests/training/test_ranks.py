@@ -4,8 +4,8 @@ import torch.multiprocessing
 from objective_batches import batch_of
 
 from rltf.algorithms.mix import LossMix, Scored, Term, window_divisors
-from rltf.algorithms.ranks import rank_mean
 from rltf.algorithms.reinforce import Reinforce
+from rltf.training.ranks import rank_mean
 
 LENGTHS = [[[1, 4], [2, 3]], [[4, 4], [4, 4]]]  # rank, micro-batch, row
 

@@ -1,4 +1,4 @@
-"""What the ranks of a DDP run tell each other: counts, averaged before `window_divisors`, and states for checkpoints."""
+"""What the ranks of a DDP run tell each other: counts, averaged before `window_divisors`, and states to checkpoint."""
 
 from __future__ import annotations
 
