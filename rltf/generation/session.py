@@ -83,7 +83,8 @@ class Session:
             seats = sorted({*seats, *self._with_stops})
         samples = [sample for seat in seats if (sample := self._leave_if_done(seat, clock)) is not None]
         rows.clock += 1
-        self._make_room(1)
+        if rows.full:
+            self._make_room(1)
         return samples
 
     def _leave_if_done(self, seat: int, clock: int) -> Sample | None:
@@ -114,6 +115,7 @@ class Session:
         self._close_up()
         active = len(self._rows)
         self._cache.rows.active = active
+        self._make_room(1)
         if active:
             self._cache.prompts.arrange(self._prompt_of[:active])
         greedy = [seat for seat, row in enumerate(self._rows) if row is not None and row.greedy]

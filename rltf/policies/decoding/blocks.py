@@ -12,17 +12,17 @@ from torch import Tensor
 
 from rltf.policies.decoding.base import Decoder
 
-_CACHED = 4 << 20
-"""Bytes of one layer's keys below which windows ran as fast as contiguous memory."""
+_CACHED = 12 << 20
+"""Bytes of all keys and values below which windows ran as fast as contiguous memory."""
 
 
 def block_width(decoder: Decoder, count: int, length: int) -> int:
     """Positions of a block of `count` sequences: about an eighth of the sequence, 16 to 64, so that few are read in
     vain and few products are made; the whole of it where blocks bring nothing."""
-    size = count * length * decoder.heads * decoder.head_dim * decoder.dtype.itemsize
+    size = 2 * decoder.layers * count * length * decoder.heads * decoder.head_dim * decoder.dtype.itemsize
     if decoder.device.type != "cpu" or size <= _CACHED:
         return length
-    return 16 if length <= 128 else 32 if length <= 384 else 64
+    return 16 if length <= 128 else 48 if length <= 384 else 64
 
 
 class BlockedKV:

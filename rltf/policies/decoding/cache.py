@@ -51,6 +51,11 @@ class RowCache:
         return self._kv.span(self.first, self.clock + 1)
 
     @property
+    def full(self) -> bool:
+        """Whether the present step has no column to write to before `reserve` makes one."""
+        return self.clock >= self._touched
+
+    @property
     def mask_AL(self) -> Tensor:
         """Added to the scores of each row: 0 in its own columns, a very negative number in others."""
         low, high = self.span
