@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from rltf.checks import check_checkpoint
 from rltf.main import train
 
 SMALL = (
@@ -70,5 +71,13 @@ def test_a_checkpoint_of_another_model_is_refused(composed, tmp_path):
     options = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
     folder = tmp_path / "run"
     train(composed("train", *options, f"paths.output_dir={folder}"))
-    with pytest.raises(ValueError, match=r"^resume: .* is of another model"):
+    with pytest.raises(ValueError, match=r"^model.d_model is 64 and was 128 when this run began"):
         train(composed("train", *options, f"paths.output_dir={folder}", f"resume={folder}", "model.d_model=64"))
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    check_checkpoint(checkpoint, state)
+    name = next(iter(state))
+    with pytest.raises(
+        ValueError, match=r"^resume: .* is of another model"
+    ):  # the files of model.path are not the config
+        check_checkpoint(checkpoint, {**state, name: state[name][:1]})
