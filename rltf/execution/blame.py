@@ -13,7 +13,7 @@ from typing import Any
 
 MAX_MESSAGE = 500
 """Characters of a message that are kept."""
-_reserve = [bytearray(4 << 20)]  # never touched: address space to tell of a MemoryError in
+_reserve = [bytes(4 << 20)]  # address space to tell of a MemoryError in; calloc leaves it untouched, so forks copy none
 
 
 def syntax(error: BaseException, text: str) -> dict[str, Any]:

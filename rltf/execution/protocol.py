@@ -9,9 +9,9 @@ FORK = struct.Struct("<QI")
 child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read."""
 ENDED = struct.Struct("<idIi")
 """What became of it: wait status, CPU seconds of all its processes, processes it left behind, bytes of text that follow
-(the forbidden call it made)."""
-KILL, REAP, SURVIVORS = b"K", b"R", b"S"
-"""To the zygote: kill the program; look again. From it: processes are left that it may not kill itself."""
+(a forbidden call that one of those made)."""
+REAP, SURVIVORS = b"R", b"S"
+"""To the zygote: look again. From it: processes are left that it may not kill itself."""
 
 HELD = 8 << 20
 """Bytes that a child of the zygote holds for a moment at the start, to see whether its memory cgroup counts them."""
@@ -19,6 +19,8 @@ CHANNEL = 3
 """Descriptor of the child's channel."""
 DUMP_SIGNAL_OFFSET = 1
 """The signal at which the child says where it is: SIGRTMAX minus this."""
+STOP_SIGNAL_OFFSET = 2
+"""The signal at which the zygote kills its program; sent again until it says that the program has ended."""
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"
 """How our processes start, by exec in a clean interpreter."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from rltf.execution.child import Child
 from rltf.execution.isolation import memory, root, syscalls
 from rltf.execution.limits import Limits, ZygoteLost
-from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, FORK
+from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, FORK, STOP_SIGNAL_OFFSET
 from rltf.execution.survivors import kill_descendants
 
 PROGRAMS_PER_ZYGOTE = 5000
@@ -53,6 +53,8 @@ class Slot:
         self._served = 0
         self.pid = 0
         """Process id of the zygote as we see it."""
+        self.listener: int | None = None
+        """Where forbidden calls of programs are announced."""
         self.report: dict[str, str] = {}
         self._scratch = ""
         self._group: memory.Group | None = None
@@ -154,7 +156,7 @@ class Slot:
 
     def _greet(self, control: socket.socket, stub: subprocess.Popen[bytes]) -> None:
         while True:
-            message = control.recv(1 << 16)
+            message, fds, _, _ = socket.recv_fds(control, 1 << 16, 1)
             if not message:
                 raise ZygoteLost("it ended while starting")
             if message == b"map":
@@ -173,6 +175,7 @@ class Slot:
                     stub.wait()
                 control.send(b"go")
             else:
+                self.listener = fds[0] if fds else None
                 self.report = json.loads(message) | {"memory": self._group_state}
                 return
 
@@ -197,11 +200,19 @@ class Slot:
             self._group.remove()
             self._group = None
 
+    def stop(self) -> None:
+        """Has the zygote kill its program; of no effect when there is none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
+
     def close(self) -> None:
         """Ends the zygote and with it everything inside."""
         if self._control is not None:
             self._control.close()
             self._control = None
+        if self.listener is not None:
+            os.close(self.listener)
+            self.listener = None
         if self.pid:
             kill_descendants(self.pid)
             with contextlib.suppress(ProcessLookupError):

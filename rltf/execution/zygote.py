@@ -26,7 +26,7 @@ from typing import NoReturn
 from rltf.execution.isolation import root, seccomp, syscalls
 from rltf.execution.isolation.enclosure import Enclosure
 from rltf.execution.isolation.probe import probe
-from rltf.execution.protocol import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, HELD, SURVIVORS
+from rltf.execution.protocol import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, HELD, STOP_SIGNAL_OFFSET, SURVIVORS
 
 PRELOAD = (
     "abc",
@@ -69,6 +69,7 @@ PRELOAD = (
 _TEXT = 200
 _ROOM = socket.CMSG_SPACE(16)
 """For four descriptors."""
+_FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
 
 
 def main(argv: list[str]) -> None:
@@ -96,7 +97,8 @@ def main(argv: list[str]) -> None:
     zygote.limit(settings["file_bytes"], settings["tasks"])
     report = probe(report, lambda: zygote.limit_child(64 << 20, 5), enclosure.listener, settings["source"])
     enclosure.hold(HELD)
-    control.send(json.dumps(report).encode())
+    listener = [] if enclosure.listener is None else [enclosure.listener]
+    socket.send_fds(control, [json.dumps(report).encode()], listener)
     zygote.serve()
 
 
@@ -139,49 +141,36 @@ class Zygote:
         self._run = run
         self._own_bytes = own_bytes
         self._after_fork = after_fork
-        self._poll = select.poll()
-        self._poll.register(control, select.POLLIN)
-        if enclosure.listener is not None:
-            self._poll.register(enclosure.listener, select.POLLIN)
+        self._program = 0
+        signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
         self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
 
     def serve(self) -> NoReturn:
-        """One program at a time."""
+        """One program at a time. It ends by itself, or the slot asks for it by signal (`_stop`)."""
+        receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.wait4
         while True:
-            request, extra, _, _ = self._control.recvmsg(64, _ROOM)
+            request, extra, _, _ = receive(64, _ROOM)
             if not request:
                 os._exit(0)
-            if len(request) != FORK.size:
-                continue  # a kill that crossed the end of its program
-            fds = struct.unpack(f"{len(extra[0][2]) // 4}i", extra[0][2])
-            pid = os.fork()
+            fds = _FDS[len(extra[0][2])](extra[0][2])
+            pid = fork()
             if pid == 0:
                 self._child(request, fds)
+            self._program = pid
             for fd in fds:
-                os.close(fd)
-            self._control.send(self._watch(pid))
+                close(fd)
+            _, status, usage = wait(pid, 0)
+            self._program = 0
+            seconds = usage.ru_utime + usage.ru_stime
+            left, more, text = self._reap()
+            if not text and status & 0x7F == signal.SIGSYS:
+                text = b"system call"
+            self._clean()
+            send(ENDED.pack(status, seconds + more, left, len(text)) + text)
 
-    def _watch(self, pid: int) -> bytes:
-        ended = os.pidfd_open(pid)
-        self._poll.register(ended, select.POLLIN)
-        events = dict(self._poll.poll())
-        self._poll.unregister(ended)
-        forbidden = self._forbidden(events)
-        if ended not in events:
-            if not forbidden and self._control.recv(256) == b"":
-                os._exit(0)
-            os.kill(pid, signal.SIGKILL)
-        _, status, usage = os.wait4(pid, 0)
-        os.close(ended)
-        seconds = usage.ru_utime + usage.ru_stime
-        left, more, status_of_others = self._reap()
-        if not forbidden and self._enclosure.listener is not None and left:
-            forbidden = self._forbidden(dict(self._poll.poll(0)))
-        if not forbidden and signal.SIGSYS in (status_of_others, status & 0x7F):
-            forbidden = "system call"
-        self._clean()
-        text = forbidden.encode()[:_TEXT]
-        return ENDED.pack(status, seconds + more, left, len(text)) + text
+    def _stop(self, number: int, frame: object) -> None:
+        if self._program:
+            os.kill(self._program, signal.SIGKILL)
 
     def _clean(self) -> None:
         """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
@@ -189,21 +178,16 @@ class Zygote:
             if not self._enclosure.private_root or os.statvfs(folder).f_ffree != free:
                 root.empty(folder)
 
-    def _forbidden(self, events: dict[int, int]) -> str:
-        listener = self._enclosure.listener
-        if listener is None or not events.get(listener, 0) & select.POLLIN:
-            return ""
-        return seccomp.announced(listener)
-
-    def _reap(self) -> tuple[int, float, int]:
-        """Kills and collects whatever the program left: (processes, their CPU seconds, a SIGSYS if one died of it)."""
-        count, seconds, bad = 0, 0.0, 0
+    def _reap(self) -> tuple[int, float, bytes]:
+        """Kills and collects whatever the program left: (processes, their CPU seconds, a forbidden call of theirs)."""
+        count, seconds, text = 0, 0.0, b""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                return count, seconds, bad
+                return count, seconds, text
             if pid == 0:
+                text = text or self._forbidden()
                 if self._enclosure.kills_all:
                     os.kill(-1, signal.SIGKILL)
                 else:
@@ -214,7 +198,14 @@ class Zygote:
             count += 1
             seconds += usage.ru_utime + usage.ru_stime
             if status & 0x7F == signal.SIGSYS:
-                bad = signal.SIGSYS
+                text = text or b"system call"
+
+    def _forbidden(self) -> bytes:
+        """The forbidden call at which a process waits that outlived the program."""
+        listener = self._enclosure.listener
+        if listener is None or not select.select([listener], [], [], 0)[0]:
+            return b""
+        return seccomp.announced(listener).encode()[:_TEXT]
 
     def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
         try:
