@@ -15,8 +15,9 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rltf.execution.channel import LIMIT
+from rltf.execution.isolation import seccomp
 from rltf.execution.limits import End, Limits, OverOutput, OverTime, ZygoteLost
-from rltf.execution.protocol import DUMP_SIGNAL_OFFSET, ENDED, KILL, REAP, SURVIVORS
+from rltf.execution.protocol import DUMP_SIGNAL_OFFSET, ENDED, REAP, SURVIVORS
 from rltf.execution.survivors import kill_descendants
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ _LINE = re.compile(rb'File "<program>", line (\d+)')
 _PATIENCE = 4.0
 """Milliseconds after which a program is one of those that take long."""
 _MOMENT = 0.005
-"""Seconds in which a program that has answered may end by itself; saves a message."""
+"""Seconds in which a program that has answered may end by itself; saves a signal."""
+_AGAIN = 0.02
+"""Seconds after which the zygote is told to stop once more, lest the first time came before it had forked."""
 _SLOW_HOST = 4.0
 """A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
 
@@ -50,12 +53,16 @@ class Child:
         self._unsent = b""
         self._ended: bytes | None = None
         self._waited = 0.0
+        self._forbidden = ""
         channel.setblocking(False)
         self._poll = select.poll()
         self._poll.register(channel, _IN)
         self._poll.register(control, _IN)
         for fd in output:
             self._poll.register(fd, _IN)
+        self._trusted = [control.fileno()] + ([] if slot.listener is None else [slot.listener])
+        if slot.listener is not None:
+            self._poll.register(slot.listener, _IN)
         self._open = True
 
     def send(self, message: Any) -> None:
@@ -94,23 +101,19 @@ class Child:
         Raises:
             ZygoteLost: The zygote did not answer.
         """
-        if leaving and self._ended is None and select.select([self._control], [], [], _MOMENT)[0]:
-            self._listen()
-        try:
-            if self._ended is None:
-                self._control.send(KILL)
-        except OSError as e:
-            self._lose(str(e))
+        if self._ended is None:
+            self._attend(select.select(self._trusted, [], [], _MOMENT if leaving else 0)[0])
         give_up = time.monotonic() + 20
         while self._ended is None:
-            self._pump(1.0, quiet=True)
+            self._slot.stop()
+            self._pump(_AGAIN, quiet=True)
             if time.monotonic() > give_up:
                 self._lose("it does not answer")
         self._drain()
         self._close()
         status, seconds, survivors, size = ENDED.unpack_from(self._ended)
-        text = self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return End(status, seconds, survivors, text, b"".join(self._stdout), self._slot.out_of_memory())
+        forbidden = self._forbidden or self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
+        return End(status, seconds, survivors, forbidden, b"".join(self._stdout), self._slot.out_of_memory())
 
     def wait(self, seconds: float) -> None:
         """Waits until the program has ended by itself.
@@ -151,12 +154,20 @@ class Child:
                     self._push()
                 if event & (_IN | _GONE):
                     self._pull()
-            elif fd == self._control.fileno():
-                self._listen()
             elif fd in self._outputs:
                 self._read(fd)
+            else:
+                self._attend([fd])
         if not quiet and self._written > self.limits.output_bytes:
             raise OverOutput
+
+    def _attend(self, ready: list[int]) -> None:
+        """What those say that the program cannot speak for: the zygote, and the kernel about forbidden calls."""
+        if self._slot.listener in ready and (name := seccomp.announced(self._slot.listener)):
+            self._forbidden = self._forbidden or name
+            self._slot.stop()
+        if self._trusted[0] in ready:
+            self._listen()
 
     def _push(self) -> None:
         try:

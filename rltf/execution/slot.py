@@ -202,7 +202,7 @@ class Slot:
 
     def stop(self) -> None:
         """Has the zygote kill its program; of no effect when there is none."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # whoever waits for its word will notice
             os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from rltf.generation.modes import decoding
 from rltf.generation.plan import Plan, make_plan
 from rltf.generation.prefill import Prefill, context
@@ -81,20 +83,36 @@ class Engine:
         lengths = [len(context(decoder, request)) for request in requests]
         rows.sort(key=lambda row: (-lengths[row.index], row.index))
         given = 0 if decoder.prefix_in_prompt else max(len(request.prefix_ids) for request in requests)
-        plan = make_plan(
-            requests,
-            response_length=sampling.max_new_tokens + given,
-            given_length=given,
-            prompt_length=max(lengths),
-            slots=self.slots,
-            max_cache_tokens=self.max_cache_tokens,
-        )
-        _log.info("generation holds %s", plan)
         order = list(dict.fromkeys(row.index for row in rows))
-        prefill = Prefill(policy, decoder, requests, order, self.prefill_tokens)
-        session = Session(policy, decoder, rows, sampling, plan, prefill)
-        tokens = 0
-        while samples := session.advance():
-            tokens += sum(len(sample.token_ids) for sample in samples)
-            yield from samples
-        self.report = Report(plan, tokens, session.steps, session.row_steps)
+        left = {(row.index, row.draw): row for row in rows}
+        session: Session | None
+        slots, tokens, steps, row_steps = self.slots, 0, 0, 0
+        while left:
+            plan = make_plan(
+                requests,
+                response_length=sampling.max_new_tokens + given,
+                given_length=given,
+                prompt_length=max(lengths),
+                slots=min(slots, len(left)),
+                max_cache_tokens=self.max_cache_tokens,
+            )
+            _log.info("generation holds %s", plan)
+            try:
+                wanted = {index for index, _ in left}
+                prefill = Prefill(policy, decoder, requests, [i for i in order if i in wanted], self.prefill_tokens)
+                session = Session(policy, decoder, list(left.values()), sampling, plan, prefill)
+                while samples := session.advance():
+                    for sample in samples:
+                        del left[sample.request, sample.draw]
+                        tokens += len(sample.token_ids)
+                    steps, row_steps = steps + session.steps, row_steps + session.row_steps
+                    session.steps = session.row_steps = 0
+                    yield from samples
+            except torch.OutOfMemoryError:
+                # What is left is drawn anew, and comes out the same: a row's stream is its own.
+                if plan.seats == 1:
+                    raise
+                session = None  # or its memory would be held while the next one takes its own
+                slots = plan.seats // 2
+                _log.warning("generation ran out of memory with %d rows at once: it goes on with %d", plan.seats, slots)
+        self.report = Report(plan, tokens, steps, row_steps)

@@ -8,6 +8,7 @@ import torch
 from rltf.generation.engine import Engine
 from rltf.generation.hf import HFSampler
 from rltf.generation.plan import make_plan
+from rltf.generation.session import Session
 from rltf.types import FinishReason, Request, Sampling
 
 SAMPLERS = [Engine(slots=8), HFSampler(slots=8)]
@@ -176,3 +177,35 @@ def test_adapters_are_drawn_with(make_policy, make_requests):
     for key, sample in ours.items():
         assert sample.token_ids == plain[key].token_ids
         assert sample.logprobs == pytest.approx(plain[key].logprobs, abs=1e-5)
+
+
+@pytest.mark.parametrize("fits", [1, 3])
+def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_requests, monkeypatch, caplog, fits):
+    """A device that runs out of memory above so many rows, now and then in the middle."""
+    requests, sampling = make_requests([5, 12, 3], 4, greedy=True), Sampling(max_new_tokens=9)
+    wanted = {(s.request, s.draw): s.token_ids for s in Engine(slots=8).sample(policy, requests, sampling, 0)}
+    honest = Session._step
+    steps = []
+
+    def scarce(self):
+        steps.append(len(self._rows))
+        if len(self._rows) > fits and len(steps) % 5 == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self)
+
+    monkeypatch.setattr(Session, "_step", scarce)
+    engine = Engine(slots=8)
+    drawn = [((s.request, s.draw), s.token_ids) for s in engine.sample(policy, requests, sampling, 0)]
+    assert len(drawn) == len(wanted) == 15
+    assert dict(drawn) == wanted
+    assert "generation ran out of memory with 8 rows at once: it goes on with 4" in caplog.text
+    assert engine.report.plan.seats <= 4
+
+
+def test_memory_that_does_not_hold_one_row_is_an_error(t5_policy, make_requests, monkeypatch):
+    def scarce(self):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Session, "_step", scarce)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(Engine(slots=4).sample(t5_policy, make_requests([5], 4), Sampling(max_new_tokens=4), 0))
