@@ -1,0 +1,31 @@
+"""The sampler and the trainer mean the same distribution: log-probs stored at sampling equal those of the loss."""
+
+import csv
+
+import pytest
+
+from rltf.main import train
+
+
+@pytest.mark.parametrize("model", ["tiny_t5", "tiny_causal"])
+def test_without_learning_every_ratio_stays_one(composed, model):
+    cfg = composed(
+        "train",
+        f"model={model}",
+        "debug=default",
+        "callbacks.report=false",
+        "benchmark.sizes={train: 40, validation: 4, test: 6}",
+        "optimizer.lr=1e-12",
+        "generation.sampling={temperature: 0.7, top_p: 0.9, max_new_tokens: 24}",
+        "rollouts={problems: 4, samples: 4, updates: 5, batch_size: 16, lag: 1}",
+        "trainer={max_epochs: 10, accumulate_grad_batches: 1, check_val_every_n_epoch: 20}",
+        "evaluation.problems=2",
+    )
+    folder = train(cfg).folder
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["phase"] == "rl" and row["rl/ratio_mean"]]
+    assert len(rows) == 50
+    for row in rows:
+        assert float(row["rl/ratio_mean"]) == pytest.approx(1.0, abs=1e-5)
+        assert float(row["rl/ratio_max"]) == pytest.approx(1.0, abs=1e-4)  # of a whole batch's tokens, after 50 steps
+        assert float(row["rl/outside_support_share"]) == 0.0
