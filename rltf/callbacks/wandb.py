@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import netrc
 import os
 import secrets
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger, WandbLogger
+from wandb.errors import CommError
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
@@ -45,19 +49,33 @@ def wandb_logger(
         identity.write_text(secrets.token_hex(4))
     chosen = os.environ.get("WANDB_MODE", "online" if logged_in() else "offline") if mode == "auto" else mode
     os.environ.setdefault("WANDB_SILENT", "true")  # its lines would tear the progress display
-    logger = WandbLogger(
-        name=name,
-        project=project,
-        entity=entity,
-        group=group,
-        tags=tags,
-        save_dir=folder,
-        config=config,
-        mode=chosen,
-        id=identity.read_text(),  # a run that goes on is the same run in W&B
-        resume="allow",
-    )
-    logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 always passes it, and wandb warns that it is gone
+
+    def make(mode: str) -> WandbLogger:
+        logger = WandbLogger(
+            name=name,
+            project=project,
+            entity=entity,
+            group=group,
+            tags=tags,
+            save_dir=folder,
+            config=config,
+            mode=mode,
+            id=identity.read_text(),  # a run that goes on is the same run in W&B
+            resume="allow",
+        )
+        logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 always passes it, and wandb warns that it is gone
+        return logger
+
+    logger = make(chosen)
+    if chosen != "online":
+        return logger
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
+    try:
+        _ = logger.experiment  # connects now, on rank 0: a run of days must not end because W&B was away when it began
+    except CommError:
+        identity.write_text(secrets.token_hex(4))  # this process's W&B service holds the first one
+        log.warning("W&B cannot be reached: this run is kept offline in %s/wandb, wandb sync sends it later", folder)
+        return make("offline")
     return logger
 
 

@@ -28,18 +28,18 @@ class Objects:
         self._shared = Shared(classes, CHILD)
         self._held: list[Any] = []
 
-    def serve(self, channel: Channel, expected: list[list[Any]]) -> None:
+    def serve(self, channel: Channel, expected: list[list[Any]], more: bool) -> None:
         """Answers until the judge hangs up. The first message names the builtins that the program defines itself.
 
         The judge knows from earlier programs what it will ask, test by test: `expected`. Those requests are answered
-        unasked, the answers of one test in one go.
+        unasked, the answers of one test in one go; unless there may be `more`, that is all.
         """
         own = [n for n in self._namespace if type(n) is str and n in _BUILTIN]
         channel.send({"loaded": own}, hold=any(expected))
         for requests in expected:
             for at, request in enumerate(requests, start=1):
                 channel.send(self._answer(request), hold=at < len(requests))
-        while (request := channel.receive()) is not None:
+        while more and (request := channel.receive()) is not None:
             channel.send(self._answer(request))
 
     def _answer(self, request: list[Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -48,15 +49,29 @@ _MAX_EXPECTED = 1000
 """Requests of one test that are made ahead."""
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What a test asked of an earlier program; kept behind the test's own fields."""
+
+    requests: list[list[Any]]
+    whole: bool
+    """The test asks nothing else."""
+
+
+_NOTHING = _Known([], False)
+
+
 class _Line:
     """Requests to one child, on one test's time."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, more: bool) -> None:
         self._child = child
         self.left = 0.0
         self.raised: dict[Exception, Any] = {}
         self.expected: list[list[Any]] = []
         """What this test asks as far as it is known; the child answers it unasked."""
+        self.more = more
+        """The child takes further requests."""
         self.asked: list[list[Any]] = []
 
     def begin(self, expected: list[list[Any]], seconds: float) -> None:
@@ -73,20 +88,22 @@ class _Line:
             with suppress(Exception):
                 self.ask(self.expected[len(self.asked)])
 
-    def learn(self) -> list[list[Any]]:
+    def learn(self) -> _Known:
         """The requests that will be the same with other programs: calls with plain arguments, up to the first other."""
         known = []
         for request in self.asked[:_MAX_EXPECTED]:
             if request[0] != "call" or type(request[1]) is not str or _mentions_live(request):
                 break
             known.append(request)
-        return known
+        return _Known(known, len(known) == len(self.asked))
 
     def ask(self, request: list[Any]) -> dict[str, Any]:
         start = time.monotonic()
         at = len(self.asked)
         self.asked.append(request)
         if at >= len(self.expected):
+            if not self.more:
+                raise _Diverged
             self._child.send(request)
         elif request != self.expected[at]:
             raise _Diverged
@@ -112,9 +129,10 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
         sheet.start()
         cpu = math.ceil(sheet.limits.timeout * (len(todo) + 1)) + 1
         child = slot.fork(replace(sheet.limits, cpu_seconds=cpu))
-        calls = [_known(sheet.tests[at]) if ahead else [] for at in todo]
+        known = [_known(sheet.tests[at]) if ahead else _NOTHING for at in todo]
+        calls, more = [k.requests for k in known], not all(k.whole for k in known)
         setup = "" if needs_program(sheet.setup) else sheet.setup
-        child.send({"program": sheet.program, "setup": setup, "mode": "rpc", "calls": calls})
+        child.send({"program": sheet.program, "setup": setup, "mode": "rpc", "calls": calls, "more": more})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:
@@ -129,7 +147,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
             close_program(sheet, answer, end)
             return
         try:
-            todo = _in_one_child(sheet, child, todo, calls, answer.get("loaded"))
+            todo = _in_one_child(sheet, child, todo, calls, more, answer.get("loaded"))
         except _Diverged:
             sheet.cpu += child.finish().seconds
             todo, ahead = [at for at in todo if sheet.status[at] is None], False
@@ -142,18 +160,32 @@ def _mentions_live(data: Any) -> bool:
     return type(data) in (list, dict) and any(map(_mentions_live, data.values() if type(data) is dict else data))
 
 
-def _known(test: list[Any]) -> list[list[Any]]:
-    """What a test asked of earlier programs; kept behind the test's own fields."""
-    return test[-1] if isinstance(test[-1], list) else []
+def _known(test: list[Any]) -> _Known:
+    return test[-1] if isinstance(test[-1], _Known) else _NOTHING
+
+
+def learned(tests: list[list[Any]]) -> bytes:
+    """What a test set asks of every program, for the other workers; empty until a program has passed it."""
+    known = [test[-1] for test in tests if isinstance(test[-1], _Known)]
+    return json.dumps([[k.requests, k.whole] for k in known]).encode() if known and len(known) == len(tests) else b""
+
+
+def adopt(tests: list[list[Any]], text: bytes) -> None:
+    """Takes over what another worker has `learned`."""
+    for test, (requests, whole) in zip(tests, json.loads(text), strict=True):
+        if not isinstance(test[-1], _Known):
+            test.append(_Known(requests, whole))
 
 
 def _learn(test: list[Any], line: _Line) -> None:
-    if not isinstance(test[-1], list):
+    if not isinstance(test[-1], _Known):
         test.append(line.learn())
 
 
-def _in_one_child(sheet: Sheet, child: Child, todo: list[int], calls: list[list[Any]], own: Any) -> list[int]:
-    line = _Line(child)
+def _in_one_child(
+    sheet: Sheet, child: Child, todo: list[int], calls: list[list[Any]], more: bool, own: Any
+) -> list[int]:
+    line = _Line(child, more)
     names = [str(n) for n in own] if isinstance(own, list) else []
     scope = Scope(line.ask, sheet.setup, names)
     for n, at in enumerate(todo):
@@ -172,7 +204,7 @@ def _in_one_child(sheet: Sheet, child: Child, todo: list[int], calls: list[list[
             close_after_limit(sheet, child, at, OverTime(None))
             return todo[n + 1 :]
         except _Diverged:
-            sheet.tests[at][-1] = []
+            sheet.tests[at][-1] = _NOTHING
             raise
         except BaseException as e:
             passed = e
@@ -189,7 +221,7 @@ def _in_one_child(sheet: Sheet, child: Child, todo: list[int], calls: list[list[
         except (_Stopped, _Gone):
             sheet.cpu += child.finish().seconds
             return todo[n + 1 :]
-    settle(sheet, child, todo[-1])
+    settle(sheet, child, todo[-1], leaving=not more)
     return []
 
 

@@ -72,7 +72,7 @@ def run(fd: int) -> int:
         for name, args in job["calls"]:
             _call(channel, namespace, name, args, code)
     else:
-        Objects(namespace, code, classes).serve(channel, job["calls"])
+        Objects(namespace, code, classes).serve(channel, job["calls"], job["more"])
     return 0
 
 
@@ -158,7 +158,7 @@ def main(fd: int) -> None:
 
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
-    job = {"program": "def f(x):\n    return [x]\n", "setup": ""}
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "more": True}
     requests = [[["call", "f", [[1], {}], []]]]
     for mode, calls in (("calls", [["f", [1]]]), ("rpc", requests)) * _WARM:
         ours, theirs = socket.socketpair()

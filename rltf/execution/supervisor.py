@@ -48,6 +48,8 @@ class _Crew:
     unpacker: wire.Unpacker = field(default_factory=wire.Unpacker)
     has: set[int] = field(default_factory=set)
     """Test sets it was sent."""
+    knows: set[int] = field(default_factory=set)
+    """Those of which it knows what they ask."""
     tasks: deque[_Task] = field(default_factory=deque)
     """Given and not yet answered; the first one runs."""
     since: float = 0.0
@@ -75,6 +77,7 @@ class Supervisor:
         self._out = bytearray()
         self._queue: deque[_Task] = deque()
         self._tests: dict[int, tuple[bytes, int]] = {}
+        self._learned: dict[int, bytes] = {}
         self._crews: list[_Crew] = []
         self._early_deaths = 0
         self._lost = False
@@ -133,9 +136,11 @@ class Supervisor:
 
     def _forget(self, tests: int) -> None:
         self._tests.pop(tests, None)
+        self._learned.pop(tests, None)
         for crew in self._crews:
             if tests in crew.has:
                 crew.has.discard(tests)
+                crew.knows.discard(tests)
                 crew.socket.sendall(wire.pack(wire.FORGET, tests=tests))
 
     def _flush(self) -> None:
@@ -170,6 +175,9 @@ class Supervisor:
             if task.tests not in crew.has:
                 crew.has.add(task.tests)
                 message += wire.pack(wire.TESTS, self._tests[task.tests][0], tests=task.tests)
+            if task.tests in self._learned and task.tests not in crew.knows:
+                crew.knows.add(task.tests)
+                message += wire.pack(wire.LEARNED, self._learned[task.tests], tests=task.tests)
             message += wire.pack(wire.JOB, task.body, task.number, task.tests)
         try:
             crew.socket.sendall(message)
@@ -184,11 +192,15 @@ class Supervisor:
         if not data:
             self._lose(crew)
             return
-        for kind, body, job, _ in crew.unpacker.feed(data):
+        for kind, body, job, tests in crew.unpacker.feed(data):
             if kind == wire.READY:
                 crew.ready = True
                 self._early_deaths = 0
                 self._out += wire.pack(wire.READY, body)
+            elif kind == wire.LEARNED:
+                if tests in self._tests:
+                    crew.knows.add(tests)
+                    self._learned.setdefault(tests, body)
             elif crew.tasks and crew.tasks[0].number == job:
                 crew.tasks.popleft()
                 crew.since = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
+import symtable
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -38,20 +38,22 @@ def prepare(text: str) -> Text:
         SyntaxError: It does not compile.
     """
     code = compile(text, "<test>", "exec", dont_inherit=True)
-    loaded, stored = set(_names(code, "LOAD_NAME", "LOAD_GLOBAL")), set(_names(code, "STORE_NAME"))
-    dotted = (n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute))
-    bases = {n.id for n in dotted if isinstance(n, ast.Name)}
-    names = frozenset(loaded - stored)
-    return Text(code, names, names & bases & sys.stdlib_module_names)
+    names = frozenset(_names(symtable.symtable(text, "<test>", "exec")))
+    modules = names & sys.stdlib_module_names
+    if modules:
+        dotted = (n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute))
+        modules &= {n.id for n in dotted if isinstance(n, ast.Name)}
+    return Text(code, names, modules)
 
 
-def _names(code: CodeType, *operations: str) -> Iterable[str]:
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in operations:
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant, *operations)
+def _names(table: symtable.SymbolTable) -> set[str]:
+    """Global names that are read, but for those that the text itself binds."""
+    symbols = table.get_symbols()
+    found = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
+    found = found.union(*map(_names, table.get_children()))
+    if table.get_type() == "module":
+        found -= {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    return found
 
 
 @lru_cache(maxsize=4096)

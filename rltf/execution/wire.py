@@ -13,8 +13,9 @@ from rltf.types import Category, ErrorReport, Job, Outcome, Test, TestResult, Ve
 HEADER = struct.Struct(">IBQQ")
 """Length of the body, kind, job number, test-set number."""
 
-JOB, TESTS, FORGET, VERDICT, READY, STARTED = range(6)
-"""Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up; a job that was begun."""
+JOB, TESTS, FORGET, VERDICT, READY, LEARNED = range(6)
+"""Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up; what the tests of a set
+ask of every program."""
 
 
 def pack(kind: int, body: bytes = b"", job: int = 0, tests: int = 0) -> bytes:

@@ -14,6 +14,7 @@ from rltf.execution.errors import ErrorTable
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge import Judge, Settings
 from rltf.execution.limits import ZygoteLost
+from rltf.execution.rpc import adopt, learned
 from rltf.execution.slot import SlotSettings, become_subreaper
 
 _MEMORY = 4 << 30
@@ -48,6 +49,8 @@ class Worker:
         self._supervisor = supervisor
         self._judge = judge
         self._tests: dict[int, list[list[Any]]] = {}
+        self._learned: set[int] = set()
+        """Test sets of which all workers know what they ask."""
         self._verdicts = b""
         judge.when_waiting(self._flush)
 
@@ -62,9 +65,16 @@ class Worker:
                     self._tests[tests] = wire.tests_from_json(body)
                 elif kind == wire.FORGET:
                     self._tests.pop(tests, None)
+                    self._learned.discard(tests)
+                elif kind == wire.LEARNED:
+                    self._learned.add(tests)
+                    adopt(self._tests[tests], body)
                 else:
                     verdict = self._attempt(json.loads(body), self._tests[tests])
                     self._verdicts += wire.pack(wire.VERDICT, wire.verdict_to_json(verdict), job)
+                    if tests not in self._learned and (news := learned(self._tests[tests])):
+                        self._learned.add(tests)
+                        self._verdicts += wire.pack(wire.LEARNED, news, tests=tests)
             self._flush()
 
     def _flush(self) -> None:

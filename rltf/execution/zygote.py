@@ -170,7 +170,8 @@ class Zygote:
 
     def _stop(self, number: int, frame: object) -> None:
         if self._program:
-            os.kill(self._program, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                os.kill(self._program, signal.SIGKILL)
 
     def _clean(self) -> None:
         """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
