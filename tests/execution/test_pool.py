@@ -172,7 +172,7 @@ def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
     before = count()
     list(small.map(Job(j.program.format(i), j.tests) for i in range(40) for j in jobs))
     assert eventually(lambda: count() == before), (count(), before)
-    assert len(descendants(os.getpid())) == len(before) - 1
+    assert eventually(lambda: len(descendants(os.getpid())) == len(before) - 1), descendants(os.getpid())
 
 
 def test_a_slow_host_is_no_timeout() -> None:
