@@ -31,7 +31,7 @@ OPTIONS = (
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *OPTIONS, *options]
+    command = [sys.executable, str(ROOT / "train.py"), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
