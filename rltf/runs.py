@@ -27,8 +27,6 @@ MAY_CHANGE = (
     "generation.sampler",
     "trainer.max_epochs",
     "trainer.log_every_n_steps",
-    "trainer.enable_progress_bar",
-    "warmup.save_every",
 )
 """Keys (with all below them) that a resumed run may have otherwise: where things lie, what is printed and logged, how
 much hardware is used, and how long the run goes on. All others decide its numbers."""

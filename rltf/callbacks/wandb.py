@@ -48,6 +48,7 @@ def wandb_logger(
     if not identity.exists():
         identity.write_text(secrets.token_hex(4))
     chosen = os.environ.get("WANDB_MODE", "online" if logged_in() else "offline") if mode == "auto" else mode
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds, before a run goes on offline
     os.environ.setdefault("WANDB_SILENT", "true")  # its lines would tear the progress display
 
     def make(mode: str) -> WandbLogger:
@@ -69,7 +70,6 @@ def wandb_logger(
     logger = make(chosen)
     if chosen != "online":
         return logger
-    os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
     try:
         _ = logger.experiment  # connects now, on rank 0: a run of days must not end because W&B was away when it began
     except CommError:

@@ -112,26 +112,26 @@ class Judge:
     # ------------------------------------------------------------------------------------------------ call tests
 
     def _calls(self, slot: Slot, sheet: Sheet, indices: list[int]) -> None:
-        todo = list(indices)
-        while todo and not sheet.over:
+        left = list(indices)
+        while left and not sheet.over:
             sheet.start()
-            child = slot.fork(_for_tests(sheet.limits, len(todo)))
-            calls = [[sheet.tests[i][1], sheet.tests[i][2]] for i in todo]
+            child = slot.fork(_for_tests(sheet.limits, len(left)))
+            calls = [[sheet.tests[i][1], sheet.tests[i][2]] for i in left]
             child.send({"program": sheet.program, "setup": sheet.setup, "mode": "calls", "calls": calls})
-            todo = self._answers(sheet, child, todo)
+            left = self._answers(sheet, child, left)
 
-    def _answers(self, sheet: Sheet, child: Child, todo: list[int]) -> list[int]:
+    def _answers(self, sheet: Sheet, child: Child, left: list[int]) -> list[int]:
         """Takes the answers of one child; returns the tests that it did not come to."""
         last: int | None = None
-        for n, at in enumerate(todo):
+        for n, at in enumerate(left):
             try:
                 answer = child.receive(sheet.limits.timeout)
             except (OverTime, OverOutput) as e:
                 close_after_limit(sheet, child, at, e)
-                return todo[n + 1 :]
+                return left[n + 1 :]
             if answer is None:
                 close_after_end(sheet, child, at)
-                return todo[n + 1 :]
+                return left[n + 1 :]
             if "syntax" in answer or "load" in answer:
                 end = child.finish(leaving=True)
                 sheet.cpu += end.seconds
@@ -141,7 +141,7 @@ class Judge:
             last = at
             if sheet.over:
                 break
-        settle(sheet, child, last, leaving=not sheet.over or last == todo[-1])
+        settle(sheet, child, last, leaving=not sheet.over or last == left[-1])
         return []
 
     # ------------------------------------------------------------------------------------------------ stdin, stdout

@@ -1,4 +1,4 @@
-"""Everything that needs a GPU, unattended, in under 8 minutes: `make gpu-check`.
+"""Everything that needs a GPU, unattended: `make gpu-check`. Meant to take less than 8 minutes; not tried on one.
 
     python tests/gpu/check.py [--out FILE] [--device cpu --tiny]
 

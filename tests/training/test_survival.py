@@ -133,6 +133,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog
     (folder / "last.ckpt").write_bytes(content)
     assert newest(tmp_path, ("last", "warmup")) == folder / "last.previous.ckpt"
     assert "last.ckpt is damaged" in caplog.text
+    assert not (folder / "last.ckpt").exists(), "the next save would keep it as the one before"
     (folder / "last.previous.ckpt").write_bytes(content[: len(content) // 2])
     assert newest(tmp_path, ("last", "warmup")) is None
 

@@ -104,9 +104,9 @@ def empty(folder: str) -> None:
         OSError: Something could not be deleted.
     """
     number = 0
-    todo = [entry.path for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == os.getuid()]
-    while todo:
-        path = todo.pop()
+    left = [entry.path for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == os.getuid()]
+    while left:
+        path = left.pop()
         try:
             os.unlink(path)
             continue
@@ -124,7 +124,7 @@ def empty(folder: str) -> None:
                 moved = os.path.join(folder, f".rltf-{number}")
                 os.chmod(inner, 0o700)
                 os.rename(inner, moved)
-                todo.append(moved)
+                left.append(moved)
             else:
                 os.unlink(inner)
         os.rmdir(path)
