@@ -1,0 +1,221 @@
+"""vLLM as the sampler (`generation=vllm`, an extra): causal models only, weights refreshed in place before every draw.
+
+vLLM keeps a copy of the weights in its own layout, in this process. It knows programs by a seed and has none of our
+random streams: a program still depends on (seed, problem, draw) and the weights alone, but `native` and `vllm` draw
+different ones, and kernels that round by batch shape may move a token. Log-probs are taken after temperature and
+truncation (`processed_logprobs`): under the distribution that the trainer renormalises, too.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, distributed
+
+from rltf.generation.rows import Row, rows_of
+from rltf.generation.stops import stop_length
+from rltf.policies.base import Policy
+from rltf.policies.warp import check_sampling
+from rltf.types import FinishReason, Request, Sample, Sampling
+
+
+class VLLMSampler:
+    """Implements `rltf.generation.base.Sampler` by vLLM's offline engine, made at the first draw.
+
+    Args:
+        memory_share: of the GPU's memory that vLLM takes for its copy of the weights and for keys and values.
+        slots: most rows decoded at once.
+        eager: run without CUDA graphs: slower, ready sooner.
+        options: further keywords of `vllm.LLM`.
+
+    Raises:
+        ValueError: vllm is not installed, or finds no device.
+
+    Example:
+        >>> VLLMSampler(memory_share=2.0)
+        Traceback (most recent call last):
+        ValueError: generation.sampler.memory_share is 2.0: expected a number above 0 and below 1
+    """
+
+    def __init__(
+        self,
+        memory_share: float = 0.3,
+        slots: int = 256,
+        eager: bool = False,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        if not 0 < memory_share < 1:
+            raise ValueError(
+                f"generation.sampler.memory_share is {memory_share}: expected a number above 0 and below 1"
+            )
+        if slots < 1:
+            raise ValueError(f"generation.sampler.slots is {slots}: expected at least 1 row")
+        self._vllm = import_vllm()
+        self._options = {
+            "gpu_memory_utilization": memory_share,
+            "max_num_seqs": slots,
+            "enforce_eager": eager,
+            **(options or {}),
+        }
+        self._llm: Any = None
+        self._longest = 0
+        self._drawn = 0
+        """Requests so far; each needs a name."""
+
+    def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
+        """Yields each sample as it ends. The weights must not change before the last one is read."""
+        check_sampling(sampling)
+        check_supported(policy, sampling)
+        rows = rows_of(requests, seed)
+        if not rows:
+            return
+        longest = max(len(r.prompt_ids) + len(r.prefix_ids) for r in requests) + sampling.max_new_tokens
+        if self._llm is None:
+            self._longest = max(longest, policy.max_prompt_tokens + sampling.max_new_tokens)
+            self._llm = self._start(policy)
+        elif longest > self._longest:
+            raise ValueError(
+                f"generation.sampling.max_new_tokens is {sampling.max_new_tokens}, which with its prompt makes "
+                f"{longest} tokens: vLLM was started for {self._longest}"
+            )
+        else:
+            self._refresh(policy)
+        yield from self._draw(policy, rows, sampling)
+
+    def _draw(self, policy: Policy, rows: Sequence[Row], sampling: Sampling) -> Iterator[Sample]:
+        engine = self._llm.llm_engine
+        waiting = {}
+        for row in rows:
+            self._drawn += 1
+            name = str(self._drawn)
+            waiting[name] = row
+            prompt = {"prompt_token_ids": [*row.request.prompt_ids, *row.request.prefix_ids]}
+            engine.add_request(name, prompt, self._parameters(parameters(row, sampling, policy.eos_id)))
+        try:
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        # An engine may put more behind the name it was given.
+                        row = waiting.pop(output.request_id.partition("-")[0])
+                        yield sample_of(policy, row, output.outputs[0])
+        finally:
+            engine.abort_request(list(waiting))  # whoever asked stopped listening
+
+    def _parameters(self, values: dict[str, Any]) -> Any:
+        kind = self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY
+        return self._vllm.SamplingParams(**values, output_kind=kind)
+
+    def _start(self, policy: Policy) -> Any:
+        """vLLM reads a folder: the policy's own layout, which it writes for any other tool, too."""
+        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder:
+            policy.export(Path(folder))
+            return self._vllm.LLM(
+                model=folder,
+                max_model_len=self._longest,
+                dtype=str(policy.model.dtype).removeprefix("torch."),
+                generation_config="vllm",  # none: what is drawn from stands in `generation.sampling` alone
+                logprobs_mode="processed_logprobs",
+                enable_prefix_caching=True,  # a prompt is run once for all its programs
+                **self._options,
+            )
+
+    def _refresh(self, policy: Policy) -> None:
+        """The present weights, and nothing remembered of the old ones."""
+        with policy.merged():
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights(policy)})
+        if policy.model.config.tie_word_embeddings:
+            self._llm.apply_model(_prepare_head)
+        self._llm.reset_prefix_cache()
+
+
+def import_vllm() -> Any:
+    """The package.
+
+    Raises:
+        ValueError: it is not installed, or knows no device of this machine.
+    """
+    # The engine in this process: weights are handed over by reference, not through a pipe. Read when vllm is imported.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    try:
+        import vllm
+        import vllm.sampling_params
+        from vllm.platforms import current_platform
+    except ImportError:
+        raise ValueError(
+            'generation=vllm needs the package vllm: install it with `pip install "rltf[vllm]"`, or use '
+            "generation=native"
+        ) from None
+    if not current_platform.device_type:
+        raise ValueError("generation=vllm finds no device that this build of vllm runs on: use generation=native")
+    return vllm
+
+
+def check_supported(policy: Policy, sampling: Sampling) -> None:
+    """What vLLM cannot do, or does otherwise than the trainer.
+
+    Raises:
+        ValueError: in one sentence.
+    """
+    if policy.model.config.is_encoder_decoder:
+        raise ValueError(
+            f"generation=vllm serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
+            "generation=native"
+        )
+    if sampling.min_p > 0 and sampling.top_p < 1:
+        raise ValueError(
+            f"generation.sampling has min_p={sampling.min_p} and top_p={sampling.top_p}: vLLM applies them in another "
+            "order than the trainer, so use one of them"
+        )
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
+
+
+def parameters(row: Row, sampling: Sampling, eos_id: int) -> dict[str, Any]:
+    """Keywords of `vllm.SamplingParams` for one program. It ends at our end-of-sequence token alone: models bring lists
+    of their own."""
+    drawn = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "seed": row.key >> 1,  # 63 bits
+    }
+    return {
+        **({"temperature": 0.0} if row.greedy else drawn),
+        "max_tokens": sampling.max_new_tokens,
+        "ignore_eos": True,
+        "stop_token_ids": [eos_id],
+        "stop": list(row.request.stop) or None,
+        "detokenize": bool(row.request.stop),
+        "logprobs": 0,  # of the drawn tokens alone
+    }
+
+
+def sample_of(policy: Policy, row: Row, completion: Any) -> Sample:
+    """A `vllm.CompletionOutput` as our record. Stop strings are looked for anew: vLLM decodes a little otherwise."""
+    token_ids = tuple(completion.token_ids)
+    logprobs = tuple(entry[token].logprob for token, entry in zip(token_ids, completion.logprobs, strict=True))
+    stopped = stop_length(policy, token_ids, row.request.stop)
+    if stopped is not None:
+        return Sample(row.index, row.draw, token_ids[:stopped], logprobs[:stopped], FinishReason.STOP)
+    if token_ids[-1] == policy.eos_id:
+        why = FinishReason.EOS
+    else:
+        why = FinishReason.LENGTH if completion.finish_reason == "length" else FinishReason.STOP
+    return Sample(row.index, row.draw, token_ids, logprobs, why)
+
+
+def weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors as in an exported folder; to be read inside `policy.merged()`."""
+    for name, tensor in policy.model.named_parameters():
+        if ".lora_" not in name:
+            yield name.replace(".base_layer.", "."), tensor.detach()
+
+
+def _prepare_head(model: Any) -> None:
+    """A tied head has the embedding's new weights already, but not what vLLM's CPU build made of the old ones."""
+    model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
