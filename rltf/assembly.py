@@ -53,7 +53,18 @@ class Assembly:
         plan = CorePlan.of(available_cores(), cfg.executor.get("workers"))
         executor: Executor = build(cfg, "executor", workers=plan.workers)
         torch.set_num_threads(plan.threads)
-        pipeline = RolloutPipeline(benchmark, policy, sampler, executor, rewards, advantages, clock)
+        pipeline = RolloutPipeline(
+            benchmark,
+            policy,
+            sampler,
+            executor,
+            rewards,
+            advantages,
+            clock,
+            credit=build(cfg, "credit"),
+            curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
+            selection=build(cfg, "algorithm.selection"),
+        )
         return cls(policy, benchmark, executor, sampling, pipeline, clock)
 
     def datamodule(self, cfg: DictConfig, rank: int = 0, world_size: int = 1) -> RolloutDataModule:

@@ -229,6 +229,8 @@ class Program:
     """Optimiser steps behind the weights that drew it."""
     draw: int = 0
     greedy: bool = False
+    prefix_ids: tuple[int, ...] = ()
+    """Given start of the response, before `token_ids`: context that carries no loss. Its characters are in `text`."""
 
 
 # ------------------------------------------------------------------------------------------------ verdicts
@@ -244,6 +246,8 @@ class Job:
     timeout: float | None = None
     """Seconds a test; None: the executor's default."""
     memory_mb: int | None = None
+    coverage: bool = False
+    """Find out which lines the tests execute (`Verdict.unexecuted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +289,8 @@ class Verdict:
     """CPU seconds in the sandbox."""
     isolation: Mapping[str, str] = field(default_factory=dict)
     """Layer -> `active`, `degraded: why` or `absent: why`."""
+    unexecuted: tuple[int, ...] | None = None
+    """Lines (1-based) that no test executed; None: not asked for, or the program does not compile."""
 
     @property
     def share(self) -> float:
@@ -318,6 +324,8 @@ class Rollout:
     baseline: float
     advantage: float
     """`reward - baseline`, normalised over the group where the algorithm says so."""
+    weights: tuple[float, ...] = ()
+    """Weight of each response token as `credit` has it; empty: the advantage plus the span credits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +340,9 @@ class RolloutBatch:
     response_BT: Tensor
     """int64 token ids, end-of-sequence token included."""
     mask_BT: Tensor
-    """bool, True at real tokens."""
+    """bool, True at drawn tokens: those that carry loss."""
+    read_BT: Tensor
+    """bool, True at real tokens: drawn ones, and those that were given to start the response."""
     old_logprobs_BT: Tensor
     """float32 behaviour log-probs; 0 at padding and for demonstrations."""
     weight_BT: Tensor

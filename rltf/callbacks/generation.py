@@ -71,24 +71,35 @@ class GenerationCallback(L.Callback):
         last = trainer.max_epochs is not None and trainer.current_epoch + 1 >= trainer.max_epochs
         if self.lag and last and len(data.buffer):
             return  # nobody would train on them
-        self._pending = self.pipeline.launch(
-            data.next_problems(self.problems),
-            range(self.samples),
-            self.sampling,
-            iteration_seed(self.seed, trainer.current_epoch),
-            greedy=self.pipeline.advantages.needs_greedy,
-            version=module.steps if self.online else module.steps_before,
-            policy=None if self.online else module.start_policy,
-        )
-        self.sampled += self._pending.programs
+        self._pending = self._launch(trainer, module, data, self.problems)
         if not self.lag or not len(data.buffer):
             self._harvest(trainer, module, data)
 
+    def _launch(
+        self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, problems: int, again: int = 0
+    ) -> Pending:
+        pending = self.pipeline.launch(
+            data.next_problems(problems),
+            range(self.samples),
+            self.sampling,
+            iteration_seed(self.seed, trainer.current_epoch, again),
+            greedy=self.pipeline.advantages.needs_greedy,
+            version=module.steps if self.online else module.steps_before,
+            policy=None if self.online else module.start_policy,
+            training=True,
+        )
+        self.sampled += pending.programs
+        return pending
+
     def _harvest(self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> None:
         assert self._pending is not None
-        groups = self.pipeline.harvest(self._pending)
-        self._pending = None
-        data.buffer.extend(r for group in groups for r in group)
+        groups: Sequence[Sequence[Rollout]] = self.pipeline.harvest(self._pending)
+        self._pending, kept = None, groups
+        if self.pipeline.selection is not None:
+            groups, kept = self.pipeline.selection(
+                groups, lambda n, again: self.pipeline.harvest(self._launch(trainer, module, data, n, again))
+            )
+        data.buffer.extend(r for group in kept for r in group)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, RolloutListener):
                 callback.on_rollouts(trainer, module, groups)
@@ -102,12 +113,12 @@ class GenerationCallback(L.Callback):
         self.sampled, self._restored = state["sampled"], state["pending"]
 
 
-def iteration_seed(seed: int, iteration: int) -> int:
-    """A 63-bit seed for one iteration; stable over processes and versions.
+def iteration_seed(seed: int, iteration: int, again: int = 0) -> int:
+    """A 63-bit seed for one iteration, and for each time it samples `again`; stable over processes and versions.
 
     Example:
         >>> iteration_seed(1, 0) != iteration_seed(1, 1)
         True
     """
-    digest = hashlib.blake2b(f"{seed}/{iteration}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}/{iteration}{f'/{again}' if again else ''}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -4,7 +4,7 @@
     advantage = (reward - baseline) / spread of the group's rewards, where `normalize` asks for it
     weight of a token = advantage + the span credits that cover it
 
-Span credits meet no baseline and no normalisation (RLTF, equation 4).
+Span credits meet no baseline and no normalisation (RLTF, equation 4). `credit=` may weigh tokens otherwise.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Advantages:
         assert len(greedy) <= 1, "a visit has at most one greedy program"
 
         sampled = tuple(rewards[i] for i in drawn)
-        visit = Visit(group[0][0].problem_id, sampled, rewards[greedy[0]] if greedy else None)
+        visit = Visit(_task(group[0][0]), sampled, rewards[greedy[0]] if greedy else None)
         baselines = dict(zip(drawn + greedy, self._baseline(visit), strict=True))
         spread = self._spread(sampled) or 1.0
         return [
@@ -93,13 +93,21 @@ class Advantages:
         return advantage if self._clip is None else max(-self._clip, min(self._clip, advantage))
 
 
+def _task(program: Program) -> str:
+    """What a program's history is kept under: one that was begun for the policy is another task than the whole."""
+    return program.problem_id if not program.prefix_ids else f"{program.problem_id}+{len(program.prefix_ids)}"
+
+
 def whole_program_reward(credits: Sequence[Credit]) -> float:
     """Sum of the credits without a span."""
     return sum((credit.value for credit in credits if credit.span is None), start=0.0)
 
 
 def token_weights(rollout: Rollout) -> list[float]:
-    """Weight of each response token: the advantage, plus the value of every span credit that covers it."""
+    """Weight of each response token: its own where `credit` gave one, else the advantage plus the value of every span
+    credit that covers it."""
+    if rollout.weights:
+        return list(rollout.weights)
     weights = [rollout.advantage] * len(rollout.program.token_ids)
     for credit in rollout.credits:
         if credit.span is not None:

@@ -17,7 +17,7 @@ Ids = Sequence[int]
 
 
 def collate(rollouts: Sequence[Rollout], pad_id: int, prompt_padding: str) -> RolloutBatch:
-    """A batch of rollouts, each token weighted by `token_weights`.
+    """A batch of rollouts, each drawn token weighted by `token_weights`; given tokens are read and carry no loss.
 
     Args:
         rollouts: at least one.
@@ -26,12 +26,15 @@ def collate(rollouts: Sequence[Rollout], pad_id: int, prompt_padding: str) -> Ro
     """
     programs = [rollout.program for rollout in rollouts]
     prompt_BS, prompt_mask_BS = _ids([p.prompt_ids for p in programs], pad_id, prompt_padding)
-    response_BT, mask_BT = _ids([p.token_ids for p in programs], pad_id, "right")
+    response_BT, read_BT = _ids([p.prefix_ids + p.token_ids for p in programs], pad_id, "right")
+    given_B1 = torch.tensor([[len(p.prefix_ids)] for p in programs])
+    mask_BT = read_BT & (torch.arange(read_BT.shape[1]) >= given_B1)
     return RolloutBatch(
         prompt_BS=prompt_BS,
         prompt_mask_BS=prompt_mask_BS,
         response_BT=response_BT,
         mask_BT=mask_BT,
+        read_BT=read_BT,
         old_logprobs_BT=_floats((p.logprobs for p in programs), mask_BT),
         weight_BT=_floats(map(token_weights, rollouts), mask_BT),
         version_B=torch.tensor([p.version for p in programs], dtype=torch.int64),
@@ -53,6 +56,7 @@ def collate_demonstrations(pairs: Sequence[tuple[Ids, Ids]], pad_id: int, prompt
         prompt_mask_BS=prompt_mask_BS,
         response_BT=response_BT,
         mask_BT=mask_BT,
+        read_BT=mask_BT,
         old_logprobs_BT=torch.zeros(mask_BT.shape),
         weight_BT=mask_BT.to(torch.float32),
         version_B=torch.zeros(len(pairs), dtype=torch.int64),
@@ -72,7 +76,7 @@ def _ids(rows: Sequence[Ids], pad_id: int, side: str) -> tuple[Tensor, Tensor]:
 
 
 def _floats(rows: Iterable[Sequence[float]], mask_BT: Tensor) -> Tensor:
-    """float32 values at the real tokens, 0 at padding."""
+    """float32 values where the mask is True, 0 elsewhere."""
     mask = mask_BT.numpy()
     values = np.zeros(mask.shape, dtype=np.float32)
     values[mask] = _flat(rows, np.float32, int(mask.sum()))

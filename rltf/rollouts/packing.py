@@ -25,20 +25,24 @@ class PackedRollout:
     """A rollout whose T tokens are arrays."""
 
     light: Rollout
-    """The rollout without `token_ids`, `offsets` and `logprobs`; its prompt is shared with others of the problem."""
+    """The rollout without `token_ids`, `offsets`, `logprobs` and `weights`; its prompt is shared with others of the
+    problem."""
     token_ids_T: NDArray[np.int32]
     offsets_T2: NDArray[np.int32]
     logprobs_T: NDArray[np.float32]
+    weights_T: NDArray[np.float32]
+    """Empty where the rollout has none of its own."""
 
     @classmethod
     def of(cls, rollout: Rollout) -> PackedRollout:
         """Packs one rollout."""
         program = rollout.program
         return cls(
-            light=replace(rollout, program=replace(program, token_ids=(), offsets=(), logprobs=())),
+            light=replace(rollout, program=replace(program, token_ids=(), offsets=(), logprobs=()), weights=()),
             token_ids_T=np.array(program.token_ids, dtype=np.int32),
             offsets_T2=np.array(program.offsets, dtype=np.int32).reshape(-1, 2),
             logprobs_T=np.array(program.logprobs, dtype=np.float32),
+            weights_T=np.array(rollout.weights, dtype=np.float32),
         )
 
     def rollout(self) -> Rollout:
@@ -49,7 +53,7 @@ class PackedRollout:
             offsets=tuple(map(tuple, self.offsets_T2.tolist())),
             logprobs=tuple(self.logprobs_T.tolist()),
         )
-        return replace(self.light, program=program)
+        return replace(self.light, program=program, weights=tuple(self.weights_T.tolist()))
 
 
 def to_state(packed: Sequence[PackedRollout]) -> dict[str, Any]:
@@ -64,6 +68,8 @@ def to_state(packed: Sequence[PackedRollout]) -> dict[str, Any]:
         "token_ids": _joined([p.token_ids_T for p in packed], np.zeros(0, np.int32)),
         "offsets": _joined([p.offsets_T2 for p in packed], np.zeros((0, 2), np.int32)),
         "logprobs": _joined([p.logprobs_T for p in packed], np.zeros(0, np.float32)),
+        "weight_lengths": _tensor(len(p.weights_T) for p in packed),
+        "weights": _joined([p.weights_T for p in packed], np.zeros(0, np.float32)),
         "records": json.dumps([_record(p.light) for p in packed], separators=(",", ":")),
     }
 
@@ -75,11 +81,12 @@ def from_state(state: Mapping[str, Any]) -> list[PackedRollout]:
     borders = _borders(state["lengths"])
     # copies, since a view would keep the whole checkpoint in memory for as long as one rollout stays
     return [
-        PackedRollout(_light(record, prompts[row]), token_ids.copy(), offsets.copy(), logprobs.copy())
-        for record, row, token_ids, offsets, logprobs in zip(
+        PackedRollout(_light(record, prompts[row]), *(array.copy() for array in arrays))
+        for record, row, *arrays in zip(
             json.loads(state["records"]),
             state["prompt_rows"].tolist(),
             *(np.split(state[name].numpy(), borders) for name in ("token_ids", "offsets", "logprobs")),
+            np.split(state["weights"].numpy(), _borders(state["weight_lengths"])),
             strict=False,  # splitting nothing gives one empty part
         )
     ]
@@ -99,10 +106,15 @@ def _record(light: Rollout) -> dict[str, Any]:
 
 
 def _light(record: Mapping[str, Any], prompt_ids: tuple[int, ...]) -> Rollout:
-    program = {**record["program"], "finish": FinishReason(record["program"]["finish"])}
+    program = {
+        **record["program"],
+        "finish": FinishReason(record["program"]["finish"]),
+        "prefix_ids": tuple(record["program"]["prefix_ids"]),
+    }
     verdict = {
         **record["verdict"],
         "outcome": Outcome(record["verdict"]["outcome"]),
+        "unexecuted": None if (lines := record["verdict"]["unexecuted"]) is None else tuple(lines),
         "error": _error(record["verdict"]["error"]),
         "tests": tuple(
             TestResult(Outcome(t["status"]), t["seconds"], _error(t["error"])) for t in record["verdict"]["tests"]

@@ -18,7 +18,9 @@ from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.options import Curriculum, TokenCredit
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
+from rltf.rollouts.selection import DynamicSampling
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 
@@ -90,6 +92,9 @@ class RolloutPipeline:
         rewards: credits judged programs.
         advantages: compares the programs of a problem.
         clock: phases `generation` and `execution_wait` accrue here.
+        credit: weighs single tokens; None: the advantage plus the span credits.
+        curriculum: begins training programs; None: the policy writes everything.
+        selection: which groups are trained on; None: all.
     """
 
     def __init__(
@@ -101,9 +106,13 @@ class RolloutPipeline:
         rewards: RewardStack,
         advantages: Advantages,
         clock: PhaseClock,
+        credit: TokenCredit | None = None,
+        curriculum: Curriculum | None = None,
+        selection: DynamicSampling | None = None,
     ) -> None:
         self.benchmark, self.policy, self.sampler, self.executor = benchmark, policy, sampler, executor
         self.rewards, self.advantages, self.clock = rewards, advantages, clock
+        self.credit, self.curriculum, self.selection = credit, curriculum, selection
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
@@ -123,12 +132,16 @@ class RolloutPipeline:
         greedy: bool = False,
         version: int = 0,
         policy: Policy | None = None,
+        training: bool = False,
     ) -> Pending:
         """Samples every problem once per entry of `draws` (and once greedily), and hands the programs to the executor
         as they finish. Returns when the last program is drawn, not when it is judged. `policy` draws in place of the
-        pipeline's own."""
+        pipeline's own. Programs for `training` begin where the curriculum says, and the sandbox looks at them as
+        closely as the credit needs."""
+        begin = self.curriculum.start if training and self.curriculum is not None else _nothing
+        coverage = training and self.credit is not None and self.credit.needs_coverage
         requests = [
-            Request(p.id, self.prompt_ids(p), tuple(draws), greedy, stop=self.benchmark.prompt(p).stop)
+            Request(p.id, self.prompt_ids(p), tuple(draws), greedy, begin(p), self.benchmark.prompt(p).stop)
             for p in problems
         ]
         found: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
@@ -136,7 +149,7 @@ class RolloutPipeline:
             for sample in self.sampler.sample(policy or self.policy, requests, sampling, seed):
                 problem = problems[sample.request]
                 program = self._program(problem, requests[sample.request], sample, version)
-                found[sample.request][sample.draw] = (program, self.judge(problem, program))
+                found[sample.request][sample.draw] = (program, self.judge(problem, program, coverage))
         order = ((-1,) if greedy else ()) + tuple(draws)
         return Pending(
             tuple(
@@ -145,9 +158,9 @@ class RolloutPipeline:
             )
         )
 
-    def judge(self, problem: Problem, program: Program) -> Future[Verdict]:
+    def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
         """Starts the tests of one program."""
-        return self.executor.submit(Job(program.text, problem.tests, problem.setup))
+        return self.executor.submit(Job(program.text, problem.tests, problem.setup, coverage=coverage))
 
     def verdicts(self, pending: Pending) -> list[Judged]:
         """Waits for the verdicts; problem by problem, in the order they were launched."""
@@ -159,15 +172,36 @@ class RolloutPipeline:
 
     def harvest(self, pending: Pending) -> list[list[Rollout]]:
         """Waits for the verdicts and says what the programs are worth: rollouts problem by problem."""
-        return [
-            self.advantages(
+        groups = []
+        for judged in self.verdicts(pending):
+            group = self.advantages(
                 [
                     (program, verdict, self.rewards(judged.problem, program, verdict))
                     for program, verdict in zip(judged.programs, judged.verdicts, strict=True)
                 ]
             )
-            for judged in self.verdicts(pending)
-        ]
+            if self.curriculum is not None:
+                self.curriculum.update(judged.problem, group)
+            groups.append(group)
+        if self.credit is None:
+            return groups
+        weighed = iter(self.credit([rollout for group in groups for rollout in group]))
+        return [[next(weighed) for _ in group] for group in groups]
+
+    def metrics(self) -> dict[str, float]:
+        """Of the curriculum."""
+        return {} if self.curriculum is None else self.curriculum.metrics()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of baselines and curriculum, as plain builtins."""
+        curriculum = {} if self.curriculum is None else self.curriculum.state_dict()
+        return {"advantages": self.advantages.state_dict(), "curriculum": curriculum}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues where `state_dict` was taken."""
+        self.advantages.load_state_dict(state["advantages"])
+        if self.curriculum is not None:
+            self.curriculum.load_state_dict(state["curriculum"])
 
     def _program(self, problem: Problem, request: Request, sample: Sample, version: int) -> Program:
         text, offsets = self.policy.decode(request.prefix_ids + sample.token_ids)
@@ -189,7 +223,12 @@ class RolloutPipeline:
             version=version,
             draw=sample.draw,
             greedy=sample.draw == -1,
+            prefix_ids=request.prefix_ids,
         )
+
+
+def _nothing(problem: Problem) -> tuple[int, ...]:
+    return ()
 
 
 def _cut_at_stop(

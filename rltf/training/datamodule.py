@@ -197,7 +197,7 @@ class RolloutDataModule(L.LightningDataModule):
     # -------------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Buffer, orders, baselines and the iteration, of every rank."""
+        """Buffer, orders, baselines, curriculum and the iteration, of every rank."""
         return {
             "ranks": gather(
                 {
@@ -205,7 +205,7 @@ class RolloutDataModule(L.LightningDataModule):
                     "order": self.order.state_dict(),
                     "demonstrations": self._demonstrations.state_dict() if self._demonstrations else {},
                     "buffer": self.buffer.state_dict(),
-                    "advantages": self.pipeline.advantages.state_dict(),
+                    "pipeline": self.pipeline.state_dict(),
                 }
             )
         }
@@ -227,7 +227,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.order.load_state_dict(state["order"])
         self.demonstrations.load_state_dict(state["demonstrations"])
         self.buffer.load_state_dict(state["buffer"])
-        self.pipeline.advantages.load_state_dict(state["advantages"])
+        self.pipeline.load_state_dict(state["pipeline"])
 
 
 def _loader(stream: Stream) -> DataLoader[Any]:

@@ -163,9 +163,10 @@ class RLTFModule(L.LightningModule):
     def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
         sampling = self.sampling if name == "rl" else None
         wanted = name == "rl" and policy is self.policy
-        return policy.token_logprobs(
-            part.prompt_BS, part.prompt_mask_BS, part.response_BT, part.mask_BT, sampling, entropy=wanted
+        logprobs_BT, entropy_BT = policy.token_logprobs(
+            part.prompt_BS, part.prompt_mask_BS, part.response_BT, part.read_BT, sampling, entropy=wanted
         )
+        return logprobs_BT.masked_fill(~part.mask_BT, 0.0), entropy_BT
 
     def configure_gradient_clipping(
         self,

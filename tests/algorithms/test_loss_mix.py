@@ -38,6 +38,7 @@ def sequences(lengths, seed):
         base.prompt_mask_BS,
         torch.randint(6, mask_BT.shape, generator=generator),
         mask_BT,
+        mask_BT,
         torch.full(mask_BT.shape, -1.8, dtype=torch.float64) * mask_BT,
         weights * mask_BT,
         base.version_B,

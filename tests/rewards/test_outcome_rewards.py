@@ -12,6 +12,7 @@ from rltf.rewards.adaptive import Adaptive
 from rltf.rewards.base import RewardStack
 from rltf.rewards.binary import Binary
 from rltf.rewards.coarse import Coarse
+from rltf.rewards.overlong import Overlong
 from rltf.types import Outcome, Verdict
 
 OTHER_ERRORS = [outcome for outcome in Outcome if outcome.is_error]
@@ -129,3 +130,14 @@ def test_terms_that_replace_each_other_are_refused():
 
     with pytest.raises(ValueError, match="a, b replace each other"):
         RewardStack({"a": Selfish(), "b": Selfish()})
+
+
+@pytest.mark.parametrize(("tokens", "value"), [(16384, 0.0), (18432, -0.5), (20480, -1.0), (30000, -1.0), (1, 0.0)])
+def test_penalty_of_overlong_responses_grows_over_dapos_last_4096_of_20480_tokens(tokens, value):
+    assert Overlong(limit=20480, margin=0.2).value(tokens) == value
+
+
+@pytest.mark.parametrize("options", [{"margin": 0.0}, {"margin": 1.1}, {"limit": 0}])
+def test_a_penalty_without_room_is_refused_by_its_key(options):
+    with pytest.raises(ValueError, match=rf"reward\.terms\.overlong\.{next(iter(options))} is"):
+        Overlong(**options)

@@ -15,12 +15,14 @@ from rltf.rewards.base import RewardStack
 from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Program, Verdict
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+PENALTIES = {"fine", "overlong"}
+"""Terms that say nothing of whether the tests passed, for use beside others."""
 CHOICES = sorted(path.stem for path in (CONFIGS / "reward").glob("*.yaml"))
 
 
 def compose_reward(choice: str, *overrides: str) -> RewardStack:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose(overrides=[f"+reward={choice}", *overrides])
+        cfg = compose(overrides=["+generation=native", f"+reward={choice}", *overrides])
     return instantiate(cfg.reward, _convert_="all")
 
 
@@ -66,7 +68,7 @@ def test_credits_are_finite_and_inside_the_response(choice):
                 assert 0 <= credit.span[0] < credit.span[1] <= len(program.token_ids)
 
 
-@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "fine"])
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in PENALTIES])
 def test_every_program_gets_a_reward_and_a_pass_the_highest(choice):
     rewards = compose_reward(choice)
 

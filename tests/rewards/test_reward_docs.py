@@ -43,7 +43,7 @@ def written(tmp_path, monkeypatch):
     """The page's files in a folder of the user's own."""
     (tmp_path / "my_rewards.py").write_text(block("python", "# my_rewards.py"))
     (tmp_path / "configs" / "reward").mkdir(parents=True)
-    for name in ("overlong", "coarse+overlong"):
+    for name in ("brief", "coarse+brief"):
         (tmp_path / "configs" / "reward" / f"{name}.yaml").write_text(block("yaml", f"# configs/reward/{name}.yaml"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_rewards", raising=False)
@@ -54,14 +54,14 @@ def written(tmp_path, monkeypatch):
 def test_the_pages_reward_composes_beside_the_ones_that_come_with_rltf(written):
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         search_path = f"hydra.searchpath=[file://{written}/configs]"
-        cfg = compose(overrides=["+reward=coarse+overlong", search_path])
-    assert list(instantiate(cfg.reward, _convert_="all").terms) == ["coarse", "overlong"]
+        cfg = compose(overrides=["+reward=coarse+brief", search_path])
+    assert list(instantiate(cfg.reward, _convert_="all").terms) == ["coarse", "brief"]
 
 
 def test_the_pages_own_test_passes(written):
-    (written / "test_overlong.py").write_text(block("python", "# tests/test_overlong.py"))
+    (written / "test_brief.py").write_text(block("python", "# tests/test_brief.py"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_overlong.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_brief.py"],
         cwd=written,
         capture_output=True,
         text=True,

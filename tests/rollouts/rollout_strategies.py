@@ -52,6 +52,7 @@ verdicts = st.builds(
     st.lists(results, max_size=3).map(tuple),
     st.floats(0, 9),
     st.dictionaries(texts, texts, max_size=2),
+    st.none() | st.lists(st.integers(1, 99), max_size=3).map(tuple),
 )
 
 
@@ -71,6 +72,7 @@ def programs(draw, max_length=5):
         version=draw(st.integers(0, 10**6)),
         draw=draw(st.integers(-1, 99)),
         greedy=draw(st.booleans()),
+        prefix_ids=tuple(draw(st.lists(ids, max_size=3))),
     )
 
 
@@ -82,4 +84,5 @@ def rollouts(draw, max_length=5):
     spans = st.none() | st.tuples(bound, bound).map(lambda pair: (min(pair), max(pair)))
     credits = draw(st.lists(st.builds(Credit, texts, st.floats(-5, 5), spans), max_size=3))
     values = st.floats(-5, 5)
-    return Rollout(program, draw(verdicts), tuple(credits), draw(values), draw(values), draw(values))
+    weights = draw(st.just(()) | st.tuples(*[float32s] * length))
+    return Rollout(program, draw(verdicts), tuple(credits), draw(values), draw(values), draw(values), weights)

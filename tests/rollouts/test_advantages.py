@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,3 +190,12 @@ def test_leave_one_out_of_a_single_program_is_refused():
 def test_latest_greedy_without_greedy_program_is_refused():
     with pytest.raises(ValueError, match="came without its greedy program"):
         Advantages("greedy_latest")(visit([1.0]))
+
+
+def test_a_program_that_was_begun_for_the_policy_has_a_history_of_its_own():
+    best = Advantages("best_so_far")
+    best(visit([1.0]))
+    begun = [(replace(program, prefix_ids=(4, 5)), *rest) for program, *rest in visit([0.2, 0.4])]
+    assert baselines_of(best(begun)) == pytest.approx([0.3, 0.3])
+    assert baselines_of(best(begun)) == [0.4, 0.4]
+    assert baselines_of(best(visit([0.0]))) == [1.0]

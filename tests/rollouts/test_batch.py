@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ def test_real_tokens_of_a_batch_are_those_of_its_rollouts(originals, side):
         mask = batch.mask_BT[i]
         assert tuple(prompt.tolist()) == program.prompt_ids
         assert tuple(batch.response_BT[i][mask].tolist()) == program.token_ids
+        assert tuple(batch.response_BT[i][batch.read_BT[i]].tolist()) == program.prefix_ids + program.token_ids
         assert tuple(batch.old_logprobs_BT[i][mask].tolist()) == program.logprobs
         assert batch.weight_BT[i][mask].tolist() == pytest.approx(token_weights(rollout), abs=1e-5)
         assert batch.version_B[i] == program.version
-    assert (batch.response_BT[~batch.mask_BT] == 99).all()
+    assert (batch.response_BT[~batch.read_BT] == 99).all()
     assert (batch.prompt_BS[~batch.prompt_mask_BS] == 99).all()
     assert (batch.weight_BT[~batch.mask_BT] == 0).all()
     assert (batch.old_logprobs_BT[~batch.mask_BT] == 0).all()
@@ -52,12 +54,30 @@ def test_demonstrations_weigh_one_a_token_and_have_no_behaviour():
     assert batch.old_logprobs_BT.abs().sum() == 0
 
 
+def test_given_tokens_are_read_and_carry_neither_weight_nor_loss():
+    begun = build_rollout(advantage=2.0, length=2)
+    begun = replace(begun, program=replace(begun.program, prefix_ids=(90, 91)))
+    batch = collate([begun, build_rollout(length=1)], 0, "left")
+    assert batch.response_BT.tolist() == [[90, 91, 10, 11], [10, 0, 0, 0]]
+    assert batch.read_BT.tolist() == [[True] * 4, [True, False, False, False]]
+    assert batch.mask_BT.tolist() == [[False, False, True, True], [True, False, False, False]]
+    assert batch.weight_BT.tolist() == [[0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 0.0, 0.0]]
+    assert batch.old_logprobs_BT.tolist() == [[0.0, 0.0, -0.5, -0.5], [-0.5, 0.0, 0.0, 0.0]]
+
+
+def test_tokens_that_credit_weighed_have_that_weight():
+    assert collate([replace(build_rollout(length=3), weights=(0.5, 0.0, -1.0))], 0, "left").weight_BT.tolist() == [
+        [0.5, 0.0, -1.0]
+    ]
+
+
 def test_batch_has_the_types_that_policies_and_objectives_expect():
     expected = {
         "prompt_BS": torch.int64,
         "prompt_mask_BS": torch.bool,
         "response_BT": torch.int64,
         "mask_BT": torch.bool,
+        "read_BT": torch.bool,
         "old_logprobs_BT": torch.float32,
         "weight_BT": torch.float32,
         "version_B": torch.int64,

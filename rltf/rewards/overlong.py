@@ -1,0 +1,43 @@
+"""Soft penalty on responses that come near the length limit (DAPO, arXiv 2503.14476, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rltf.types import Credit, Problem, Program, Verdict
+
+
+@dataclass(frozen=True)
+class Overlong:
+    """Reward of the whole program: 0 up to `limit * (1 - margin)` tokens, then a straight line down to -1 at `limit`.
+
+    Args:
+        limit: tokens at which sampling stops, the end-of-sequence token included.
+        margin: share of the limit in which the penalty grows (DAPO: 4,096 of 20,480).
+
+    Raises:
+        ValueError: a limit below 1, or a margin that is no share above 0.
+
+    Example:
+        >>> Overlong(limit=20480).value(18432)
+        -0.5
+    """
+
+    limit: int = 512
+    margin: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"reward.terms.overlong.limit is {self.limit}: expected at least 1 token")
+        if not 0 < self.margin <= 1:
+            raise ValueError(f"reward.terms.overlong.margin is {self.margin}: expected a share above 0, at most 1")
+
+    def value(self, tokens: int) -> float:
+        """The reward of a response of so many tokens."""
+        start = self.limit * (1.0 - self.margin)
+        return -min(max((tokens - start) / (self.limit - start), 0.0), 1.0)
+
+    def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
+        """One credit of the whole program."""
+        return (Credit("overlong", self.value(len(program.token_ids))),)

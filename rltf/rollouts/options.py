@@ -1,0 +1,47 @@
+"""What may be plugged into the pipeline: how a program is begun (`curriculum=`), and what each of its tokens is worth
+(`credit=`). Each option is one class in one file and one yaml of its group; the pipeline and the loop know these two
+protocols and nothing else of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from rltf.types import Problem, Rollout
+
+
+class TokenCredit(Protocol):
+    """Says what each token of a judged program is worth: the last step before the buffer."""
+
+    @property
+    def needs_coverage(self) -> bool:
+        """True when the sandbox must say which lines the tests executed (`Verdict.unexecuted`)."""
+        ...
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """The rollouts of one harvest, all problems together so that a network is asked once, with `weights`."""
+        ...
+
+
+class Curriculum(Protocol):
+    """Says how much of a training problem's answer the policy is given."""
+
+    def start(self, problem: Problem) -> tuple[int, ...]:
+        """Token ids that the next programs of the problem begin with; none: the policy writes everything."""
+        ...
+
+    def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
+        """Learns how the programs of one visit fared, in the order of harvests."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """Where the curriculum stands; each name answers a question."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain builtins."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues where `state_dict` was taken."""
+        ...
