@@ -38,13 +38,25 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
 
 
 def _refuse_strangers(node: Any, key: str, trusted: Sequence[str]) -> None:
-    """A config file is data: it may only build what the user's `trusted` packages define."""
+    """A config file is data: it may only build what the user's `trusted` packages define, and not what they import."""
     for path, target in _targets(node, key):
-        if not isinstance(target, str) or target.split(".")[0] not in trusted:
+        if not isinstance(target, str) or target.split(".")[0] not in trusted or _home(target) not in trusted:
             raise ValueError(
                 f"{path}._target_={target} is outside the packages named by trusted={list(trusted)}: "
                 "add its package to `trusted` if it is yours"
             )
+
+
+def _home(target: str) -> str:
+    """The package that defines what `target` names: `torch.os.system` is none of torch's."""
+    from hydra.utils import get_object
+
+    named = target.split(".")[0]
+    try:
+        module = getattr(get_object(target), "__module__", None)
+    except Exception:  # Hydra says what is wrong with it when it builds it
+        return named
+    return module.split(".")[0] if isinstance(module, str) else named
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -104,15 +105,13 @@ def check_checkpoint(path: Path, expected: Mapping[str, Tensor]) -> None:
     """The checkpoint is of the model that the config describes.
 
     Args:
-        path: a Lightning checkpoint; loaded as data, no code in it runs.
+        path: a Lightning checkpoint.
         expected: the module's own state.
 
     Raises:
-        ValueError: a tensor is missing or has another shape.
+        ValueError: a tensor is missing or has another shape, or the file is more than data.
     """
-    import torch
-
-    found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    found = read_checkpoint(path, mmap=True)["state_dict"]
     for name, tensor in expected.items():
         shape = tuple(found[name].shape) if name in found else None
         if shape != tuple(tensor.shape):
@@ -120,3 +119,27 @@ def check_checkpoint(path: Path, expected: Mapping[str, Tensor]) -> None:
                 f"resume: {path} is of another model, {name} has shape {shape} there and {tuple(tensor.shape)} here: "
                 "resume with the model of that run"
             )
+
+
+def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
+    """A Lightning checkpoint as data: no code in it runs.
+
+    Args:
+        path: of the file.
+        mmap: leave tensors on the disk until they are read.
+
+    Raises:
+        ValueError: it holds anything but tensors and plain values.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except (UnpicklingError, RuntimeError):
+        content = None
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ValueError(
+            f"resume: {path} is no checkpoint of tensors and plain values, and nothing else is loaded, since it could "
+            "run code: resume a folder that rltf wrote"
+        )
+    return content

@@ -18,9 +18,12 @@ from typing import NoReturn
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 USER_MISTAKE = 2
 """Exit code."""
+GIVEN_AGAIN = ("trusted", "trust_remote_code")
+"""Keys that a resumed run takes from its own command line alone."""
 
 
 def config_dir() -> Path:
@@ -96,13 +99,32 @@ def train_overrides(arguments: list[str]) -> list[str]:
     folder = _value(arguments, "resume")
     if folder is None or folder == "null":
         return arguments
-    recorded = Path(folder) / ".hydra" / "overrides.yaml"
+    return [*recorded_overrides(Path(folder), arguments), *arguments, f"hydra.run.dir='{folder}'"]
+
+
+def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
+    """The overrides that started a run. They are data, the folder may be somebody else's: what lets code outside of
+    rltf run (`GIVEN_AGAIN`, options of Hydra itself) is not taken from there."""
+    recorded = folder / ".hydra" / "overrides.yaml"
     if not recorded.is_file():
         fail(f"resume={folder} is no run folder: expected one that holds .hydra/overrides.yaml")
-    before = [
-        str(o) for o in OmegaConf.to_container(OmegaConf.load(recorded)) or [] if not str(o).startswith("resume=")
-    ]
-    return [*before, *arguments, f"hydra.run.dir='{folder}'"]
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(recorded)) or []
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+        found = None
+    if not isinstance(found, list):
+        fail(f"resume: {recorded} is no list of overrides")
+    before = [str(override) for override in found if not str(override).startswith("resume=")]
+    for override in before:
+        if not re.match(r"[+~]{0,2}(?!hydra\b)[A-Za-z_]", override):
+            fail(f"resume: {recorded} has {override!r}, which starts no run of rltf")
+        for key in GIVEN_AGAIN:
+            if key in override and not any(key in argument for argument in arguments):
+                fail(
+                    f"resume: that run was started with {override}, which lets code run that is not rltf's: "
+                    "give it again to go on"
+                )
+    return before
 
 
 def policy_overrides(arguments: list[str]) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
@@ -25,7 +24,7 @@ from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.phases import Phases
 from rltf.callbacks.progress import Progress
 from rltf.callbacks.samples import Samples
-from rltf.checks import check_checkpoint, check_folder, check_numbers
+from rltf.checks import check_checkpoint, check_folder, check_numbers, read_checkpoint
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.summary import RunSummary, evaluation_record, print_table, write_evaluation, write_json, write_samples
@@ -63,7 +62,9 @@ def train(cfg: DictConfig) -> Outcome:
         check_folder(folder, _checkpoint_bytes(parts))
         mix: LossMix = build(cfg, "algorithm.mix")
         at = newest(folder, ("last", "warmup")) if cfg.resume else None
-        if cfg.resume and at is None:
+        if at is not None:
+            read_checkpoint(at, mmap=True)  # refused now rather than after an evaluation
+        elif cfg.resume:
             forget(folder)
         loggers = make_loggers(cfg, folder)
         samples = Samples(
@@ -189,7 +190,7 @@ def _load_start(module: RLTFModule, folder: Path) -> None:
     """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
     start = newest(folder, ("warmup",)) if module.keeps_start else None
     if start is not None:
-        module.load_state_dict(torch.load(start, map_location="cpu", weights_only=True)["state_dict"])
+        module.load_state_dict(read_checkpoint(start)["state_dict"])
 
 
 def _reinforce(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 CONFIG = "config.yaml"
 """The whole config of a run, resolved; written when it begins."""
@@ -54,13 +56,22 @@ def begin(cfg: DictConfig, folder: Path) -> None:
         return
     if not cfg.resume:
         raise ValueError(f"{folder} holds a run already: resume={folder} goes on with it, or choose another folder")
-    before = OmegaConf.to_container(OmegaConf.load(record))
-    assert isinstance(before, dict)
+    before = _recorded(record)
     for key, old, new in differences(before, now):
         raise ValueError(
             f"{key} is {new} and was {old} when this run began: a resumed run keeps the keys that decide its numbers "
             f"(others, like {', '.join(MAY_CHANGE[4:7])}, may change)"
         )
+
+
+def _recorded(path: Path) -> Mapping[Any, Any]:
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+        config = None
+    if not isinstance(config, dict):
+        raise ValueError(f"resume: {path} is not the config of a run")
+    return config
 
 
 def differences(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -113,11 +113,15 @@ def forget(folder: Path) -> None:
 
 
 def newest(folder: Path, names: Sequence[str]) -> Path | None:
-    """The newest checkpoint of a run folder that can be read; a damaged one is passed over with a warning.
+    """The newest checkpoint of a run folder that can be read; a damaged one is passed over with a warning. None: there
+    is none yet.
 
     Args:
         folder: the run folder.
         names: of checkpoints, in the order of preference.
+
+    Raises:
+        ValueError: there are, and all are damaged.
     """
     for name in names:
         for path in (folder / "checkpoints" / f"{name}.ckpt", folder / "checkpoints" / f"{name}.previous.ckpt"):
@@ -127,6 +131,10 @@ def newest(folder: Path, names: Sequence[str]) -> Path | None:
                 log.warning("%s is damaged: the checkpoint before it is used", path)
                 with suppress(FileNotFoundError):  # another process of this run was faster
                     os.replace(path, path.with_suffix(".damaged"))  # or the next save would keep it
+    if any((folder / "checkpoints").glob("*.damaged")):
+        raise ValueError(
+            f"resume: no checkpoint in {folder / 'checkpoints'} is whole: delete that folder to begin the run anew"
+        )
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -87,6 +88,11 @@ def pretrained(
         with compat.without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(found.source, **options)
             model = auto.from_pretrained(found.source, config=config, dtype=_DTYPES[dtype], **options)
+    except UnpicklingError:
+        raise ValueError(
+            f"model.path: the weights of {found.source} are a pickle of more than tensors, which could run code: "
+            "expected safetensors, or tensors alone"
+        ) from None
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ValueError(
             f"model.path: {found.source} does not load ({_first_line(error)}): expected a complete "
