@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rltf.policies.decoding import Kernels
 from rltf.policies.warp import truncates, warp, within_mass
 from rltf.types import Sampling
 
@@ -40,7 +41,9 @@ def uniforms(keys: list[int], length: int) -> Tensor:
     return torch.from_numpy((mixed >> np.uint64(41)).astype(np.float32) * np.float32(2.0**-23))
 
 
-def pick(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling, greedy: Tensor | None) -> tuple[Tensor, Tensor]:
+def pick(
+    logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling, greedy: Tensor | None, kernels: Kernels | None = None
+) -> tuple[Tensor, Tensor]:
     """The next token of each row and its log-probability under the distribution it was drawn from.
 
     Args:
@@ -49,10 +52,13 @@ def pick(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling, greedy: Tenso
         sampling: the distribution.
         greedy: int64 indices of the rows that take the most probable token (of equal ones the lowest id), with its
             log-probability under the untempered distribution; None: no row does.
+        kernels: compiled ones, for float32 logits on the CPU; None: torch's.
 
     Returns:
         Tokens (B,) int64 and log-probs (B,) float32.
     """
+    if kernels is not None and not truncates(sampling):
+        return kernels.pick(logits_BV, uniform_B, sampling.temperature, greedy)
     logits_BV = logits_BV.float()
     if greedy is not None:
         plain = logits_BV[greedy]

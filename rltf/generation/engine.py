@@ -48,6 +48,8 @@ class Engine:
         slots: rows decoded at once; fewer where memory or the requests give out.
         max_cache_tokens: tokens whose keys and values may be held, of rows and prompts together.
         prefill_tokens: prompt tokens run at once, padding included; one prompt may exceed it.
+        compiled: for float32 on a CPU, kernels that the system's C compiler makes in half a second, once; without a
+            compiler or with False, torch's.
 
     Example:
         >>> Engine(slots=0)
@@ -55,7 +57,9 @@ class Engine:
         ValueError: generation.sampler.slots is 0: expected at least 1 row
     """
 
-    def __init__(self, slots: int = 256, max_cache_tokens: int = 524288, prefill_tokens: int = 8192) -> None:
+    def __init__(
+        self, slots: int = 256, max_cache_tokens: int = 524288, prefill_tokens: int = 8192, compiled: bool = True
+    ) -> None:
         if slots < 1:
             raise ValueError(f"generation.sampler.slots is {slots}: expected at least 1 row")
         if max_cache_tokens < 1:
@@ -65,6 +69,7 @@ class Engine:
         self.slots = slots
         self.max_cache_tokens = max_cache_tokens
         self.prefill_tokens = prefill_tokens
+        self.compiled = compiled
         self.report: Report | None = None
         """Of the last call that was read to its end."""
 
@@ -79,7 +84,7 @@ class Engine:
             return
         longest = max(len(request.prompt_ids) + len(request.prefix_ids) for request in requests)
         with decoding(policy.model.device):
-            decoder = decoder_for(policy.model, horizon=longest + sampling.max_new_tokens)
+            decoder = decoder_for(policy.model, longest + sampling.max_new_tokens, self.compiled)
         lengths = [len(context(decoder, request)) for request in requests]
         rows.sort(key=lambda row: (-lengths[row.index], row.index))
         given = 0 if decoder.prefix_in_prompt else max(len(request.prefix_ids) for request in requests)

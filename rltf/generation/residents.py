@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from rltf.generation.prefill import Prefill
 from rltf.generation.rows import Row
-from rltf.policies.decoding import PromptCache
+from rltf.policies.decoding import Prompts
 
 
 class Residents:
-    """Keeps the books of a `PromptCache`.
+    """Keeps the books of `Prompts`.
 
     Args:
         cache: holds the prompts.
@@ -22,7 +22,7 @@ class Residents:
         rows: all rows that will be drawn.
     """
 
-    def __init__(self, cache: PromptCache, prefill: Prefill, rows: Iterable[Row]) -> None:
+    def __init__(self, cache: Prompts, prefill: Prefill, rows: Iterable[Row]) -> None:
         self._cache, self._prefill = cache, prefill
         self._rows_left = Counter(row.index for row in rows)
         self._slots: list[int] = []

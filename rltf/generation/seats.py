@@ -1,6 +1,6 @@
 """What is kept of each row besides keys and values: its tokens and log-probs, its random numbers, where it begins.
 
-Columns are those of `RowCache`: the token drawn at column c is the one fed at column c + 1.
+Columns are those of the row cache: the token drawn at column c is the one fed at column c + 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from torch import Tensor
 
 from rltf.generation.draw import pick, uniforms
 from rltf.generation.rows import Row
+from rltf.policies.decoding import Kernels
 from rltf.types import Sampling
+
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,19 @@ class Seats:
         sampling: how tokens are drawn.
         eos_id: the token that ends a response.
         device: of the model.
+        kernels: compiled ones, for a float32 model on the CPU; None: torch's.
     """
 
-    def __init__(self, seats: int, columns: int, sampling: Sampling, eos_id: int, device: torch.device) -> None:
-        self._sampling, self._eos_id, self._device = sampling, eos_id, device
+    def __init__(
+        self,
+        seats: int,
+        columns: int,
+        sampling: Sampling,
+        eos_id: int,
+        device: torch.device,
+        kernels: Kernels | None = None,
+    ) -> None:
+        self._sampling, self._eos_id, self._device, self._kernels = sampling, eos_id, device, kernels
         self._tokens = torch.zeros(seats, columns, dtype=torch.long, device=device)
         self._logprobs = torch.zeros(seats, columns, device=device)
         self._uniforms = torch.zeros(seats, sampling.max_new_tokens, device=device)
@@ -50,6 +62,8 @@ class Seats:
         """Column of the row's first drawn token."""
         self._final = torch.zeros(seats, dtype=torch.long, device=device)
         """Column of the last token that the limit allows."""
+        self._next_final = _NEVER
+        """No row in use reaches its limit before this column."""
         self._offset = torch.zeros(seats, dtype=torch.long, device=device)
         """Position less column."""
         self._forced_until = 0
@@ -67,6 +81,7 @@ class Seats:
         )
         self._last[at], self._first_drawn[at], self._offset[at] = lead.unbind(1)
         self._final[at] = self._first_drawn[at] + limit - 1
+        self._next_final = min(self._next_final, clock + min(len(each.given) for each in arrivals) + limit - 1)
         # Turned so that in any column all rows find their number at the same place.
         turned = (torch.arange(limit) - lead[:, 1:2].cpu() - self._shifted) % limit
         stream = uniforms([arrival.row.key for arrival in arrivals], limit).gather(1, turned)
@@ -94,6 +109,7 @@ class Seats:
             history[:, : history.shape[1] - columns] = history[:, columns:].clone()
         self._first_drawn -= columns
         self._final -= columns
+        self._next_final -= columns
         self._shifted += columns
         self._offset += columns
         self._forced_until -= columns
@@ -106,8 +122,12 @@ class Seats:
         """Draws a token for each row at column `clock`; True (A,) for rows that end with it."""
         active = logits_AV.shape[0]
         uniform_A = self._uniforms[:active, (clock + self._shifted) % self._sampling.max_new_tokens]
-        token_A, logprob_A = pick(logits_AV, uniform_A, self._sampling, greedy)
-        ended = (token_A == self._eos_id) | (self._final[:active] <= clock)
+        token_A, logprob_A = pick(logits_AV, uniform_A, self._sampling, greedy, self._kernels)
+        ended = token_A == self._eos_id
+        if clock >= self._next_final:
+            final = self._final[:active]
+            ended |= final <= clock
+            self._next_final = int(final.where(final > clock, _NEVER).amin())
         if clock < self._forced_until:
             given = self._first_drawn[:active] > clock
             token_A = torch.where(given, self._tokens[:active, clock], token_A)

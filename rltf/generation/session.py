@@ -14,7 +14,7 @@ from rltf.generation.residents import Residents
 from rltf.generation.rows import Row, finish, sample_of
 from rltf.generation.seats import Arrival, Seats
 from rltf.policies.base import Policy
-from rltf.policies.decoding import Cache, Decoder, PromptCache, RowCache
+from rltf.policies.decoding import Decoder, make_cache
 from rltf.types import Sample, Sampling
 
 _STOP_EVERY = 4
@@ -48,10 +48,9 @@ class Session:
         self._greedy: torch.Tensor | None = None
         self._with_stops: list[int] = []
         with decoding(decoder.device):
-            prompts = PromptCache(decoder, plan.prompts, plan.prompt_length)
-            self._cache = Cache(RowCache(decoder, plan.seats, plan.columns), prompts)
-            self._seats = Seats(plan.seats, self._cache.rows.columns, sampling, policy.eos_id, decoder.device)
-        self._residents = Residents(prompts, prefill, rows)
+            self._cache = make_cache(decoder, plan.seats, plan.columns, plan.prompts, plan.prompt_length)
+            self._seats = Seats(plan.seats, plan.columns, sampling, policy.eos_id, decoder.device, decoder.kernels)
+        self._residents = Residents(self._cache.prompts, prefill, rows)
         self.steps = 0
         """Decode steps so far."""
         self.row_steps = 0
@@ -72,7 +71,7 @@ class Session:
     def _step(self) -> list[Sample]:
         rows = self._cache.rows
         clock = rows.clock
-        rows.tick()
+        self._cache.tick()
         token_A, position_A = self._seats.feed(rows.active, clock)
         logits_AV = self._decoder.step(token_A, position_A, self._cache)
         ended_A = self._seats.draw(logits_AV, self._greedy, clock)
@@ -97,6 +96,7 @@ class Session:
             return None
         self._rows[seat] = None
         self._seats.vacate(seat, clock)
+        self._cache.rows.vacate(seat)
         self._residents.leave(row.index)
         return sample_of(row, token_ids, logprobs, *end)
 

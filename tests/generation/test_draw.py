@@ -2,8 +2,17 @@ import pytest
 import torch
 
 from rltf.generation.draw import pick, row_key, uniforms
+from rltf.policies.decoding import kernels as compiled
 from rltf.policies.warp import warp
 from rltf.types import Sampling
+
+
+@pytest.fixture(params=["torch", "compiled"])
+def kernels(request):
+    """None for torch's."""
+    found = compiled.load() if request.param == "compiled" else None
+    assert found is not None or request.param == "torch", "no C compiler"
+    return found
 
 
 def splitmix64(state: int) -> int:
@@ -43,12 +52,12 @@ def test_uniforms_are_uniform_over_rows_and_over_positions():
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.7), Sampling(top_p=0.8, temperature=1.3)])
-def test_frequencies_follow_the_distribution(sampling):
+def test_frequencies_follow_the_distribution(sampling, kernels):
     torch.manual_seed(0)
     logits = torch.randn(1, 12)
     expected = warp(logits, sampling).exp()[0] * 20000
     uniform = uniforms([row_key(0, "p", i) for i in range(20000)], 1)[:, 0]
-    token, logprob = pick(logits.expand(20000, -1).clone(), uniform, sampling, None)
+    token, logprob = pick(logits.expand(20000, -1).clone(), uniform, sampling, None, kernels)
     counts = torch.bincount(token, minlength=12).float()
     kept = expected > 0
     assert counts[~kept].sum() == 0
@@ -57,15 +66,16 @@ def test_frequencies_follow_the_distribution(sampling):
     assert torch.allclose(logprob, warp(logits, sampling)[0][token], atol=1e-6)
 
 
-def test_a_token_of_no_mass_is_never_drawn_even_by_extreme_numbers():
+def test_a_token_of_no_mass_is_never_drawn_even_by_extreme_numbers(kernels):
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).expand(2, -1).clone()
-    token, _ = pick(logits, torch.tensor([0.0, 1 - 2.0**-23]), Sampling(), None)
+    token, _ = pick(logits, torch.tensor([0.0, 1 - 2.0**-23]), Sampling(), None, kernels)
     assert token.tolist() == [1, 3]
 
 
-def test_greedy_rows_take_the_top_token_at_its_untempered_log_probability():
+def test_greedy_rows_take_the_top_token_at_its_untempered_log_probability(kernels):
     logits = torch.tensor([[0.0, 1.0, 0.5], [3.0, 0.0, 0.0]])
-    token, logprob = pick(logits.clone(), torch.tensor([0.0, 0.999]), Sampling(temperature=0.1), torch.tensor([0]))
+    greedy = torch.tensor([0])
+    token, logprob = pick(logits.clone(), torch.tensor([0.0, 0.999]), Sampling(temperature=0.1), greedy, kernels)
     assert token[0] == 1
     assert logprob[0].item() == pytest.approx(float(logits[0].log_softmax(-1)[1]), abs=1e-6)
 

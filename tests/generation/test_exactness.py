@@ -11,11 +11,10 @@ from rltf.policies.warp import warp
 from rltf.types import FinishReason, Sampling
 
 
-@pytest.fixture(params=["window", "blocks"])
-def layout(request, monkeypatch):
-    """Tiny models fit into caches and so would never see blocks."""
-    if request.param == "blocks":
-        monkeypatch.setattr("rltf.policies.decoding.blocks._CACHED", 0)
+@pytest.fixture(params=[True, False], ids=["compiled", "torch"])
+def compiled(request):
+    """Whose kernels decode."""
+    return request.param
 
 
 LENGTHS = [1, 5, 9, 12, 30, 2, 17]
@@ -40,7 +39,11 @@ def teacher_forced(policy, request, token_ids):
         return out.logits[0, len(request.prompt_ids) + len(request.prefix_ids) - 1 : -1]
 
 
-@pytest.mark.parametrize("sampler", [Engine(slots=4), Engine(slots=64), HFSampler(slots=4)], ids=["4", "64", "hf"])
+@pytest.mark.parametrize(
+    "sampler",
+    [Engine(slots=4), Engine(slots=64), Engine(slots=4, compiled=False), HFSampler(slots=4)],
+    ids=["4", "64", "torch", "hf"],
+)
 def test_greedy_tokens_equal_generate(policy, make_requests, sampler):
     requests = make_requests(LENGTHS, 1, greedy=True)
     samples = by_key(sampler, policy, requests, Sampling(max_new_tokens=24))
@@ -62,44 +65,42 @@ def test_greedy_tokens_equal_generate(policy, make_requests, sampler):
     ],
     ids=["plain", "top_p", "top_k"],
 )
-def test_log_probs_equal_those_of_a_teacher_forced_forward(policy, make_requests, sampling):
+def test_log_probs_equal_those_of_a_teacher_forced_forward(policy, make_requests, sampling, compiled):
     requests = make_requests(LENGTHS, 3, greedy=True, prefix_ids=(7, 3, 11))
-    for sample in Engine(slots=6).sample(policy, requests, sampling, seed=5):
+    for sample in Engine(slots=6, compiled=compiled).sample(policy, requests, sampling, seed=5):
         logits = teacher_forced(policy, requests[sample.request], sample.token_ids)
         law = logits.log_softmax(-1) if sample.draw == -1 else warp(logits, sampling)
         expected = law.gather(1, torch.tensor(sample.token_ids)[:, None])[:, 0]
         assert torch.allclose(torch.tensor(sample.logprobs), expected, atol=1e-5)
 
 
-@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("prefix", [(), (7, 3, 11)])
-def test_programs_do_not_depend_on_slots_memory_or_batch_mates(policy, make_requests, prefix):
+def test_programs_do_not_depend_on_slots_memory_or_batch_mates(policy, make_requests, prefix, compiled):
     requests = make_requests(LENGTHS, 4, greedy=True, prefix_ids=prefix, stop=("bcbd",))
     sampling = Sampling(max_new_tokens=33)
     reference = by_key(HFSampler(), policy, requests, sampling)
-    engines = [Engine(slots=5), Engine(slots=64, prefill_tokens=1), Engine(max_cache_tokens=400)]
-    for engine in engines:
+    for limits in ({"slots": 5}, {"slots": 64, "prefill_tokens": 1}, {"max_cache_tokens": 400}):
+        engine = Engine(**limits, compiled=compiled)
         samples = by_key(engine, policy, requests, sampling)
         assert samples.keys() == reference.keys()
         for key, sample in samples.items():
             assert sample.token_ids == reference[key].token_ids
             assert sample.finish == reference[key].finish
             assert sample.logprobs == pytest.approx(reference[key].logprobs, abs=1e-5)
-    alone = by_key(Engine(slots=1), policy, [requests[3]], sampling)
+    alone = by_key(Engine(slots=1, compiled=compiled), policy, [requests[3]], sampling)
     assert alone[0, 2].token_ids == reference[3, 2].token_ids
 
 
-@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize(("given", "new"), [(60, 3), (63, 1), (17, 40)])
-def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, given, new):
+def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, given, new, compiled):
     prefix = tuple(2 + i % 40 for i in range(given))
     requests = make_requests([4] * 6, 3, prefix_ids=prefix)
     sampling = Sampling(max_new_tokens=new)
-    ours, plain = (by_key(sampler, t5_policy, requests, sampling) for sampler in (Engine(slots=4), HFSampler()))
+    samplers = (Engine(slots=4, compiled=compiled), HFSampler())
+    ours, plain = (by_key(sampler, t5_policy, requests, sampling) for sampler in samplers)
     assert {k: s.token_ids for k, s in ours.items()} == {k: s.token_ids for k, s in plain.items()}
 
 
-@pytest.mark.usefixtures("layout")
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6),
@@ -110,11 +111,11 @@ def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, 
     greedy=st.booleans(),
 )
 def test_any_mix_of_rows_gives_what_the_plain_sampler_gives(
-    t5_policy, make_requests, lengths, draws, slots, new, seed, greedy
+    t5_policy, make_requests, compiled, lengths, draws, slots, new, seed, greedy
 ):
     requests = make_requests(lengths, draws, seed=seed, greedy=greedy)
     sampling = Sampling(max_new_tokens=new)
-    engine = Engine(slots=slots)
+    engine = Engine(slots=slots, compiled=compiled)
     samples = by_key(engine, t5_policy, requests, sampling, seed)
     reference = by_key(HFSampler(), t5_policy, requests, sampling, seed)
     assert {k: (s.token_ids, s.finish) for k, s in samples.items()} == {
@@ -122,9 +123,9 @@ def test_any_mix_of_rows_gives_what_the_plain_sampler_gives(
     }
 
 
-def test_first_tokens_follow_the_models_distribution(t5_policy, make_requests):
+def test_first_tokens_follow_the_models_distribution(t5_policy, make_requests, compiled):
     (request,) = make_requests([6], 4000)
-    samples = list(Engine().sample(t5_policy, [request], Sampling(max_new_tokens=1), seed=2))
+    samples = list(Engine(compiled=compiled).sample(t5_policy, [request], Sampling(max_new_tokens=1), seed=2))
     expected = teacher_forced(t5_policy, request, (3,))[0].softmax(-1) * 4000
     counts = torch.bincount(torch.tensor([s.token_ids[0] for s in samples]), minlength=48)
     common = expected >= 5

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from rltf.policies.decoding.kernels import Kernels, kernels_for
+
 if TYPE_CHECKING:
-    from rltf.policies.decoding.cache import RowCache
-    from rltf.policies.decoding.prompts import PromptCache
+    from rltf.policies.decoding.attention import Cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,6 @@ class PromptStates:
     """int64: the position of that token."""
 
 
-class Cache(NamedTuple):
-    """What the rows being decoded attend to."""
-
-    rows: RowCache
-    """Their own tokens."""
-    prompts: PromptCache
-    """Their prompts, each held once."""
-
-
 class Decoder(ABC):
     """One family's decode step. Reads the weights in place; small derived tensors (joined projections, tables of
     positions) are made anew for each decoder, so a decoder is made for each call of the sampler and sees the weights
@@ -50,14 +42,18 @@ class Decoder(ABC):
     layers: int
     heads: int
     """H: heads of keys and values."""
+    group: int = 1
+    """R: query heads to each head of keys and values."""
     head_dim: int
     prefix_in_prompt: bool
     """True: a given start of the response is run with the prompt. False: it is fed to the rows token by token."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, compiled: bool) -> None:
         self.model = model
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
+        self.kernels: Kernels | None = kernels_for(model) if compiled else None
+        """None: torch's own."""
 
     @classmethod
     @abstractmethod
@@ -72,6 +68,11 @@ class Decoder(ABC):
             prompt_PS: int64 token ids.
             mask_PS: bool, True at real tokens; at least one in a row.
         """
+
+    def distance_bias(self, columns: int) -> Tensor | None:
+        """(H, columns) what is added to the scores of a row's own tokens; the last column is the row's present token,
+        the one before it is at distance 1. None: nothing is."""
+        return None
 
     @abstractmethod
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:

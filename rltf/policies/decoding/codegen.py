@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rltf.policies.decoding import causal
-from rltf.policies.decoding.base import Cache, Decoder, PromptStates
+from rltf.policies.decoding.attention import Cache
+from rltf.policies.decoding.base import Decoder, PromptStates
 from rltf.policies.decoding.rotary import rotate_
 from rltf.policies.decoding.weights import add_project, bias, project, weight
 
@@ -36,12 +37,13 @@ class CodeGenDecoder(Decoder):
     Args:
         model: the model.
         horizon: positions that a row can reach, prompt included.
+        compiled: use the compiled kernels where they fit.
     """
 
     prefix_in_prompt = True
 
-    def __init__(self, model: Any, horizon: int) -> None:
-        super().__init__(model)
+    def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
+        super().__init__(model, compiled)
         config, stack = model.config, model.transformer
         if horizon > config.n_positions:
             raise ValueError(
@@ -73,12 +75,11 @@ class CodeGenDecoder(Decoder):
         hidden = self._embedding.index_select(0, token_A)
         count = hidden.shape[0]
         turn = self._turns.index_select(0, position_A)
-        mask = causal.own_mask(cache)
         for i, layer in enumerate(self._layers):
             normed = _normed(layer.norm, hidden)
             qkv = project(normed, layer.qkv).view(count, 3 * self.heads, self.head_dim)
-            rotate_(qkv[:, : 2 * self.heads], turn)
-            context = causal.attend(i, qkv, mask, cache)
+            rotate_(qkv[:, : 2 * self.heads], turn, self.kernels)
+            context = cache.both(i, qkv)
             inner = layer.activation(project(normed, layer.ff_in, layer.ff_in_bias))
             hidden = add_project(add_project(hidden, context, layer.out), inner, layer.ff_out)
             if layer.ff_out_bias is not None:

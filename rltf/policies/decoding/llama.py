@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rltf.policies.decoding import causal
-from rltf.policies.decoding.base import Cache, Decoder, PromptStates
+from rltf.policies.decoding.attention import Cache
+from rltf.policies.decoding.base import Decoder, PromptStates
 from rltf.policies.decoding.rotary import neighbours, rotate_
 from rltf.policies.decoding.weights import RMSNorm, add_project, bias, project, weight
 
@@ -33,21 +34,23 @@ class LlamaDecoder(Decoder):
     Args:
         model: the model.
         horizon: positions that a row can reach, prompt included.
+        compiled: use the compiled kernels where they fit.
     """
 
     prefix_in_prompt = True
 
-    def __init__(self, model: Any, horizon: int) -> None:
-        super().__init__(model)
+    def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
+        super().__init__(model, compiled)
         config, stack = model.config, model.model
         self.layers, self.heads = len(stack.layers), config.num_key_value_heads
         attention = stack.layers[0].self_attn
         self.head_dim = attention.head_dim
         self._query_heads = config.num_attention_heads
+        self.group = self._query_heads // self.heads
         self._embedding = stack.embed_tokens.weight.detach()
         self._pairs = neighbours(1, self.head_dim, self.device)
         self._layers = [self._layer(layer) for layer in stack.layers]
-        self._norm = RMSNorm(stack.norm)
+        self._norm = RMSNorm(stack.norm, self.kernels)
         self._head, self._head_bias = weight(model.lm_head), bias(model.lm_head)
         # transformers' own table, so that every kind of scaling is right; its second half repeats the first.
         positions = torch.arange(horizon, device=self.device)[None]
@@ -82,12 +85,11 @@ class LlamaDecoder(Decoder):
         hidden = self._embedding.index_select(0, token_A)
         count = hidden.shape[0]
         turn = self._turns.index_select(0, position_A)
-        mask = causal.own_mask(cache)
         rotated = self._query_heads + self.heads
         for i, layer in enumerate(self._layers):
             qkv = project(layer.norm(hidden), layer.qkv, layer.qkv_bias).view(count, -1, self.head_dim)
-            rotate_(qkv[:, :rotated], turn)
-            hidden = add_project(hidden, causal.attend(i, qkv, mask, cache), layer.out)
+            rotate_(qkv[:, :rotated], turn, self.kernels)
+            hidden = add_project(hidden, cache.both(i, qkv), layer.out)
             normed = layer.ff_norm(hidden)
             inner = layer.activation(project(normed, layer.gate)) * project(normed, layer.up)
             hidden = add_project(hidden, inner, layer.down)
@@ -105,11 +107,11 @@ class LlamaDecoder(Decoder):
         if biases[0] is not None and biases[1] is not None and biases[2] is not None:
             qkv_bias = torch.cat([biases[0][query_order] * attention.scaling, biases[1][key_order], biases[2]])
         return _Layer(
-            norm=RMSNorm(layer.input_layernorm),
+            norm=RMSNorm(layer.input_layernorm, self.kernels),
             qkv=torch.cat([query_weight, weight(key)[:, key_order], weight(value)], 1),
             qkv_bias=qkv_bias,
             out=weight(attention.o_proj),
-            ff_norm=RMSNorm(layer.post_attention_layernorm),
+            ff_norm=RMSNorm(layer.post_attention_layernorm, self.kernels),
             gate=weight(mlp.gate_proj),
             up=weight(mlp.up_proj),
             down=weight(mlp.down_proj),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rltf.policies.decoding.kernels import Kernels
+
 
 def neighbours(heads: int, head_dim: int, device: torch.device) -> Tensor:
     """Order of a projection's outputs (heads * D,) that puts dimension j + D/2 of each head right behind j."""
@@ -16,13 +18,17 @@ def neighbours(heads: int, head_dim: int, device: torch.device) -> Tensor:
     return (torch.arange(heads, device=device)[:, None] * head_dim + pairs).reshape(-1)
 
 
-def rotate_(x: Tensor, turn: Tensor) -> None:
+def rotate_(x: Tensor, turn: Tensor, kernels: Kernels | None = None) -> None:
     """Turns the first 2 * r dimensions of each head, in place.
 
     Args:
         x: (A, heads, D), contiguous in D.
         turn: (A, 1, r) complex64.
+        kernels: compiled ones, for a float32 x; None: torch's.
     """
+    if kernels is not None:
+        kernels.rotate_(x, turn)
+        return
     part = x[..., : 2 * turn.shape[-1]]
     pairs = torch.view_as_complex(part.float().unflatten(-1, (-1, 2)))
     if x.dtype == torch.float32:

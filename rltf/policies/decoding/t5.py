@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rltf.policies.compat import is_t5, t5_output_scale
-from rltf.policies.decoding.base import Cache, Decoder, PromptStates
-from rltf.policies.decoding.cache import RowCache
+from rltf.policies.decoding.attention import Cache
+from rltf.policies.decoding.base import Decoder, PromptStates
+from rltf.policies.decoding.kernels import Kernels
 from rltf.policies.decoding.weights import RMSNorm, add_project, project, weight
 
 
@@ -35,22 +36,22 @@ class T5Decoder(Decoder):
     Args:
         model: the model.
         horizon: positions that a row can reach.
+        compiled: use the compiled kernels where they fit.
     """
 
     prefix_in_prompt = False
 
-    def __init__(self, model: Any, horizon: int) -> None:
-        super().__init__(model)
+    def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
+        super().__init__(model, compiled)
         stack, config = model.decoder, model.config
         self.layers, self.heads, self.head_dim = len(stack.block), config.num_heads, config.d_kv
         self._embedding = stack.embed_tokens.weight.detach()
-        self._layers = [_layer(block) for block in stack.block]
-        self._norm = RMSNorm(stack.final_layer_norm)
+        self._layers = [_layer(block, self.kernels) for block in stack.block]
+        self._norm = RMSNorm(stack.final_layer_norm, self.kernels)
         self._head = weight(model.lm_head)
         self._scale = t5_output_scale(config)
         attention = stack.block[0].layer[0].SelfAttention
         self._relative = attention.compute_bias
-        self._bias = torch.zeros(0, 0)
         cross = [block.layer[1].EncDecAttention for block in stack.block]
         self._cross_kv = torch.cat([weight(part) for attention in cross for part in (attention.k, attention.v)], 1)
 
@@ -70,21 +71,13 @@ class T5Decoder(Decoder):
 
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
         """See `Decoder.step`; positions enter through the distance of columns alone."""
-        rows, prompts = cache
         hidden = self._embedding.index_select(0, token_A)
         count = hidden.shape[0]
-        bias = (rows.mask_AL[:, None] + self._bias_HL(rows)).view(count * self.heads, 1, -1)
         for i, layer in enumerate(self._layers):
-            qkv = project(layer.self_norm(hidden), layer.qkv).view(count, 3, self.heads, self.head_dim)
-            rows.write(i, qkv[:, 1:])
-            query = qkv[:, 0].reshape(count * self.heads, 1, self.head_dim)
-            weights = rows.scores(i, query, bias).softmax(-1)
-            hidden = add_project(hidden, rows.context(i, weights).view(count, -1), layer.self_out)
-
-            query = project(layer.cross_norm(hidden), layer.cross_q).view(count * self.heads, 1, self.head_dim)
-            weights = prompts.scores(i, query).softmax(-1)
-            context = prompts.collect(prompts.context(i, weights)).view(count, -1)
-            hidden = add_project(hidden, context, layer.cross_out)
+            qkv = project(layer.self_norm(hidden), layer.qkv).view(count, -1, self.head_dim)
+            hidden = add_project(hidden, cache.own(i, qkv), layer.self_out)
+            query = project(layer.cross_norm(hidden), layer.cross_q).view(count, -1, self.head_dim)
+            hidden = add_project(hidden, cache.given(i, query), layer.cross_out)
 
             normed = layer.ff_norm(hidden)
             inner = layer.activation(project(normed, layer.ff_in))
@@ -96,32 +89,26 @@ class T5Decoder(Decoder):
         hidden = self._norm(hidden)
         return project(hidden if self._scale == 1.0 else hidden * self._scale, self._head)
 
-    def _bias_HL(self, rows: RowCache) -> Tensor:
-        """The relative bias of the columns that this step reads, from one table for all distances; those still to come
-        are masked."""
-        columns = rows.columns
-        if self._bias.shape[-1] != 2 * columns:
-            past = self._relative(1, columns, past_seen_tokens=columns - 1).detach()[0, :, 0]
-            self._bias = torch.cat([past, torch.zeros_like(past)], 1)
-        low, high = rows.span
-        start = columns - 1 - (rows.clock - low)
-        return self._bias[:, start : start + high - low]
+    def distance_bias(self, columns: int) -> Tensor:
+        """See `Decoder.distance_bias`."""
+        bias: Tensor = self._relative(1, columns, past_seen_tokens=columns - 1)
+        return bias.detach()[0, :, 0]
 
 
-def _layer(block: Any) -> _Layer:
+def _layer(block: Any, kernels: Kernels | None) -> _Layer:
     own, cross, ff = block.layer[0], block.layer[1], block.layer[2]
     attention, dense = own.SelfAttention, ff.DenseReluDense
     gated = hasattr(dense, "wi_0")
     return _Layer(
-        self_norm=RMSNorm(own.layer_norm),
+        self_norm=RMSNorm(own.layer_norm, kernels),
         qkv=torch.cat([weight(attention.q), weight(attention.k), weight(attention.v)], 1),
         self_out=weight(attention.o),
-        cross_norm=RMSNorm(cross.layer_norm),
+        cross_norm=RMSNorm(cross.layer_norm, kernels),
         cross_q=weight(cross.EncDecAttention.q),
         cross_out=weight(cross.EncDecAttention.o),
-        ff_norm=RMSNorm(ff.layer_norm),
+        ff_norm=RMSNorm(ff.layer_norm, kernels),
         ff_in=weight(dense.wi_0 if gated else dense.wi),
         ff_gate=weight(dense.wi_1) if gated else None,
         ff_out=weight(dense.wo),
-        activation=dense.act,
+        activation=torch.relu_ if isinstance(dense.act, nn.ReLU) else dense.act,
     )

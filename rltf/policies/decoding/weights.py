@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rltf.policies.decoding.kernels import Kernels
+
 
 def weight(linear: nn.Module) -> Tensor:
     """(in, out): the transposed weight of a linear layer, a view; with LoRA adapters (peft), a new tensor that holds
@@ -50,15 +52,17 @@ def add_project(residual: Tensor, x: Tensor, weight_IO: Tensor) -> Tensor:
 
 
 class RMSNorm:
-    """x / sqrt(mean(x^2) + eps) * weight, in float32 inside, by four small kernels.
+    """x / sqrt(mean(x^2) + eps) * weight, in float32 inside, by a compiled kernel or by four small ones of torch.
 
     Args:
         norm: a module of transformers with `weight` and `variance_epsilon`.
+        kernels: compiled ones, for a float32 model; None: torch's.
     """
 
-    def __init__(self, norm: Any) -> None:
+    def __init__(self, norm: Any, kernels: Kernels | None) -> None:
         scale: Tensor = norm.weight.detach()
         width = scale.shape[0]
+        self._kernels, self._plain, self._eps = kernels, scale, norm.variance_epsilon
         self._dtype = scale.dtype
         self._scale = scale.float() * width**0.5
         # mean(x^2) + eps = (|x|^2 + width * eps) / width, and hypot takes that root without another pass over x.
@@ -66,5 +70,7 @@ class RMSNorm:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(A, d) to (A, d)."""
+        if self._kernels is not None:
+            return self._kernels.rms_norm(x, self._plain, self._eps)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return ((x / torch.hypot(length, self._floor)).mul_(self._scale)).to(self._dtype)
