@@ -54,7 +54,7 @@ class Desk:
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         tests, text = self.sets.add(job.tests)
         new = (tests, text) if text else None
-        key = (job.program, job.setup, tests, timeout, memory_mb)
+        key = (job.program, job.setup, tests, timeout, memory_mb, job.coverage)
         if (verdict := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             future.set_result(verdict)
@@ -63,7 +63,7 @@ class Desk:
             ticket.futures.append(future)
             return future, None, new
         self._next += 1
-        whole = Job(job.program, job.tests, job.setup, timeout, memory_mb)
+        whole = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
         ticket = self._same[key] = self._open[self._next] = Ticket(self._next, whole, tests, key, [future])
         self.sets.hold(tests)
         return future, ticket, new

@@ -47,8 +47,10 @@ class Judge:
         self._numpy: Slot | None = None
         self._when_waiting: Callable[[], None] | None = None
 
-    def judge(self, program: str, setup: str, timeout: float, memory_mb: int, tests: list[list[Any]]) -> dict[str, Any]:
-        """The verdict as plain data (`rltf.execution.wire`).
+    def judge(
+        self, program: str, setup: str, timeout: float, memory_mb: int, tests: list[list[Any]], coverage: bool = False
+    ) -> dict[str, Any]:
+        """The verdict as plain data (`rltf.execution.wire`); with `coverage`, the lines that no test executed too.
 
         Raises:
             ZygoteLost: The sandbox broke; the job can be tried again.
@@ -59,8 +61,11 @@ class Judge:
             output_bytes=self._settings.output_bytes,
             cpu_seconds=math.ceil(timeout) + 1,
         )
-        sheet = Sheet(program, setup, tests, limits, self._settings.stop_at_first_failure, self._settings.max_timeouts)
+        stop, max_timeouts = self._settings.stop_at_first_failure, self._settings.max_timeouts
+        sheet = Sheet(program, setup, tests, limits, stop, max_timeouts, coverage)
         slot = self._slot(program, setup)
+        if coverage:
+            slot.lines.clear(program)
         calls = [i for i, t in enumerate(tests) if t[0] == "call"]
         texts = [i for i, t in enumerate(tests) if t[0] in ("assert", "check")]
         if calls:
@@ -70,7 +75,8 @@ class Judge:
         for at, test in enumerate(tests):
             if test[0] == "stdio" and not sheet.over:
                 self._script(slot, sheet, at)
-        return self._verdict(sheet, "rpc" if texts else "external")
+        unexecuted = slot.lines.unexecuted(program) if coverage else None
+        return self._verdict(sheet, "rpc" if texts else "external") | {"unexecuted": unexecuted}
 
     def start(self) -> None:
         """Starts the zygote ahead of the first job.
@@ -89,7 +95,7 @@ class Judge:
         """The verdict on a program under which the sandbox broke again and again."""
         sheet = Sheet("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
         sheet.fill("violation", plain_error("SandboxLost", why))
-        return self._verdict(sheet, "external")
+        return self._verdict(sheet, "external") | {"unexecuted": None}
 
     def close(self) -> None:
         """Ends the zygotes."""
@@ -117,7 +123,7 @@ class Judge:
             sheet.start()
             child = slot.fork(_for_tests(sheet.limits, len(left)))
             calls = [[sheet.tests[i][1], sheet.tests[i][2]] for i in left]
-            child.send({"program": sheet.program, "setup": sheet.setup, "mode": "calls", "calls": calls})
+            child.send({**sheet.job, "mode": "calls", "calls": calls})
             left = self._answers(sheet, child, left)
 
     def _answers(self, sheet: Sheet, child: Child, left: list[int]) -> list[int]:
@@ -150,7 +156,7 @@ class Judge:
         sheet.start()
         test = sheet.tests[at]
         child = slot.fork(sheet.limits, test[1].encode("utf-8", "surrogatepass"))
-        child.send({"program": sheet.program, "setup": sheet.setup, "mode": "stdio"})
+        child.send({**sheet.job, "mode": "stdio"})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:

@@ -132,7 +132,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
         known = [_known(sheet.tests[at]) if ahead else _NOTHING for at in todo]
         calls, more = [k.requests for k in known], not all(k.whole for k in known)
         setup = "" if needs_program(sheet.setup) else sheet.setup
-        child.send({"program": sheet.program, "setup": setup, "mode": "rpc", "calls": calls, "more": more})
+        child.send({**sheet.job, "setup": setup, "mode": "rpc", "calls": calls, "more": more})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:

@@ -17,7 +17,7 @@ import threading
 import types
 from typing import Any
 
-from rltf.execution import blame
+from rltf.execution import blame, coverage
 from rltf.execution.channel import Channel
 from rltf.execution.codec import CannotSend, decode, encode
 from rltf.execution.entry import find
@@ -50,7 +50,8 @@ def run(fd: int) -> int:
             classes = classes_of(namespace)
         text = job["program"].removeprefix("\ufeff")
         try:
-            code = compile(text, FILE, "exec", dont_inherit=True)
+            code = coverage.marked(text, FILE) if job["coverage"] else None
+            code = code or compile(text, FILE, "exec", dont_inherit=True)
         except BaseException as e:
             channel.send({"syntax": blame.syntax(e, text)})
             return 1
@@ -158,7 +159,7 @@ def main(fd: int) -> None:
 
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
-    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "more": True}
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "more": True, "coverage": True}
     requests = [[["call", "f", [[1], {}], []]]]
     for mode, calls in (("calls", [["f", [1]]]), ("rpc", requests)) * _WARM:
         ours, theirs = socket.socketpair()

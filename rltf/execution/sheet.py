@@ -19,6 +19,7 @@ class Sheet:
     limits: Limits
     stop: bool
     max_timeouts: int
+    coverage: bool = False
     status: list[str | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     errors: list[dict[str, Any] | None] = field(default_factory=list)
@@ -53,6 +54,11 @@ class Sheet:
         for at, known in enumerate(self.status):
             if known is None:
                 self.mark(at, status, error)
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What every child is told."""
+        return {"program": self.program, "setup": self.setup, "coverage": self.coverage}
 
     @property
     def over(self) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rltf.execution.child import Child
+from rltf.execution.coverage import Lines
 from rltf.execution.isolation import memory, root, syscalls
 from rltf.execution.limits import Limits, ZygoteLost
 from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, FORK, STOP_SIGNAL_OFFSET
@@ -59,6 +60,8 @@ class Slot:
         self._scratch = ""
         self._group: memory.Group | None = None
         self._group_state = ""
+        self.lines = Lines()
+        """Which lines the programs execute."""
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
@@ -127,6 +130,7 @@ class Slot:
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,
             "host_id": _HOST_IDS + os.getpid(),
+            "lines": self.lines.fd,
             "without": list(self._settings.without),
         }
         boot = BOOT.format("rltf.execution.zygote")
@@ -140,7 +144,11 @@ class Slot:
             json.dumps(settings),
         ]
         stub = subprocess.Popen(
-            command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command,
+            env=ENVIRONMENT,
+            pass_fds=[theirs.fileno(), self.lines.fd],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         theirs.close()
         self._control = ours

@@ -73,8 +73,8 @@ def tests_from_json(text: bytes) -> list[list[Any]]:
 
 
 def job_to_json(job: Job) -> bytes:
-    """A job without its tests."""
-    return _json([job.program, job.setup, job.timeout, job.memory_mb])
+    """A job without its tests. The supervisor reads the timeout, the last field but one."""
+    return _json([job.program, job.setup, job.coverage, job.timeout, job.memory_mb])
 
 
 def verdict_to_json(verdict: dict[str, Any]) -> bytes:
@@ -94,6 +94,7 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
         tests=tuple(TestResult(Outcome(status), seconds, _error(error)) for status, seconds, error in row["tests"]),
         seconds=row["seconds"],
         isolation=isolation | {"judging": judging},
+        unexecuted=None if (lines := row["unexecuted"]) is None else tuple(lines),
     )
 
 

@@ -84,11 +84,11 @@ class Worker:
             self._verdicts = b""
 
     def _attempt(self, job: list[Any], tests: list[list[Any]]) -> dict[str, Any]:
-        program, setup, timeout, memory_mb = job
+        program, setup, coverage, timeout, memory_mb = job
         why = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._judge.judge(program, setup, timeout, memory_mb, tests)
+                return self._judge.judge(program, setup, timeout, memory_mb, tests, coverage)
             except ZygoteLost as e:
                 why = str(e)
         return self._judge.broken(len(tests), why)

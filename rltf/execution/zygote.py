@@ -79,8 +79,9 @@ def main(argv: list[str]) -> None:
     control = socket.socket(fileno=int(argv[0]))
     settings = json.loads(argv[1])
     after_fork = _preload(settings["numpy"])
-    from rltf.execution import runner, semaphores
+    from rltf.execution import coverage, runner, semaphores
 
+    coverage.share(settings["lines"])
     own_bytes = _virtual_bytes()
     enclosure = Enclosure(settings, control)
     report = enclosure.enter()

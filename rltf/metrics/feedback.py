@@ -36,8 +36,19 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         **_by_error(sampled, top_errors),
         **_groups(sampled),
         **_lengths(sampled),
+        **_coverage(sampled),
         **_greedy(greedy),
     }
+
+
+def _coverage(sampled: Sequence[Rollout]) -> dict[str, float]:
+    """Mean share of lines that no test executed, where the sandbox looked."""
+    shares = [
+        len(r.verdict.unexecuted) / (r.program.text.count("\n") + 1)
+        for r in sampled
+        if r.verdict.unexecuted is not None
+    ]
+    return {"rollout/unexecuted_lines": fmean(shares)} if shares else {}
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:

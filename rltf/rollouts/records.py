@@ -18,10 +18,11 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     Example keys: `iteration`, `problem_id`, `draw`, `greedy`, `version`, `program`, `finish`, `outcome`, `passed`,
     `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
     `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
-    `seconds`.
+    `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
+    no test executed), `weights` (of each token, where `credit` weighed them).
     """
     program, verdict = rollout.program, rollout.verdict
-    return {
+    record = {
         "iteration": iteration,
         "problem_id": program.problem_id,
         "draw": program.draw,
@@ -41,6 +42,13 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
         "credits": [{"term": c.term, "value": round(c.value, 6), "span": c.span} for c in rollout.credits],
         "offsets": program.offsets,
     }
+    if program.prefix_ids:
+        record["given"] = len(program.prefix_ids)
+    if verdict.unexecuted is not None:
+        record["unexecuted"] = verdict.unexecuted
+    if rollout.weights:
+        record["weights"] = [round(weight, 6) for weight in rollout.weights]
+    return record
 
 
 def error_record(error: ErrorReport | None) -> dict[str, Any] | None:

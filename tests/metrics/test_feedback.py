@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,16 @@ def test_rewards_and_outcomes_are_shares_of_sampled_programs(iteration):
     assert m["rollout/outcome/runtime_error"] == pytest.approx(3 / 7)
     assert m["rollout/outcome/timeout"] == 0.0
     assert m["rollout/pass_share_mean"] == pytest.approx((10 + 5 + 10 + 10) / 70)
+
+
+def test_unexecuted_lines_are_a_share_where_the_sandbox_looked(iteration):
+    assert "rollout/unexecuted_lines" not in feedback_metrics(iteration)
+    programs = [("a\nb\nc\nd", (2, 3)), ("a", ()), ("a", None)]
+    looked_at = [
+        replace(r, program=replace(r.program, text=text), verdict=replace(r.verdict, unexecuted=lines))
+        for r, (text, lines) in zip(iteration[1:], programs, strict=False)
+    ]
+    assert feedback_metrics(looked_at)["rollout/unexecuted_lines"] == (2 / 4 + 0) / 2
 
 
 def test_outcome_shares_add_up_to_one_and_name_every_outcome(iteration):

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,19 @@ def ratios(floor: Floor, ours: Ours, rounds: int, make: Any) -> dict[str, float]
     }
 
 
+def coverage(ours: Ours, rounds: int, make: Any) -> dict[str, float]:
+    """CPU milliseconds a program without and with coverage, interleaved, and the median of the rounds' ratios."""
+    rows = []
+    for number in range(1000, 1000 + rounds):
+        plain = make(number)[1]
+        watched = [replace(job, coverage=True) for job in plain]
+        first = number % 2 == 0
+        cost = {with_it: ours.run(watched if with_it else plain)[0] for with_it in (first, not first)}
+        rows.append((cost[True] / cost[False], *(1e3 * cost[c] / len(plain) for c in (False, True))))
+    ratio, without, with_it = (round(statistics.median(column), 3) for column in zip(*rows, strict=True))
+    return {"ratio": ratio, "cpu_ms": without, "with_coverage_cpu_ms": with_it}
+
+
 def null_program(number: int, count: int) -> tuple[list[str], list[Job]]:
     programs = [f"def f():\n    pass\n# {number} {i}\n" for i in range(count)]
     return [p + "f()\n" for p in programs], [Job(p, (CallTest("f", (), None),)) for p in programs]
@@ -247,6 +261,7 @@ def main() -> None:
     result: dict[str, Any] = {"load": os.getloadavg()[0], "cores": os.cpu_count(), "isolation": ours.pool.report()}
     result["humaneval_checks"] = ratios(floor, ours, arguments.rounds, checks)
     result["null_program"] = ratios(floor, ours, arguments.rounds, lambda n: null_program(n, arguments.programs))
+    result["coverage"] = coverage(ours, arguments.rounds, checks)
     programs = checks(99)[0][:30]
     result["python_I_c_cpu_ms"] = round(1e3 * spawned(programs) / len(programs), 2)
     result["one_more_call_cpu_ms"] = one_more_call(ours, 3)

@@ -1,0 +1,57 @@
+"""Credit for executed code only: StepCoder's fine-grained optimisation (arXiv 2402.01391, section 3.2).
+
+    weight of a token = m_t * (advantage + span credits),   m_t = 1 if some test executed a line of it, else 0
+
+How it reads what the paper leaves open:
+1. The mask multiplies the policy's surrogate alone. A KL term reaches masked tokens too, and sums are divided by what
+   they are divided by without a mask.
+2. m_t is 1 where nothing is known: the program does not compile, or the token wrote no part of it (end of sequence,
+   text around the code).
+3. A token that lies on two lines needs one of them to be executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rltf.rewards.spans import line_spans
+from rltf.rollouts.advantages import token_weights
+from rltf.types import Program, Rollout
+
+
+@dataclass(frozen=True)
+class Executed:
+    """Takes the weight from tokens of lines that no test executed."""
+
+    @property
+    def needs_coverage(self) -> bool:
+        """Always."""
+        return True
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Rollouts with unexecuted lines get `weights`; the others stay as they are."""
+        return [_weighed(rollout) if rollout.verdict.unexecuted else rollout for rollout in rollouts]
+
+
+def _weighed(rollout: Rollout) -> Rollout:
+    silent = silent_tokens(rollout.program, rollout.verdict.unexecuted or ())
+    weights = tuple(0.0 if t in silent else weight for t, weight in enumerate(token_weights(rollout)))
+    return replace(rollout, weights=weights)
+
+
+def silent_tokens(program: Program, unexecuted: Sequence[int]) -> set[int]:
+    """Tokens all of whose characters lie on the given lines; a line's end is part of it.
+
+    >>> from rltf.types import FinishReason
+    >>> program = Program("p", "a\\nbc\\n", (), (1, 2, 3, 4), ((0, 3), (3, 4), (4, 5), (5, 5)), (), FinishReason.EOS)
+    >>> sorted(silent_tokens(program, (2,)))
+    [1, 2]
+    """
+    starts = [start for start, _ in line_spans(program.text)]
+    ends = [*starts[1:], len(program.text)]
+    silent: set[int] = set()
+    for line in unexecuted:
+        if line <= len(starts):
+            silent.update(range(starts[line - 1], ends[line - 1]))
+    return {t for t, (start, end) in enumerate(program.offsets) if start < end and silent.issuperset(range(start, end))}

@@ -1,0 +1,240 @@
+"""Which lines the tests execute. In the programs below `# no` stands on every line that no test comes to."""
+
+from __future__ import annotations
+
+import pytest
+
+from rltf.execution import LocalExecutor
+from rltf.execution.coverage import EXECUTED, LINES, WAITING, Lines
+from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
+
+PROGRAMS = {
+    "branch": """
+def f(x):
+    if x > 0:
+        return 1
+    elif x == 0:  # no
+        return 0  # no
+    else:  # no
+        return -1  # no
+""",
+    "second branch": """
+def f(x):
+    if x < 0:
+        return -1  # no
+    elif x < 1: return 0
+    return x
+""",
+    "loop never entered": """
+def f(x):
+    for i in range(0):
+        x += i  # no
+    while x > 9:
+        x -= 1  # no
+    else:
+        x += 0
+    return x
+""",
+    "function never called": """
+def g(
+    a,
+    b=1,
+):
+    return a  # no
+
+def f(x):
+    '''Of two
+    lines.'''
+    return x
+""",
+    "several lines are one": """
+def f(x):
+    y = [
+        x
+        for _ in
+        range(0)
+    ]
+    if (x
+            and y):
+        return (  # no
+            x)  # no
+    return x
+""",
+    "comprehension and lambda": """
+squares = [i * i for i in range(9)
+           if i > 99]
+unused = lambda y: (
+    y + 1)
+def f(x): return x
+""",
+    "error halfway": """
+def f(x):
+    y = x
+    y = y + missing
+    y = 2  # no
+    return y  # no
+""",
+    "except, else, finally": """
+def f(x):
+    try:
+        y = int('no number')
+        y = 3  # no
+    except KeyError:  # no
+        y = 4  # no
+    except ValueError:
+        y = x
+    else:  # no
+        y = 6  # no
+    finally:
+        z = y
+    return z
+""",
+    "decorator and class": """
+def twice(g):
+    def h(x):
+        return g(g(x))
+    return h
+
+def spare(g):
+    return g  # no
+
+class A:
+    '''What it is.'''
+    size = 1
+    def method(self):
+        return self.size  # no
+
+@twice
+def f(x):
+    return x
+""",
+    "match, with, generator": """
+from contextlib import suppress
+def g(x):
+    yield x
+    yield 2  # no
+def f(x):
+    with suppress(ZeroDivisionError):
+        x = 1 / 0
+        x = 5  # no
+    match x:
+        case 0:  # no
+            y = 1  # no
+        case 1:
+            y = next(g(x))
+    return y
+""",
+    "future and docstring": '''
+"""A program."""
+from __future__ import annotations
+import math
+def f(x: Undefined):
+    """Nothing but
+    a docstring."""
+''',
+    "behind return, break and exit": """
+def f(x):
+    for i in range(3):
+        if i == 1:
+            break
+            i = 9  # no
+    return x
+    x = 9  # no
+""",
+    "nested and global": """
+total = 0
+def f(x):
+    global total
+    def inner():
+        nonlocal x  # no
+        x += 1  # no
+    total += x
+    return x
+""",
+}
+
+
+def expected(name: str) -> tuple[int, ...]:
+    return tuple(n for n, line in enumerate(PROGRAMS[name].split("\n"), start=1) if "# no" in line)
+
+
+def judged(pool: LocalExecutor, program: str, *tests: Test, **options: object) -> Verdict:
+    return pool.submit(Job(program, tests, coverage=True, **options)).result()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("form", ["call", "assert", "check", "stdio"])
+def test_executed_lines_of_known_programs(pool: LocalExecutor, name: str, form: str) -> None:
+    program = PROGRAMS[name]
+    test: Test = CallTest("f", (1,), 1)
+    if form == "assert":
+        test = AssertTest("assert f(1) == 1")
+    elif form == "check":
+        test = CheckTest("def check(g):\n    assert g(1) == 1", "f")
+    elif form == "stdio":
+        program, test = program + "print(f(int(input())))", StdioTest("1\n", "1\n")
+    verdict = judged(pool, program, test)
+    assert verdict.unexecuted == expected(name)
+    plain = pool.submit(Job(program, (test,))).result()
+    assert plain.unexecuted is None
+    assert (plain.outcome, plain.error) == (verdict.outcome, verdict.error)
+
+
+def test_lines_are_executed_when_any_of_the_tests_comes_to_them(pool: LocalExecutor) -> None:
+    program = PROGRAMS["branch"]
+    calls = [CallTest("f", (x,), x) for x in (1, 0, -1)]
+    assert [judged(pool, program, call).unexecuted for call in calls] == [(5, 6, 7, 8), (4, 7, 8), (4, 6)]
+    assert judged(pool, program, *calls).unexecuted == ()
+    assert judged(pool, program, calls[0], AssertTest("assert f(0) == 0")).unexecuted == (7, 8)
+    script = "x = int(input())\nif x:\n    print(1)\nelse:\n    print(0)\n"
+    assert judged(pool, script, StdioTest("1", "1")).unexecuted == (4, 5)
+    assert judged(pool, script, StdioTest("1", "1"), StdioTest("0", "0")).unexecuted == ()
+
+
+def test_a_program_that_is_killed_has_executed_what_it_came_to(pool: LocalExecutor) -> None:
+    program = (
+        "def f(x):\n    y = x\n    while True:\n        y += 1\n        if y < 0:\n            break\n    return y\n"
+    )
+    verdict = judged(pool, program, CallTest("f", (1,), 1), timeout=0.3)
+    assert (verdict.outcome, verdict.unexecuted) == (Outcome.TIMEOUT, (6, 7))
+    leaving = "import os\nx = 1\nos._exit(0)\nx = 2\ndef f(x): return x\n"
+    assert judged(pool, leaving, CallTest("f", (1,), 1)).unexecuted == (4, 5)
+    forbidden = "import os\nos.execv('/bin/true', ['true'])\nx = 2\n"
+    verdict = judged(pool, forbidden, StdioTest("", ""))
+    assert (verdict.outcome, verdict.unexecuted) == (Outcome.VIOLATION, (3,))
+
+
+def test_an_error_while_loading_leaves_the_rest_unexecuted(pool: LocalExecutor) -> None:
+    verdict = judged(pool, "x = 1\nraise ValueError('no')\ndef f(x):\n    return x\n", CallTest("f", (1,), 1))
+    assert (verdict.unexecuted, verdict.error and verdict.error.line) == ((3, 4), 2)
+
+
+@pytest.mark.parametrize("program", ["def f(x:\n", "x = 1\nreturn x\n", "", "# nothing\n", "-" * 100_000 + "1"])
+def test_a_program_without_a_mark_has_no_word_of_its_lines(pool: LocalExecutor, program: str) -> None:
+    assert judged(pool, program, CallTest("f", (1,), 1)).unexecuted is None
+
+
+def test_programs_after_one_another_start_with_clean_lines() -> None:
+    with LocalExecutor(workers=1) as executor:
+        both = "def f(x):\n    if x:\n        return 1\n    return 0\n"
+        tests = (CallTest("f", (1,), 1), CallTest("f", (0,), 0))
+        assert judged(executor, both, *tests).unexecuted == ()
+        assert judged(executor, both, tests[0]).unexecuted == (4,)
+        assert judged(executor, both, tests[1]).unexecuted == (3,)
+
+
+def test_a_program_sees_no_mark_among_its_names_and_lines_may_end_as_they_like(pool: LocalExecutor) -> None:
+    program = "a = 1\r\nif a > 1:\r\n    a = 2\r\ndef f():\r\n    return [n for n in globals() if n[0] != '_']\r\n"
+    verdict = judged(pool, program, CallTest("f", (), ["a", "f"]))
+    assert (verdict.outcome, verdict.unexecuted) == (Outcome.PASSED, (3,))
+
+
+def test_whatever_a_program_writes_into_the_marks_is_only_read_as_marks() -> None:
+    lines = Lines()
+    program = "a\nb\nc\nd\n"
+    lines.clear(program)
+    assert lines.unexecuted(program) is None
+    for line, mark in ((1, EXECUTED), (2, WAITING), (4, 255)):
+        lines._memory[line] = mark
+    assert lines.unexecuted(program) == [2]
+    assert lines.unexecuted("x\n" * (LINES + 5)) == [2]
