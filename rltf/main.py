@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import warnings
 from collections.abc import Sequence
@@ -20,12 +21,12 @@ from rltf.algorithms.supervised import Supervised
 from rltf.assembly import Assembly
 from rltf.build import build
 from rltf.callbacks.checkpoints import Checkpoints, forget, newest
-from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.phases import Phases
 from rltf.callbacks.progress import Progress
 from rltf.callbacks.samples import Samples
 from rltf.checks import check_checkpoint, check_folder, check_numbers, read_checkpoint
 from rltf.metrics.evaluation import EvaluationResult
+from rltf.placement import generation_callback
 from rltf.rollouts.clock import PhaseClock
 from rltf.summary import RunSummary, evaluation_record, print_table, write_evaluation, write_json, write_samples
 from rltf.trainers import close_loggers, make_loggers, make_trainer
@@ -34,6 +35,9 @@ from rltf.training.module import Phase, RLTFModule
 from rltf.training.ranks import gather
 
 log = logging.getLogger(__name__)
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""The disk, or the user's share of it, is full."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,7 @@ def train(cfg: DictConfig) -> Outcome:
         samples = Samples(
             folder, cfg.callbacks.table_rows, cfg.callbacks.table_every, list(parts.pipeline.rewards.terms)
         )
-        generation = GenerationCallback(
-            parts.pipeline,
-            parts.sampling,
-            cfg.rollouts.problems,
-            cfg.rollouts.samples,
-            cfg.rollouts.lag,
-            cfg.seed,
-            cfg.rollouts.online,
-        )
+        generation = generation_callback(cfg, parts)
         callbacks: list[L.Callback] = [Phases(parts.clock), samples]
         callbacks += [generation] if mix.needs_rollouts else []
         callbacks += [Progress(console)] if cfg.callbacks.progress else []
@@ -115,8 +111,12 @@ def train(cfg: DictConfig) -> Outcome:
                 console.print(f"run folder {folder}")
         except BaseException as error:
             summary.abort(error, parts.clock)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise runs.Stopped(
+                    f"the disk of {folder} is full: make room, and resume={folder} goes on from the last checkpoint"
+                ) from error
             if trainer.world_size > 1 and isinstance(error, RuntimeError) and "onnection" in str(error):
-                raise RuntimeError(f"another process of this run ended: its log is in {folder}") from error
+                raise runs.Stopped(f"another process of this run ended: its log is in {folder}") from error
             raise
         finally:
             close_loggers(loggers)

@@ -27,11 +27,16 @@ MAY_CHANGE = (
     "executor.workers",
     "executor.require",
     "generation.sampler",
+    "generation.hosts",
     "trainer.max_epochs",
     "trainer.log_every_n_steps",
 )
 """Keys (with all below them) that a resumed run may have otherwise: where things lie, what is printed and logged, how
 much hardware is used, and how long the run goes on. All others decide its numbers."""
+
+
+class Stopped(RuntimeError):
+    """A run that cannot go on as things are, and can later: one sentence for whoever started it."""
 
 
 def begin(cfg: DictConfig, folder: Path) -> None:

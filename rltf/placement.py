@@ -1,0 +1,48 @@
+"""Where training programs are drawn: in this process, between steps, or beside it, while it trains."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from omegaconf import DictConfig
+
+from rltf.assembly import Assembly
+from rltf.build import build
+from rltf.callbacks.generation import GenerationCallback
+from rltf.callbacks.separate import SeparateGeneration
+from rltf.generation.separate import SeparateSampler
+
+
+def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
+    """What fills the buffer.
+
+    Raises:
+        ValueError: `generation.placement` is unknown, or contradicts another key.
+    """
+    options = {
+        "pipeline": parts.pipeline,
+        "sampling": parts.sampling,
+        "problems": cfg.rollouts.problems,
+        "samples": cfg.rollouts.samples,
+        "seed": cfg.seed,
+        "online": cfg.rollouts.online,
+    }
+    placement = cfg.generation.placement
+    if placement == "colocated":
+        return GenerationCallback(lag=cfg.rollouts.lag, **options)
+    if placement != "separate":
+        raise ValueError(f"generation.placement is {placement}, expected colocated or separate")
+    if cfg.rollouts.lag == 0:
+        raise ValueError(
+            "rollouts.lag is 0 with generation.placement=separate: programs that are drawn while others are trained on "
+            "come an iteration later, so use rollouts.lag=1 or generation.placement=colocated"
+        )
+    if cfg.trainer.get("strategy", "auto") != "auto":
+        raise ValueError(
+            f"trainer.strategy is {cfg.trainer.strategy} with generation.placement=separate, which works with one "
+            "training process: use generation.placement=colocated"
+        )
+    sampler = SeparateSampler(
+        policy=partial(build, cfg, "model"), sampler=partial(build, cfg, "generation.sampler"), **cfg.generation.hosts
+    )
+    return SeparateGeneration(sampler, cfg.generation.refresh, cfg.generation.max_staleness, **options)

@@ -1,0 +1,92 @@
+"""Sampler processes: the same programs as in this process, from the weights published last, also when one dies."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from rltf.execution.survivors import descendants
+from rltf.generation.engine import Engine
+from rltf.generation.separate import SeparateSampler, load, packed
+from rltf.placement import generation_callback
+from rltf.policies.tiny import tiny_causal, tiny_t5
+from rltf.types import Request, Sampling
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_published_weights_arrive_bit_for_bit_and_frozen_ones_stay(dtype):
+    policy, copy = (tiny_causal(layers=1, seed=seed).to(dtype) for seed in (1, 2))
+    for each in (policy, copy):
+        each.model.model.norm.weight.requires_grad_(False)
+    policy.model.model.norm.weight.data += 1
+    load(copy, packed(policy))
+    found, wanted = dict(copy.named_parameters()), dict(policy.named_parameters())
+    differ = [name for name in wanted if not torch.equal(found[name], wanted[name])]
+    assert differ == ["model.model.norm.weight"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["generation.placement=elsewhere"], "generation.placement is elsewhere, expected colocated or separate"),
+        (["generation.placement=separate", "rollouts.lag=0"], "rollouts.lag is 0 with generation.placement=separate"),
+        (
+            ["generation.placement=separate", "trainer=ddp"],
+            "trainer.strategy is ddp with generation.placement=separate",
+        ),
+        (["generation.placement=separate", "generation.hosts.processes=0"], "generation.hosts.processes is 0"),
+        (["generation.placement=separate", "generation.refresh=0"], "generation.refresh is 0"),
+        (["generation.placement=separate", "generation.max_staleness=0"], "generation.max_staleness is 0"),
+    ],
+)
+def test_what_contradicts_separate_placement_is_named(composed, overrides, message):
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+    class Parts:
+        class pipeline:
+            sampler = clock = None
+
+        sampling = None
+
+    with pytest.raises(ValueError, match=message):
+        generation_callback(composed("train", *overrides), Parts)
+
+
+def hosts() -> list[int]:
+    """Process ids of the actors."""
+    return [pid for pid in descendants(os.getpid()) if b"ray::Host" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+def test_two_processes_draw_what_this_one_draws_also_when_one_is_killed():
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    make = partial(tiny_t5, layers=2)
+    policy = make(seed=5).eval()
+    requests = [Request(f"p{i}", (5, 6, 7 + i), tuple(range(40)), greedy=True) for i in range(5)]
+    sampling = Sampling(max_new_tokens=60)
+
+    def by_name(samples):  # log-probs depend on the batch's shape in the last bit
+        return {(s.request, s.draw): (s.token_ids, s.finish) for s in samples}
+
+    with SeparateSampler(make, partial(Engine, slots=4), processes=2) as sampler:
+        sampler.publish(policy, 3)
+        assert sampler.version == 3
+        here = by_name(Engine(slots=4).sample(policy, requests, sampling, 7))
+        assert by_name(sampler.sample(policy, requests, sampling, 7)) == here
+        stream = sampler.sample(policy, requests, sampling, 7)
+        found = [next(stream)]
+        os.kill(hosts()[0], signal.SIGKILL)
+        found += stream
+        assert sampler.restarts == 1
+        assert len(found) == len(here) == 5 * 41
+        assert by_name(found) == here
+        with torch.no_grad():
+            for parameter in policy.parameters():
+                parameter *= 1.5
+        sampler.publish(policy, 4)
+        there = by_name(sampler.sample(policy, requests, sampling, 7))
+        assert there == by_name(Engine(slots=4).sample(policy, requests, sampling, 7)) != here
+    assert not hosts()
