@@ -49,7 +49,8 @@ class Samples(L.Callback):
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         data = trainer.datamodule  # type: ignore[attr-defined]
-        module.log_row(feedback_metrics(rollouts, self.terms) | data.buffer.metrics(module.steps))
+        more = data.buffer.metrics(module.steps) | data.pipeline.metrics()
+        module.log_row(feedback_metrics(rollouts, self.terms) | more)
         if self.table_rows and iteration % self.table_every == 0:
             self._table(trainer, module, records[: self.table_rows])
 

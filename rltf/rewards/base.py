@@ -14,7 +14,7 @@ class RewardTerm(Protocol):
     """Reads what happened to a program; gives credits to the whole program or to spans of its tokens.
 
     A term may also have an attribute `replaces: tuple[str, ...]`: names of terms that the stack leaves out when this
-    one is present.
+    one is present; and a method `many`, as that of the stack, when it is cheaper to ask of many programs at once.
     """
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
@@ -56,8 +56,14 @@ class RewardStack:
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> tuple[Credit, ...]:
         """All credits of one program, each under the name that its term has in the stack."""
-        return tuple(
-            credit if credit.term == name else replace(credit, term=name)
-            for name, term in self.terms.items()
-            for credit in term(problem, program, verdict)
-        )
+        return self.many([(problem, program, verdict)])[0]
+
+    def many(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[tuple[Credit, ...]]:
+        """The same for the programs of a whole harvest."""
+        found: list[list[Credit]] = [[] for _ in judged]
+        for name, term in self.terms.items():
+            ask = getattr(term, "many", None)
+            given = [term(*one) for one in judged] if ask is None else ask(judged)
+            for credits, more in zip(found, given, strict=True):
+                credits += [credit if credit.term == name else replace(credit, term=name) for credit in more]
+        return [tuple(credits) for credits in found]

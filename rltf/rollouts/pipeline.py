@@ -76,6 +76,10 @@ class Judged:
     programs: tuple[Program, ...]
     verdicts: tuple[Verdict, ...]
 
+    def each(self) -> list[tuple[Problem, Program, Verdict]]:
+        """Program by program."""
+        return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
+
     def to(self, device: object) -> Judged:
         """Itself: nothing in it lives on a device (Lightning asks)."""
         return self
@@ -172,14 +176,11 @@ class RolloutPipeline:
 
     def harvest(self, pending: Pending) -> list[list[Rollout]]:
         """Waits for the verdicts and says what the programs are worth: rollouts problem by problem."""
+        everything = self.verdicts(pending)
+        credits = iter(self.rewards.many([one for judged in everything for one in judged.each()]))
         groups = []
-        for judged in self.verdicts(pending):
-            group = self.advantages(
-                [
-                    (program, verdict, self.rewards(judged.problem, program, verdict))
-                    for program, verdict in zip(judged.programs, judged.verdicts, strict=True)
-                ]
-            )
+        for judged in everything:
+            group = self.advantages([(program, verdict, next(credits)) for _, program, verdict in judged.each()])
             if self.curriculum is not None:
                 self.curriculum.update(judged.problem, group)
             groups.append(group)

@@ -13,7 +13,7 @@ from rltf.rewards.base import RewardStack
 from rltf.rewards.binary import Binary
 from rltf.rewards.coarse import Coarse
 from rltf.rewards.overlong import Overlong
-from rltf.types import Outcome, Verdict
+from rltf.types import Credit, Outcome, Verdict
 
 OTHER_ERRORS = [outcome for outcome in Outcome if outcome.is_error]
 
@@ -141,3 +141,23 @@ def test_penalty_of_overlong_responses_grows_over_dapos_last_4096_of_20480_token
 def test_a_penalty_without_room_is_refused_by_its_key(options):
     with pytest.raises(ValueError, match=rf"reward\.terms\.overlong\.{next(iter(options))} is"):
         Overlong(**options)
+
+
+def test_a_term_that_can_answer_for_many_programs_is_asked_once():
+    class Numbers:
+        def __init__(self):
+            self.asked = []
+
+        def many(self, judged):
+            self.asked.append(len(judged))
+            return [[Credit("x", float(n))] for n, _ in enumerate(judged)]
+
+        def __call__(self, problem, program, verdict):
+            raise AssertionError("asked one by one")
+
+    term = Numbers()
+    stack = RewardStack({"coarse": Coarse(), "numbers": term})
+    verdicts = [Verdict(Outcome.PASSED, 1, 1), Verdict(Outcome.WRONG_ANSWER, 0, 1)]
+    found = stack.many([(None, None, verdict) for verdict in verdicts])
+    assert term.asked == [2]
+    assert found == [(Credit("coarse", 1.0), Credit("numbers", 0.0)), (Credit("coarse", -0.3), Credit("numbers", 1.0))]
