@@ -77,6 +77,11 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         *_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
         *_charts(rows, "truncated", "Programs cut at the length limit",
                  [("share of programs", "completion/truncated_share")], share=True, zero=True),
+        *_charts(rows, "curriculum", "Where the curriculum stands",
+                 [("given of the reference", "curriculum/given_share"),
+                  ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
+        *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
+                 share=True, zero=True),
         *_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip

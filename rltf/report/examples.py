@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rltf.report.scales import short
+from rltf.rewards.spans import tokens_within_lines
 from rltf.types import Category, Credit, ErrorReport, Span
 
 
@@ -31,6 +33,12 @@ class Example:
     offsets: tuple[Span, ...] = ()
     failed: tuple[int, str] | None = None
     """Number, from 1, and text of the first test with the program's outcome."""
+    given: int = 0
+    """Characters at the start that were given to the policy."""
+    unexecuted: tuple[int, ...] = ()
+    """Lines that no test executed."""
+    final: tuple[float, ...] = ()
+    """Weight of each token where `credit` weighed them; empty: advantage and span credits."""
     row: str = ""
     """Of the report, when it has several."""
 
@@ -46,6 +54,18 @@ class Example:
                 weights[t] += credit.value
         return weights
 
+    def sources(self, token: int) -> str:
+        """What the token weighs, and from where: span credits, advantage, and the sum or what `credit` made of it."""
+        parts = [(c.term, c.value) for c in self.credits if c.span is not None and c.span[0] <= token < c.span[1]]
+        parts += [] if self.advantage is None else [("advantage", self.advantage)]
+        said = ", ".join(f"{name} {short(value)}" for name, value in parts)
+        whole = self.final[token] if self.final else sum(value for _, value in parts)
+        return said + (f": {short(whole)} in all" if len(parts) > 1 or self.final else "")
+
+    def silent(self) -> set[int]:
+        """Tokens that have no weight, since no test executed their lines."""
+        return tokens_within_lines(self.program, self.offsets, self.unexecuted) if self.final else set()
+
 
 def example_of(record: Mapping[str, Any]) -> Example:
     """The example in a record.
@@ -60,6 +80,9 @@ def example_of(record: Mapping[str, Any]) -> Example:
         if record.get(name) is not None
     }
     offsets = tuple((int(start), int(end)) for start, end in record.get("offsets") or ())
+    final = tuple(float(weight) for weight in record.get("weights") or ())
+    if final and len(final) != len(offsets):
+        raise ValueError(f"{len(final)} weights for {len(offsets)} tokens")
     return Example(
         iteration=int(record["iteration"]),
         problem_id=str(record["problem_id"]),
@@ -71,6 +94,9 @@ def example_of(record: Mapping[str, Any]) -> Example:
         credits=tuple(_credit(credit, len(offsets)) for credit in record.get("credits") or ()),
         offsets=offsets,
         failed=_failed(record.get("failed")),
+        given=offsets[0][0] if record.get("given") and offsets else 0,
+        unexecuted=tuple(int(line) for line in record.get("unexecuted") or ()),
+        final=final,
         **plain,
     )
 

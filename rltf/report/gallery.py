@@ -25,7 +25,7 @@ def gallery(examples: Sequence[Example]) -> str:
     boxes = "".join(
         tag("label", f'<input type="checkbox" id="show-{o}" checked>' + _badge(o), class_="filter") for o in present
     )
-    return tag("div", boxes, class_="filters") + _legend() + "".join(_card(example) for example in examples)
+    return tag("div", boxes, class_="filters") + _legend(examples) + "".join(_card(example) for example in examples)
 
 
 def outcome_name(outcome: str) -> str:
@@ -80,6 +80,10 @@ def _numbers(example: Example) -> str:
     values = {"reward": example.reward, "baseline": example.baseline, "advantage": example.advantage}
     parts = [f"{name} {_signed(value)}" for name, value in values.items() if value is not None]
     parts += [_credit(credit) for credit in example.credits]
+    if silent := len(example.silent()):
+        parts.append(f"no weight on {silent} of {len(example.offsets)} tokens, whose lines no test executed")
+    if example.given:
+        parts.append(f"the first {example.given} characters were given")
     return tag("p", " · ".join(map(text, parts)), class_="numbers")
 
 
@@ -99,9 +103,14 @@ def _badge(outcome: str) -> str:
     return tag("span", text(outcome_name(outcome)), class_=f"badge o-{outcome}")
 
 
-def _legend() -> str:
+def _legend(examples: Sequence[Example]) -> str:
     swatches = "".join(
         tag("b", f" −{short(weight)} ", class_="minus", style=f"--w:{intensity(weight):.2f}") for weight in SCALE
     )
     said = "Weight of a blamed token, besides the advantage of its program: "
-    return tag("p", text(said) + tag("span", swatches, class_="code inline") + text(" (rest on a token to read it)"))
+    more = " (rest on a token to read where its weight is from)"
+    if any(example.unexecuted for example in examples):
+        more += "; struck out: no weight, since no test executed it"
+    if any(example.given for example in examples):
+        more += "; in italics: given to the policy, not written by it"
+    return tag("p", text(said) + tag("span", swatches, class_="code inline") + text(more))

@@ -1,4 +1,5 @@
-"""A program with line numbers, its faulty lines marked, and each blamed token coloured by its weight."""
+"""A program with line numbers, its faulty lines marked, each blamed token coloured by its weight, and what was given to
+the policy or never executed set apart."""
 
 from __future__ import annotations
 
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 
 from rltf.report.examples import Example
 from rltf.report.markup import tag, text
-from rltf.report.scales import short
 from rltf.rewards.spans import line_spans
 from rltf.types import FinishReason
 
@@ -22,8 +22,11 @@ class Paint:
 
     start: int
     end: int
-    token: int
     weight: float
+    said: str
+    """Token and sources of its weight."""
+    silent: bool = False
+    """No weight reaches it."""
 
 
 def listing(example: Example) -> str:
@@ -34,7 +37,9 @@ def listing(example: Example) -> str:
     faulty = _faulty_lines(example, len(spans))
     lines = []
     for number, ((start, end), after) in enumerate(zip(spans, ends, strict=True), start=1):
-        content = _pieces(example.program, start, end, paints) + _line_end(example, end, after, paints)
+        given = min(max(example.given, start), end)
+        content = tag("i", text(example.program[start:given]), class_="given") if given > start else ""
+        content += _pieces(example.program, given, end, paints) + _line_end(example, end, after, paints)
         if number == len(spans):
             content += _end_of_sequence(example)
         marks = "l faulty" if number in faulty else "l"
@@ -49,10 +54,12 @@ def intensity(weight: float) -> float:
 
 def _paints(example: Example) -> Iterator[Paint]:
     """Weighted tokens in order; a character that several tokens share belongs to the first."""
-    done = 0
+    done, silent = 0, example.silent()
     for token, ((start, end), weight) in enumerate(zip(example.offsets, example.weights(), strict=True)):
-        if weight and max(start, done) < end:
-            yield Paint(max(start, done), end, token, weight)
+        if (weight or token in silent) and max(start, done) < end:
+            said = f"token {token}: {example.sources(token)}"
+            why = "; no test executed its line" if token in silent else ""
+            yield Paint(max(start, done), end, weight, said + why, token in silent)
             done = end
 
 
@@ -62,7 +69,7 @@ def _pieces(program: str, start: int, end: int, paints: list[Paint]) -> str:
     for paint in paints:
         left, right = max(paint.start, start), min(paint.end, end)
         if left < right:
-            html += text(program[at:left]) + _blamed(program[left:right], paint.token, paint.weight)
+            html += text(program[at:left]) + _blamed(program[left:right], paint)
             at = right
     return html + text(program[at:end])
 
@@ -73,24 +80,21 @@ def _line_end(example: Example, start: int, end: int, paints: list[Paint]) -> st
     everything = (0, len(example.offsets))
     if any(credit.span == everything for credit in example.credits):
         return ""
-    return "".join(_blamed("↵", p.token, p.weight) for p in paints if start <= p.start and p.end <= end)
+    return "".join(_blamed("↵", p) for p in paints if not p.silent and start <= p.start and p.end <= end)
 
 
 def _end_of_sequence(example: Example) -> str:
     weights = example.weights()
     if example.finish != FinishReason.EOS or not weights or not weights[-1]:
         return ""
-    return _blamed("end of sequence", len(weights) - 1, weights[-1], "eos")
+    last = len(weights) - 1
+    return _blamed("end of sequence", Paint(0, 0, weights[-1], f"token {last}: {example.sources(last)}"), "eos")
 
 
-def _blamed(characters: str, token: int, weight: float, more: str = "") -> str:
-    return tag(
-        "b",
-        text(characters),
-        class_=f"{'minus' if weight < 0 else 'plus'} {more}".strip(),
-        style=f"--w:{intensity(weight):.2f}",
-        title=f"token {token}: weight {short(weight)} besides the advantage",
-    )
+def _blamed(characters: str, paint: Paint, more: str = "") -> str:
+    kind = "silent" if paint.silent else "minus" if paint.weight < 0 else "plus"
+    look = f"--w:{intensity(paint.weight):.2f}"
+    return tag("b", text(characters), class_=f"{kind} {more}".strip(), style=look, title=paint.said)
 
 
 def _faulty_lines(example: Example, lines: int) -> range:

@@ -82,3 +82,19 @@ def tokens_of_lines(text: str, offsets: Sequence[Span], first: int, last: int) -
     """
     characters = characters_of_lines(text, first, last)
     return None if characters is None else tokens_of_characters(offsets, characters)
+
+
+def tokens_within_lines(text: str, offsets: Sequence[Span], lines: Sequence[int]) -> set[int]:
+    """Tokens all of whose characters lie on the given lines (1-based); a line's end is part of it, and a token without
+    characters lies nowhere.
+
+    >>> sorted(tokens_within_lines("a\\nbc\\n", [(0, 3), (3, 4), (4, 5), (5, 5)], [2]))
+    [1, 2]
+    """
+    starts = [start for start, _ in line_spans(text)]
+    ends = [*starts[1:], len(text)]
+    inside: set[int] = set()
+    for line in lines:
+        if 0 < line <= len(starts):
+            inside.update(range(starts[line - 1], ends[line - 1]))
+    return {t for t, (start, end) in enumerate(offsets) if start < end and inside.issuperset(range(start, end))}

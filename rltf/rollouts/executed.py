@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rltf.rewards.spans import line_spans
+from rltf.rewards.spans import tokens_within_lines
 from rltf.rollouts.advantages import token_weights
-from rltf.types import Program, Rollout
+from rltf.types import Rollout
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,7 @@ class Executed:
 
 
 def _weighed(rollout: Rollout) -> Rollout:
-    silent = silent_tokens(rollout.program, rollout.verdict.unexecuted or ())
+    program = rollout.program
+    silent = tokens_within_lines(program.text, program.offsets, rollout.verdict.unexecuted or ())
     weights = tuple(0.0 if t in silent else weight for t, weight in enumerate(token_weights(rollout)))
     return replace(rollout, weights=weights)
-
-
-def silent_tokens(program: Program, unexecuted: Sequence[int]) -> set[int]:
-    """Tokens all of whose characters lie on the given lines; a line's end is part of it.
-
-    >>> from rltf.types import FinishReason
-    >>> program = Program("p", "a\\nbc\\n", (), (1, 2, 3, 4), ((0, 3), (3, 4), (4, 5), (5, 5)), (), FinishReason.EOS)
-    >>> sorted(silent_tokens(program, (2,)))
-    [1, 2]
-    """
-    starts = [start for start, _ in line_spans(program.text)]
-    ends = [*starts[1:], len(program.text)]
-    silent: set[int] = set()
-    for line in unexecuted:
-        if line <= len(starts):
-            silent.update(range(starts[line - 1], ends[line - 1]))
-    return {t for t, (start, end) in enumerate(program.offsets) if start < end and silent.issuperset(range(start, end))}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -47,7 +49,7 @@ def coloured(markup: str) -> list[tuple[int, str]]:
 def test_exactly_the_tokens_of_the_span_are_coloured():
     shown = listing(example(["a", " = ", "b", "\n", "c", "\n"], [Credit("fine", -1.5, (0, 3))]))
     assert coloured(shown) == [(0, "a"), (1, " = "), (2, "b")]
-    assert 'title="token 1: weight -1.5 besides the advantage"' in shown
+    assert 'title="token 1: fine -1.5"' in shown
 
 
 def test_whole_program_credits_colour_nothing():
@@ -58,6 +60,39 @@ def test_weights_of_several_terms_add_up():
     shown = example(["a", "b", "c"], [Credit("x", -1.0, (0, 2)), Credit("y", 0.5, (1, 3))])
     assert shown.weights() == [-1.0, -0.5, 0.5]
     assert '<b class="plus"' in listing(shown)
+
+
+def test_a_token_says_where_its_weight_is_from():
+    credits = [Credit("fine", -1.5, (0, 1)), Credit("lines", 0.25, (0, 2)), Credit("coarse", 1.0)]
+    shown = replace(example(["a", "b"], credits), advantage=0.5)
+    assert shown.sources(0) == "fine -1.5, lines 0.25, advantage 0.5: -0.75 in all"
+    assert shown.sources(1) == "lines 0.25, advantage 0.5: 0.75 in all"
+    assert replace(shown, final=(-0.2, 0.1)).sources(0) == "fine -1.5, lines 0.25, advantage 0.5: -0.2 in all"
+
+
+def test_tokens_that_no_test_executed_are_struck_out_and_those_given_are_set_apart():
+    shown = replace(
+        example(["if x:\n", "    a = 1\n", "b = 2", ""]), advantage=0.5, unexecuted=(2,), final=(0.5, 0.0, 0.5, 0.5)
+    )
+    html = listing(shown)
+    assert coloured(html) == [(1, "    a = 1")]
+    assert 'title="token 1: advantage 0.5: 0 in all; no test executed its line"' in html
+    assert "no weight on 1 of 4 tokens" in copied(gallery([shown]))
+    begun = listing(replace(shown, given=8, offsets=((8, 16), (16, 21), (21, 21)), final=()))
+    assert re.findall(r'<i class="given">(.*?)</i>', begun) == ["if x:", "  "]
+    assert copied(begun) == "if x:\n    a = 1\nb = 2"
+
+
+def test_a_record_of_weighed_tokens_comes_back(make_rollout):
+    rollout = make_rollout(random.Random(1), 1.0, version=0, draw=0)
+    tokens = len(rollout.program.token_ids)
+    verdict = replace(rollout.verdict, unexecuted=(2,))
+    rollout = replace(rollout, verdict=verdict, weights=(0.25,) * tokens)
+    record = json.loads(json.dumps(rollout_record(rollout, 0)))
+    shown = example_of(record)
+    assert (shown.unexecuted, shown.final, shown.given) == ((2,), (0.25,) * tokens, 0)
+    with pytest.raises(ValueError, match="2 weights"):
+        example_of({**record, "weights": [1.0, 2.0]})
 
 
 def test_a_token_over_a_line_end_is_coloured_in_both_lines():

@@ -9,8 +9,9 @@ from rollout_strategies import build_rollout
 from rltf.algorithms.grpo import GRPO
 from rltf.algorithms.reinforce import Reinforce
 from rltf.execution import LocalExecutor
+from rltf.rewards.spans import tokens_within_lines
 from rltf.rollouts.batch import collate
-from rltf.rollouts.executed import Executed, silent_tokens
+from rltf.rollouts.executed import Executed
 from rltf.types import CallTest, Credit, FinishReason, Job, Outcome, Program, Rollout, Verdict
 
 TEXT = "def f(x):\n    if x:\n        return 1\n    else:\n        return 2\n"
@@ -21,6 +22,10 @@ def program_of(pieces, finish=FinishReason.EOS, lead=""):
     offsets = tuple((end - len(piece), end) for piece, end in zip(pieces, ends, strict=True))
     ids = tuple(range(10, 10 + len(pieces)))
     return Program("p", lead + "".join(pieces), (1,), ids, offsets, (-1.0,) * len(pieces), finish)
+
+
+def silent_tokens(program, lines):
+    return tokens_within_lines(program.text, program.offsets, lines)
 
 
 def rollout_of(program, unexecuted, advantage=0.5, credits=()):
