@@ -39,8 +39,8 @@ def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
         )
     if cfg.trainer.get("strategy", "auto") != "auto":
         raise ValueError(
-            f"trainer.strategy is {cfg.trainer.strategy} with generation.placement=separate, which works with one "
-            "training process: use generation.placement=colocated"
+            "trainer.strategy starts several processes and generation.placement=separate works with one training "
+            "process: use generation.placement=colocated"
         )
     sampler = SeparateSampler(
         policy=partial(build, cfg, "model"), sampler=partial(build, cfg, "generation.sampler"), **cfg.generation.hosts

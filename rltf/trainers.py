@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.build import build
+from rltf.callbacks.gathering import Gathering
 from rltf.callbacks.metrics_csv import CSVMetrics
 
 
@@ -35,7 +36,7 @@ def make_trainer(
         cfg,
         "trainer",
         logger=list(loggers),
-        callbacks=list(callbacks),
+        callbacks=[Gathering(), *callbacks],
         default_root_dir=str(folder),
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=False,

@@ -25,6 +25,7 @@ from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import Judged
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
+from rltf.training.sharding import Sharded, copy_weights, sharded, whole
 from rltf.types import RolloutBatch, Sampling
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class RLTFModule(L.LightningModule):
         self.phase: Phase | None = None
         self.keeps_start = keeps_start
         self._reference: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
+        self._whole: tuple[Policy, ...] = ()  # the same
         self._step_metrics = StepMetrics()
         self._trained: list[torch.nn.Parameter] = []
         self.steps_before = 0
@@ -92,7 +94,8 @@ class RLTFModule(L.LightningModule):
         self.phase, self.steps_before = phase, steps_before
         self.policy.train()
         if phase.name == "rl" and self.keeps_start:
-            self._reference = (copy.deepcopy(self.policy).requires_grad_(False).eval(),)
+            start = self._whole[0] if self._whole else self.policy
+            self._reference = (copy.deepcopy(start).requires_grad_(False).eval(),)
 
     @property
     def start_policy(self) -> Policy:
@@ -112,6 +115,19 @@ class RLTFModule(L.LightningModule):
     def on_train_start(self) -> None:
         """No row before the first step, also where a run goes on."""
         self._logged_step = self.steps
+
+    def configure_model(self) -> None:
+        """Where the trainer shards weights, it gets a copy that is cut up: samplers, demonstrations and export keep the
+        policy that was given, which `gather_policy` brings up to date. Lightning calls this before every fit and
+        test."""
+        if isinstance(self.trainer.strategy, Sharded) and not self._whole:
+            self._whole = (self.policy,)
+            self.policy = sharded(self.policy)
+
+    def gather_policy(self) -> None:
+        """The policy that was given gets the present weights; all processes take part."""
+        for policy in self._whole:
+            copy_weights(self.policy, policy.to(self.device))
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up, then constant or cosine."""
@@ -177,7 +193,7 @@ class RLTFModule(L.LightningModule):
         """Clips, and keeps the gradient's norm before it: one pass over the parameters does both. A step whose gradient
         is not finite is skipped."""
         limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, limit)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self._trained, limit))
         bad = ~torch.isfinite(norm)
         self._step_metrics.add({"optimizer/skipped_share": bad.float()})
         self._bad_steps = self._bad_steps + 1 if bad else 0

@@ -1,6 +1,6 @@
 """One optimiser step of a run of one or several processes; the first one saves the gradient.
 
-    python step.py FILE DEVICES STRATEGY
+    python step.py FILE DEVICES TRAINER
 
 However many processes there are, the step is taken on the same eight programs."""
 
@@ -19,6 +19,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.trainers import make_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import Phase, RLTFModule
+from rltf.training.sharding import whole
 
 PROGRAMS = 8
 
@@ -30,10 +31,10 @@ class KeepsGradient(L.Callback):
         self.gradient: dict[str, torch.Tensor] = {}
 
     def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
-        self.gradient = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
+        self.gradient = {n: whole(p.grad).clone() for n, p in module.policy.named_parameters() if p.grad is not None}
 
 
-def main(target: str, devices: int, strategy: str) -> None:
+def main(target: str, devices: int, kind: str) -> None:
     overrides = [
         "debug=default",
         "algorithm=reinforce",
@@ -43,7 +44,8 @@ def main(target: str, devices: int, strategy: str) -> None:
         f"trainer.devices={devices}",
         f"trainer.accumulate_grad_batches={2 // devices}",
         "trainer.max_epochs=1",
-        f"+trainer.strategy={strategy}",
+        f"trainer={kind}",
+        "trainer.accelerator=cpu",
     ]
     with initialize_config_dir(str(Path(__file__).parents[2] / "configs"), version_base="1.3"):
         cfg = compose("train", overrides)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ("debug=default", "logger=none", "callbacks.report=false", "callbacks.progress=false")
@@ -38,9 +39,10 @@ def children(process):
     return [int(pid) for pid in listed if b"train.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def test_two_processes_take_the_step_of_one(tmp_path):
-    for devices, strategy in ((1, "auto"), (2, "ddp")):
-        finish(command("tests/distributed/step.py", tmp_path / f"{devices}.pt", devices, strategy))
+@pytest.mark.parametrize("trainer", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_two_processes_take_the_step_of_one(tmp_path, trainer):
+    for devices, kind in ((1, "cpu"), (2, trainer)):
+        finish(command("tests/distributed/step.py", tmp_path / f"{devices}.pt", devices, kind))
     one, two = (torch.load(tmp_path / f"{devices}.pt", weights_only=True) for devices in (1, 2))
     assert one.keys() == two.keys()
     norm = torch.cat([gradient.flatten() for gradient in one.values()]).norm()
@@ -48,9 +50,10 @@ def test_two_processes_take_the_step_of_one(tmp_path):
     assert torch.cat([(one[name] - two[name]).flatten() for name in one]).norm() <= 1e-6 * norm
 
 
-def test_a_killed_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path):
+@pytest.mark.parametrize("trainer", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+def test_a_killed_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, trainer):
     whole, run = tmp_path / "whole", tmp_path / "run"
-    longer = (*OPTIONS, *DDP, "trainer.max_epochs=4")
+    longer = (*OPTIONS, *DDP, f"trainer={trainer}", "trainer.max_epochs=4")
     finish(command("train.py", *longer, f"hydra.run.dir={whole}"))
     problems = {}
     for record in records(whole):
@@ -73,6 +76,9 @@ def test_a_killed_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path):
     assert programs[0] == programs[1]
     weights = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (whole, run)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    with safe_open(whole / "policy" / "model.safetensors", "pt") as exported:
+        for name in exported.keys():  # noqa: SIM118 - no mapping
+            assert torch.equal(exported.get_tensor(name), weights[0][f"policy.model.{name}"])
 
 
 @pytest.mark.parametrize("devices", [3])
