@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
@@ -31,14 +32,19 @@ def make_trainer(
         loggers: of metrics.
         callbacks: ours; Lightning's own bar and summary stay off.
         instead: Trainer keywords that win over `cfg.trainer`.
+
+    Raises:
+        ValueError: the strategy cannot do what is asked.
     """
+    saves = any(isinstance(c, Checkpoint) for c in callbacks)
+    _check_strategy(cfg.trainer.get("strategy"), saves)
     trainer: L.Trainer = build(
         cfg,
         "trainer",
         logger=list(loggers),
         callbacks=[Gathering(), *callbacks],
         default_root_dir=str(folder),
-        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+        enable_checkpointing=saves,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -47,6 +53,23 @@ def make_trainer(
         **(instead or {}),
     )
     return trainer
+
+
+def _check_strategy(strategy: Any, saves: bool) -> None:
+    if not isinstance(strategy, DictConfig) or not strategy._target_.endswith(".DeepSpeedStrategy"):
+        return
+    if strategy.get("stage", 2) > 2:
+        raise ValueError(
+            f"trainer.strategy.stage is {strategy.stage}: expected 1 or 2, since samplers need whole weights; "
+            "trainer=fsdp shares weights out, too"
+        )
+    if saves:
+        raise ValueError(
+            "callbacks.checkpoint is true with trainer=deepspeed, whose checkpoints resume= cannot read: expected "
+            "callbacks.checkpoint=false, or trainer=fsdp"
+        )
+    if not torch.cuda.is_available():
+        raise ValueError("trainer=deepspeed needs CUDA GPUs: use trainer=fsdp or trainer=ddp")
 
 
 def make_loggers(cfg: DictConfig, folder: Path) -> list[Logger]:

@@ -192,6 +192,8 @@ class RLTFModule(L.LightningModule):
     ) -> None:
         """Clips, and keeps the gradient's norm before it: one pass over the parameters does both. A step whose gradient
         is not finite is skipped."""
+        if all(p.grad is None for p in self._trained):
+            return  # DeepSpeed keeps gradients to itself, and clips and skips by itself
         limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
         norm = whole(torch.nn.utils.clip_grad_norm_(self._trained, limit))
         bad = ~torch.isfinite(norm)
