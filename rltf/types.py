@@ -325,7 +325,8 @@ class Rollout:
     advantage: float
     """`reward - baseline`, normalised over the group where the algorithm says so."""
     weights: tuple[float, ...] = ()
-    """Weight of each response token as `credit` has it; empty: the advantage plus the span credits."""
+    """Weight of each response token as `credit` has it, NaN for one that is left out of the loss; empty: the advantage
+    plus the span credits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import ast
 import fcntl
 import mmap
 import os
+import weakref
 from types import CodeType
 from typing import Any
 
@@ -37,6 +38,7 @@ class Lines:
         os.ftruncate(self.fd, LINES)
         fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._memory = mmap.mmap(self.fd, LINES)
+        weakref.finalize(self, os.close, self.fd)
 
     def clear(self, program: str) -> None:
         """Before the first test of a program."""

@@ -80,7 +80,7 @@ def example_of(record: Mapping[str, Any]) -> Example:
         if record.get(name) is not None
     }
     offsets = tuple((int(start), int(end)) for start, end in record.get("offsets") or ())
-    final = tuple(float(weight) for weight in record.get("weights") or ())
+    final = tuple(float(weight or 0.0) for weight in record.get("weights") or ())
     if final and len(final) != len(offsets):
         raise ValueError(f"{len(final)} weights for {len(offsets)} tokens")
     return Example(

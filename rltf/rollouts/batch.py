@@ -28,15 +28,17 @@ def collate(rollouts: Sequence[Rollout], pad_id: int, prompt_padding: str) -> Ro
     prompt_BS, prompt_mask_BS = _ids([p.prompt_ids for p in programs], pad_id, prompt_padding)
     response_BT, read_BT = _ids([p.prefix_ids + p.token_ids for p in programs], pad_id, "right")
     given_B1 = torch.tensor([[len(p.prefix_ids)] for p in programs])
-    mask_BT = read_BT & (torch.arange(read_BT.shape[1]) >= given_B1)
+    drawn_BT = read_BT & (torch.arange(read_BT.shape[1]) >= given_B1)
+    weight_BT = _floats(map(token_weights, rollouts), drawn_BT)
+    mask_BT = drawn_BT & ~weight_BT.isnan()
     return RolloutBatch(
         prompt_BS=prompt_BS,
         prompt_mask_BS=prompt_mask_BS,
         response_BT=response_BT,
         mask_BT=mask_BT,
         read_BT=read_BT,
-        old_logprobs_BT=_floats((p.logprobs for p in programs), mask_BT),
-        weight_BT=_floats(map(token_weights, rollouts), mask_BT),
+        old_logprobs_BT=_floats((p.logprobs for p in programs), drawn_BT),
+        weight_BT=weight_BT.nan_to_num(),
         version_B=torch.tensor([p.version for p in programs], dtype=torch.int64),
     )
 

@@ -19,7 +19,7 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
     `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
     `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
-    no test executed), `weights` (of each token, where `credit` weighed them).
+    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss).
     """
     program, verdict = rollout.program, rollout.verdict
     record = {
@@ -47,7 +47,7 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     if verdict.unexecuted is not None:
         record["unexecuted"] = verdict.unexecuted
     if rollout.weights:
-        record["weights"] = [round(weight, 6) for weight in rollout.weights]
+        record["weights"] = [None if weight != weight else round(weight, 6) for weight in rollout.weights]
     return record
 
 

@@ -229,6 +229,21 @@ def test_a_program_sees_no_mark_among_its_names_and_lines_may_end_as_they_like(p
     assert (verdict.outcome, verdict.unexecuted) == (Outcome.PASSED, (3,))
 
 
+def test_a_program_that_forges_its_marks_lies_about_its_own_lines_alone() -> None:
+    forging = "def f(x):\n    memory = next(c for c in f.__code__.co_consts if hasattr(c, 'madvise'))\n"
+    forging += "    memory[:] = bytes([{}]) * len(memory)\n    return x\n    x = 1\n"
+    test = CallTest("f", (1,), 2)
+    with LocalExecutor(workers=1) as executor:
+        for mark in (EXECUTED, WAITING, 0):
+            verdict = judged(executor, forging.format(mark), test)
+            assert (verdict.outcome, verdict.passed) == (Outcome.WRONG_ANSWER, 0)
+            assert set(verdict.unexecuted or ()) <= set(range(1, 8))
+            honest = judged(executor, f"def f(x):\n    return x + 1\n    x = {mark}\n", test)
+            assert (honest.outcome, honest.unexecuted) == (Outcome.PASSED, (3,))
+        closing = forging.replace("memory[:] = bytes([{}]) * len(memory)", "memory.close()")
+        assert judged(executor, closing, test).outcome == Outcome.RUNTIME_ERROR
+
+
 def test_whatever_a_program_writes_into_the_marks_is_only_read_as_marks() -> None:
     lines = Lines()
     program = "a\nb\nc\nd\n"

@@ -88,6 +88,22 @@ def test_gradient_at_masked_tokens_is_exactly_zero_and_elsewhere_as_without_the_
     assert torch.equal(gradient(ones), plain)
 
 
+def test_tokens_that_are_left_out_feel_no_kl_and_count_in_no_mean():
+    objective = GRPO(kl=0.5, reduction="token_mean")
+    counts, pulls = [], []
+    for leave_out in (False, True):
+        batch = collate(Executed(leave_out)([rollout_of(LINES, (4, 5))]), 0, "right")
+        leaf_BT = batch.old_logprobs_BT.clone().requires_grad_()
+        loss = objective(leaf_BT, batch, leaf_BT.detach() - 1.0)
+        loss.total.backward()
+        counts.append(int(loss.count))
+        pulls.append([t for t in (3, 4) if leaf_BT.grad[0, t] != 0])
+        assert batch.read_BT.all()
+        assert batch.weight_BT.tolist() == [[0.5, 0.5, 0.5, 0.0, 0.0, 0.5]]
+    assert counts == [6, 4]
+    assert pulls == [[3, 4], []]
+
+
 def test_the_sandboxs_lines_reach_the_tokens():
     with LocalExecutor(workers=1) as executor:
         verdict = executor.submit(Job(TEXT, (CallTest("f", (0,), 2),), coverage=True)).result()
