@@ -11,7 +11,8 @@ from rltf.types import Sampling
 def kernels(request):
     """None for torch's."""
     found = compiled.load() if request.param == "compiled" else None
-    assert found is not None or request.param == "torch", "no C compiler"
+    if request.param == "compiled" and found is None:
+        pytest.skip("no C compiler")
     return found
 
 
