@@ -20,7 +20,7 @@ from rltf.types import Verdict
 
 _FORMAT = """
 input, one JSON object a line:
-  {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?}
+  {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
   {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n"}
@@ -29,6 +29,7 @@ input, one JSON object a line:
 
 output, one JSON object a line, in the order of the input:
   {"id", "outcome", "passed", "total", "error", "tests", "seconds", "isolation"}
+  and, with "coverage", "unexecuted": the lines (from 1) that no test executed; absent when it does not compile
   outcome: passed, wrong_answer, runtime_error, syntax_error, timeout, memory_limit, output_limit, violation;
   invalid_input (with "message") for a line that is none of the above.
 """

@@ -49,8 +49,11 @@ def parse(line: bytes) -> tuple[Any, Job]:
         if not isinstance(tests, list) or not tests:
             raise InvalidInput(f"`tests` is {_kind(tests)}: expected a list of at least one test")
         timeout, memory = _positive(row, "timeout"), _positive(row, "memory_mb")
+        coverage = row.get("coverage", False)
+        if not isinstance(coverage, bool):
+            raise InvalidInput(f"`coverage` is {_kind(coverage)}: expected true or false")
         parsed = tuple(_test(i, test) for i, test in enumerate(tests))
-        return key, Job(program, parsed, setup, timeout, None if memory is None else math.ceil(memory))
+        return key, Job(program, parsed, setup, timeout, None if memory is None else math.ceil(memory), coverage)
     except InvalidInput as e:
         e.id = key
         raise
@@ -95,8 +98,8 @@ def _kind(value: Any) -> str:
 
 
 def render(key: Any, verdict: Verdict) -> dict[str, Any]:
-    """A verdict as the judge prints it."""
-    return {
+    """A verdict as the judge prints it; with the lines that no test executed, where they are known."""
+    row = {
         "id": key,
         "outcome": verdict.outcome.value,
         "passed": verdict.passed,
@@ -106,6 +109,7 @@ def render(key: Any, verdict: Verdict) -> dict[str, Any]:
         "seconds": verdict.seconds,
         "isolation": dict(verdict.isolation),
     }
+    return row if verdict.unexecuted is None else row | {"unexecuted": list(verdict.unexecuted)}
 
 
 def _error(error: ErrorReport | None) -> dict[str, Any] | None:

@@ -40,6 +40,14 @@ GOOD = {
 }
 
 
+def test_lines_that_no_test_executed_are_told_when_asked_for() -> None:
+    branch = {"program": "def f(x):\n    if x:\n        return 2\n    return 0\n", "tests": GOOD["tests"][:1]}
+    asked = [{"id": i, "coverage": word, **branch} for i, word in enumerate((True, False, "yes"))]
+    rows = judge([*asked, {"id": 3, "coverage": True, "program": "def f(:", "tests": GOOD["tests"][:1]}])
+    assert [row.get("unexecuted") for row in rows] == [[4], None, None, None]
+    assert rows[2]["message"] == "line 3: `coverage` is a string: expected true or false"
+
+
 def test_every_kind_of_test_and_the_order_of_the_output() -> None:
     slow = {"id": 7, "program": "while True: pass", "timeout": 0.5, "tests": GOOD["tests"][:1]}
     wrong = {"id": None, "program": "def f(x):\n    return\n", "tests": GOOD["tests"]}
