@@ -43,6 +43,8 @@ class Apps(FileBenchmark):
         prompt: `doc`, `chat` or `paper`.
         limit: problems kept of each split; null: all.
         difficulties: those to keep, e.g. `[introductory]`; null: all.
+        max_statement: characters of a statement at most; null: any number.
+        max_solution: characters that the shortest reference program has at most; null: any number.
         validation_share: part of the training problems that validates instead, between 0 and 1. Whether a problem
             belongs to it depends on its id alone.
         keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
@@ -58,6 +60,8 @@ class Apps(FileBenchmark):
         prompt: str = "paper",
         limit: int | None = None,
         difficulties: Sequence[str] | None = None,
+        max_statement: int | None = None,
+        max_solution: int | None = None,
         validation_share: float = 0.05,
         keep_constant: bool = False,
     ) -> None:
@@ -67,6 +71,7 @@ class Apps(FileBenchmark):
             raise ValueError(f"benchmark.difficulties is {difficulties!r}, expected a list of names, or null for all")
         self._difficulties = None if difficulties is None else tuple(difficulties)
         self._seen: set[str] = set()
+        self._max_statement, self._max_solution = max_statement, max_solution
         self._validation_share = validation_share
         super().__init__(path, hub, prompt, limit, keep_constant)
 
@@ -79,7 +84,9 @@ class Apps(FileBenchmark):
 
     def _wanted(self) -> str:
         if self._difficulties is None:
-            return "tests"
+            limits = {"max_statement": self._max_statement, "max_solution": self._max_solution}
+            given = [f"benchmark.{key}={value}" for key, value in limits.items() if value is not None]
+            return " and ".join(["tests", *given])
         found = ", ".join(sorted(map(repr, self._seen)))
         return f"tests and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {found})"
 
@@ -94,10 +101,15 @@ class Apps(FileBenchmark):
         identity = _identity(row, split)
         starter = row.take("starter_code", str, "")
         tests, entry_point = _tests(row, starter)
-        solutions = (trim(solution) for solution in _decoded(row, "solutions", []))
+        solutions = [trim(solution) for solution in _decoded(row, "solutions", [])]
+        statement = row.take("question", str).strip()
+        if self._max_statement is not None and len(statement) > self._max_statement:
+            return None
+        if self._max_solution is not None and min(map(len, solutions), default=0) > self._max_solution:
+            return None
         return self._slice(split, identity), Problem(
             id=identity,
-            statement=row.take("question", str).strip(),
+            statement=statement,
             tests=tests,
             entry_point=entry_point,
             starter=starter.strip(),

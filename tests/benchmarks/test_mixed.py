@@ -1,0 +1,54 @@
+"""Several benchmarks as one."""
+
+import pytest
+
+from rltf.benchmarks.mini import Mini
+from rltf.benchmarks.mixed import Mixed
+from rltf.types import Problem
+
+
+class Toy(Mini):
+    """Another prompt and other ids than `mini`."""
+
+    def problems(self, split):
+        return [Problem(id=f"toy/{split}/{i}", statement="", tests=(), references=("pass",)) for i in range(2)]
+
+    def prompt(self, problem):
+        return f"toy prompt of {problem.id}"
+
+
+def small(seed, kind=Mini):
+    return kind(seed=seed, sizes={"train": 6, "validation": 2, "test": 3})
+
+
+@pytest.fixture
+def parts():
+    return {"mini": small(seed=1), "toy": small(seed=1, kind=Toy)}
+
+
+def test_training_problems_are_of_all_and_held_out_ones_of_the_first(parts):
+    mixed = Mixed(parts)
+    assert mixed.name == "mini+toy"
+    train = [problem.id for problem in mixed.problems("train")]
+    assert train == [problem.id for part in parts.values() for problem in part.problems("train")]
+    assert mixed.problems("test") == parts["mini"].problems("test")
+    assert mixed.problems("validation") == parts["mini"].problems("validation")
+
+
+def test_a_problem_keeps_the_prompt_and_rules_of_its_own_benchmark(parts):
+    mixed = Mixed(parts)
+    toy = mixed.problems("train")[-1]
+    held_out = mixed.problems("test")[0]
+    assert mixed.prompt(toy) == "toy prompt of toy/train/1"
+    assert mixed.prompt(held_out) == parts["mini"].prompt(held_out)
+    assert mixed.demonstrations(toy) == parts["toy"].demonstrations(toy)
+    answer = parts["mini"].answer(held_out, held_out.references[0])
+    assert mixed.answer(held_out, held_out.references[0]) == answer
+    assert mixed.extract(held_out, answer) == parts["mini"].extract(held_out, answer)
+
+
+def test_one_benchmark_or_an_id_twice_is_refused(parts):
+    with pytest.raises(ValueError, match=r"benchmark.parts has \['mini'\], expected at least two"):
+        Mixed({"mini": parts["mini"]})
+    with pytest.raises(ValueError, match="is the id of problems of two benchmarks"):
+        Mixed({"mini": parts["mini"], "again": small(seed=1)})
