@@ -33,6 +33,7 @@ AT_LEAST_ONE = (
     "generation.sampling.max_new_tokens",
     "model.max_prompt_tokens",
     "buffer.capacity",
+    "callbacks.collapse.iterations",
 )
 NOT_NEGATIVE = ("warmup.steps", "optimizer.warmup_steps", "optimizer.weight_decay", "seed")
 ABOVE_ZERO = ("warmup.lr", "optimizer.lr")
@@ -65,6 +66,11 @@ def check_numbers(cfg: DictConfig) -> None:
         lambda v: v > 0,
         "a number above 0: training compares different programs of a problem",
     )
+    collapse = OmegaConf.select(cfg, "callbacks.collapse")
+    if collapse is not None and not (set(collapse) == {"iterations", "below"} and collapse.iterations):
+        raise ValueError(
+            f"callbacks.collapse is {collapse}, expected null or {{iterations: 10, below: {{METRIC: BOUND}}}}"
+        )
     ks = cfg.evaluation.ks
     if not ks or any(not isinstance(k, int) or k < 1 for k in ks):
         raise ValueError(f"evaluation.ks is {OmegaConf.to_container(ks)}, expected whole numbers of at least 1")

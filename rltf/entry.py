@@ -20,8 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from rltf.runs import Stopped, first_process
+
 USER_MISTAKE = 2
 """Exit code."""
+SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
+"""Exit codes of a run that was told to end."""
 GIVEN_AGAIN = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
 
@@ -61,13 +65,22 @@ def command(name: str) -> None:
             if in_sweep:
                 sweeps.failed(cfg, error)
                 return math.nan  # the other jobs go on
-            if wants_traceback or not isinstance(error, ValueError):
+            if wants_traceback or not isinstance(error, ValueError | Stopped):
                 raise
-            fail(explain(error))
+            fail(explain(error), USER_MISTAKE if isinstance(error, ValueError) else 1)
+        except SystemExit as ended:
+            if name == "train" and ended.code in SIGNALLED and first_process():
+                again = (
+                    f"hydra.sweep.dir={HydraConfig.get().sweep.dir}" if in_sweep else f"resume={cfg.paths.output_dir}"
+                )
+                command = "the same command with" if in_sweep else "python train.py"
+                print(f"interrupted: {command} {again} goes on from the last checkpoint", file=sys.stderr)
+            raise
 
     sys.argv[1:] = {"train": train_overrides, "eval": policy_overrides}[name](sys.argv[1:])
     run: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ended)
     try:
         run()
     except (ValueError, HydraException, OmegaConfBaseException) as error:
@@ -78,14 +91,12 @@ def command(name: str) -> None:
         if wants_traceback or started:
             raise
         fail(f"paths.root: the run folder cannot be made ({error}), choose another with paths.root=FOLDER")
-    except KeyboardInterrupt:
-        print("interrupted: resume=RUN_DIR goes on with the run", file=sys.stderr)
-        sys.exit(130)
 
 
-def _terminated(*_: object) -> NoReturn:
-    """SIGTERM, from a scheduler whose time is up: the run says so in its summary, and ends."""
-    sys.exit(143)
+def _ended(number: int, _: object) -> NoReturn:
+    """SIGTERM of a scheduler whose time is up, or Ctrl-C: the run says so in its summary and ends as shells expect it.
+    (KeyboardInterrupt would not do: Lightning makes it exit code 1.)"""
+    sys.exit(128 + number)
 
 
 def train_overrides(arguments: list[str]) -> list[str]:
@@ -161,7 +172,7 @@ def explain(error: Exception) -> str:
     return re.sub(r" ?set the environment variable HYDRA_FULL_ERROR=1.*", "", text, flags=re.IGNORECASE)
 
 
-def fail(sentence: str) -> NoReturn:
-    """Prints `error: sentence` and ends the process with exit code 2."""
+def fail(sentence: str, code: int = USER_MISTAKE) -> NoReturn:
+    """Prints `error: sentence` and ends the process."""
     print(f"error: {sentence}", file=sys.stderr)
-    sys.exit(USER_MISTAKE)
+    sys.exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import warnings
 from collections.abc import Sequence
@@ -21,23 +20,24 @@ from rltf.algorithms.supervised import Supervised
 from rltf.assembly import Assembly
 from rltf.build import build
 from rltf.callbacks.checkpoints import Checkpoints, forget, newest
+from rltf.callbacks.collapse import Collapse
 from rltf.callbacks.phases import Phases
 from rltf.callbacks.progress import Progress
 from rltf.callbacks.samples import Samples
+from rltf.callbacks.signals import Signals
 from rltf.checks import check_checkpoint, check_folder, check_numbers, read_checkpoint
+from rltf.endings import why_stopped
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.placement import generation_callback
 from rltf.rollouts.clock import PhaseClock
 from rltf.summary import RunSummary, evaluation_record, print_table, write_evaluation, write_json, write_samples
 from rltf.trainers import close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
-from rltf.training.module import Phase, RLTFModule
+from rltf.training.module import RLTFModule
+from rltf.training.phase import Phase
 from rltf.training.ranks import gather
 
 log = logging.getLogger(__name__)
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-"""The disk, or the user's share of it, is full."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,14 @@ def train(cfg: DictConfig) -> Outcome:
             folder, cfg.callbacks.table_rows, cfg.callbacks.table_every, list(parts.pipeline.rewards.terms)
         )
         generation = generation_callback(cfg, parts)
-        callbacks: list[L.Callback] = [Phases(parts.clock), samples]
+        phases = Phases(parts.clock)
+        collapse = Collapse(**cfg.callbacks.collapse) if cfg.callbacks.collapse else None
+        callbacks: list[L.Callback] = [phases, samples, Signals()]
         callbacks += [generation] if mix.needs_rollouts else []
         callbacks += [Progress(console)] if cfg.callbacks.progress else []
         every = cfg.callbacks.checkpoint_every
         saving: list[L.Callback] = [Checkpoints(folder, "last", every)] if cfg.callbacks.checkpoint else []
+        callbacks += [collapse] if collapse is not None else []
         trainer = make_trainer(cfg, folder, loggers, callbacks + saving)
         keeps_start = bool(cfg.reference or not cfg.rollouts.online or mix.needs_reference)
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start)
@@ -105,18 +108,18 @@ def train(cfg: DictConfig) -> Outcome:
                     parts.policy.export(folder / "policy")
                 counts = {"programs_sampled": sampled, "programs_judged": samples.judged}
                 write_evaluation(folder / "evaluation.json", "after", after)
-                summary.finish(after, module.steps, trainer.current_epoch, counts, parts.clock)
+                if collapse is not None and collapse.reason:
+                    summary.content["stopped_early"] = collapse.reason
+                summary.finish(after, module.steps, trainer.current_epoch, counts, phases)
                 _report(cfg, folder)
                 print_table(console, summary.content["evaluation"])
                 console.print(f"run folder {folder}")
         except BaseException as error:
-            summary.abort(error, parts.clock)
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise runs.Stopped(
-                    f"the disk of {folder} is full: make room, and resume={folder} goes on from the last checkpoint"
-                ) from error
-            if trainer.world_size > 1 and isinstance(error, RuntimeError) and "onnection" in str(error):
-                raise runs.Stopped(f"another process of this run ended: its log is in {folder}") from error
+            summary.abort(error, phases)
+            if (sentence := why_stopped(error, folder, trainer.world_size)) is not None:
+                raise runs.Stopped(sentence) from error
+            if trainer.world_size > 1 and isinstance(error, Exception):
+                log.error("process %d ended: %s: %s", trainer.global_rank, type(error).__name__, error)
             raise
         finally:
             close_loggers(loggers)
@@ -240,7 +243,7 @@ def _warm_up_trainer(
     cfg: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[L.Callback]
 ) -> L.Trainer:
     """No validation, its own length, accumulation and checkpoints."""
-    shared = [c for c in callbacks if isinstance(c, Phases | Progress)]
+    shared = [c for c in callbacks if isinstance(c, Phases | Progress | Signals)]
     saving = [Checkpoints(folder, "warmup")] if cfg.callbacks.checkpoint else []
     instead = {
         "max_epochs": -(-cfg.warmup.steps // cfg.warmup.save_every),

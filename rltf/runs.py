@@ -39,6 +39,11 @@ class Stopped(RuntimeError):
     """A run that cannot go on as things are, and can later: one sentence for whoever started it."""
 
 
+def first_process() -> bool:
+    """Whether this is the process that writes and speaks for the run."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+
+
 def begin(cfg: DictConfig, folder: Path) -> None:
     """Records the config of a new run; of one that goes on, checks it. Other processes than the first do nothing: it
     was there before they were started.
@@ -50,7 +55,7 @@ def begin(cfg: DictConfig, folder: Path) -> None:
     Raises:
         ValueError: the folder holds a run and `resume` does not say so, or a key differs that may not.
     """
-    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID")):
+    if not first_process():
         return
     record = folder / CONFIG
     now = OmegaConf.to_container(cfg, resolve=True)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +15,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from rltf.callbacks.phases import Phases
 from rltf.metrics.evaluation import EvaluationResult
-from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import Judged
 from rltf.rollouts.records import error_record
 
@@ -105,7 +106,7 @@ class RunSummary:
             write_json(self.path, self.content)
 
     def finish(
-        self, after: EvaluationResult, steps: int, iterations: int, counts: dict[str, int], clock: PhaseClock
+        self, after: EvaluationResult, steps: int, iterations: int, counts: dict[str, int], phases: Phases
     ) -> None:
         """The run is complete.
 
@@ -114,11 +115,10 @@ class RunSummary:
             steps: optimiser steps, the warm-up's included.
             iterations: of RL.
             counts: `programs_sampled` and `programs_judged`.
-            clock: where the time went.
+            phases: where the time went.
         """
         assert self.before is not None
         evaluations = {"before": self.before, "after": evaluation_record(after)}
-        seconds = clock.seconds()
         self.content |= {
             "status": "finished",
             "pass_at_k": {name: e["pass_at_k"] for name, e in evaluations.items()},
@@ -127,21 +127,30 @@ class RunSummary:
             "iterations": iterations,
             "optimizer_steps": steps,
             **counts,
-            "seconds": {"total": round(clock.total(), 3), **{k: round(v, 3) for k, v in seconds.items()}},
+            **_time(phases),
             "evaluation": evaluations,
         }
         self.write()
 
-    def abort(self, error: BaseException, clock: PhaseClock) -> None:
+    def abort(self, error: BaseException, phases: Phases) -> None:
         """The run ended early."""
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         self.content |= {
             "status": "interrupted" if stopped else "failed",
-            "seconds": {"total": round(clock.total(), 3)},
+            **_time(phases),
         }
         if not stopped:
             self.content["error"] = f"{type(error).__name__}: {error}"
-        self.write()
+        with suppress(OSError):  # a full disk must not hide what happened
+            self.write()
+
+
+def _time(phases: Phases) -> dict[str, Any]:
+    seconds = phases.seconds()
+    return {
+        "pieces": phases.pieces,
+        "seconds": {"total": round(sum(seconds.values()), 3), **{k: round(v, 3) for k, v in seconds.items()}},
+    }
 
 
 def write_samples(path: Path, judged: Sequence[Judged]) -> None:
@@ -165,7 +174,11 @@ def write_samples(path: Path, judged: Sequence[Judged]) -> None:
 def write_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
     """Whole or not at all."""
     beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        beside.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     os.replace(beside, path)
 
 

@@ -36,7 +36,7 @@ class Checkpoints(Checkpoint):
     Args:
         folder: the run folder.
         name: `last` in RL, `warmup` before it.
-        every: iterations between two checkpoints; the last one is always saved.
+        every: iterations between two checkpoints; the last one is always saved, also of a run that stops early.
     """
 
     def __init__(self, folder: Path, name: str, every: int = 1) -> None:
@@ -73,7 +73,7 @@ class Checkpoints(Checkpoint):
         """Saves; every rank takes part."""
         assert isinstance(module, RLTFModule)
         done = trainer.current_epoch + 1
-        if done % self.every == 0 or done == trainer.max_epochs:
+        if done % self.every == 0 or done == trainer.max_epochs or trainer.should_stop:
             self._save(trainer, self.name, weights_only=False)
         score = trainer.callback_metrics.get("val/pass@1")
         if score is not None and float(score) > self._best:
@@ -83,11 +83,15 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: L.Trainer, which: str, weights_only: bool) -> None:
         target = self.path(which)
         beside = target.with_suffix(".new")
-        trainer.save_checkpoint(beside, weights_only=weights_only)
-        if not trainer.is_global_zero:
-            return
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
+        try:
+            trainer.save_checkpoint(beside, weights_only=weights_only)
+            if not trainer.is_global_zero:
+                return
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+        except OSError:  # a full disk: the half that was written must not fill it further
+            beside.unlink(missing_ok=True)
+            raise
         if not weights_only and target.exists():
             os.replace(target, self.path(f"{which}.previous"))
         os.replace(beside, target)

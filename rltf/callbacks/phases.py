@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 import lightning.pytorch as L
 
@@ -15,8 +16,23 @@ class Phases(L.Callback):
 
     def __init__(self, clock: PhaseClock) -> None:
         self.clock = clock
+        self.pieces = 1
+        """Times that this run was started, as far as its checkpoints know."""
+        self._before: dict[str, float] = {}
         self._fit, self._validation = ExitStack(), ExitStack()
         self._logged: dict[str, float] = {}
+
+    def seconds(self) -> dict[str, float]:
+        """Of each phase, and those of earlier pieces of the run up to the checkpoint that it goes on from."""
+        return {name: value + self._before.get(name, 0.0) for name, value in self.clock.seconds().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds so far."""
+        return {"seconds": self.seconds(), "pieces": self.pieces}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self._before, self.pieces = state["seconds"], state["pieces"] + 1
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The phase of this fit begins."""

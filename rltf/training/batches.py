@@ -4,6 +4,7 @@ The stream has a length: without one Lightning fetches a batch ahead, from weigh
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,31 @@ class TrainBatch:
     def to(self, device: Any, **_: Any) -> TrainBatch:
         """The same batch on another device."""
         return TrainBatch({name: batch.to(device) for name, batch in self.batches.items()}, self.divisors)
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and responses, padding included."""
+        return sum(part.prompt_BS.numel() + part.response_BT.numel() for part in self.batches.values())
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row, its prompt included."""
+        return max(int((b.prompt_mask_BS.sum(1) + b.read_BT.sum(1)).amax()) for b in self.batches.values())
+
+    def pieces(self, count: int) -> list[TrainBatch]:
+        """Micro-batches whose losses add up to this one's: each term apart, in up to `count` parts; itself for 1."""
+        if count == 1:
+            return [self]
+        return [
+            TrainBatch({name: part}, self.divisors)
+            for name, batch in self.batches.items()
+            for part in _rows(batch, min(count, len(batch.mask_BT)))
+        ]
+
+
+def _rows(batch: RolloutBatch, count: int) -> list[RolloutBatch]:
+    columns = [getattr(batch, field.name).tensor_split(count) for field in dataclasses.fields(batch)]
+    return [RolloutBatch(*parts) for parts in zip(*columns, strict=True)]
 
 
 class Stream(IterableDataset[Any]):

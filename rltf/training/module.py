@@ -10,21 +10,24 @@ import dataclasses
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from rltf.algorithms.diagnostics import policy_metrics
-from rltf.algorithms.mix import LossMix, Scored
+from rltf.algorithms.mix import Scored
+from rltf.algorithms.ratios import masked_mean
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import Judged
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
+from rltf.training.memory import Pieces
+from rltf.training.phase import Phase
 from rltf.training.sharding import Sharded, copy_weights, sharded, whole
 from rltf.types import RolloutBatch, Sampling
 
@@ -32,23 +35,6 @@ log = logging.getLogger(__name__)
 
 MOST_BAD_STEPS = 20
 """In a row: half precision needs up to 16 to find its scale."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """What is optimised, and how fast."""
-
-    name: str
-    """`warmup` or `rl`; the column `phase` of metrics.csv."""
-    mix: LossMix
-    lr: float
-    """Peak learning rate."""
-    warmup_steps: int = 0
-    """Optimiser steps of linear warm-up; constant afterwards."""
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    decay_steps: int | None = None
-    """Optimiser steps after which a cosine has brought the rate to a tenth; None: constant."""
 
 
 class RLTFModule(L.LightningModule):
@@ -82,10 +68,12 @@ class RLTFModule(L.LightningModule):
         """Programs of the last test, of this rank."""
         self.last_loss: float | None = None
         """Mean over the last logged steps, for the progress display."""
+        self._logged: dict[str, float] = {}
         self._logged_step = -1
         self._bad_steps = 0
         """Steps in a row whose gradient was not finite."""
         self._last_batch: TrainBatch | None = None
+        self._pieces = Pieces(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
 
     # -------------------------------------------------------------------------------------------- phases
 
@@ -141,40 +129,61 @@ class RLTFModule(L.LightningModule):
             weight_decay=phase.weight_decay,
             fused=self.trainer.precision != "16-mixed",  # which must see gradients unscaled before they are clipped
         )
-
-        def factor(step: int) -> float:
-            if step < phase.warmup_steps:
-                return (step + 1) / phase.warmup_steps
-            if phase.decay_steps is None:
-                return 1.0
-            done = min(1.0, (step - phase.warmup_steps) / max(1, phase.decay_steps - phase.warmup_steps))
-            return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     # -------------------------------------------------------------------------------------------- training
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
-        """Recomputes log-probs with gradient; the mix makes them one loss."""
-        assert self.phase is not None
+        """Recomputes log-probs with gradient; the mix makes them one loss. Its gradient is added here and not by
+        Lightning: here, running out of memory can be undone (`rltf.training.memory`)."""
         self._last_batch = batch
+        accumulate = self.trainer.accumulate_grad_batches
+        if batch_idx % accumulate == 0:
+            self._pieces.begin()
+        exchanges = self.trainer.world_size > 1 and (batch_idx + 1) % accumulate == 0
+        shards = type(self.trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy)  # forward passes are collective
+        if shards or (exchanges and self._pieces.fits(batch)):
+            loss, metrics = self._forward(batch)
+            self._step_metrics.add(metrics)
+            return loss
+        loss, found = self._pieces.add(batch)
+        for said in found:
+            self._step_metrics.add({**said, "loss/total": loss})
+        return loss + sum(0.0 * p.sum() for p in self._trained) if exchanges else loss
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """What Lightning calls with what `training_step` returned: mostly, all is done."""
+        if loss.requires_grad:
+            loss.backward()
+
+    def optimizer_zero_grad(self, *args: Any) -> None:
+        """Gradients are dropped when a step begins, before its first loss."""
+
+    def _add_gradient(self, loss: Tensor) -> None:
+        strategy, accumulate = self.trainer.strategy, self.trainer.accumulate_grad_batches
+        scaled = strategy.precision_plugin.pre_backward(loss / accumulate, self)
+        with torch.autocast(self.device.type, enabled=False):  # backward passes take the types of their forward pass
+            scaled.backward()
+
+    def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a micro-batch or a piece of it, and detached metrics."""
+        assert self.phase is not None
         scored: dict[str, Scored] = {}
+        metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
             logprobs_BT, entropy_BT = self._logprobs(self.policy, name, part)
             reference_BT = None
             if name == "rl" and self._reference:
                 with torch.no_grad():
                     reference_BT = self._logprobs(self._reference[0], name, part)[0]
-                self._step_metrics.add(
-                    {"policy/kl": ((logprobs_BT - reference_BT).detach().sum() / part.mask_BT.sum())}
-                )
+                gap_BT = (logprobs_BT - reference_BT).detach()
+                metrics["policy/kl"] = masked_mean(gap_BT, part.mask_BT & torch.isfinite(gap_BT))
             scored[name] = Scored(part, logprobs_BT, reference_BT)
             if name == "rl":
-                self._step_metrics.add(policy_metrics(part, entropy_BT, self.steps))
+                metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(scored, batch.divisors)
-        self._step_metrics.add(mixed.metrics)
-        return mixed.total
+        return mixed.total, metrics | mixed.metrics
 
     def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
         sampling = self.sampling if name == "rl" else None
@@ -224,15 +233,17 @@ class RLTFModule(L.LightningModule):
         """A row of metrics.csv every `log_every_n_steps` optimiser steps."""
         trainer = self.trainer
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0 and self.steps != self._logged_step:
-            self._log_steps()
+        if trainer.global_step % every == 0:
+            self.log_steps()
 
     def on_train_epoch_end(self) -> None:
         """A row at the end of each iteration, however short."""
-        if self.steps != self._logged_step:
-            self._log_steps()
+        self.log_steps()
 
-    def _log_steps(self) -> None:
+    def log_steps(self) -> None:
+        """A row of the steps since the last one, if there were any."""
+        if self.steps == self._logged_step:
+            return
         self._logged_step = self.steps
         row = self._step_metrics.means()
         efficiency = self.policy.tokens.take()
@@ -245,7 +256,13 @@ class RLTFModule(L.LightningModule):
     def log_row(self, row: Mapping[str, float]) -> None:
         """Hands metrics to every logger, with phase, iteration and step."""
         assert self.phase is not None
+        self._logged.update(row)
         log_row(self.trainer.loggers, row, phase=self.phase.name, iteration=self.trainer.current_epoch, step=self.steps)
+
+    def take_logged(self) -> dict[str, float]:
+        """The last value of every metric logged since this was called before."""
+        taken, self._logged = self._logged, {}
+        return taken
 
     # -------------------------------------------------------------------------------------------- evaluation
 

@@ -18,7 +18,8 @@ from rltf.build import build
 from rltf.rollouts.clock import PhaseClock
 from rltf.trainers import make_trainer
 from rltf.training.datamodule import StreamPlan
-from rltf.training.module import Phase, RLTFModule
+from rltf.training.module import RLTFModule
+from rltf.training.phase import Phase
 from rltf.training.sharding import whole
 
 PROGRAMS = 8

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from dataclasses import replace
@@ -64,6 +65,17 @@ def test_outcome_shares_add_up_to_one_and_name_every_outcome(iteration):
     shares = {k: v for k, v in feedback_metrics(iteration).items() if k.startswith("rollout/outcome/")}
     assert set(shares) == {f"rollout/outcome/{o.value}" for o in Outcome}
     assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_programs_are_distinct_within_their_problem_and_may_be_empty():
+    def written(problem, text):
+        found = rollout(problem, Outcome.PASSED, 1.0)
+        return dataclasses.replace(found, program=dataclasses.replace(found.program, text=text))
+
+    programs = [written("a", "x"), written("a", "x"), written("b", "x"), written("b", " \n")]
+    m = feedback_metrics(programs)
+    assert m["rollout/distinct_share"] == 3 / 4
+    assert m["rollout/empty_share"] == 1 / 4
 
 
 def test_groups_are_failed_mixed_or_passed(iteration):

@@ -26,7 +26,8 @@ from rltf.main import _quiet
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.batch import collate_demonstrations
 from rltf.training.batches import Stream, TrainBatch
-from rltf.training.module import Phase, RLTFModule
+from rltf.training.module import RLTFModule
+from rltf.training.phase import Phase
 from rltf.types import RolloutBatch, Sampling
 
 METRICS = 40

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +31,8 @@ OPTIONS = (
     "trainer.max_epochs=8",
     "model.dropout=0.1",  # so that random numbers of training count
 )
+GRACE = 10
+"""Seconds in which a run must have ended; schedulers give 30 and more."""
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -43,16 +48,28 @@ def wait(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, out + err
 
 
-def stop_when(
-    process: subprocess.Popen[str], reached: Path, delay: float, how: signal.Signals = signal.SIGKILL
-) -> None:
-    """Stops the run a while after a file of it appears; a run that was faster has ended by itself."""
+def stop_when(process: subprocess.Popen[str], happened: Callable[[], object], delay: float, how: int) -> str:
+    """Stops the run a while after something happened, and gives what it said; a run that was faster ended by itself."""
     deadline = time.monotonic() + 120
-    while not reached.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while not happened() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
     time.sleep(delay)
     process.send_signal(how)
-    process.communicate(timeout=60)
+    asked = time.monotonic()
+    said = process.communicate(timeout=60)[1]
+    assert time.monotonic() - asked < GRACE
+    return said
+
+
+def progress(run: Path) -> Callable[[], bool]:
+    """Whether the run has written a row or a checkpoint since now: the process that is being started is at work."""
+    files = [run / "metrics.csv", run / "checkpoints" / "warmup.ckpt", run / "checkpoints" / "last.ckpt"]
+
+    def ages() -> list[int]:
+        return [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+
+    before = ages()
+    return lambda: ages() != before
 
 
 def programs(folder: Path) -> list[dict[str, object]]:
@@ -81,21 +98,30 @@ def whole(tmp_path_factory):
     return folder / "run"
 
 
-def survive(folder: Path, kills: list[tuple[str, float]], how: signal.Signals = signal.SIGKILL) -> Path:
-    """A run that is stopped again and again, and then left to end."""
+def survive(folder: Path, kills: list[tuple[str, float]], how: int = signal.SIGKILL, *more: str) -> Path:
+    """A run that is stopped again and again, each time a while after a file appeared, and then left to end."""
     run = folder / "run"
-    options = [*OPTIONS, f"hydra.run.dir={run}"]
+    options = [*OPTIONS, *more, f"hydra.run.dir={run}"]
     for reached, delay in kills:
-        stop_when(start(folder, *options), run / reached, delay, how)
-        if (run / ".hydra" / "overrides.yaml").exists():
-            options = [f"resume={run}"]
-    if not finished(run):
-        wait(start(folder, *options))
+        process = start(folder, *options)
+        said = stop_when(process, (run / reached).exists, delay, how)
+        if how != signal.SIGKILL:
+            assert process.returncode == 128 + how
+            assert said.strip().splitlines() == [
+                f"interrupted: python train.py resume={run} goes on from the last checkpoint"
+            ]
+            assert summary(run)["status"] == "interrupted"
+        options = [f"resume={run}"]
+    wait(start(folder, *options))
     return run
 
 
+def summary(run: Path) -> dict[str, Any]:
+    return json.loads((run / "summary.json").read_text())
+
+
 def finished(run: Path) -> bool:
-    return json.loads((run / "summary.json").read_text())["status"] == "finished"
+    return (run / "summary.json").exists() and summary(run)["status"] == "finished"
 
 
 def test_a_run_killed_in_warm_up_and_in_rl_ends_as_if_it_had_not_been(whole, tmp_path):
@@ -104,21 +130,75 @@ def test_a_run_killed_in_warm_up_and_in_rl_ends_as_if_it_had_not_been(whole, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 @pytest.mark.parametrize("lag", [0, 1])
-def test_a_run_killed_at_thirteen_random_moments_ends_as_if_it_had_not_been(lag, tmp_path):
+def test_a_run_that_is_told_to_end_says_how_to_go_on_and_ends_as_if_it_had_not_been(lag, how, tmp_path):
+    more = (f"rollouts.lag={lag}", "trainer.max_epochs=12")
     wanted = tmp_path / "whole"
-    wait(start(tmp_path, *OPTIONS, f"rollouts.lag={lag}", "trainer.max_epochs=30", f"hydra.run.dir={wanted}"))
-    run, moments = tmp_path / "run", random.Random(lag)
-    options = [*OPTIONS, f"rollouts.lag={lag}", "trainer.max_epochs=30", f"hydra.run.dir={run}"]
-    for _ in range(13):
-        stop_when(start(tmp_path, *options), run / "config.yaml", moments.uniform(0, 3), signal.SIGKILL)
-        if (run / ".hydra" / "overrides.yaml").exists():
-            options = [f"resume={run}"]
-        if (run / "summary.json").exists() and finished(run):
-            break
+    wait(start(tmp_path, *OPTIONS, *more, f"hydra.run.dir={wanted}"))
+    kills = [("checkpoints/warmup.ckpt", 0.0), ("checkpoints/last.ckpt", 0.02), ("checkpoints/last.previous.ckpt", 0.1)]
+    assert_same(survive(tmp_path, kills, how, *more), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lag", [0, 1])
+def test_a_run_killed_at_fourteen_random_moments_ends_as_if_it_had_not_been(lag, tmp_path):
+    """The odd ones while a checkpoint is being written, the others within a second of any progress."""
+    wanted, run, moments = tmp_path / "whole", tmp_path / "run", random.Random(lag)
+    options = [*OPTIONS, f"rollouts.lag={lag}", "warmup={steps: 31, save_every: 3}", "trainer.max_epochs=60"]
+    wait(start(tmp_path, *options, f"hydra.run.dir={wanted}"))
+    options += [f"hydra.run.dir={run}"]
+    written, torn, kills = run / "checkpoints", 0, 0
+    while kills < 14 and not finished(run):
+        begun, process = progress(run), start(tmp_path, *options)
+        if kills % 2:
+            stop_when(process, lambda begun=begun: begun() and [*written.glob("*.new")], 0.0, signal.SIGKILL)
+            torn += any(written.glob("*.new"))
+        else:
+            stop_when(process, begun, moments.uniform(0, 1), signal.SIGKILL)
+        kills += process.returncode == -signal.SIGKILL
+        options = [f"resume={run}"]
     if not finished(run):
         wait(start(tmp_path, *options))
+    assert (kills, torn > 0) == (14, True)
     assert_same(run, wanted)
+
+
+@pytest.mark.slow
+def test_a_run_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(tmp_path):
+    """On a disk of its own, which somebody else fills to the last byte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200M", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        wanted, run = tmp_path / "whole", disk / "run"
+        wait(start(tmp_path, *OPTIONS, f"hydra.run.dir={wanted}"))
+        process = start(tmp_path, *OPTIONS, f"hydra.run.dir={run}")
+        ballast = disk / "ballast"
+
+        def fill() -> bool:
+            if not (run / "checkpoints" / "last.ckpt").exists():
+                return False
+            ballast.write_bytes(b"")
+            with suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(1 << 20))
+            return True
+
+        while not fill() and process.poll() is None:
+            time.sleep(0.001)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert errors.strip().splitlines() == [
+            f"error: the disk of {run} is full: make room, and resume={run} goes on from the last checkpoint"
+        ]
+        assert not [*run.rglob("*.new")], "what is half written fills the disk no further"
+        ballast.unlink()
+        wait(start(tmp_path, f"resume={run}"))
+        assert_same(run, wanted)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog):

@@ -152,6 +152,10 @@ def test_a_run_that_died_goes_on_as_if_it_had_not(composed, tmp_path, monkeypatc
     programs = [(r["problem_id"], r["draw"], r["program"]) for r in rollouts_of(tmp_path / "whole")]
     assert [(r["problem_id"], r["draw"], r["program"]) for r in rollouts_of(broken)] == programs
     assert resumed.summary["programs_judged"] == whole.summary["programs_judged"]
+    assert (whole.summary["pieces"], resumed.summary["pieces"]) == (1, 2)
+    seconds = resumed.summary["seconds"]
+    assert seconds["warmup"] > 0, "of the piece before"
+    assert sum(value for name, value in seconds.items() if name != "total") == pytest.approx(seconds["total"], abs=0.01)
 
 
 def test_the_frozen_reference_is_in_no_checkpoint(composed):

@@ -1,0 +1,49 @@
+"""A run that has collapsed stops early, says why, and stays stopped."""
+
+import csv
+import json
+
+import pytest
+
+from rltf.checks import check_numbers
+from rltf.main import train
+
+SMALL = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
+SMALL += ("warmup.steps=0", "trainer.max_epochs=6", "evaluation.problems=2")
+
+
+def rows(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_metric_that_stays_low_ends_the_run(composed, caplog):
+    """Entropy is at most log(vocabulary) nats: below 100 from the first iteration on."""
+    collapse = "callbacks.collapse={iterations: 3, below: {policy/entropy: 100}}"
+    result = train(composed("train", *SMALL, collapse, "callbacks.checkpoint_every=5"))
+    summary = json.loads((result.folder / "summary.json").read_text())
+    assert (summary["status"], summary["iterations"]) == ("finished", 3)
+    assert summary["stopped_early"].startswith("policy/entropy was below 100 in 3 iterations, in the last one ")
+    assert [r.message for r in caplog.records if "collapsed" in r.message] == [
+        f"the run has collapsed and stops early: {summary['stopped_early']}"
+    ]
+    assert {row["iteration"] for row in rows(result.folder)} == {"0", "1", "2"}
+    again = train(composed("train", *SMALL, collapse, "callbacks.checkpoint_every=5", f"resume={result.folder}"))
+    assert (again.summary["iterations"], again.summary["stopped_early"]) == (3, summary["stopped_early"])
+
+
+def test_a_metric_that_recovers_lets_the_run_go_on(composed):
+    """No program is below a share of 0 of anything."""
+    collapse = "callbacks.collapse={iterations: 1, below: {rollout/distinct_share: 0, val/pass@1: 0}}"
+    assert train(composed("train", *SMALL, collapse, "trainer.max_epochs=2")).summary["iterations"] == 2
+
+
+def test_a_metric_that_is_not_logged_is_named(composed):
+    with pytest.raises(ValueError, match=r"^callbacks.collapse.below has policy/entrpy, .* policy/entropy,"):
+        train(composed("train", *SMALL, "callbacks.collapse={iterations: 1, below: {policy/entrpy: 1}}"))
+
+
+def test_half_a_rule_is_none(composed):
+    with pytest.raises(ValueError, match=r"^callbacks.collapse is .*, expected null or {iterations: 10, below: "):
+        check_numbers(composed("train", "callbacks.collapse={below: {policy/entropy: 1}}"))
+    assert composed("train").callbacks.collapse is None
