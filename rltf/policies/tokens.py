@@ -7,10 +7,14 @@ bytes of its tokens in a row, and a token's characters follow from how many byte
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from itertools import accumulate, pairwise
+from threading import local
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from rltf.types import Span
 
@@ -88,22 +92,32 @@ class TokenBytes:
         return self.decode(tuple(tokenizer("a", add_special_tokens=False)["input_ids"]))[0] == " a"
 
 
+class _Broken(local):
+    """Where the bytes that are being decoded are no UTF-8, in this thread."""
+
+    def __init__(self) -> None:
+        self.runs: list[slice] = []
+
+    def replace(self, error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
+        self.runs.append(slice(error.start, error.end))
+        return "\N{REPLACEMENT CHARACTER}", error.end
+
+
+_BROKEN = _Broken()
+codecs.register_error("rltf.replace", lambda error: _BROKEN.replace(error))
+
+
 def _characters(data: bytes) -> tuple[str, list[int]]:
     """Text of the bytes (as `errors="replace"` gives it), and per byte, and one past the end, the index of the
     character it belongs to."""
-    text, owner = "", []
-    while data:
-        try:
-            valid, broken, data = data.decode(), b"", b""
-        except UnicodeDecodeError as error:
-            valid, broken, data = data[: error.start].decode(), data[error.start : error.end], data[error.end :]
-        for index, character in enumerate(valid, start=len(text)):
-            owner += [index] * len(character.encode())
-        text += valid
-        if broken:
-            owner += [len(text)] * len(broken)
-            text += "\N{REPLACEMENT CHARACTER}"
-    return text, [*owner, len(text)]
+    _BROKEN.runs = []
+    text = data.decode(errors="rltf.replace")
+    begins = np.frombuffer(data + b"\0", dtype=np.uint8) & 0xC0 != 0x80
+    for run in _BROKEN.runs:
+        begins[run] = False
+        begins[run.start] = True
+    return text, (np.cumsum(begins) - 1).tolist()
 
 
 def _mentions(decoder: object, word: str) -> bool:

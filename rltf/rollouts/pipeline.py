@@ -209,10 +209,12 @@ class RolloutPipeline:
         text, offsets = _cut_at_stop(text, offsets, request.stop)
         place = self.benchmark.extract(problem, text)
         shift = len(place.lead) - place.start
-        inside = tuple(  # tokens outside the program keep an empty range at its start or end
-            (min(max(a, place.start), place.end) + shift, min(max(b, place.start), place.end) + shift)
-            for a, b in offsets[len(request.prefix_ids) :]
-        )
+        inside = offsets[len(request.prefix_ids) :]
+        if shift or place.start or place.end < len(text):
+            inside = tuple(  # tokens outside the program keep an empty range at its start or end
+                (min(max(a, place.start), place.end) + shift, min(max(b, place.start), place.end) + shift)
+                for a, b in inside
+            )
         return Program(
             problem_id=problem.id,
             text=place.program(text),
