@@ -3,12 +3,25 @@
 import csv
 
 import pytest
+import torch
 
+from rltf.algorithms.mix import LossMix
 from rltf.main import train
 
 
 @pytest.mark.parametrize("model", ["tiny_t5", "tiny_causal"])
-def test_without_learning_every_ratio_stays_one(composed, model):
+def test_without_learning_every_ratio_stays_one(composed, model, monkeypatch):
+    """Tempered and truncated draws: log-probs are those of the renormalised support on both sides, token by token."""
+    honest, gaps = LossMix.__call__, []
+
+    def measured(self, scored, divisors):
+        if "rl" in scored:
+            batch, logprobs_BT = scored["rl"].batch, scored["rl"].logprobs_BT
+            assert torch.isfinite(logprobs_BT[batch.mask_BT]).all(), "nothing that was drawn has left the support"
+            gaps.append((logprobs_BT - batch.old_logprobs_BT)[batch.mask_BT].abs().max().item())
+        return honest(self, scored, divisors)
+
+    monkeypatch.setattr(LossMix, "__call__", measured)
     cfg = composed(
         "train",
         f"model={model}",
@@ -24,8 +37,9 @@ def test_without_learning_every_ratio_stays_one(composed, model):
     folder = train(cfg).folder
     with (folder / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["phase"] == "rl" and row["rl/ratio_mean"]]
-    assert len(rows) == 50
+    assert len(rows) == len(gaps) == 50
+    assert max(gaps) <= 1e-5
     for row in rows:
         assert float(row["rl/ratio_mean"]) == pytest.approx(1.0, abs=1e-5)
-        assert float(row["rl/ratio_max"]) == pytest.approx(1.0, abs=1e-4)  # of a whole batch's tokens, after 50 steps
+        assert float(row["rl/ratio_max"]) == pytest.approx(1.0, abs=2e-5)  # six digits are written
         assert float(row["rl/outside_support_share"]) == 0.0
