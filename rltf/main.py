@@ -193,7 +193,9 @@ def _load_start(module: RLTFModule, folder: Path) -> None:
     """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
     start = newest(folder, ("warmup",)) if module.keeps_start else None
     if start is not None:
-        module.load_state_dict(read_checkpoint(start)["state_dict"])
+        checkpoint = read_checkpoint(start)
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
 
 
 def _reinforce(
@@ -222,7 +224,7 @@ def _reinforce(
 
 def _fit(trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, at: Path | None) -> None:
     if at is not None:
-        check_checkpoint(at, module.state_dict())
+        check_checkpoint(at, {name: weight for name, weight in module.named_parameters() if weight.requires_grad})
     trainer.fit(module, datamodule=data, ckpt_path=at, weights_only=True)
 
 
@@ -266,11 +268,11 @@ def _report(cfg: DictConfig, folder: Path) -> None:
 
 
 def _checkpoint_bytes(parts: Assembly) -> int:
-    """Weights and Adam's two moments in five checkpoints (two of each phase, one being written); the best weights and
-    the exported policy; float32."""
+    """Trained weights and Adam's two moments in five checkpoints (two of each phase, one being written); the best
+    weights and the exported policy; float32."""
     weights = sum(p.numel() for p in parts.policy.parameters())
     trained = sum(p.numel() for p in parts.policy.parameters() if p.requires_grad)
-    return 4 * (5 * (weights + 2 * trained) + 2 * weights)
+    return 4 * (5 * 3 * trained + trained + weights)
 
 
 def _quiet() -> None:

@@ -24,6 +24,7 @@ from rltf.algorithms.ratios import masked_mean
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import Judged
+from rltf.training import frozen
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
 from rltf.training.memory import Pieces
@@ -131,6 +132,14 @@ class RLTFModule(L.LightningModule):
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Without the weights that are not trained."""
+        frozen.leave_out(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With the weights that are not trained."""
+        frozen.fill_in(self, checkpoint)
 
     # -------------------------------------------------------------------------------------------- training
 
