@@ -37,7 +37,9 @@ def buffer(quick: bool) -> dict[str, Any]:
         torch.set_num_threads(1)
         pipeline = parts.pipeline
         found = list(parts.benchmark.problems("train"))[: 8 if quick else 64]
-        answer = parts.policy.encode_answer("def f(x):\n    y = x + 1\n    return y * 2\n" * 3)
+        answer = parts.policy.encode_answer("def f(x):\n    y = x + 1\n    return y * 2\n" * 30)[
+            :512
+        ]  # as long as CodeT5-770M writes
         pipeline.sampler, pipeline.executor = Canned(answer), Instant()  # type: ignore[assignment]
         start = time.process_time()
         groups = pipeline.harvest(pipeline.launch(found, range(8), parts.sampling, 0))
