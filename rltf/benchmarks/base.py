@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from rltf.types import Extraction, Problem, Prompt, Split
+from rltf.types import Extraction, Problem, Prompt, Split, Test
 
 
 class Benchmark(ABC):
@@ -34,3 +34,8 @@ class Benchmark(ABC):
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
         """Programs for supervised training; none for problems that have tests only."""
         return problem.demonstrations or problem.references
+
+    def examples(self, problem: Problem) -> tuple[Test, ...]:
+        """Tests that whoever solves the problem may run: those that the statement or the prompt shows, none of the
+        hidden ones."""
+        return ()

@@ -13,10 +13,11 @@ from typing import ClassVar, get_args
 
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.constant import constant_passes
+from rltf.benchmarks.examples import shown_examples
 from rltf.benchmarks.files import Row, read_rows
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, PromptFormat
-from rltf.types import CheckTest, Extraction, Problem, Prompt, Split
+from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,10 @@ class FileBenchmark(Benchmark):
         import, so it teaches without it."""
         programs = super().demonstrations(problem)
         return tuple(program for program in programs if self._format.fits(problem, program))
+
+    def examples(self, problem: Problem) -> tuple[Test, ...]:
+        """Tests that the prompt or the statement shows."""
+        return shown_examples(problem, self.prompt(problem))
 
     @abstractmethod
     def _problem(self, row: Row) -> tuple[Split, Problem] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rltf.benchmarks.base import Benchmark
-from rltf.types import Extraction, Problem, Prompt, Split
+from rltf.types import Extraction, Problem, Prompt, Split, Test
 
 
 class Mixed(Benchmark):
@@ -45,6 +45,10 @@ class Mixed(Benchmark):
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
         """As the problem's own benchmark has it."""
         return self._of(problem).demonstrations(problem)
+
+    def examples(self, problem: Problem) -> tuple[Test, ...]:
+        """As the problem's own benchmark has it."""
+        return self._of(problem).examples(problem)
 
     def _of(self, problem: Problem) -> Benchmark:
         return self._part.get(problem.id, self._first)

@@ -164,7 +164,7 @@ FORMATS: dict[str, PromptFormat] = {"doc": Doc(), "chat": Chat(), "paper": Paper
 
 def shown_asserts(problem: Problem) -> tuple[str, ...]:
     """Up to three tests as assert lines: asserts as they are, calls of a reasonable length; no other tests."""
-    lines = (_assert_line(problem, test) for test in problem.tests)
+    lines = (assert_line(problem, test) for test in problem.tests)
     return tuple(islice(filter(None, lines), SHOWN_TESTS))
 
 
@@ -178,7 +178,8 @@ def is_method(problem: Problem) -> bool:
     return "class Solution" in problem.starter
 
 
-def _assert_line(problem: Problem, test: Test) -> str:
+def assert_line(problem: Problem, test: Test) -> str:
+    """The test as a prompt shows it; empty for one that is never shown."""
     match test:
         case AssertTest():
             return test.code.strip()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from rltf.types import Problem, Rollout
+from rltf.types import Problem, Program, Rollout
 
 
 class TokenCredit(Protocol):
@@ -44,4 +44,14 @@ class Curriculum(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues where `state_dict` was taken."""
+        ...
+
+
+class PrefixCritic(Protocol):
+    """Says how far a program can be trusted up to each of its tokens: what search at test time asks a critic."""
+
+    def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
+        """One number for each drawn token of each program: trust in the program up to and with that token, e.g. the
+        probability that it passes. Only their order matters. All programs of a search at once, so that a network is
+        asked in batches."""
         ...

@@ -6,7 +6,7 @@ collected when somebody harvests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -149,11 +149,8 @@ class RolloutPipeline:
             for p in problems
         ]
         found: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
-        with self.clock("generation"):
-            for sample in self.sampler.sample(policy or self.policy, requests, sampling, seed):
-                problem = problems[sample.request]
-                program = self._program(problem, requests[sample.request], sample, version)
-                found[sample.request][sample.draw] = (program, self.judge(problem, program, coverage))
+        for index, program in self.draw(problems, requests, sampling, seed, version=version, policy=policy):
+            found[index][program.draw] = (program, self.judge(problems[index], program, coverage))
         order = ((-1,) if greedy else ()) + tuple(draws)
         return Pending(
             tuple(
@@ -161,6 +158,35 @@ class RolloutPipeline:
                 for problem, by_draw in zip(problems, found, strict=True)
             )
         )
+
+    def draw(
+        self,
+        problems: Sequence[Problem],
+        requests: Sequence[Request],
+        sampling: Sampling,
+        seed: int,
+        *,
+        version: int = 0,
+        policy: Policy | None = None,
+    ) -> Iterator[tuple[int, Program]]:
+        """Programs as they finish, none of them judged.
+
+        Args:
+            problems: one a request; a problem may come more than once, with other draws.
+            requests: what is drawn.
+            sampling: how.
+            seed: of the random streams.
+            version: optimiser steps behind the weights.
+            policy: draws in place of the pipeline's own.
+
+        Yields:
+            Index of the request, and a program.
+        """
+        policy = policy or self.policy
+        with self.clock("generation"):
+            for sample in self.sampler.sample(policy, requests, sampling, seed):
+                at = sample.request
+                yield at, self._program(policy, problems[at], requests[at], sample, version)
 
     def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
         """Starts the tests of one program."""
@@ -204,8 +230,8 @@ class RolloutPipeline:
         if self.curriculum is not None:
             self.curriculum.load_state_dict(state["curriculum"])
 
-    def _program(self, problem: Problem, request: Request, sample: Sample, version: int) -> Program:
-        text, offsets = self.policy.decode(request.prefix_ids + sample.token_ids)
+    def _program(self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int) -> Program:
+        text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
         text, offsets = _cut_at_stop(text, offsets, request.stop)
         place = self.benchmark.extract(problem, text)
         shift = len(place.lead) - place.start

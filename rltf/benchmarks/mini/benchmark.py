@@ -13,7 +13,7 @@ from rltf.benchmarks.mini.checks import Cases, as_tests, choose, passes
 from rltf.benchmarks.mini.shapes import SHAPES, draw_source
 from rltf.benchmarks.mini.skeleton import skeleton, split_of
 from rltf.benchmarks.mini.steps import ENTRY, Mode, Source
-from rltf.types import Extraction, Problem, Prompt, Split
+from rltf.types import Extraction, Problem, Prompt, Split, Test
 
 _SIZES: Mapping[Split, int] = {"train": 2000, "validation": 100, "test": 300}
 _DIFFICULTIES: Mapping[str, float] = {"easy": 0.65, "medium": 0.25, "hard": 0.1}
@@ -30,6 +30,7 @@ class Mini(Benchmark):
         difficulties: Relative frequency of `easy`, `medium` and `hard`.
         stdio_share: Share of problems that read stdin and write stdout; the others define a function.
         tests_per_problem: Tests, at least 3.
+        examples_per_problem: The first so many of them may be run by whoever solves the problem; the others are hidden.
         demonstrated_share: Share of training problems with demonstrations; the others have tests only.
         demonstrations_per_problem: Demonstrations of a demonstrated problem; equal ones are kept once.
         bug_share: Share of demonstrations with one mistake (see `bugs`), each verified to fail the tests.
@@ -49,6 +50,7 @@ class Mini(Benchmark):
         difficulties: Mapping[str, float] = _DIFFICULTIES,
         stdio_share: float = 0.25,
         tests_per_problem: int = 6,
+        examples_per_problem: int = 2,
         demonstrated_share: float = 1.0,
         demonstrations_per_problem: int = 1,
         bug_share: float = 0.4,
@@ -67,11 +69,16 @@ class Mini(Benchmark):
         ):
             if number < least:
                 raise ValueError(f"benchmark.{key} is {number}: expected a whole number of at least {least}")
+        if not 0 <= examples_per_problem < tests_per_problem:
+            raise ValueError(
+                f"benchmark.examples_per_problem is {examples_per_problem}: expected a whole number from 0, below "
+                f"benchmark.tests_per_problem={tests_per_problem}"
+            )
         self._seed = seed
         self._sizes = dict(sizes)
         self._difficulties = {d: difficulties.get(d, 0.0) for d in SHAPES}
         self._stdio_share = stdio_share
-        self._tests = tests_per_problem
+        self._tests, self._examples = tests_per_problem, examples_per_problem
         self._demonstrated_share = demonstrated_share
         self._demonstrations = demonstrations_per_problem
         self._bug_share = bug_share
@@ -138,6 +145,10 @@ class Mini(Benchmark):
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
         """Programs for supervised training; never the reference of a problem that has tests only."""
         return problem.demonstrations
+
+    def examples(self, problem: Problem) -> tuple[Test, ...]:
+        """The first tests; the statement shows none."""
+        return problem.tests[: self._examples]
 
     def _demonstrate(self, rng: Random, source: Source, code: str, cases: Cases) -> tuple[str, ...]:
         if rng.random() >= self._demonstrated_share:
