@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install train test test-slow lint format smollm2 perf gpu-check clean
+.PHONY: help install train test test-slow lint format smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ perf: $(READY)  ## benchmarks, one JSON object each
 
 gpu-check: $(READY)  ## everything that needs a GPU; figures as JSON
 	$(BIN)/python tests/gpu/check.py
+
+gpu-proof: $(READY)  ## SmolLM2 on MBPP, supervised against RLTF; a piece of 7 minutes a call: make gpu-proof DATA=... OUT=...
+	$(BIN)/python tests/gpu/proof.py --data $(DATA) --out $(OUT)
 
 clean:  ## forget the environment and caches (run folders stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
