@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from rltf.callbacks.collapse import Collapse
 from rltf.checks import check_numbers
 from rltf.main import train
 
@@ -32,10 +33,14 @@ def test_a_metric_that_stays_low_ends_the_run(composed, caplog):
     assert (again.summary["iterations"], again.summary["stopped_early"]) == (3, summary["stopped_early"])
 
 
-def test_a_metric_that_recovers_lets_the_run_go_on(composed):
-    """No program is below a share of 0 of anything."""
-    collapse = "callbacks.collapse={iterations: 1, below: {rollout/distinct_share: 0, val/pass@1: 0}}"
-    assert train(composed("train", *SMALL, collapse, "trainer.max_epochs=2")).summary["iterations"] == 2
+def test_only_iterations_in_a_row_count():
+    collapse = Collapse(2, {"a": 1.0})
+    said = [collapse._judge({"a": value}) for value in (0.5, 1.0, 0.5)]
+    assert said == [None] * 3
+    assert collapse._judge({"b": 0.0}) is None, "an iteration that does not log it does not count"
+    again = Collapse(2, {"a": 1.0})
+    again.load_state_dict(collapse.state_dict())
+    assert again._judge({"a": 0.25}) == "a was below 1 in 2 iterations, in the last one 0.25"
 
 
 def test_a_metric_that_is_not_logged_is_named(composed):
