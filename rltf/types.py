@@ -37,6 +37,12 @@ class Outcome(StrEnum):
     PASSED = "passed"
 
     @property
+    def stage(self) -> int:
+        """How far the program came: 0 it does not compile, 1 it stopped with an error, 2 it answered wrong, 3 it
+        passed."""
+        return {Outcome.SYNTAX_ERROR: 0, Outcome.WRONG_ANSWER: 2, Outcome.PASSED: 3}.get(self, 1)
+
+    @property
     def is_error(self) -> bool:
         """True for a program that stopped before it answered, other than by a syntax error."""
         return self not in (Outcome.SYNTAX_ERROR, Outcome.WRONG_ANSWER, Outcome.PASSED)
@@ -313,6 +319,19 @@ class Credit:
 
 
 @dataclass(frozen=True, slots=True)
+class CriticReading:
+    """What a critic said of a program before it learned from it."""
+
+    tokens: tuple[float, ...]
+    """Of each drawn token: the probability of the program's outcome, once the token is read (outcome critics), or the
+    return that is expected before it is drawn (value critics)."""
+    classes: tuple[float, ...] = ()
+    """Outcome critics: the probability of each class, of the whole program."""
+    returns: tuple[float, ...] = ()
+    """Value critics: the return from each token on, as it was estimated afterwards: what the critic learns."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """A judged and credited program: the unit of the buffer, of `rollouts.jsonl` and of sample tables."""
 
@@ -327,6 +346,8 @@ class Rollout:
     weights: tuple[float, ...] = ()
     """Weight of each response token as `credit` has it, NaN for one that is left out of the loss; empty: the advantage
     plus the span credits."""
+    critic: CriticReading | None = None
+    """What `critic` said; not kept in the buffer."""
 
 
 @dataclass(frozen=True, slots=True)

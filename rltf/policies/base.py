@@ -62,6 +62,13 @@ class Policy(nn.Module, ABC):
         batch are kept only where they are small."""
 
     @abstractmethod
+    def states(
+        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(hidden_ND, token_N) of the N real response tokens in some order: the last hidden state that a token is drawn
+        from, which has read what stands before it, and the token's place in the flattened batch."""
+
+    @abstractmethod
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> Any:
         """Runs B prompts once: the `PromptStates` that a decoder's `step` continues (see `rltf.policies.decoding`)."""
 

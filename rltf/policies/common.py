@@ -97,8 +97,19 @@ class TransformersPolicy(Policy):
         sampling: Sampling | None = None,
         entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """See `Policy.token_logprobs`. Prompts are read once; responses of like length run together (see
-        `rltf.policies.buckets`); and only real tokens pass the head."""
+        """See `Policy.token_logprobs`. Only real tokens pass the head."""
+        hidden_ND, token_N = self.states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        head = self.model.get_output_embeddings()
+        values = head_logprobs(hidden_ND, head.weight, head.bias, response_BT.flatten()[token_N], sampling, entropy)
+        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
+        logprobs_BT, entropy_BT = (zeros.index_copy(0, token_N, value_N).view(mask_BT.shape) for value_N in values)
+        return logprobs_BT, entropy_BT
+
+    def states(
+        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Policy.states`. Prompts are read once; responses of like length run together (see
+        `rltf.policies.buckets`)."""
         lengths = mask_BT.sum(1).tolist()
         reading = self.read(prompt_BS, prompt_mask_BS, lengths)
         split = buckets(lengths, PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"]), reading.split_tokens)
@@ -110,14 +121,7 @@ class TransformersPolicy(Policy):
             hidden.append(reading.hidden(row_R, response_BT[row_R, :longest], mask_RT)[mask_RT])
             chosen.append((row_R.unsqueeze(1) * mask_BT.shape[1] + torch.arange(longest, device=row_R.device))[mask_RT])
             self.tokens.add(sum(lengths[row] for row in rows), len(rows) * longest)
-        token_N = torch.cat(chosen)
-        head = self.model.get_output_embeddings()
-        values = head_logprobs(
-            torch.cat(hidden), head.weight, head.bias, response_BT.flatten()[token_N], sampling, entropy
-        )
-        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
-        logprobs_BT, entropy_BT = (zeros.index_copy(0, token_N, value_N).view(mask_BT.shape) for value_N in values)
-        return logprobs_BT, entropy_BT
+        return torch.cat(hidden), torch.cat(chosen)
 
     @abstractmethod
     def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PHASES = ("setup", "warmup", "generation", "execution_wait", "training", "evaluation")
+"""Others appear once they were entered: `critic`."""
 
 
 class PhaseClock:
@@ -53,5 +54,5 @@ class PhaseClock:
 
     def _enter(self, phase: str) -> None:
         now = time.monotonic()
-        self._seconds[self._phase] += now - self._mark
+        self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._mark
         self._phase, self._mark = phase, now

@@ -36,6 +36,10 @@ class Executed:
         """Always."""
         return True
 
+    @property
+    def reads(self) -> None:
+        """No critic."""
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """Rollouts with unexecuted lines get `weights`; the others stay as they are."""
         instead = math.nan if self.leave_out else 0.0

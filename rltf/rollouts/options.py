@@ -5,7 +5,7 @@ protocols and nothing else of them."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from rltf.types import Problem, Program, Rollout
 
@@ -18,8 +18,26 @@ class TokenCredit(Protocol):
         """True when the sandbox must say which lines the tests executed (`Verdict.unexecuted`)."""
         ...
 
+    @property
+    def reads(self) -> Literal["outcome", "value"] | None:
+        """The kind of critic without which it cannot do (`Rollout.critic`)."""
+        ...
+
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts of one harvest, all problems together so that a network is asked once, with `weights`."""
+        ...
+
+
+class Critic(Protocol):
+    """Says how programs will end or what they will earn, before `credit` weighs their tokens (`rltf.critics`)."""
+
+    @property
+    def kind(self) -> Literal["outcome", "value"]:
+        """What it predicts."""
+        ...
+
+    def read(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """The rollouts of one harvest with `critic`."""
         ...
 
 

@@ -25,8 +25,8 @@ class PackedRollout:
     """A rollout whose T tokens are arrays."""
 
     light: Rollout
-    """The rollout without `token_ids`, `offsets`, `logprobs` and `weights`; its prompt is shared with others of the
-    problem."""
+    """The rollout without `token_ids`, `offsets`, `logprobs`, `weights` and what a critic said; its prompt is shared
+    with others of the problem."""
     token_ids_T: NDArray[np.int32]
     offsets_T2: NDArray[np.int32]
     logprobs_T: NDArray[np.float32]
@@ -38,7 +38,9 @@ class PackedRollout:
         """Packs one rollout."""
         program = rollout.program
         return cls(
-            light=replace(rollout, program=replace(program, token_ids=(), offsets=(), logprobs=()), weights=()),
+            light=replace(
+                rollout, program=replace(program, token_ids=(), offsets=(), logprobs=()), weights=(), critic=None
+            ),
             token_ids_T=np.array(program.token_ids, dtype=np.int32),
             offsets_T2=np.array(program.offsets, dtype=np.int32).reshape(-1, 2),
             logprobs_T=np.array(program.logprobs, dtype=np.float32),

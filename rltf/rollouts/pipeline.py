@@ -18,7 +18,7 @@ from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.options import Curriculum, TokenCredit
+from rltf.rollouts.options import Critic, Curriculum, TokenCredit
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
 from rltf.rollouts.selection import DynamicSampling
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
@@ -95,7 +95,8 @@ class RolloutPipeline:
         executor: judges programs.
         rewards: credits judged programs.
         advantages: compares the programs of a problem.
-        clock: phases `generation` and `execution_wait` accrue here.
+        clock: phases `generation`, `execution_wait` and `critic` accrue here.
+        critic: says how programs will end, for `credit`; None: nobody does.
         credit: weighs single tokens; None: the advantage plus the span credits.
         curriculum: begins training programs; None: the policy writes everything.
         selection: which groups are trained on; None: all.
@@ -110,13 +111,14 @@ class RolloutPipeline:
         rewards: RewardStack,
         advantages: Advantages,
         clock: PhaseClock,
+        critic: Critic | None = None,
         credit: TokenCredit | None = None,
         curriculum: Curriculum | None = None,
         selection: DynamicSampling | None = None,
     ) -> None:
         self.benchmark, self.policy, self.sampler, self.executor = benchmark, policy, sampler, executor
         self.rewards, self.advantages, self.clock = rewards, advantages, clock
-        self.credit, self.curriculum, self.selection = credit, curriculum, selection
+        self.critic, self.credit, self.curriculum, self.selection = critic, credit, curriculum, selection
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
@@ -210,9 +212,13 @@ class RolloutPipeline:
             if self.curriculum is not None:
                 self.curriculum.update(judged.problem, group)
             groups.append(group)
-        if self.credit is None:
+        if self.critic is None and self.credit is None:
             return groups
-        weighed = iter(self.credit([rollout for group in groups for rollout in group]))
+        rollouts = [rollout for group in groups for rollout in group]
+        if self.critic is not None:
+            with self.clock("critic"):
+                rollouts = self.critic.read(rollouts)
+        weighed = iter(rollouts if self.credit is None else self.credit(rollouts))
         return [[next(weighed) for _ in group] for group in groups]
 
     def metrics(self) -> dict[str, float]:

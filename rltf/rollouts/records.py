@@ -19,7 +19,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
     `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
     `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
-    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss).
+    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss), `critic`
+    (what it said: see `rltf.types.CriticReading`).
     """
     program, verdict = rollout.program, rollout.verdict
     record = {
@@ -48,6 +49,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
         record["unexecuted"] = verdict.unexecuted
     if rollout.weights:
         record["weights"] = [None if weight != weight else round(weight, 6) for weight in rollout.weights]
+    if rollout.critic is not None:
+        record["critic"] = {name: [round(v, 4) for v in said] for name, said in asdict(rollout.critic).items() if said}
     return record
 
 
