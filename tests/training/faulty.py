@@ -1,0 +1,21 @@
+"""`train.py` in which sampling runs out of memory now and then."""
+
+import random
+
+import torch
+
+from rltf.entry import command
+from rltf.generation.session import Session
+
+honest, chance = Session.advance, random.Random()
+
+
+def advance(self):
+    if self._plan.seats > 1 and chance.random() < 0.03:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return honest(self)
+
+
+if __name__ == "__main__":
+    Session.advance = advance
+    command("train")
