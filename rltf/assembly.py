@@ -14,6 +14,7 @@ from rltf.build import build
 from rltf.cores import CorePlan, available_cores
 from rltf.execution.base import Executor
 from rltf.generation.base import Sampler
+from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.advantages import Advantages
@@ -46,6 +47,7 @@ class Assembly:
         L.seed_everything(cfg.seed, verbose=False)
         policy: Policy = build(cfg, "model")
         benchmark: Benchmark = build(cfg, "benchmark")
+        benchmark = build(cfg, "stage", benchmark=benchmark) or benchmark
         rewards: RewardStack = build(cfg, "reward")
         advantages: Advantages = build(cfg, "algorithm.advantages")
         sampler: Sampler = build(cfg, "generation.sampler")
@@ -67,8 +69,10 @@ class Assembly:
         )
         return cls(policy, benchmark, executor, sampling, pipeline, clock)
 
-    def datamodule(self, cfg: DictConfig, rank: int = 0, world_size: int = 1) -> RolloutDataModule:
-        """The DataModule of a run."""
+    def datamodule(
+        self, cfg: DictConfig, rank: int = 0, world_size: int = 1, inference: Inference | None = None
+    ) -> RolloutDataModule:
+        """The DataModule of a run; `inference` finds the programs of its test."""
         plan = cfg.evaluation
         greedy = plan.temperature == 0
         held_out = replace(
@@ -98,6 +102,7 @@ class Assembly:
             seed=cfg.seed,
             rank=rank,
             world_size=world_size,
+            inference=inference,
         )
 
     def __enter__(self) -> Self:

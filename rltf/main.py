@@ -27,6 +27,8 @@ from rltf.callbacks.samples import Samples
 from rltf.callbacks.signals import Signals
 from rltf.checks import check_checkpoint, check_folder, check_numbers, read_checkpoint
 from rltf.endings import why_stopped
+from rltf.inference.base import Inference
+from rltf.inference.results import print_search, search_record
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.placement import generation_callback
 from rltf.rollouts.clock import PhaseClock
@@ -137,8 +139,10 @@ def evaluate(cfg: DictConfig) -> Outcome:
     with Assembly.of(cfg, clock) as parts:
         trainer = make_trainer(cfg, folder, [], [])
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks)
-        data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
+        inference: Inference = build(cfg, "inference", pipeline=parts.pipeline)
+        data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size, inference)
         result = _evaluate(console, trainer, module, data, parts, parts.benchmark.name)
+        found = [one for of_rank in gather(inference.results) for one in of_rank]
         record = {
             "policy": str(cfg.policy),
             "benchmark": parts.benchmark.name,
@@ -149,12 +153,14 @@ def evaluate(cfg: DictConfig) -> Outcome:
             "seed": cfg.seed,
             "problems": len(result.problems),
             **evaluation_record(result),
+            "inference": search_record(inference.name, found, result.ks),
             "isolation": parts.executor.report(),
         }
         if trainer.is_global_zero:
             write_json(folder / "results.json", record)
             write_samples(folder / "samples.jsonl", module.judged)
             print_table(console, {parts.benchmark.name: record})
+            print_search(console, record["inference"])
             outcomes = "  ".join(f"{name} {count}" for name, count in result.outcomes().items())
             console.print(f"{outcomes}\nresults {folder / 'results.json'}")
         return Outcome(result.pass_at_k[min(result.ks)], record, folder, module, data)

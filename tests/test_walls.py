@@ -22,8 +22,10 @@ MAY_IMPORT = {
     "report": {"types", "rewards"},
     "generation": {"types", "policies"},
     "rollouts": {"types", "benchmarks", "execution", "rewards", "policies", "generation"},
+    "inference": {"types", "benchmarks", "policies", "rollouts", "metrics"},
     "training": {
         *("types", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts", "algorithms", "metrics"),
+        "inference",
     },
     "callbacks": {"types", "generation", "rollouts", "training", "metrics", "policies"},
 }

@@ -74,7 +74,7 @@ def docstring_examples(code: str, function: str) -> tuple[Test, ...]:
             continue
         found += [_call(example.source.strip(), example.want.strip(), function) for example in examples]
         line = re.compile(rf"^[\W\d]*?({function}\(.*\))\s*{_GIVES}\s*(.+?)\.?\s*$", re.MULTILINE)
-        found += [_call(*match.groups(), function) for match in line.finditer(text)]
+        found += [_call(match[1], match[2], function) for match in line.finditer(text)]
     return tuple(test for test in found if test is not None)
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from rltf.algorithms.mix import LossMix, window_divisors
 from rltf.benchmarks.base import Benchmark
+from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
@@ -71,6 +72,7 @@ class RolloutDataModule(L.LightningDataModule):
         validation, test: what evaluations draw.
         seed: of problem order and minibatches.
         rank, world_size: this process's share of problems.
+        inference: finds the programs of the test; None: they are drawn.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class RolloutDataModule(L.LightningDataModule):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        inference: Inference | None = None,
     ) -> None:
         super().__init__()
+        self.inference = inference
         self.benchmark, self.policy, self.pipeline, self.buffer = benchmark, policy, pipeline, buffer
         self.validation_plan, self.test_plan = validation, test
         self.seed, self.rank, self.world_size, self.max_tokens = seed, rank, world_size, max_tokens
@@ -169,28 +173,33 @@ class RolloutDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[list[Judged]]:
         """Judged programs of validation problems."""
-        return self._evaluation(self.validation_plan)
+        return self._evaluation(self.validation_plan, None)
 
     def test_dataloader(self) -> DataLoader[list[Judged]]:
         """Judged programs of held-out problems."""
-        return self._evaluation(self.test_plan)
+        return self._evaluation(self.test_plan, self.inference)
 
-    def _evaluation(self, plan: EvaluationPlan) -> DataLoader[list[Judged]]:
+    def _evaluation(self, plan: EvaluationPlan, inference: Inference | None) -> DataLoader[list[Judged]]:
         problems = list(self.benchmark.problems(plan.split))[: plan.problems]
         # strided and unpadded: a padded split would count some problems twice
         mine = problems[self.rank :: self.world_size]
         chunks = [mine[i : i + plan.chunk] for i in range(0, len(mine), plan.chunk)]
 
         def launch(chunk: list[Problem]) -> Pending:
-            return self.pipeline.launch(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
+            find = self.pipeline.launch if inference is None else inference.launch
+            return find(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
+
+        def verdicts(pending: Pending) -> list[Judged]:
+            found = self.pipeline.verdicts(pending)
+            return found if inference is None else [inference.settle(judged) for judged in found]
 
         def judged() -> Iterator[list[Judged]]:
             launched = launch(chunks[0])
             for following in chunks[1:]:
                 ahead = launch(following)  # while the sandbox works on the chunk before
-                yield self.pipeline.verdicts(launched)
+                yield verdicts(launched)
                 launched = ahead
-            yield self.pipeline.verdicts(launched)
+            yield verdicts(launched)
 
         return _loader(Stream(len(chunks), judged))
 

@@ -1,0 +1,37 @@
+"""What the choices of `inference=` have in common: they find programs, and say what came of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from rltf.inference.results import SearchResult
+from rltf.rollouts.pipeline import Judged, Pending, RolloutPipeline
+from rltf.types import Problem, Sampling
+
+
+class Inference(ABC):
+    """Finds programs, and keeps account of what it spent.
+
+    Args:
+        pipeline: draws and judges.
+    """
+
+    name: str
+    """As in `inference=`."""
+
+    def __init__(self, pipeline: RolloutPipeline) -> None:
+        self._pipeline = pipeline
+        self.results: list[SearchResult] = []
+        """Of this process, problem by problem."""
+
+    @abstractmethod
+    def launch(
+        self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
+    ) -> Pending:
+        """Finds programs and hands them to the executor, to be judged by all tests. The greedy program is drawn for
+        comparison and takes part in nothing else."""
+
+    @abstractmethod
+    def settle(self, judged: Judged) -> Judged:
+        """Learns the verdicts of one problem; gives back the programs that pass@k is taken of."""

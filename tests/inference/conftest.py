@@ -1,0 +1,17 @@
+"""One sandbox for all searches."""
+
+import pytest
+from scripts import Watched
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    executor = Watched()
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def executor(sandbox):
+    sandbox.jobs.clear()
+    return sandbox

@@ -1,0 +1,56 @@
+"""The whole way: a run, a repair model of its failed programs, and searches with it."""
+
+import json
+
+import pytest
+
+from rltf.main import evaluate, train
+
+MINI = (
+    "debug=default",
+    "benchmark.sizes={train: 60, validation: 4, test: 6}",
+    "generation.sampling.max_new_tokens=40",
+)
+QUIET = ("callbacks.report=false", "callbacks.progress=false", "logger=none", "warmup.steps=0")
+EVAL = ("model=tiny_t5", "policy=tiny_t5", "evaluation={problems: 4, samples: 3, ks: [1, 2]}")
+
+
+@pytest.mark.parametrize("inference", ["sample", "best_of_n", "critic_sampling"])
+def test_every_choice_composes_and_is_named_after_its_file(composed, inference):
+    from hydra.utils import get_object
+
+    cfg = composed("eval", "policy=x", f"inference={inference}")
+    assert get_object(cfg.inference._target_).name == inference
+
+
+@pytest.mark.slow
+def test_choosing_changes_neither_the_programs_nor_pass_at_k(composed, tmp_path):
+    results = {}
+    for inference in ("sample", "best_of_n"):
+        cfg = composed("eval", *MINI, *EVAL, f"inference={inference}", f"paths.output_dir={tmp_path / inference}")
+        results[inference] = evaluate(cfg).summary
+    plain, chosen = results["sample"], results["best_of_n"]
+    assert plain["pass_at_k"] == chosen["pass_at_k"]
+    assert plain["outcomes"] == chosen["outcomes"]
+    assert plain["inference"]["budget"]["tokens"]["drawn"] == chosen["inference"]["budget"]["tokens"]["drawn"]
+    assert plain["inference"]["with"]["n_at_k"] == {}
+    assert list(chosen["inference"]["with"]["n_at_k"]) == ["1@3", "2@3"]
+    samples = [(tmp_path / name / "samples.jsonl").read_text().splitlines() for name in results]
+    texts = [[json.loads(line)["solution"] for line in lines] for lines in samples]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 4 * 3 + 4
+
+
+@pytest.mark.slow
+def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_programs(composed, tmp_path):
+    run, repair = tmp_path / "run", tmp_path / "repair"
+    first = ("rollouts.problems=30", "trainer.max_epochs=2", f"paths.output_dir={run}")
+    train(composed("train", *MINI, *QUIET, *first))
+    stage = ("stage=repair", f"stage.run={run}", "stage.held_out=0.4", "algorithm=sft", "model.max_prompt_tokens=256")
+    outcome = train(composed("train", *MINI, *QUIET, *stage, f"paths.output_dir={repair}"))
+    assert outcome.summary["benchmark"] == "mini/repair"
+    search = ("inference=critic_sampling", f"inference.repair={repair}", "inference.max_prompt_tokens=256")
+    record = evaluate(composed("eval", *MINI, *EVAL, *search, f"paths.output_dir={tmp_path / 'eval'}")).summary
+    found = record["inference"]
+    assert found["problems"] == {"all": 4, "with_examples": 4, "drawn": 4, "refined": 0, "repaired": 4}
+    assert found["budget"]["programs"] == {"drawn": 12, "refined": 0, "repaired": 12}

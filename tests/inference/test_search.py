@@ -1,0 +1,212 @@
+"""Searches followed by hand: what they draw, what they run, and what they submit."""
+
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripts import CRASH, EXAMPLE, HIDDEN, RIGHT, SHORTCUT, WRONG, Letters, OneExample, Scripted, pipeline_of
+
+from rltf.inference.best_of_n import BestOfN
+from rltf.inference.critic_sampling import CriticSampling, _shares, trusted_prefix
+from rltf.inference.results import SearchResult, search_record
+from rltf.inference.sample import Sample
+from rltf.types import FinishReason, Program, Sampling
+
+
+def run(search, benchmark, draws=range(2), greedy=False):
+    pending = search.launch(benchmark.problems("test"), draws, Sampling(max_new_tokens=60), 0, greedy=greedy)
+    return [search.settle(judged) for judged in search._pipeline.verdicts(pending)]
+
+
+class Trusting:
+    """Trusts a program most after a given text."""
+
+    def __init__(self, text):
+        self.text, self.asked = text, []
+
+    def __call__(self, programs):
+        self.asked.append([program.text for program in programs])
+        best = [
+            program.text.index(self.text) + len(self.text) - 1 if self.text in program.text else 0
+            for program in programs
+        ]
+        return [[float(t == at) for t in range(len(p.token_ids))] for p, at in zip(programs, best, strict=True)]
+
+
+def test_no_search_ever_runs_a_hidden_test(executor):
+    benchmark = OneExample("a", "b")
+    seen = []
+
+    class Spied(CriticSampling):
+        def search(self, tasks, draws, sampling, seed):
+            for task in tasks:
+                assert (task.problem.references, task.problem.demonstrations) == ((), ())
+                assert "HIDDEN" not in repr(task)
+            found = super().search(tasks, draws, sampling, seed)
+            seen.extend(executor.jobs)
+            return found
+
+    script = {
+        "a": [(SHORTCUT, -0.1), (WRONG, -0.2), (RIGHT, -0.3), (SHORTCUT, -0.4)],
+        "b": [(CRASH, -0.1), (WRONG, -0.2)],
+    }
+    sampler = Scripted(policy=script, repairer={"b": {2: (SHORTCUT, -0.1), 3: (RIGHT, -0.1)}})
+    search = Spied(pipeline_of(benchmark, sampler, executor), Trusting("def f(x): return "))
+    search._repairer = Letters("repairer")
+    run(search, benchmark)
+    assert len(seen) == 8
+    assert {job.tests for job in seen} == {(EXAMPLE,)}
+    assert {job.tests for job in executor.jobs[8:]} == {(EXAMPLE, HIDDEN)}
+    # A program that passes the example alone was refined: the search could not know better.
+    assert search.results[0].first == (False, False)
+    assert search.results[0].final == (True, False)
+
+
+def test_refining_keeps_the_trusted_prefix_verbatim_and_asks_the_critic_once_for_all_problems(executor):
+    benchmark = OneExample("a", "b")
+    begin = "def f(x): return "
+    script = {name: [(SHORTCUT, -0.1), (WRONG, -0.2), (RIGHT, -0.3), (begin + "3", -0.3)] for name in "ab"}
+    sampler = Scripted(policy=script)
+    critic = Trusting(begin)
+    search = CriticSampling(pipeline_of(benchmark, sampler, executor), critic)
+    found = run(search, benchmark)
+    assert critic.asked == [[SHORTCUT, SHORTCUT]]
+    [_, (_, first), (_, second)] = sampler.requests
+    assert [(r.draws, r.prefix_ids) for r in first] == [((0, 1), ())] * 2
+    assert [(r.draws, "".join(map(chr, r.prefix_ids))) for r in second] == [((2, 3), begin)] * 2
+    for judged in found:
+        assert [p.text for p in judged.programs] == [RIGHT, begin + "3"]
+        assert all("".join(map(chr, p.prefix_ids)) == begin for p in judged.programs)
+        assert "".join(chr(t) for t in judged.programs[0].token_ids) == "x + 1\0"
+
+
+def test_repair_reads_the_failed_program_its_outcome_and_the_errors_words(executor):
+    benchmark = OneExample("a")
+    sampler = Scripted(
+        policy={"a": [(CRASH, -0.1), (WRONG, -0.2)]}, repairer={"a": {2: (RIGHT, -0.1), 3: (WRONG, -0.1)}}
+    )
+    search = CriticSampling(pipeline_of(benchmark, sampler, executor))
+    search._repairer = Letters("repairer")
+    [judged] = run(search, benchmark)
+    assert search._repairer.prompts == [
+        "# This program fails: runtime_error, NameError: name 'y' is not defined, line 1\n"
+        "# def f(x): return y\n# Its task:\nAdd one (a).\n"
+    ]
+    assert [p.text for p in judged.programs] == [RIGHT, WRONG]
+    assert search.results[0].programs == {"drawn": 2, "refined": 0, "repaired": 2}
+
+
+def test_without_repair_model_or_example_tests_the_first_round_is_the_last(executor):
+    script = {"a": [(WRONG, -0.1), (CRASH, -0.2)]}
+    for benchmark in (OneExample("a"), OneExample("a", examples=())):
+        search = CriticSampling(pipeline_of(benchmark, Scripted(policy=script), executor))
+        search._repairer = None if benchmark.shown else Letters("repairer")
+        [judged] = run(search, benchmark)
+        assert [p.text for p in judged.programs] == [WRONG, CRASH]
+        assert search.results[0].programs == {"drawn": 2, "refined": 0, "repaired": 0}
+
+
+def test_the_greedy_program_is_judged_and_takes_no_part(executor):
+    benchmark = OneExample("a")
+    script = {"a": {-1: (RIGHT, -9.0), 0: (WRONG, -0.1), 1: (CRASH, -0.1)}}
+    search = BestOfN(pipeline_of(benchmark, Scripted(policy=script), executor))
+    [judged] = run(search, benchmark, greedy=True)
+    assert [(p.text, p.greedy) for p in judged.programs] == [(RIGHT, True), (WRONG, False), (CRASH, False)]
+    assert search.results[0].submitted == (False, False)
+
+
+def test_the_best_of_n_passes_the_examples_and_ties_go_to_the_likelier_program(executor):
+    benchmark = OneExample("a")
+    drawn = [(WRONG, -0.01), (SHORTCUT, -0.4), (RIGHT, -0.3), (RIGHT, -0.2), (CRASH, -0.02)]
+    search = BestOfN(pipeline_of(benchmark, Scripted(policy={"a": drawn}), executor))
+    run(search, benchmark, draws=range(5))
+    [result] = search.results
+    # RIGHT (-0.2), SHORTCUT (-0.4), then those that fail the example: WRONG (-0.01), CRASH (-0.02). RIGHT comes once.
+    assert result.submitted == (True, False, False, False)
+    record = search_record("best_of_n", search.results, [1, 5, 10])
+    assert record["with"]["n_at_k"]["1@5"]["value"] == 1.0
+    assert record["without"]["n_at_k"]["1@5"]["value"] == 0.4
+    assert set(record["with"]["pass_at_k"]) == {"1", "5"}
+
+
+def test_sampling_judges_every_program_by_all_tests_alone(executor):
+    benchmark = OneExample("a")
+    search = Sample(pipeline_of(benchmark, Scripted(policy={"a": [(RIGHT, -0.1), (SHORTCUT, -0.1)]}), executor))
+    run(search, benchmark)
+    assert [job.tests for job in executor.jobs] == [(EXAMPLE, HIDDEN)] * 2
+    assert search.results == [
+        SearchResult("a", (True, False), (True, False), {"drawn": 2}, {"drawn": len(RIGHT) + len(SHORTCUT) + 2})
+    ]
+
+
+def test_a_search_needs_programs_to_choose_from(executor):
+    search = BestOfN(pipeline_of(OneExample("a"), Scripted(), executor))
+    with pytest.raises(ValueError, match=r"inference=best_of_n .* evaluation\.temperature above 0"):
+        run(search, OneExample("a"), draws=())
+
+
+def test_prefixes_end_where_trust_is_highest_and_never_hold_the_whole_program():
+    offsets = ((0, 1), (1, 2), (2, 3), (3, 3))  # three characters and the end of the sequence
+    program = Program("p", "abc", (), (1, 2, 3, 0), offsets, (-0.1,) * 4, FinishReason.EOS)
+    assert trusted_prefix(program, [0.1, 0.9, 1.0, 1.0]) == 2
+    assert trusted_prefix(program, [0.9, 0.1, 0.0, 0.0]) == 1
+    assert trusted_prefix(program, [0.5, 0.5, 0.5, 0.5]) == 2  # the longest of equals
+    assert trusted_prefix(Program("p", "", (), (0,), ((0, 0),), (-0.1,), FinishReason.EOS), [1.0]) == 0
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.integers(1, 12))
+def test_every_draw_of_a_problem_goes_to_one_seed_and_no_seed_gets_two_more_than_another(owners, count):
+    draws = list(range(20, 20 + count))
+    shares = _shares(owners, draws)
+    for owner in set(owners):
+        mine = [share for o, share in zip(owners, shares, strict=True) if o == owner]
+        assert sorted(draw for share in mine for draw in share) == draws
+        assert max(map(len, mine)) - min(map(len, mine)) <= 1
+
+
+def test_what_was_spent_and_found_by_hand():
+    results = [
+        SearchResult(
+            "a",
+            first=(True, False, False, False),
+            final=(True, True, False, False),
+            programs={"drawn": 4, "refined": 4, "repaired": 0},
+            tokens={"drawn": 40, "refined": 20, "repaired": 0},
+            submitted=(False, True, True),
+            examples=True,
+        ),
+        SearchResult(
+            "b",
+            first=(False,) * 4,
+            final=(False,) * 4,
+            programs={"drawn": 4, "refined": 0, "repaired": 0},
+            tokens={"drawn": 60, "refined": 0, "repaired": 0},
+            submitted=(False,),
+        ),
+    ]
+    record = search_record("critic_sampling", results, [1, 2, 8])
+    value = {
+        (way, kind, k): entry["value"]
+        for way in ("with", "without")
+        for kind in ("pass_at_k", "n_at_k")
+        for k, entry in record[way][kind].items()
+    }
+    two_of_four = 1 - comb(2, 2) / comb(4, 2)
+    assert value == {
+        ("without", "pass_at_k", "1"): 0.125,
+        ("without", "pass_at_k", "2"): 0.25,
+        ("without", "n_at_k", "1@4"): 0.125,
+        ("without", "n_at_k", "2@4"): 0.25,
+        ("with", "pass_at_k", "1"): 0.25,
+        ("with", "pass_at_k", "2"): round(two_of_four / 2, 6),
+        ("with", "n_at_k", "1@8"): 0.0,
+        ("with", "n_at_k", "2@8"): 0.5,
+    }
+    assert record["budget"] == {
+        "programs": {"drawn": 8, "refined": 4, "repaired": 0},
+        "tokens": {"drawn": 100, "refined": 20, "repaired": 0},
+        "programs_per_problem": 6.0,
+        "tokens_per_problem": 60.0,
+    }
+    assert record["problems"] == {"all": 2, "with_examples": 1, "drawn": 2, "refined": 1, "repaired": 0}
