@@ -31,7 +31,7 @@ _MOMENT = 0.005
 """Seconds in which a program that has answered may end by itself; saves a signal."""
 _AGAIN = 0.02
 """Seconds after which the zygote is told to stop once more, lest the first time came before it had forked."""
-_SLOW_HOST = 4.0
+_SLOW_HOST = 12.0
 """A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
 
 

@@ -131,7 +131,7 @@ class Supervisor:
             else:
                 timeout = json.loads(body[body.rindex(b",", 0, body.rindex(b",")) + 1 : body.rindex(b",")])
                 count = self._tests[tests][1]
-                self._queue.append(_Task(job, tests, body, 30 + (count + 2) * (5 * timeout + 2)))
+                self._queue.append(_Task(job, tests, body, 30 + (count + 2) * (13 * timeout + 2)))
         return bool(data)
 
     def _forget(self, tests: int) -> None:
