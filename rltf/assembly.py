@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from rltf.benchmarks.base import Benchmark
 from rltf.build import build
 from rltf.cores import CorePlan, available_cores
+from rltf.crediting import credit_of
+from rltf.critics.base import Critic
 from rltf.execution.base import Executor
 from rltf.generation.base import Sampler
 from rltf.inference.base import Inference
@@ -55,6 +57,7 @@ class Assembly:
         plan = CorePlan.of(available_cores(), cfg.executor.get("workers"))
         executor: Executor = build(cfg, "executor", workers=plan.workers)
         torch.set_num_threads(plan.threads)
+        critic: Critic | None = build(cfg, "critic", policy=policy)
         pipeline = RolloutPipeline(
             benchmark,
             policy,
@@ -63,7 +66,8 @@ class Assembly:
             rewards,
             advantages,
             clock,
-            credit=build(cfg, "credit"),
+            critic=critic,
+            credit=credit_of(cfg, critic),
             curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
             selection=build(cfg, "algorithm.selection"),
         )

@@ -60,5 +60,11 @@ def critic_callbacks(pipeline: RolloutPipeline) -> list[L.Callback]:
     return [CriticCallback(pipeline.critic, penalty_of(pipeline), pipeline.clock)]
 
 
+def critic_weights(pipeline: RolloutPipeline) -> int:
+    """Numbers that the critic trains; 0 without one."""
+    critic = pipeline.critic
+    return sum(weight.numel() for weight in critic.network.trained().values()) if isinstance(critic, Critic) else 0
+
+
 def _named(kind: str | None) -> str:
     return {None: "none", "outcome": "one of outcomes", "value": "one of values"}[kind]

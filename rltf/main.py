@@ -26,6 +26,7 @@ from rltf.callbacks.progress import Progress
 from rltf.callbacks.samples import Samples
 from rltf.callbacks.signals import Signals
 from rltf.checks import check_checkpoint, check_folder, check_numbers, read_checkpoint
+from rltf.crediting import critic_callbacks, critic_weights, penalty_of
 from rltf.endings import why_stopped
 from rltf.inference.base import Inference
 from rltf.inference.results import print_search, search_record
@@ -80,13 +81,15 @@ def train(cfg: DictConfig) -> Outcome:
         phases = Phases(parts.clock)
         collapse = Collapse(**cfg.callbacks.collapse) if cfg.callbacks.collapse else None
         callbacks: list[L.Callback] = [phases, samples, Signals()]
-        callbacks += [generation] if mix.needs_rollouts else []
+        callbacks += [generation, *critic_callbacks(parts.pipeline)] if mix.needs_rollouts else []
         callbacks += [Progress(console)] if cfg.callbacks.progress else []
         every = cfg.callbacks.checkpoint_every
         saving: list[L.Callback] = [Checkpoints(folder, "last", every)] if cfg.callbacks.checkpoint else []
         callbacks += [collapse] if collapse is not None else []
         trainer = make_trainer(cfg, folder, loggers, callbacks + saving)
-        keeps_start = bool(cfg.reference or not cfg.rollouts.online or mix.needs_reference)
+        keeps_start = bool(
+            cfg.reference or not cfg.rollouts.online or mix.needs_reference or penalty_of(parts.pipeline)
+        )
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start)
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
         summary = RunSummary.begin(cfg, folder, parts.benchmark.name, trainer.is_global_zero)
@@ -278,7 +281,7 @@ def _checkpoint_bytes(parts: Assembly) -> int:
     weights and the exported policy; float32."""
     weights = sum(p.numel() for p in parts.policy.parameters())
     trained = sum(p.numel() for p in parts.policy.parameters() if p.requires_grad)
-    return 4 * (5 * 3 * trained + trained + weights)
+    return 4 * (5 * 3 * (trained + critic_weights(parts.pipeline)) + trained + weights)
 
 
 def _quiet() -> None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("algorithm", "benchmark", "buffer", "callbacks", "debug", "executor", "generation", "logger", "model")
-GROUPS += ("credit", "curriculum", "recipe", "reward", "stage", "trainer")
+GROUPS += ("credit", "critic", "curriculum", "recipe", "reward", "stage", "trainer")
 
 
 def _choices():

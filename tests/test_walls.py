@@ -23,11 +23,12 @@ MAY_IMPORT = {
     "generation": {"types", "policies"},
     "rollouts": {"types", "benchmarks", "execution", "rewards", "policies", "generation"},
     "inference": {"types", "benchmarks", "policies", "rollouts", "metrics"},
+    "critics": {"types", "policies", "rollouts", "training"},
     "training": {
         *("types", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts", "algorithms", "metrics"),
         "inference",
     },
-    "callbacks": {"types", "generation", "rollouts", "training", "metrics", "policies"},
+    "callbacks": {"types", "critics", "generation", "rollouts", "training", "metrics", "policies"},
 }
 """Room -> rooms it may import. Files beside the rooms (`main`, `assembly`, ...) may import everything."""
 
