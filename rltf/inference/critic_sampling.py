@@ -34,7 +34,8 @@ class CriticSampling(Search):
 
     Args:
         pipeline: draws and judges.
-        critic: trusts prefixes; None: the policy's own doubt.
+        critic: trusts prefixes; None: that of the pipeline where it can, which is `critic=outcome`, else the policy's
+            own doubt.
         repair: folder or hub id of the repair model (`stage=repair` trains one); None: nothing is repaired.
         failed: programs of a problem that are repaired.
         max_prompt_tokens: of the repair model.
@@ -56,12 +57,16 @@ class CriticSampling(Search):
         super().__init__(pipeline)
         if failed < 1:
             raise ValueError(f"inference.failed is {failed}: expected a whole number of at least 1")
-        self._critic: PrefixCritic = critic or Doubt()
-        self._failed = failed
+        asked = pipeline.critic if callable(pipeline.critic) else None  # critics of values say nothing of passing
+        self._critic: PrefixCritic = critic or asked or Doubt()
+        self._failed, self._started = failed, False
         self._repairer = None if repair is None else _load(repair, max_prompt_tokens)
 
     def search(self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int) -> list[list[Draft]]:
         """Two rounds; the second one's draws follow the first one's, so that its random streams are new."""
+        if not self._started:
+            self._critic.start(self._pipeline.policy.model.device)
+            self._started = True
         wishes = [Wish(task, tuple(draws), task.prompt_ids) for task in tasks]
         found = self.draw(wishes, sampling, seed, "drawn")
         later = [draw + max(draws) + 1 for draw in range(len(draws))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from rltf.types import Program
 
@@ -17,6 +18,9 @@ class Doubt:
     >>> Doubt()([program])
     [[0.25, 2.25, -1.0]]
     """
+
+    def start(self, device: Any) -> None:
+        """Nothing to do."""
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
         """One number for each drawn token."""

@@ -68,6 +68,10 @@ class Curriculum(Protocol):
 class PrefixCritic(Protocol):
     """Says how far a program can be trusted up to each of its tokens: what search at test time asks a critic."""
 
+    def start(self, device: Any) -> None:
+        """Comes before the first question; `device` is the policy's."""
+        ...
+
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
         """One number for each drawn token of each program: trust in the program up to and with that token, e.g. the
         probability that it passes. Only their order matters. All programs of a search at once, so that a network is

@@ -42,6 +42,22 @@ def test_choosing_changes_neither_the_programs_nor_pass_at_k(composed, tmp_path)
 
 
 @pytest.mark.slow
+def test_the_critic_of_a_run_is_the_one_that_is_asked(composed, tmp_path):
+    run = tmp_path / "run"
+    critic = ("critic=outcome", "credit=critic_token", f"paths.output_dir={run}")
+    train(composed("train", *MINI, *QUIET, *critic))
+    asked = ("inference=critic_sampling", "critic=outcome", f"critic.weights={run / 'critic.pt'}")
+    cfg = composed("eval", *MINI, *EVAL, *asked, f"paths.output_dir={tmp_path / 'eval'}")
+    outcome = evaluate(cfg)
+    search = outcome.data.inference
+    assert search._critic is outcome.data.pipeline.critic
+    programs = [program for judged in outcome.module.judged for program in judged.programs]
+    trust = search._critic(programs)
+    assert [len(one) for one in trust] == [len(program.token_ids) for program in programs]
+    assert all(0 < value < 1 and value != 0.25 for one in trust for value in one)
+
+
+@pytest.mark.slow
 def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_programs(composed, tmp_path):
     run, repair = tmp_path / "run", tmp_path / "repair"
     first = ("rollouts.problems=30", "trainer.max_epochs=2", f"paths.output_dir={run}")
