@@ -106,7 +106,9 @@ class GenerationCallback(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Programs of all ranks that are not harvested yet, with their verdicts: the sandbox is waited for."""
-        return {"sampled": self.sampled, "pending": gather(self._pending.state_dict() if self._pending else None)}
+        with self.pipeline.clock("execution_wait"):
+            pending = self._pending.state_dict() if self._pending else None
+        return {"sampled": self.sampled, "pending": gather(pending)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """They are harvested when training goes on."""
