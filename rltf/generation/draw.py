@@ -42,7 +42,12 @@ def uniforms(keys: list[int], length: int) -> Tensor:
 
 
 def pick(
-    logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling, greedy: Tensor | None, kernels: Kernels | None = None
+    logits_BV: Tensor,
+    uniform_B: Tensor,
+    sampling: Sampling,
+    greedy_B: Tensor | None,
+    kernels: Kernels | None = None,
+    look: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """The next token of each row and its log-probability under the distribution it was drawn from.
 
@@ -50,31 +55,30 @@ def pick(
         logits_BV: the model's logits.
         uniform_B: float32 in [0, 1).
         sampling: the distribution.
-        greedy: int64 indices of the rows that take the most probable token (of equal ones the lowest id), with its
+        greedy_B: bool, True for rows that take the most probable token (of equal ones the lowest id), with its
             log-probability under the untempered distribution; None: no row does.
         kernels: compiled ones, for float32 logits on the CPU; None: torch's.
+        look: whether the host may look at values on the way and take a shorter one; not in a step that is captured.
 
     Returns:
         Tokens (B,) int64 and log-probs (B,) float32.
     """
     if kernels is not None and not truncates(sampling):
-        return kernels.pick(logits_BV, uniform_B, sampling.temperature, greedy)
+        return kernels.pick(logits_BV, uniform_B, sampling.temperature, greedy_B)
     logits_BV = logits_BV.float()
-    if greedy is not None:
-        plain = logits_BV[greedy]
-        top_token = plain.argmax(-1)
-        top_logprob = plain.gather(-1, top_token[:, None])[:, 0] - plain.logsumexp(-1)
     if not truncates(sampling):
         tempered_BV = logits_BV if sampling.temperature == 1.0 else logits_BV / sampling.temperature
         token_B, logprob_B = _inverse(tempered_BV.softmax(-1), uniform_B)
-    elif (kept := _kept_few(logits_BV / sampling.temperature, sampling)) is not None:
+    elif look and (kept := _kept_few(logits_BV / sampling.temperature, sampling)) is not None:
         mass_BK, token_BK = kept
         place_B, logprob_B = _inverse(mass_BK, uniform_B)
         token_B = token_BK.gather(-1, place_B[:, None])[:, 0]
     else:
         token_B, logprob_B = _inverse(warp(logits_BV, sampling).exp(), uniform_B)
-    if greedy is not None:
-        token_B[greedy], logprob_B[greedy] = top_token, top_logprob
+    if greedy_B is not None:
+        top_logit_B, top_B = logits_BV.max(-1)
+        token_B = torch.where(greedy_B, top_B, token_B)
+        logprob_B = torch.where(greedy_B, top_logit_B - logits_BV.logsumexp(-1), logprob_B)
     return token_B, logprob_B
 
 

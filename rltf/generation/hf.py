@@ -61,13 +61,13 @@ def _draw(policy: Policy, rows: list[Row], sampling: Sampling) -> list[Sample]:
     step = (_seq2seq if policy.model.config.is_encoder_decoder else _causal)(policy, rows)
     device = policy.model.device
     uniform_BT = uniforms([row.key for row in rows], sampling.max_new_tokens).to(device)
-    greedy = torch.tensor([i for i, row in enumerate(rows) if row.greedy], dtype=torch.long, device=device)
+    greedy_B = torch.tensor([row.greedy for row in rows], device=device)
     ids: list[list[int]] = [[] for _ in rows]
     logprobs: list[list[float]] = [[] for _ in rows]
     samples: dict[int, Sample] = {}
     token_B: Tensor | None = None
     for t in range(sampling.max_new_tokens):
-        token_B, logprob_B = pick(step(token_B), uniform_BT[:, t], sampling, greedy)
+        token_B, logprob_B = pick(step(token_B), uniform_BT[:, t], sampling, greedy_B)
         drawn = list(zip(token_B.tolist(), logprob_B.tolist(), strict=True))
         for i in range(len(rows)):
             if i in samples:

@@ -15,7 +15,7 @@ class Plan:
     seats: int
     """Rows decoded at once."""
     columns: int
-    """Tokens kept of each row: the longest response, and room to move in."""
+    """Tokens kept of each row: those of the longest response."""
     prompts: int
     """Prompts alive at once."""
     prompt_length: int
@@ -37,7 +37,6 @@ def make_plan(
     requests: Sequence[Request],
     *,
     response_length: int,
-    given_length: int = 0,
     prompt_length: int,
     slots: int,
     max_cache_tokens: int,
@@ -47,7 +46,6 @@ def make_plan(
     Args:
         requests: what is to be drawn.
         response_length: tokens of a row at most, given ones included.
-        given_length: tokens at most that a row is made to begin with, fed one by one.
         prompt_length: tokens of a prompt at most.
         slots: rows that the user asked for.
         max_cache_tokens: tokens of cache that the user allows.
@@ -57,18 +55,15 @@ def make_plan(
     """
     rows_per_prompt = [len(request.draws) + request.greedy for request in requests]
     seats = min(slots, sum(rows_per_prompt))
-    # Live columns are at most `response_length`, given ones lie ahead, and what starts inside a block keeps up to a
-    # block more alive. Half of the response's length covers that, and makes everything move once in many steps only.
-    columns = response_length + given_length + max(32, response_length // 2)
     while seats > 0:
         # Rows end at different times, so more prompts are alive than full groups would need: twice as many.
         mean_rows = max(1, sum(rows_per_prompt) // len(requests))
         prompts = min(len(requests), seats, 2 * -(-seats // mean_rows) + 2)
-        plan = Plan(seats, columns, prompts, prompt_length)
+        plan = Plan(seats, response_length, prompts, prompt_length)
         if plan.tokens <= max_cache_tokens:
             return plan
         seats = min(seats - 1, int(seats * max_cache_tokens / plan.tokens))
     raise ValueError(
         f"generation.sampler.max_cache_tokens is {max_cache_tokens}: one program of {response_length} tokens and its "
-        f"prompt of {prompt_length} need {columns + prompt_length}"
+        f"prompt of {prompt_length} need {response_length + prompt_length}"
     )

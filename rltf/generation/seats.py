@@ -1,6 +1,7 @@
-"""What is kept of each row besides keys and values: its tokens and log-probs, its random numbers, where it begins.
+"""What is kept of each row besides keys and values: its tokens and log-probs, its random numbers, where it stands.
 
-Columns are those of the row cache: the token drawn at column c is the one fed at column c + 1.
+A row's columns are its ages: the token drawn at age t is the one fed at age t + 1. All of it lies on the device, and a
+step's part of it needs no look from the host.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from rltf.generation.draw import pick, uniforms
 from rltf.generation.rows import Row
 from rltf.policies.decoding import Kernels
 from rltf.types import Sampling
-
-_NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,111 +32,112 @@ class Arrival:
 
 
 class Seats:
-    """Tensors of up to `seats` rows; the caller says how many are in use.
+    """Tensors of up to as many rows as `age` has; the caller says how many are stepped.
 
     Args:
-        seats: rows at most.
-        columns: of the row cache.
+        age: int64, of the cache: tokens that each row was fed before the present one.
+        columns: tokens of a row at most, given ones included.
         sampling: how tokens are drawn.
         eos_id: the token that ends a response.
-        device: of the model.
         kernels: compiled ones, for a float32 model on the CPU; None: torch's.
+        look: see `rltf.generation.draw.pick`.
     """
+
+    given = False
+    """Whether rows may have given tokens."""
+    greedy = False
+    """Whether a row in use is greedy."""
 
     def __init__(
         self,
-        seats: int,
+        age: Tensor,
         columns: int,
         sampling: Sampling,
         eos_id: int,
-        device: torch.device,
         kernels: Kernels | None = None,
+        look: bool = True,
     ) -> None:
-        self._sampling, self._eos_id, self._device, self._kernels = sampling, eos_id, device, kernels
+        self._age, self._sampling, self._eos_id, self._kernels, self._look = age, sampling, eos_id, kernels, look
+        seats, device = len(age), age.device
         self._tokens = torch.zeros(seats, columns, dtype=torch.long, device=device)
         self._logprobs = torch.zeros(seats, columns, device=device)
-        self._uniforms = torch.zeros(seats, sampling.max_new_tokens, device=device)
+        self._uniforms = torch.zeros(seats, columns, device=device)
         self._last = torch.zeros(seats, dtype=torch.long, device=device)
-        self._first_drawn = torch.zeros(seats, dtype=torch.long, device=device)
-        """Column of the row's first drawn token."""
-        self._final = torch.zeros(seats, dtype=torch.long, device=device)
-        """Column of the last token that the limit allows."""
-        self._next_final = _NEVER
-        """No row in use reaches its limit before this column."""
-        self._offset = torch.zeros(seats, dtype=torch.long, device=device)
-        """Position less column."""
-        self._forced_until = 0
-        """No row in use has given tokens from this column on."""
-        self._shifted = 0
-        """Columns by which everything has moved to the left so far."""
+        self._position = torch.zeros(seats, dtype=torch.long, device=device)
+        """Where the last token stands."""
+        self._given = torch.zeros(seats, dtype=torch.long, device=device)
+        """Given tokens of the row."""
+        self._greedy = torch.zeros(seats, dtype=torch.bool, device=device)
+        self._ended = torch.zeros(seats, dtype=torch.bool, device=device)
+        """Whether the row has drawn the token that ends it, at some age."""
 
-    def begin(self, seats: Sequence[int], arrivals: Sequence[Arrival], clock: int) -> None:
-        """Rows start at column `clock`."""
-        at = torch.tensor(seats, device=self._device)
-        limit = self._sampling.max_new_tokens
-        lead = torch.tensor(
-            [(arrival.start, clock + len(arrival.given), arrival.position - clock) for arrival in arrivals],
-            device=self._device,
-        )
-        self._last[at], self._first_drawn[at], self._offset[at] = lead.unbind(1)
-        self._final[at] = self._first_drawn[at] + limit - 1
-        self._next_final = min(self._next_final, clock + min(len(each.given) for each in arrivals) + limit - 1)
-        # Turned so that in any column all rows find their number at the same place.
-        turned = (torch.arange(limit) - lead[:, 1:2].cpu() - self._shifted) % limit
-        stream = uniforms([arrival.row.key for arrival in arrivals], limit).gather(1, turned)
-        self._uniforms[at] = stream.to(self._device)
-        for seat, arrival in zip(seats, arrivals, strict=True):
-            if arrival.given:
-                until = clock + len(arrival.given)
-                self._tokens[seat, clock:until] = torch.tensor(arrival.given, device=self._device)
-                self._forced_until = max(self._forced_until, until)
-
-    def vacate(self, seat: int, clock: int) -> None:
-        """The row has ended but may be stepped on for a while: it does not read beyond the tables of positions."""
-        self._offset[seat] = -clock
+    def begin(self, seats: Sequence[int], arrivals: Sequence[Arrival]) -> None:
+        """Rows take these seats."""
+        limit, columns = self._sampling.max_new_tokens, self._tokens.shape[1]
+        marks = [(each.start, each.position, len(each.given), each.row.greedy) for each in arrivals]
+        marks_B4 = torch.tensor(marks)
+        tokens = torch.zeros(len(arrivals), columns, dtype=torch.long)
+        for i, arrival in enumerate(arrivals):
+            tokens[i, : len(arrival.given)] = torch.tensor(arrival.given)
+        drawn = (torch.arange(columns) - marks_B4[:, 2:3]).clamp(0, limit - 1)
+        stream = uniforms([arrival.row.key for arrival in arrivals], limit).gather(1, drawn)
+        device = self._last.device
+        at, marks_B4 = torch.tensor(seats, device=device), marks_B4.to(device)
+        self._last[at], self._position[at], self._given[at] = marks_B4[:, :3].unbind(1)
+        self._greedy[at] = marks_B4[:, 3].bool()
+        self._tokens[at], self._uniforms[at] = tokens.to(device), stream.to(device)
+        self._ended[at] = False
 
     def move(self, source: int, target: int) -> None:
         """The row in seat `source` takes seat `target`."""
-        for state in (self._tokens, self._logprobs, self._uniforms):
+        for state in self._of_rows:
             state[target] = state[source]
-        for mark in (self._last, self._first_drawn, self._final, self._offset):
-            mark[target] = mark[source]
 
-    def shift(self, columns: int) -> None:
-        """The row cache moved everything to the left by so many columns."""
-        for history in (self._tokens, self._logprobs):
-            history[:, : history.shape[1] - columns] = history[:, columns:].clone()
-        self._first_drawn -= columns
-        self._final -= columns
-        self._next_final -= columns
-        self._shifted += columns
-        self._offset += columns
-        self._forced_until -= columns
+    def clear(self, first: int) -> None:
+        """Seats from `first` on are free; they may be stepped, and must stay within all tables."""
+        self._age[first:] = 0
+        self._position[first:] = 0
 
-    def feed(self, active: int, clock: int) -> tuple[Tensor, Tensor]:
-        """The token that each row is fed at column `clock`, and its position: int64 (A,) both."""
-        return self._last[:active], self._offset[:active] + clock
+    def vacate(self, seat: int) -> None:
+        """The row in this seat has ended, but may be stepped on for a while."""
+        self._position[seat] = 0
+        self._ended[seat] = False
 
-    def draw(self, logits_AV: Tensor, greedy: Tensor | None, clock: int) -> Tensor:
-        """Draws a token for each row at column `clock`; True (A,) for rows that end with it."""
-        active = logits_AV.shape[0]
-        uniform_A = self._uniforms[:active, (clock + self._shifted) % self._sampling.max_new_tokens]
-        token_A, logprob_A = pick(logits_AV, uniform_A, self._sampling, greedy, self._kernels)
-        ended = token_A == self._eos_id
-        if clock >= self._next_final:
-            final = self._final[:active]
-            ended |= final <= clock
-            self._next_final = int(final.where(final > clock, _NEVER).amin())
-        if clock < self._forced_until:
-            given = self._first_drawn[:active] > clock
-            token_A = torch.where(given, self._tokens[:active, clock], token_A)
-            ended &= ~given
-        self._last[:active] = token_A
-        self._tokens[:active, clock] = token_A
-        self._logprobs[:active, clock] = logprob_A
-        return ended
+    def feed(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The token that each row is fed, and its position: int64 (A,) both."""
+        return self._last[:rows], self._position[:rows]
 
-    def drawn(self, seat: int, clock: int) -> tuple[list[int], list[float]]:
-        """Tokens and log-probs that the row has drawn up to column `clock`, included."""
-        span = slice(int(self._first_drawn[seat]), clock + 1)
-        return self._tokens[seat, span].tolist(), self._logprobs[seat, span].tolist()
+    def draw(self, logits_AV: Tensor) -> None:
+        """Draws a token for each row, notes those that end with it, and makes all a token older."""
+        rows = logits_AV.shape[0]
+        age_A1 = self._age[:rows, None]
+        uniform_A = self._uniforms[:rows].gather(1, age_A1)[:, 0]
+        greedy_A = self._greedy[:rows] if self.greedy else None
+        token_A, logprob_A = pick(logits_AV, uniform_A, self._sampling, greedy_A, self._kernels, self._look)
+        ended_A = token_A == self._eos_id
+        if self.given:
+            given_A = self._given[:rows] > age_A1[:, 0]
+            token_A = torch.where(given_A, self._tokens[:rows].gather(1, age_A1)[:, 0], token_A)
+            ended_A = ended_A & ~given_A
+        self._ended[:rows].logical_or_(ended_A)
+        self._last[:rows] = token_A
+        self._tokens[:rows].scatter_(1, age_A1, token_A[:, None])
+        self._logprobs[:rows].scatter_(1, age_A1, logprob_A[:, None])
+        self._age[:rows].add_(1)
+        self._position[:rows].add_(1)
+
+    def ended(self, rows: int) -> list[int]:
+        """Seats whose rows have drawn the token that ends them. Waits for the device."""
+        return self._ended[:rows].nonzero()[:, 0].tolist()
+
+    def drawn(self, seat: int, first: int, end: int) -> tuple[list[int], list[float]]:
+        """Tokens and log-probs of ages `[first, end)`, up to the token that ends the row. Waits for the device."""
+        tokens: list[int] = self._tokens[seat, first:end].tolist()
+        if self._eos_id in tokens:
+            tokens = tokens[: tokens.index(self._eos_id) + 1]
+        return tokens, self._logprobs[seat, first : first + len(tokens)].tolist()
+
+    @property
+    def _of_rows(self) -> tuple[Tensor, ...]:
+        marks = (self._last, self._position, self._given, self._greedy, self._ended)
+        return (self._tokens, self._logprobs, self._uniforms, *marks)

@@ -11,10 +11,10 @@ from rltf.generation.modes import decoding
 from rltf.generation.plan import Plan
 from rltf.generation.prefill import Prefill
 from rltf.generation.residents import Residents
+from rltf.generation.room import Room
 from rltf.generation.rows import Row, finish, sample_of
-from rltf.generation.seats import Arrival, Seats
+from rltf.generation.seats import Arrival
 from rltf.policies.base import Policy
-from rltf.policies.decoding import Decoder, make_cache
 from rltf.types import Sample, Sampling
 
 _STOP_EVERY = 4
@@ -28,7 +28,7 @@ class Session:
 
     Args:
         policy: decodes responses, where requests have stop strings.
-        decoder: of the policy's model.
+        room: what decodes them.
         rows: in the order in which they are begun.
         sampling: how tokens are drawn.
         plan: what is held at most.
@@ -36,20 +36,23 @@ class Session:
     """
 
     def __init__(
-        self, policy: Policy, decoder: Decoder, rows: list[Row], sampling: Sampling, plan: Plan, prefill: Prefill
+        self, policy: Policy, room: Room, rows: list[Row], sampling: Sampling, plan: Plan, prefill: Prefill
     ) -> None:
-        self._policy, self._decoder = policy, decoder
+        self._policy, self._room, self._decoder = policy, room, room.decoder
+        self._cache, self._seats = room.cache, room.seats
         self._plan, self._limit = plan, sampling.max_new_tokens
         self._waiting = deque(rows)
         self._rows: list[Row | None] = []
         """The row in each seat in use; None for one that has ended."""
         self._prompt_of = np.zeros(plan.seats, dtype=np.int64)
-        self._start = np.zeros(plan.seats, dtype=np.int64)
-        self._greedy: torch.Tensor | None = None
+        self._begun = np.zeros(plan.seats, dtype=np.int64)
+        """The step at which each row was fed its first token."""
+        self._given = np.zeros(plan.seats, dtype=np.int64)
+        """Tokens it was made to begin with."""
+        self._now = self._oldest = self._next_limit = self._stops_seen = 0
         self._with_stops: list[int] = []
-        with decoding(decoder.device):
-            self._cache = make_cache(decoder, plan.seats, plan.columns, plan.prompts, plan.prompt_length)
-            self._seats = Seats(plan.seats, plan.columns, sampling, policy.eos_id, decoder.device, decoder.kernels)
+        self._seats.given = not self._decoder.prefix_in_prompt and any(row.request.prefix_ids for row in rows)
+        self._cache.prompts.clear()
         self._residents = Residents(self._cache.prompts, prefill, rows)
         self.steps = 0
         """Decode steps so far."""
@@ -69,44 +72,49 @@ class Session:
                     return ended
 
     def _step(self) -> list[Sample]:
-        rows = self._cache.rows
-        clock = rows.clock
-        self._cache.tick()
-        token_A, position_A = self._seats.feed(rows.active, clock)
-        logits_AV = self._decoder.step(token_A, position_A, self._cache)
-        ended_A = self._seats.draw(logits_AV, self._greedy, clock)
+        shape = self._cache.shape(len(self._rows), min(self._now - self._oldest + 1, self._plan.columns))
+        self._room.step(shape, (self._seats.given, self._seats.greedy))
+        self._now += 1
         self.steps += 1
-        self.row_steps += rows.active
-        seats = ended_A.nonzero()[:, 0].tolist()
-        if self._with_stops and self.steps % _STOP_EVERY == 0:
-            seats = sorted({*seats, *self._with_stops})
-        samples = [sample for seat in seats if (sample := self._leave_if_done(seat, clock)) is not None]
-        rows.clock += 1
-        if rows.full:
-            self._make_room(1)
-        return samples
+        self.row_steps += shape.rows
+        if self._now % self._room.look_every and self._now < self._next_limit:
+            return []
+        return self._look()
 
-    def _leave_if_done(self, seat: int, clock: int) -> Sample | None:
+    def _look(self) -> list[Sample]:
+        """The samples of rows that are known to have ended, the first to end first."""
+        seats = {*self._seats.ended(len(self._rows))}
+        if self._now >= self._next_limit:
+            seats.update(np.flatnonzero(self._limits <= self._now).tolist())
+            later = self._limits[self._limits > self._now]
+            self._next_limit = int(later.min(initial=np.iinfo(np.int64).max))
+        if self._with_stops and self._now - self._stops_seen >= _STOP_EVERY:
+            self._stops_seen = self._now
+            seats.update(self._with_stops)
+        left = [found for seat in sorted(seats) if (found := self._leave_if_done(seat)) is not None]
+        return [sample for _, sample in sorted(left, key=lambda found: found[0])]
+
+    @property
+    def _limits(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The step by which each row must have ended."""
+        count = len(self._rows)
+        return self._begun[:count] + self._given[:count] + self._limit
+
+    def _leave_if_done(self, seat: int) -> tuple[int, Sample] | None:
+        """The step at which the row ended, and what it drew."""
         row = self._rows[seat]
         if row is None:
             return None
-        token_ids, logprobs = self._seats.drawn(seat, clock)
+        begun, given = int(self._begun[seat]), int(self._given[seat])
+        token_ids, logprobs = self._seats.drawn(seat, given, self._now - begun)
         end = finish(self._policy, row, token_ids, self._limit) if token_ids else None
         if end is None:
             return None
         self._rows[seat] = None
-        self._seats.vacate(seat, clock)
-        self._cache.rows.vacate(seat)
+        self._seats.vacate(seat)
+        self._cache.vacate(seat)
         self._residents.leave(row.index)
-        return sample_of(row, token_ids, logprobs, *end)
-
-    def _make_room(self, columns: int) -> None:
-        rows = self._cache.rows
-        live = [self._start[seat] for seat, row in enumerate(self._rows) if row is not None]
-        shift = rows.reserve(int(min(live, default=rows.clock)), columns)
-        if shift:
-            self._start -= shift
-            self._seats.shift(shift)
+        return begun + given + end[0], sample_of(row, token_ids, logprobs, *end)
 
     def _change_seats(self) -> None:
         """Ended rows give their seats to waiting ones, and then to the last ones."""
@@ -114,13 +122,15 @@ class Session:
         self._fill()
         self._close_up()
         active = len(self._rows)
-        self._cache.rows.active = active
-        self._make_room(1)
-        if active:
-            self._cache.prompts.arrange(self._prompt_of[:active])
-        greedy = [seat for seat, row in enumerate(self._rows) if row is not None and row.greedy]
-        self._greedy = torch.tensor(greedy, device=self._decoder.device) if greedy else None
-        self._with_stops = [seat for seat, row in enumerate(self._rows) if row is not None and row.request.stop]
+        self._seats.clear(active)
+        if not active:
+            return
+        self._cache.prompts.arrange(self._prompt_of[:active])
+        live = [row for row in self._rows if row is not None]
+        self._oldest = int(self._begun[:active].min())
+        self._next_limit = int(self._limits.min())
+        self._seats.greedy = any(row.greedy for row in live)
+        self._with_stops = [seat for seat, row in enumerate(live) if row.request.stop]
 
     def _fill(self) -> None:
         free = [seat for seat, row in enumerate(self._rows) if row is None]
@@ -136,13 +146,10 @@ class Session:
             seats.append(seat)
             arrivals.append(Arrival(row, given, *self._residents.lead(row)))
             self._rows[seat : seat + 1] = [row]
-            self._prompt_of[seat], self._start[seat] = slot, self._cache.rows.clock
-        if not arrivals:
-            return
-        self._make_room(1 + max(len(arrival.given) for arrival in arrivals))
-        rows = self._cache.rows
-        rows.begin(torch.tensor(seats, device=self._decoder.device))
-        self._seats.begin(seats, arrivals, rows.clock)
+            self._prompt_of[seat], self._begun[seat], self._given[seat] = slot, self._now, len(given)
+        if arrivals:
+            self._cache.begin(torch.tensor(seats, device=self._decoder.device))
+            self._seats.begin(seats, arrivals)
 
     def _close_up(self) -> None:
         for seat in [seat for seat, row in enumerate(self._rows) if row is None]:
@@ -151,7 +158,8 @@ class Session:
             if seat >= len(self._rows):
                 break
             last = len(self._rows) - 1
-            self._cache.rows.move(last, seat)
+            self._cache.move(last, seat, self._now - int(self._begun[last]))
             self._seats.move(last, seat)
             self._rows[seat] = self._rows.pop()
-            self._prompt_of[seat], self._start[seat] = self._prompt_of[last], self._start[last]
+            for of_seat in (self._prompt_of, self._begun, self._given):
+                of_seat[seat] = of_seat[last]

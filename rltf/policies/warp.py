@@ -104,5 +104,5 @@ def within_mass(ranked: Tensor, total: Tensor, top_p: float) -> Tensor:
     mass = (ranked - total).exp()
     # A token stays while the mass before it falls short of p; float64 because thousands of masses add up.
     kept = mass.cumsum(-1, dtype=torch.float64) - mass < top_p
-    kept[..., 0] = True
+    kept[..., 0].fill_(True)
     return kept

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 from transformers import (
     CodeGenConfig,
     CodeGenForCausalLM,
@@ -19,6 +21,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from rltf.generation import room
+from rltf.generation.graphs import Graphs
+from rltf.policies.decoding import static
 from rltf.types import Request, Span
 
 VOCAB, EOS, PAD = 48, 1, 0
@@ -154,3 +159,84 @@ def gpt2_policy() -> BarePolicy:
         vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=EOS, pad_token_id=PAD
     )
     return BarePolicy(GPT2LMHeadModel(config))
+
+
+class Tape(TorchDispatchMode):
+    """A CUDA graph's stand-in on the CPU: `replay` does the same kernels on the same memory with the same numbers from
+    the host, after all that the step made on its way has been spoilt. It refuses what no graph can hold."""
+
+    WAITS = frozenset(("_local_scalar_dense", "item", "nonzero", "masked_select", "_unique2", "equal", "lift_fresh"))
+    """Kernels whose outcome the host must know, or that bring numbers from there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, list[torch.Tensor]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").split(".")[0]
+        assert name not in self.WAITS, f"{name} waits for the device"
+        out = func(*args, **(kwargs or {}))
+        taken = {each.untyped_storage().data_ptr() for each in tensors_in((args, kwargs))}
+        made = [each for each in tensors_in(out) if each.untyped_storage().data_ptr() not in taken]
+        self.calls.append((func, args, kwargs or {}, made))
+        return out
+
+    def replay(self) -> None:
+        for *_, made in self.calls:
+            for tensor in made:
+                tensor.fill_(float("nan") if tensor.is_floating_point() or tensor.is_complex() else 1 << 6)
+        for func, args, kwargs, made in self.calls:
+            again = tensors_in(func(*args, **kwargs))
+            for old, new in zip(made, again, strict=bool(made)):
+                old.copy_(new)
+
+    @property
+    def kernels(self) -> list[tuple[str, Any]]:
+        """Every call: its name, the shapes and strides it took, and all numbers."""
+        return [(func.name(), tree_map(signature, (args, kwargs))) for func, args, kwargs, _ in self.calls]
+
+
+def tensors_in(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def signature(leaf: Any) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        return tuple(leaf.shape), leaf.stride(), leaf.storage_offset(), leaf.dtype
+    return leaf
+
+
+class Taped(Graphs):
+    """`Graphs` whose captures are tapes."""
+
+    def __init__(self, device: torch.device, limit: int) -> None:
+        super().__init__(device, limit)
+        self.look_every = 3
+        self.tapes: dict[Any, Tape] = {}
+
+    def _capture(self, step: Any) -> Tape:
+        with Tape() as tape:
+            step()
+        return tape
+
+    def run(self, key: Any, step: Any) -> None:
+        """A CUDA capture does nothing yet; the run that a tape is made of is its first replay."""
+        if key in self._graphs and self._graphs[key] is None:
+            self._graphs[key] = self.tapes[key] = self._capture(step)
+            self.captures += 1
+        else:
+            super().run(key, step)
+
+
+@pytest.fixture
+def taped(monkeypatch: pytest.MonkeyPatch) -> list[Taped]:
+    """Engines with `compiled=False` run steps as on CUDA; what each room's steps were is listed here."""
+    made: list[Taped] = []
+
+    def steps_on(device: torch.device, graphs: bool, limit: int) -> Taped:
+        made.append(Taped(device, limit))
+        return made[-1]
+
+    monkeypatch.setattr(room, "steps_on", steps_on)
+    monkeypatch.setattr(static, "_COLUMNS", 16)
+    return made

@@ -75,7 +75,7 @@ def test_a_token_of_no_mass_is_never_drawn_even_by_extreme_numbers(kernels):
 
 def test_greedy_rows_take_the_top_token_at_its_untempered_log_probability(kernels):
     logits = torch.tensor([[0.0, 1.0, 0.5], [3.0, 0.0, 0.0]])
-    greedy = torch.tensor([0])
+    greedy = torch.tensor([True, False])
     token, logprob = pick(logits.clone(), torch.tensor([0.0, 0.999]), Sampling(temperature=0.1), greedy, kernels)
     assert token[0] == 1
     assert logprob[0].item() == pytest.approx(float(logits[0].log_softmax(-1)[1]), abs=1e-6)

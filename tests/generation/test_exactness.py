@@ -11,10 +11,12 @@ from rltf.policies.warp import warp
 from rltf.types import FinishReason, Sampling
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "torch"])
+@pytest.fixture(params=["compiled", "torch", "graphs"])
 def compiled(request):
-    """Whose kernels decode."""
-    return request.param
+    """Whether compiled kernels decode; otherwise torch's do, one by one or as a step is replayed on CUDA."""
+    if request.param == "graphs":
+        request.getfixturevalue("taped")
+    return request.param == "compiled"
 
 
 LENGTHS = [1, 5, 9, 12, 30, 2, 17]
@@ -150,3 +152,27 @@ def test_a_decoder_deeper_than_its_encoder_is_decoded(deep_decoder_policy, make_
     sampling = Sampling(max_new_tokens=12)
     ours, plain = (by_key(sampler, deep_decoder_policy, requests, sampling) for sampler in (Engine(), HFSampler()))
     assert {k: s.token_ids for k, s in ours.items()} == {k: s.token_ids for k, s in plain.items()}
+
+
+@pytest.mark.parametrize("graphs", [False, True], ids=["kernels", "graphs"])
+def test_bfloat16_log_probs_stray_no_further_than_those_of_transformers_own_forward(
+    policy, make_requests, graphs, request
+):
+    """From float32 arithmetic on the same weights; both round to 8 bits after each kernel, in another order."""
+    if graphs:
+        request.getfixturevalue("taped")
+    policy.model.to(torch.bfloat16)
+    requests = make_requests(LENGTHS, 3, prefix_ids=(7, 3))
+    samples = list(Engine(slots=6, compiled=False).sample(policy, requests, Sampling(max_new_tokens=24), seed=5))
+    laws = []
+    for dtype in (torch.bfloat16, torch.float32):
+        policy.model.to(dtype)
+        for sample in samples:
+            logits = teacher_forced(policy, requests[sample.request], sample.token_ids).float()
+            laws.append(logits.log_softmax(-1).gather(1, torch.tensor(sample.token_ids)[:, None])[:, 0])
+    theirs, exact = torch.cat(laws[: len(samples)]), torch.cat(laws[len(samples) :])
+    ours = torch.tensor([logprob for sample in samples for logprob in sample.logprobs])
+    assert len(ours) > 200
+    assert (ours - exact).abs().mean() < 1.25 * (theirs - exact).abs().mean() + 1e-3
+    assert (ours - theirs).abs().mean() < 0.02
+    assert (ours - theirs).abs().max() < 0.25

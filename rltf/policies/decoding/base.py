@@ -1,6 +1,6 @@
 """What a decoder is: one family of models, run from its present weights.
 
-Letters of shapes in this package: A rows being decoded, P prompts alive, S prompt tokens, L columns of the row cache
+Letters of shapes in this package: A rows being decoded, P prompts alive, S prompt tokens, L tokens of a row
 that are read, H heads of keys and values, R query heads to each of them, D width of a head, d width of the model,
 V vocabulary.
 """
@@ -76,7 +76,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
-        """Feeds one token to each row; writes its keys and values into the cache's present column.
+        """Feeds one token to each row; writes its keys and values into the cache.
 
         Args:
             token_A: int64, the last token of each row.

@@ -56,7 +56,7 @@ class CodeGenDecoder(Decoder):
         self._layers = [self._layer(block) for block in stack.h]
         self._norm = stack.ln_f
         self._head, self._head_bias = weight(model.lm_head), bias(model.lm_head)
-        sin, cos = stack.h[0].attn.embed_positions[:horizon].float().to(self.device).chunk(2, -1)
+        sin, cos = stack.h[0].attn.embed_positions.float().to(self.device).chunk(2, -1)
         self._turns = torch.complex(cos.contiguous(), sin.contiguous())[:, None]
 
     @classmethod

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from rltf.policies.decoding.attention import Cache
+from rltf.policies.decoding.attention import Cache, StepShape
 from rltf.policies.decoding.base import Decoder
-from rltf.policies.decoding.cache import Rows
-from rltf.policies.decoding.kernels import DEAD, LANES, Attention, Kernels, Store
+from rltf.policies.decoding.kernels import LANES, Attention, Kernels, Store
 from rltf.policies.decoding.prompts import Prompts
 
 _NEAR = 8 << 20
@@ -51,27 +50,6 @@ class _Blocks:
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
 
 
-class _Rows(Rows):
-    def __init__(self, decoder: Decoder, seats: int, columns: int) -> None:
-        super().__init__(columns)
-        self.blocks = _Blocks(decoder, seats, columns)
-        self.start = torch.full((seats,), DEAD, dtype=torch.long)
-        """The column of each row's first token."""
-
-    def begin(self, seats: Tensor) -> None:
-        self.start[seats] = self.clock
-
-    def vacate(self, seat: int) -> None:
-        self.start[seat] = DEAD
-
-    def move(self, source: int, target: int) -> None:
-        self.start[target] = start = int(self.start[source])
-        self.blocks.move(source, target, self.clock - start)
-
-    def _shift(self, first: int) -> None:
-        self.start[self.start != DEAD] -= first
-
-
 class _Prompts(Prompts):
     def __init__(self, decoder: Decoder, slots: int, seats: int, length: int) -> None:
         super().__init__(slots)
@@ -96,25 +74,27 @@ class _Prompts(Prompts):
 
 
 class CompiledCache(Cache):
-    """See `TorchCache`; float32 on the CPU.
+    """See `Cache`; float32 on the CPU.
 
     Args:
         decoder: gives layers, heads, width and the bias of distances.
         kernels: the compiled functions.
         seats: rows at most.
-        columns: tokens of a row at most, and some room.
+        columns: tokens of a row at most.
         prompts: prompts at most.
         length: tokens of a prompt at most.
     """
 
     def __init__(self, decoder: Decoder, kernels: Kernels, seats: int, columns: int, prompts: int, length: int) -> None:
-        self.rows: _Rows = _Rows(decoder, seats, columns)
+        super().__init__(decoder, seats, columns)
+        self.blocks = _Blocks(decoder, seats, columns)
+        self._live = torch.zeros(seats, dtype=torch.uint8)
         self.prompts: _Prompts = _Prompts(decoder, prompts, seats, length)
         self._kernels = kernels
         bias_HL = decoder.distance_bias(columns)
         # A whole vector may be read from the last distance on.
         self._bias = None if bias_HL is None else F.pad(bias_HL, (0, LANES)).contiguous()
-        own, given = self.rows.blocks.store, self.prompts.blocks.store
+        own, given = self.blocks.store, self.prompts.blocks.store
         self._scratch = torch.empty(4 * (own.capacity + given.capacity + LANES + own.padded))
         self._out = torch.empty(seats, decoder.heads * decoder.group * decoder.head_dim)
         self._own = self._attention(decoder.group, columns, own=own)
@@ -123,26 +103,51 @@ class CompiledCache(Cache):
 
     def _attention(self, group: int, biases: int, **stores: Store) -> Attention:
         return Attention(
-            start=self.rows.start.data_ptr(),
+            age=self.age.data_ptr(),
+            live=self._live.data_ptr(),
             order=self.prompts.order.ctypes.data,
             prompt=self.prompts.prompt.ctypes.data,
             length=self.prompts.lengths.ctypes.data,
             bias=None if self._bias is None else self._bias.data_ptr(),
             biases=biases,
             group=group,
-            far=self.rows.blocks.keys.nbytes + self.rows.blocks.values.nbytes > _NEAR,
+            far=self.blocks.keys.nbytes + self.blocks.values.nbytes > _NEAR,
             scratch=self._scratch.data_ptr(),
             **stores,
         )
 
+    def tick(self, shape: StepShape) -> None:
+        """See `Cache.tick`: there is nothing to prepare."""
+
+    def refresh(self, decoder: Decoder) -> None:
+        """See `Cache.refresh`: the bias of distances."""
+        if self._bias is not None and (bias_HL := decoder.distance_bias(self.columns)) is not None:
+            self._bias[:, : self.columns] = bias_HL
+
     def own(self, layer: int, qkv: Tensor) -> Tensor:
         """See `Cache.own`."""
-        return self._kernels.attend(self._own, layer, qkv, self._out, self.rows.clock)
+        return self._kernels.attend(self._own, layer, qkv, self._out)
 
     def given(self, layer: int, query: Tensor) -> Tensor:
         """See `Cache.given`."""
-        return self._kernels.attend(self._given, layer, query, self._out, self.rows.clock)
+        return self._kernels.attend(self._given, layer, query, self._out)
 
     def both(self, layer: int, qkv: Tensor) -> Tensor:
         """See `Cache.both`."""
-        return self._kernels.attend(self._both, layer, qkv, self._out, self.rows.clock)
+        return self._kernels.attend(self._both, layer, qkv, self._out)
+
+    def begin(self, seats: Tensor) -> None:
+        """See `Cache.begin`."""
+        super().begin(seats)
+        self._live[seats] = 1
+
+    def vacate(self, seat: int) -> None:
+        """See `Cache.vacate`; from now on the row reads and writes nothing."""
+        super().vacate(seat)
+        self._live[seat] = 0
+
+    def move(self, source: int, target: int, age: int) -> None:
+        """See `Cache.move`."""
+        super().move(source, target, age)
+        self._live[target] = self._live[source]
+        self.blocks.move(source, target, age)

@@ -145,7 +145,8 @@ INLINE float softmax(float *x, int64_t count) {
 
 typedef struct {
     Store own, given;        /* own.k or given.k NULL: not read */
-    const int64_t *start;    /* of each row: the column of its first token; DEAD for a row that has ended */
+    const int64_t *age;      /* of each row: its tokens before the present one */
+    const uint8_t *live;     /* 0: the row has ended, and reads and writes nothing */
     const int64_t *order;    /* rows, those of a prompt side by side */
     const int64_t *prompt;   /* of each row */
     const int64_t *length;   /* of each prompt */
@@ -156,7 +157,6 @@ typedef struct {
     float *scratch;          /* 4 * (given.capacity + own.capacity + 16 + padded) */
 } Attention;
 
-#define DEAD INT64_MIN
 #define UP(n) (((n) + LANES - 1) / LANES * LANES)
 
 /* Stores the present token of a row, and says how many tokens it then has. */
@@ -176,7 +176,7 @@ INLINE void fetch(const float *from, int64_t count) {
 
 /* One softmax over the prompt's positions and the row's own, for up to 4 queries that share both or the prompt alone. */
 INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, const int64_t *row, const float **q,
-                    float **result, int64_t clock) {
+                    float **result) {
     const Store *any = a->given.k ? &a->given : &a->own;
     const int64_t given = a->given.k ? a->length[a->prompt[row[0]]] : 0, own_at = UP(given);
     const int64_t room = (a->given.k ? a->given.capacity : 0) + (a->own.k ? a->own.capacity : 0) + LANES;
@@ -196,7 +196,7 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
     for (int i = 0; i < n; i++) {
         int64_t own = 0;
         if (a->own.k) {
-            own = clock - a->start[row[i]] + 1;
+            own = a->age[row[i]] + 1;
             float *mine = score[i] + own_at;
             const float *k = keys(&a->own, layer, row[i], head);
             if (a->far) fetch(values(&a->own, layer, row[i], head), own * any->padded);
@@ -218,7 +218,7 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
     for (int i = 0; i < n; i++) {
         if (a->own.k) {
             float *mine = score[i] + own_at;
-            context1(&mine, values(&a->own, layer, row[i], head), any->padded, clock - a->start[row[i]] + 1, sum + i);
+            context1(&mine, values(&a->own, layer, row[i], head), any->padded, a->age[row[i]] + 1, sum + i);
         }
         const float inverse = 1.0f / total[i];
         for (int64_t d = 0; d < any->width; d++) result[i][d] = sum[i][d] * inverse;
@@ -229,14 +229,14 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
  *
  * x (rows, stride): queries (heads * group, width), and, where there are own keys, then the present token's keys and
  * values (heads, width), which are stored first; out (rows, heads * group * width). */
-void attend(const Attention *a, int64_t layer, const float *x, int64_t stride, float *out, int64_t rows, int64_t clock) {
+void attend(const Attention *a, int64_t layer, const float *x, int64_t stride, float *out, int64_t rows) {
     const Store *any = a->given.k ? &a->given : &a->own;
     const int64_t heads = any->heads, width = any->width, queries = heads * a->group * width;
     for (int64_t row = 0; row < rows; row++) {
-        if (a->start[row] == DEAD) memset(out + row * queries, 0, queries * sizeof(float));
+        if (!a->live[row]) memset(out + row * queries, 0, queries * sizeof(float));
         else if (a->own.k) {
             const float *k = x + row * stride + queries;
-            store(&a->own, layer, row, clock - a->start[row], k, k + heads * width);
+            store(&a->own, layer, row, a->age[row], k, k + heads * width);
         }
     }
     for (int64_t first = 0, last; first < rows; first = last) {
@@ -249,14 +249,14 @@ void attend(const Attention *a, int64_t layer, const float *x, int64_t stride, f
             int n = 0;
             for (int64_t i = first; i < last; i++) {
                 const int64_t r = a->order[i];
-                if (a->start[r] == DEAD) continue;
+                if (!a->live[r]) continue;
                 for (int64_t g = 0; g < a->group; g++) {
                     const int64_t at = (head * a->group + g) * width;
                     row[n] = r, q[n] = x + r * stride + at, result[n++] = out + r * queries + at;
-                    if (n == 4) attend_(a, layer, head, 4, row, q, result, clock), n = 0;
+                    if (n == 4) attend_(a, layer, head, 4, row, q, result), n = 0;
                 }
             }
-            if (n) attend_(a, layer, head, n, row, q, result, clock);
+            if (n) attend_(a, layer, head, n, row, q, result);
         }
     }
 }

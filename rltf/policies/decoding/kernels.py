@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 LANES = 16
 """Floats of a vector of `kernels.c`."""
-DEAD = -(1 << 63)
-"""The start of a row that has ended."""
 _THREADS = 4
 """With more, torch's kernels share the work out, and these run on one."""
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
@@ -53,7 +51,8 @@ class Attention(ctypes.Structure):
     _fields_ = (
         ("own", Store),
         ("given", Store),
-        ("start", ctypes.c_void_p),
+        ("age", ctypes.c_void_p),
+        ("live", ctypes.c_void_p),
         ("order", ctypes.c_void_p),
         ("prompt", ctypes.c_void_p),
         ("length", ctypes.c_void_p),
@@ -71,7 +70,7 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL) -> None:
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         signatures = {
-            "attend": (pointer, number, pointer, number, pointer, number, number),
+            "attend": (pointer, number, pointer, number, pointer, number),
             "rotate": (pointer, number, pointer, number, number, number, number),
             "rms_norm": (pointer, pointer, pointer, number, number, ctypes.c_float),
             "pick": (pointer, pointer, number, pointer, ctypes.c_float, number, number, pointer, pointer, pointer),
@@ -87,10 +86,10 @@ class Kernels:
     _rms_norm: Any
     _pick: Any
 
-    def attend(self, attention: Attention, layer: int, x: Tensor, out: Tensor, clock: int) -> Tensor:
+    def attend(self, attention: Attention, layer: int, x: Tensor, out: Tensor) -> Tensor:
         """Attention of the rows' present tokens: x (A, queries, then keys and values), out (A, H*R*D)."""
         rows = x.shape[0]
-        self._attend(ctypes.addressof(attention), layer, x.data_ptr(), x.stride(0), out.data_ptr(), rows, clock)
+        self._attend(ctypes.addressof(attention), layer, x.data_ptr(), x.stride(0), out.data_ptr(), rows)
         return out[:rows]
 
     def rotate_(self, x: Tensor, turn: Tensor) -> None:
@@ -105,21 +104,19 @@ class Kernels:
         return out
 
     def pick(
-        self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy: Tensor | None
+        self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Tokens and log-probs as `rltf.generation.draw.pick` gives them, where nothing is truncated."""
         rows, vocabulary = logits_BV.shape
         if self._scratch.numel() < 2 * vocabulary + LANES + 1:
             self._scratch = torch.empty(2 * vocabulary + LANES + 1)
-        is_greedy = torch.zeros(rows, dtype=torch.uint8)
-        if greedy is not None:
-            is_greedy[greedy] = 1
+        greedy_B = torch.zeros(rows, dtype=torch.bool) if greedy_B is None else greedy_B
         token_B, logprob_B = torch.empty(rows, dtype=torch.long), torch.empty(rows)
         self._pick(
             logits_BV.data_ptr(),
             uniform_B.data_ptr(),
             uniform_B.stride(0),
-            is_greedy.data_ptr(),
+            greedy_B.data_ptr(),
             temperature,
             rows,
             vocabulary,

@@ -14,6 +14,9 @@ from rltf.policies.decoding.base import Decoder, PromptStates
 from rltf.policies.decoding.rotary import neighbours, rotate_
 from rltf.policies.decoding.weights import RMSNorm, add_project, bias, project, weight
 
+_POSITIONS = 1024
+"""The table of positions has a multiple of these, so that it stays the same size from draw to draw."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
@@ -53,7 +56,7 @@ class LlamaDecoder(Decoder):
         self._norm = RMSNorm(stack.norm, self.kernels)
         self._head, self._head_bias = weight(model.lm_head), bias(model.lm_head)
         # transformers' own table, so that every kind of scaling is right; its second half repeats the first.
-        positions = torch.arange(horizon, device=self.device)[None]
+        positions = torch.arange(-(-horizon // _POSITIONS) * _POSITIONS, device=self.device)[None]
         cos, sin = stack.rotary_emb(torch.zeros(1, device=self.device), positions)
         self._turns = torch.complex(cos[0], sin[0])[:, None, : self.head_dim // 2]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from rltf.policies.decoding.kernels import Kernels
+
+if TYPE_CHECKING:
+    from rltf.policies.decoding.base import Decoder
 
 
 def weight(linear: nn.Module) -> Tensor:
@@ -74,3 +79,43 @@ class RMSNorm:
             return self._kernels.rms_norm(x, self._plain, self._eps)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return ((x / torch.hypot(length, self._floor)).mul_(self._scale)).to(self._dtype)
+
+
+def tensors_of(thing: Any) -> Iterator[Tensor]:
+    """The tensors that a decoder, or what belongs to one, reads in a step, always in the same order."""
+    if isinstance(thing, Tensor):
+        yield thing
+    elif isinstance(thing, nn.Module):
+        yield from (*thing.parameters(), *thing.buffers())
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from tensors_of(part)
+    elif dataclasses.is_dataclass(thing) or type(thing).__module__.startswith("rltf."):
+        fields = [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else vars(thing)
+        for name in fields:
+            if name not in ("model", "kernels"):
+                yield from tensors_of(getattr(thing, name))
+
+
+def renew(kept: Decoder, fresh: Decoder) -> bool:
+    """Writes what `fresh` has derived from the present weights to where `kept` holds it, so that graphs which read
+    there see it; False, and nothing done, if the weights themselves lie elsewhere than they did."""
+    if type(kept) is not type(fresh) or kept.model is not fresh.model:
+        return False
+    olds, news = list(tensors_of(kept)), list(tensors_of(fresh))
+    weights = {_storage(weight) for weight in (*fresh.model.parameters(), *fresh.model.buffers())}
+    if len(olds) != len(news):
+        return False
+    for old, new in zip(olds, news, strict=True):
+        alike = (old.shape, old.stride(), old.dtype, old.device) == (new.shape, new.stride(), new.dtype, new.device)
+        of_model = _storage(new) in weights
+        if not alike or of_model != (_storage(old) in weights) or (of_model and old.data_ptr() != new.data_ptr()):
+            return False
+    for old, new in zip(olds, news, strict=True):
+        if _storage(new) not in weights:
+            old.copy_(new)
+    return True
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

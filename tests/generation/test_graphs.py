@@ -1,0 +1,163 @@
+"""What makes a decode step fit for a CUDA graph, shown without a GPU: see `Tape` in conftest.py."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+
+from rltf.generation import room as rooms
+from rltf.generation.engine import Engine
+from rltf.generation.graphs import Graphs, Steps, steps_on
+from rltf.generation.hf import HFSampler
+from rltf.generation.plan import Plan
+from rltf.generation.room import Room
+from rltf.policies.decoding import StepShape, decoder_for
+from rltf.policies.decoding.prompts import Grid
+from rltf.types import Sampling
+
+SAMPLINGS = [Sampling(max_new_tokens=60), Sampling(max_new_tokens=60, temperature=0.7, top_k=20, top_p=0.9, min_p=0.01)]
+
+
+def drawn(sampler, policy, requests, sampling, seed=0):
+    return {(s.request, s.draw): s for s in sampler.sample(policy, requests, sampling, seed)}
+
+
+def same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, sample in ours.items():
+        assert (sample.token_ids, sample.finish) == (theirs[key].token_ids, theirs[key].finish)
+        assert sample.logprobs == pytest.approx(theirs[key].logprobs, abs=2e-5)
+
+
+def addresses(room):
+    """Of all that a step finds where the last one left it; the mask is made in each step."""
+    return [tensor.data_ptr() for tensor in room.tensors if tensor is not room.cache._mask]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=["plain", "truncated"])
+def test_replayed_steps_draw_what_the_plain_sampler_draws(policy, make_requests, sampling, taped):
+    requests = make_requests([1, 9, 30, 2, 17], 6, greedy=True, prefix_ids=(7, 3), stop=("bcbd",))
+    engine = Engine(slots=11, compiled=False, graphs=True)
+    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    (steps,) = taped
+    # Most steps are replays, or nothing was shown.
+    assert engine.report.steps > 2 * len(steps._graphs)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=["plain", "truncated"])
+def test_two_steps_of_a_shape_are_the_same_kernels_on_the_same_memory(policy, make_requests, sampling, taped):
+    """Also when rows have come, gone and moved between them, and in the next call."""
+    engine = Engine(slots=11, compiled=False, graphs=True)
+    requests = make_requests([1, 9, 30, 2, 17], 6, greedy=True, prefix_ids=(7, 3))
+    drawn(engine, policy, requests, sampling)
+    (steps,) = taped
+    first = {key: tape.kernels for key, tape in steps.tapes.items()}
+    assert len(first) > 10
+    where = addresses(engine._room)
+    steps._graphs = OrderedDict.fromkeys(first)  # captured anew at their next step
+    steps.tapes.clear()
+    drawn(engine, policy, requests, sampling, seed=1)
+    again = {key: tape.kernels for key, tape in steps.tapes.items()}
+    common = first.keys() & again.keys()
+    assert len(common) > 4
+    assert all(first[key] == again[key] for key in common)
+    assert where == addresses(engine._room)
+    assert len(taped) == 1
+
+
+def test_graphs_of_one_call_serve_the_next_with_the_weights_of_its_moment(policy, make_requests, taped):
+    engine = Engine(slots=8, compiled=False, graphs=True)
+    requests, sampling = make_requests([9, 12, 4], 5), Sampling(max_new_tokens=20)
+    drawn(engine, policy, requests, sampling)
+    captures = taped[0].captures
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            parameter.mul_(1.1)
+    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    assert len(taped) == 1
+    assert taped[0].captures < 2 * captures
+    with torch.no_grad():  # the same number at another place in memory
+        for parameter in policy.model.parameters():
+            parameter.data = parameter * 1.1
+    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    assert len(taped) == 2
+
+
+def test_other_sampling_or_longer_prompts_get_a_room_of_their_own(t5_policy, make_requests, taped):
+    engine = Engine(slots=4, compiled=False, graphs=True)
+    for sampling, lengths in ((SAMPLINGS[0], [5]), (SAMPLINGS[1], [5]), (SAMPLINGS[1], [9]), (SAMPLINGS[1], [7])):
+        requests = make_requests(lengths, 3)
+        same(drawn(engine, t5_policy, requests, sampling), drawn(HFSampler(), t5_policy, requests, sampling))
+    assert len(taped) == 3
+
+
+def test_memory_is_given_back_where_it_is_much_or_nothing_is_captured(t5_policy, make_requests, taped):
+    requests = make_requests([5], 3)
+    for graphs, kept in ((True, True), ("auto", False)):  # a CPU has no memory to spare
+        engine = Engine(slots=4, compiled=False, graphs=graphs)
+        drawn(engine, t5_policy, requests, SAMPLINGS[0])
+        assert (engine._room is not None) == kept
+    with pytest.raises(ValueError, match=r"generation\.sampler\.graphs is maybe"):
+        Engine(graphs="maybe")
+
+
+def test_two_calls_that_are_read_by_turns_do_not_share_a_room(t5_policy, make_requests, taped):
+    engine = Engine(slots=4, compiled=False, graphs=True)
+    requests, sampling = make_requests([5, 9], 4), Sampling(max_new_tokens=12)
+    drawn(engine, t5_policy, requests, sampling)
+    calls = [engine.sample(t5_policy, requests, sampling, seed) for seed in (1, 2)]
+    both = [{}, {}]
+    for pair in zip(*calls, strict=True):
+        for found, sample in zip(both, pair, strict=True):
+            found[sample.request, sample.draw] = sample
+    for seed, found in enumerate(both, 1):
+        same(found, drawn(HFSampler(), t5_policy, requests, sampling, seed))
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=["plain", "truncated"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_step_needs_no_value_of_any_tensor_on_its_device(policy, sampling, dtype, monkeypatch):
+    """On torch's device without memory: what asks for a value raises, and so does most of what mixes devices."""
+    monkeypatch.setattr(rooms, "decoding", lambda device: torch.inference_mode())  # there is no autocast to turn off
+    decoder = decoder_for(policy.model.to("meta", dtype), 90)
+    room = Room(decoder, Plan(16, 80, 6, 40), sampling, 1, graphs=True)
+    room.seats.given = room.seats.greedy = True
+    grid = room.cache.prompts.grid = Grid(5, 4, 32, True)
+    with torch.inference_mode():
+        logits = decoder.step(*room.seats.feed(12), _ticked(room.cache, StepShape(12, 64, grid)))
+        assert (logits.shape, logits.device.type) == ((12, 48), "meta")
+        room.step(StepShape(12, 64, grid))
+
+
+def _ticked(cache, shape):
+    cache.tick(shape)
+    return cache
+
+
+class Counted:
+    def __init__(self):
+        self.ran = self.replayed = 0
+
+    def replay(self):
+        self.replayed += 1
+
+    def step(self):
+        self.ran += 1
+
+
+def test_a_shape_runs_once_is_captured_at_its_second_step_and_replayed_from_then_on(monkeypatch):
+    graphs, counted = Graphs(torch.device("cpu"), 512), Counted()
+    monkeypatch.setattr(graphs, "_capture", lambda step: counted)
+    for _ in range(5):
+        graphs.run("a", counted.step)
+    graphs.run("b", counted.step)
+    assert (counted.ran, counted.replayed, graphs.captures) == (2, 4, 1)
+
+
+def test_rows_that_ended_are_looked_for_rarely_on_a_device_that_runs_ahead():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [Steps(cpu, limit).look_every for limit in (64, 512)] == [1, 1]
+    assert [Steps(cuda, limit).look_every for limit in (16, 64, 192, 512, 4096)] == [1, 1, 3, 8, 8]
+    assert isinstance(steps_on(cuda, True, 512), Graphs)
+    assert not steps_on(cuda, False, 512).captured
+    assert not steps_on(cpu, True, 512).captured
