@@ -125,7 +125,7 @@ class Critic(ABC):
         norm = torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT)
         if torch.isfinite(norm):
             self._optimizer.step()
-        return sum(gather(loss.item())), norm.item()
+        return sum(gather(loss.detach().item())), norm.item()
 
     def _batch(self, rollouts: Sequence[Rollout]) -> RolloutBatch:
         """Where every drawn token counts, whatever `credit` made of it."""

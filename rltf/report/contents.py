@@ -9,7 +9,8 @@ from pathlib import Path
 from shlex import quote
 
 from rltf.report.charts import Chart
-from rltf.report.curves import OUTCOMES, learning_charts, phase_seconds, policy_charts, time_charts
+from rltf.report.critic import critic_tables
+from rltf.report.curves import OUTCOMES, critic_charts, learning_charts, phase_seconds, policy_charts, time_charts
 from rltf.report.document import Document, Table, section, table
 from rltf.report.estimates import Estimate
 from rltf.report.examples import Example
@@ -17,6 +18,7 @@ from rltf.report.marks import BEFORE, Series, dot_chart
 from rltf.report.programs import curve_chart, errors_parts, flow_parts, heldouts, kinds_parts
 from rltf.report.results import Result, measures, results_of, value
 from rltf.report.rows import Row
+from rltf.report.run import Run
 from rltf.report.scales import duration, percent, points
 
 MOST_TILES = 4
@@ -45,6 +47,7 @@ def document(rows: Sequence[Row], notices: Sequence[str], folder: Path) -> Docum
         *section("What became of the programs", *flow_parts(heldout), *errors_parts(heldout, rows)),
         *section("Held-out problems by kind", *kinds_parts(heldout, rows)),
         *section("The policy", *policy_charts(rows)),
+        *section("The critic", *critic_charts(rows), *(_critic(runs[0]) if alone else [])),
         *section("Where the time went", *time_charts(rows)),
         *([] if alone else section("Runs", _runs(rows))),
     ]
@@ -118,6 +121,10 @@ def _results_chart(results: Sequence[Result], rows: Sequence[Row]) -> Chart | No
 
 
 # -------------------------------------------------------------------------------------------------- the rest
+
+
+def _critic(run: Run) -> list[Table | None]:
+    return critic_tables(run.rollouts.critic, "Programs of the second half of the iterations, not yet learned from.")
 
 
 def _runs(rows: Sequence[Row]) -> Table | None:

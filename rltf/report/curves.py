@@ -31,6 +31,7 @@ PHASES = (
     ("warmup", "warm-up", "timeout"),
     ("generation", "sampling programs", "wrong"),
     ("execution_wait", "waiting for tests", "syntax"),
+    ("critic", "critic", "violation"),
     ("training", "training", "passed"),
     ("evaluation", "evaluation", "runtime"),
 )
@@ -85,6 +86,20 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         *_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip
+
+
+def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """How right it was of each harvest, before it learned from it; what leaving the start cost."""
+    right = [("most probable outcome is the true one", "critic/accuracy"),
+             ("probability of the true outcome", "critic/true_probability"),
+             ("calibration error of passes", "critic/calibration_error"),
+             ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
+    said = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
+    return [
+        *_charts(rows, "critic", "How right the critic was of programs it had not seen", right, share=True),
+        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", said),
+        *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
+    ]
 
 
 def time_charts(rows: Sequence[Row]) -> list[Chart | None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rltf.report.critic import Said
 from rltf.report.examples import Example, example_of
 
 FIRST, LAST = 2, 4
@@ -63,6 +64,8 @@ class Rollouts:
     """The most frequent first."""
     gallery: tuple[Example, ...] = ()
     """Programs to show, in the order of the run."""
+    critic: Said = field(default_factory=Said)
+    """What a critic said of the programs of the second half of the iterations."""
 
 
 def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
@@ -70,6 +73,7 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
     shelves: dict[str, Shelf] = {}
     by_iteration: Counter[int] = Counter()
     errors: Counter[tuple[str, int]] = Counter()
+    critic: dict[int, Said] = {}
     bad: list[int] = []
     for number, record in _records(path):
         if record is None:
@@ -77,6 +81,10 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
             continue
         by_iteration[record["iteration"]] += 1
         shelves.setdefault(record["outcome"], Shelf()).add(Line(number, record))
+        try:
+            critic.setdefault(record["iteration"], Said()).add(record)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            bad.append(number)
         if record.get("error"):
             errors[str(record["error"].get("type")), record["iteration"]] += 1
     gallery = []
@@ -88,6 +96,10 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
     # the iterations that were judged, not their range: some of a resumed run may be missing
     iterations = sorted(by_iteration)
     early = set(iterations[: (len(iterations) + 1) // 2])
+    late = Said()
+    for iteration in iterations:
+        if iteration not in early or len(iterations) == 1:
+            late.merge(critic[iteration])
     counts: dict[str, list[int]] = {}
     for (kind, iteration), count in errors.items():
         counts.setdefault(kind, [0, 0])[iteration not in early] += count
@@ -99,8 +111,9 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
         ),
         errors=tuple(ErrorCount(kind, *halves) for kind, halves in sorted(counts.items(), key=lambda c: -sum(c[1]))),
         gallery=tuple(sorted(gallery, key=lambda example: example.iteration)),
+        critic=late,
     )
-    return rollouts, _notices(sorted(bad))
+    return rollouts, _notices(sorted(set(bad)))
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:

@@ -61,8 +61,8 @@ def test_what_is_said_at_a_token_has_read_it_and_nothing_behind_it(make):
     critic = shaken(started(OutcomeCritic(make())))
     read = critic.read([rollout_of([5, 6, 7, 8]), rollout_of([5, 6, 9, 8]), rollout_of([5, 6])])
     first, other, prefix = (r.critic.tokens for r in read)
-    torch.testing.assert_close(first[:2], other[:2], rtol=0, atol=1e-6)
-    torch.testing.assert_close(first[:2], prefix, rtol=0, atol=1e-6)
+    torch.testing.assert_close(first[:2], other[:2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(first[:2], prefix, rtol=0, atol=1e-5)
     assert abs(first[2] - other[2]) > 1e-4
 
 
@@ -70,8 +70,8 @@ def test_what_is_said_at_a_token_has_read_it_and_nothing_behind_it(make):
 def test_given_tokens_are_read_but_nothing_is_said_of_them(make):
     critic = shaken(started(OutcomeCritic(make())))
     whole, begun = critic.read([rollout_of([5, 6, 7, 8]), rollout_of([7, 8], prefix_ids=(5, 6))])
-    torch.testing.assert_close(begun.critic.tokens, whole.critic.tokens[2:], rtol=0, atol=1e-6)
-    torch.testing.assert_close(begun.critic.classes, whole.critic.classes, rtol=0, atol=1e-6)
+    torch.testing.assert_close(begun.critic.tokens, whole.critic.tokens[2:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(begun.critic.classes, whole.critic.classes, rtol=0, atol=1e-5)
 
 
 @BOTH
