@@ -4,6 +4,7 @@ What a critic says of a program it says before it has learned from it, so every 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -30,7 +31,7 @@ class Critic(ABC):
         pad_id, prompt_padding: of the policy.
         lr: learning rate of AdamW.
         weight_decay: of AdamW.
-        passes: over each harvest.
+        passes: over each harvest; below 1: over a share of its programs, drawn anew each time.
         batch_size: programs an optimiser step and process, and programs read together.
         weights: a `critic.pt` to begin from; None: the body is the policy as it is when RL begins, the head is fresh.
 
@@ -47,7 +48,7 @@ class Critic(ABC):
         prompt_padding: str,
         lr: float,
         weight_decay: float,
-        passes: int,
+        passes: float,
         batch_size: int,
         weights: str | None,
     ) -> None:
@@ -89,24 +90,26 @@ class Critic(ABC):
     # -------------------------------------------------------------------------------------------- learning
 
     def learn(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
-        """`passes` over the sampled programs of a harvest; all processes together. `loss` is that of the first pass,
-        mean over what it counts, `grad_norm` before clipping."""
+        """`passes` over the sampled programs of a harvest; all processes together. Means over its steps: `loss`, and
+        `grad_norm` before clipping."""
         sampled = [rollout for rollout in rollouts if not rollout.program.greedy]
-        steps = -(-max(gather(len(sampled))) // self._size)
-        losses, norms = [], []
+        wanted = math.ceil(self._passes * len(sampled))
+        draw = torch.Generator().manual_seed(self._rounds)
+        order: list[int] = []
+        while len(order) < wanted:
+            order += torch.randperm(len(sampled), generator=draw).tolist()
         self.network.train()
-        for number in range(self._passes):
-            draw = torch.Generator().manual_seed(self._rounds * 1_009 + number)
-            order = torch.randperm(len(sampled), generator=draw).tolist()
-            for step in range(steps):
-                chosen = [sampled[i] for i in order[step * self._size : (step + 1) * self._size]]
-                loss, norm = self._step(chosen)
-                losses += [loss] if number == 0 else []
-                norms.append(norm)
+        found = []
+        for start in range(0, max(gather(wanted)), self._size):
+            chosen = [sampled[i] for i in order[start : min(start + self._size, wanted)]]
+            found.append(self._step(chosen))
         self._rounds += 1
-        if not norms:
+        if not found:
             return {}
-        return {"loss": sum(losses) / len(losses), "grad_norm": sum(norms) / len(norms)}
+        return {
+            name: sum(values) / len(found)
+            for name, values in zip(("loss", "grad_norm"), zip(*found, strict=True), strict=True)
+        }
 
     def _step(self, rollouts: Sequence[Rollout]) -> tuple[float, float]:
         self._optimizer.zero_grad()

@@ -23,7 +23,7 @@ class MlpCritic(ValueCritic):
         clip: float | None = 0.2,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
-        passes: int = 1,
+        passes: float = 1,
         batch_size: int = 8,
         weights: str | None = None,
     ) -> None:

@@ -44,7 +44,7 @@ class OutcomeCritic(Critic):
         pool: str = "logits",
         lr: float = 2e-5,
         weight_decay: float = 0.05,
-        passes: int = 1,
+        passes: float = 1,
         batch_size: int = 8,
         weights: str | None = None,
     ) -> None:
