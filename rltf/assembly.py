@@ -49,7 +49,8 @@ class Assembly:
         L.seed_everything(cfg.seed, verbose=False)
         policy: Policy = build(cfg, "model")
         benchmark: Benchmark = build(cfg, "benchmark")
-        benchmark = build(cfg, "stage", benchmark=benchmark) or benchmark
+        if "_target_" in (cfg.get("stage") or {}):
+            benchmark = build(cfg, "stage", benchmark=benchmark)
         rewards: RewardStack = build(cfg, "reward")
         advantages: Advantages = build(cfg, "algorithm.advantages")
         sampler: Sampler = build(cfg, "generation.sampler")

@@ -54,12 +54,15 @@ def command(name: str) -> None:
 
     def job(cfg: DictConfig) -> float | None:
         started.append(True)
-        from rltf import sweeps
+        from rltf import stages, sweeps
         from rltf.main import evaluate, train
 
         in_sweep = name == "train" and HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             score = sweeps.settled(cfg) if in_sweep else None
+            if score is None and stages.is_job(cfg):
+                stages.run(cfg)
+                return None
             return {"train": train, "eval": evaluate}[name](cfg).score if score is None else score
         except Exception as error:
             if in_sweep:

@@ -23,7 +23,8 @@ def _targets(node):
         if "_target_" in node:
             yield node["_target_"]
         for key in node:
-            yield from _targets(node[key])
+            if not OmegaConf.is_missing(node, key):
+                yield from _targets(node[key])
     elif isinstance(node, ListConfig):
         for child in node:
             yield from _targets(child)

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "generation": {"types", "policies"},
     "rollouts": {"types", "benchmarks", "execution", "rewards", "policies", "generation"},
     "inference": {"types", "benchmarks", "policies", "rollouts", "metrics"},
+    "prm": {"types", "rewards", "policies", "rollouts", "critics"},
     "critics": {"types", "policies", "rollouts", "training"},
     "training": {
         *("types", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts", "algorithms", "metrics"),

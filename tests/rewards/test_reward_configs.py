@@ -17,7 +17,9 @@ from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Pr
 CONFIGS = Path(__file__).parents[2] / "configs"
 PENALTIES = {"fine", "overlong"}
 """Terms that say nothing of whether the tests passed, for use beside others."""
-CHOICES = sorted(path.stem for path in (CONFIGS / "reward").glob("*.yaml"))
+ALL = sorted(path.stem for path in (CONFIGS / "reward").glob("*.yaml"))
+CHOICES = [choice for choice in ALL if "prm" not in choice.split("+")]
+"""Without those that ask a model (tests/prm)."""
 
 
 def compose_reward(choice: str, *overrides: str) -> RewardStack:

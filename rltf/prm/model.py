@@ -1,0 +1,54 @@
+"""The model: a policy's body with a number at the end of each line, regressed on the labels.
+
+loss = 1/2 (PRM(prefix up to the line's last token) - label)^2, mean over lines
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from rltf.critics.base import Critic, rows
+from rltf.critics.network import Network
+from rltf.policies.base import Policy
+from rltf.types import CriticReading, Rollout, RolloutBatch
+
+
+class LineCritic(Critic):
+    """Learns labels of lines: the `returns` of a rollout's reading, NaN at tokens that end no line.
+
+    Its weights fit `critic=value`, whose value before a token is this model's number behind the one before it.
+
+    Args:
+        policy: the body is a copy of it.
+        hidden: width of the head's ReLU layer; 0: the head is linear.
+        lr, weight_decay, passes, batch_size: see `Critic`.
+    """
+
+    kind: ClassVar[Literal["outcome", "value"]] = "value"
+
+    def __init__(
+        self, policy: Policy, hidden: int, lr: float, weight_decay: float, passes: int, batch_size: int
+    ) -> None:
+        network = Network(policy, 1, hidden, own=True, after=True)
+        super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, None)
+
+    def say(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+        """A number for each token; the labels stay."""
+        said = rows(self.network(batch).squeeze(2), batch.mask_BT)
+        return [
+            replace(rollout.critic or CriticReading(()), tokens=tokens)
+            for rollout, tokens in zip(rollouts, said, strict=True)
+        ]
+
+    def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:
+        """See the formula above."""
+        value_N = self.network(batch).squeeze(2)[batch.mask_BT]
+        labels = [label for rollout in rollouts if rollout.critic is not None for label in rollout.critic.returns]
+        label_N = value_N.new_tensor(labels)
+        ends_N = ~torch.isnan(label_N)
+        return (value_N[ends_N] - label_N[ends_N]).square().sum() / 2, int(ends_N.sum())

@@ -1,0 +1,41 @@
+"""Stages of a project that train no policy (`stage.job`): they draw, judge and label, or train what judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from rltf.assembly import Assembly
+from rltf.build import build
+from rltf.checks import check_folder, check_numbers
+from rltf.rollouts.clock import PhaseClock
+from rltf.summary import versions, write_json
+from rltf.trainers import make_trainer
+
+
+def is_job(cfg: DictConfig) -> bool:
+    """Whether the config's stage is one of these."""
+    return OmegaConf.select(cfg, "stage.job") is not None
+
+
+def run(cfg: DictConfig) -> None:
+    """Does the stage's job in this process; `summary.json` has what it found.
+
+    Raises:
+        ValueError: the config asks for what cannot be; one sentence that names the key.
+    """
+    check_numbers(cfg)
+    folder, console = Path(cfg.paths.output_dir), Console(highlight=False, soft_wrap=True)
+    check_folder(folder, 0)
+    job = build(cfg, "stage.job")
+    clock = PhaseClock()
+    with Assembly.of(cfg, clock) as parts:
+        parts.policy.to(make_trainer(cfg, folder, [], []).strategy.root_device)
+        found = job(parts.pipeline, parts.sampling, cfg.seed, folder)
+        seconds = {phase: round(spent, 3) for phase, spent in clock.seconds().items() if spent}
+        summary = {"status": "finished", "benchmark": parts.benchmark.name, "seed": cfg.seed, **found}
+        write_json(folder / "summary.json", {**summary, "seconds": seconds, "versions": versions()})
+    console.print("  ".join(f"{name} {value}" for name, value in found.items()))
+    console.print(f"run folder {folder}")
