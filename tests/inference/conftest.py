@@ -1,7 +1,7 @@
 """One sandbox for all searches."""
 
 import pytest
-from scripts import Watched
+from scripted_search import Watched
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from scripts import CRASH, RIGHT, WRONG, OneExample
+from scripted_search import CRASH, RIGHT, WRONG, OneExample
 
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.prompts import FORMATS, Completion

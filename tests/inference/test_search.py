@@ -5,7 +5,7 @@ from math import comb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripts import CRASH, EXAMPLE, HIDDEN, RIGHT, SHORTCUT, WRONG, Letters, OneExample, Scripted, pipeline_of
+from scripted_search import CRASH, EXAMPLE, HIDDEN, RIGHT, SHORTCUT, WRONG, Letters, OneExample, Scripted, pipeline_of
 
 from rltf.inference.best_of_n import BestOfN
 from rltf.inference.critic_sampling import CriticSampling, _shares, trusted_prefix
