@@ -21,6 +21,8 @@ from rltf.training.ranks import gather
 from rltf.types import CriticReading, Rollout, RolloutBatch
 
 MAX_GRADIENT = 1.0
+READ_ROWS = 64
+"""Programs read together, without gradient."""
 
 
 class Critic(ABC):
@@ -32,7 +34,7 @@ class Critic(ABC):
         lr: learning rate of AdamW.
         weight_decay: of AdamW.
         passes: over each harvest; below 1: over a share of its programs, drawn anew each time.
-        batch_size: programs an optimiser step and process, and programs read together.
+        batch_size: programs an optimiser step and process.
         weights: a `critic.pt` to begin from; None: the body is the policy as it is when RL begins, the head is fresh.
 
     Raises:
@@ -81,8 +83,8 @@ class Critic(ABC):
         self.network.eval()
         found: list[Rollout] = []
         with torch.no_grad(), self._precision():
-            for start in range(0, len(rollouts), self._size):
-                chosen = rollouts[start : start + self._size]
+            for start in range(0, len(rollouts), READ_ROWS):
+                chosen = rollouts[start : start + READ_ROWS]
                 said = self.say(self._batch(chosen), chosen)
                 found += [replace(rollout, critic=one) for rollout, one in zip(chosen, said, strict=True)]
         return found

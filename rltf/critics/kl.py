@@ -21,7 +21,7 @@ from rltf.rollouts.batch import collate
 from rltf.training.ranks import gather
 from rltf.types import Rollout, Sampling
 
-ROWS = 16
+ROWS = 64
 """Programs read together."""
 
 
