@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lightning.pytorch as L
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.build import build
@@ -53,7 +52,7 @@ def penalty_of(pipeline: RolloutPipeline) -> KlPenalty | None:
     return None
 
 
-def critic_callbacks(pipeline: RolloutPipeline) -> list[L.Callback]:
+def critic_callbacks(pipeline: RolloutPipeline) -> list[CriticCallback]:
     """The critic's place in the run, where there is one."""
     if not isinstance(pipeline.critic, Critic):
         return []
