@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> Outcome:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
     clock = PhaseClock()
-    folder, console = _begin(cfg)
+    folder, console = begin(cfg)
     runs.begin(cfg, folder)
     with Assembly.of(cfg, clock) as parts:
         check_folder(folder, _checkpoint_bytes(parts))
@@ -138,7 +138,7 @@ def evaluate(cfg: DictConfig) -> Outcome:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
     clock = PhaseClock()
-    folder, console = _begin(cfg)
+    folder, console = begin(cfg)
     with Assembly.of(cfg, clock) as parts:
         trainer = make_trainer(cfg, folder, [], [])
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks)
@@ -169,7 +169,7 @@ def evaluate(cfg: DictConfig) -> Outcome:
         return Outcome(result.pass_at_k[min(result.ks)], record, folder, module, data)
 
 
-def _begin(cfg: DictConfig) -> tuple[Path, Console]:
+def begin(cfg: DictConfig) -> tuple[Path, Console]:
     """What is checked before anything is built; the run's folder, and where it prints."""
     _quiet()
     check_numbers(cfg)

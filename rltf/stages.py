@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from rltf.assembly import Assembly
 from rltf.build import build
-from rltf.checks import check_folder, check_numbers
+from rltf.main import begin
 from rltf.rollouts.clock import PhaseClock
 from rltf.summary import versions, write_json
 from rltf.trainers import make_trainer
@@ -26,9 +23,7 @@ def run(cfg: DictConfig) -> None:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    check_numbers(cfg)
-    folder, console = Path(cfg.paths.output_dir), Console(highlight=False, soft_wrap=True)
-    check_folder(folder, 0)
+    folder, console = begin(cfg)
     job = build(cfg, "stage.job")
     clock = PhaseClock()
     with Assembly.of(cfg, clock) as parts:
