@@ -71,6 +71,8 @@ _OWN = ("rltf.execution.runner", "rltf.execution.semaphores")
 _TEXT = 200
 _ROOM = socket.CMSG_SPACE(16)
 """For four descriptors."""
+_OURS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that end a program, whatever the trainer does with them."""
 _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
 
 
@@ -145,6 +147,8 @@ class Zygote:
         self._own_bytes = own_bytes
         self._after_fork = after_fork
         self._program = 0
+        for number in _OURS:  # whoever started the trainer may have ignored them, as a shell's `nohup ... &` does
+            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
         self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
 
@@ -244,7 +248,7 @@ class Zygote:
         """What a child does to itself before a program runs in it."""
         memory += self._own_bytes
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU comes first, and tells a timeout
         self._enclosure.seal_child()
 
 

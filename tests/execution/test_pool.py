@@ -175,6 +175,18 @@ def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
     assert eventually(lambda: len(descendants(os.getpid())) == len(before) - 1), descendants(os.getpid())
 
 
+def test_signals_that_the_trainer_ignores_still_end_a_program() -> None:
+    """A shell starts background jobs with SIGQUIT ignored, and processes inherit that."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        with LocalExecutor(workers=1) as executor:
+            program = "import os, signal\ndef f(x):\n    os.kill(os.getpid(), signal.SIGQUIT)\n    return x"
+            (verdict,) = executor.map([Job(program, (CallTest("f", (1,), 1),))])
+            assert verdict.outcome is Outcome.RUNTIME_ERROR
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+
+
 def test_a_slow_host_is_no_timeout() -> None:
     """A program that needs 0.3 s of its 0.6 s passes while three others fight for the same core."""
     busy = "from time import process_time as t\ndef f(x):\n    s = t()\n    while t() - s < 0.3: pass\n    return {}"
