@@ -47,6 +47,8 @@ class Assembly:
             ValueError: a part refused its config.
         """
         L.seed_everything(cfg.seed, verbose=False)
+        if cfg.get("benchmark") is None:
+            raise ValueError("benchmark is not named, and this model's recipe has none: expected benchmark=NAME")
         policy: Policy = build(cfg, "model")
         benchmark: Benchmark = build(cfg, "benchmark")
         if "_target_" in (cfg.get("stage") or {}):

@@ -47,6 +47,7 @@ def test_unknown_names_come_with_the_nearest_known_ones(arguments, words):
         (["model=codet5_770m", "reward=fine+adaptive"], ["Salesforce/codet5-large-ntp-py", "model.path"]),
         (["benchmark=mbpp", "benchmark.path=/nowhere/mbpp.jsonl"], ["benchmark.path", "/nowhere/mbpp.jsonl"]),
         (["model.max_prompt_tokens=-1"], ["max_prompt_tokens", "-1"]),
+        (["model=pretrained", "model.name=x"], ["benchmark=NAME"]),
     ],
 )
 def test_missing_weights_and_files_are_said_at_once(tmp_path, monkeypatch, arguments, words):
