@@ -134,7 +134,10 @@ def _varies(runs: Sequence[Run], key: str) -> bool:
 
 
 def _values(run: Run, keys: Sequence[str]) -> str:
-    return ", ".join(f"{key}={_plain(run.setting(key))}" for key in keys)
+    """By the last part of each key, where that tells the keys apart: long labels are cut."""
+    last = [key.rpartition(".")[2] for key in keys]
+    names = last if len(set(last)) == len(last) else keys
+    return ", ".join(f"{name}={_plain(run.setting(key))}" for name, key in zip(names, keys, strict=True))
 
 
 def _plain(value: Any) -> str:
