@@ -45,10 +45,14 @@ def counted() -> LocalExecutor:
     return executor
 
 
-def groups_of_this_process() -> set[Path]:
-    """Other pools of this machine have theirs."""
-    processes = {str(pid) for pid in descendants(os.getpid())}
-    return {group for group in groups() if group.name.split("-")[1] in processes}
+@pytest.fixture
+def others() -> set[int]:
+    """Processes of other pools, before `counted` starts its own."""
+    return set(descendants(os.getpid()))
+
+
+def groups_of(processes: set[int]) -> set[Path]:
+    return {group for group in groups() if int(group.name.split("-")[1]) in processes}
 
 
 def test_processes_that_take_too_much_together_meet_the_limit(counted: LocalExecutor) -> None:
@@ -62,15 +66,16 @@ def test_processes_that_take_too_much_together_meet_the_limit(counted: LocalExec
         assert counted.submit(holding(3)).result().outcome == Outcome.PASSED  # the next one is not blamed
 
 
-def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(counted: LocalExecutor) -> None:
+def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(others: set[int], counted: LocalExecutor) -> None:
     with counted:
-        ours = groups_of_this_process()
+        processes = set(descendants(os.getpid())) - others
+        ours = groups_of(processes)
         assert ours
-        for pid in descendants(os.getpid()):
+        for pid in processes:
             if b"rltf.execution.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         assert counted.submit(holding(1)).result().outcome == Outcome.PASSED
-        ours |= groups_of_this_process()
+        ours |= groups_of(set(descendants(os.getpid())) - others)
     assert not groups() & ours
 
 
