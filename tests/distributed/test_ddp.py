@@ -50,7 +50,8 @@ def test_two_processes_take_the_step_of_one(tmp_path, trainer):
     assert torch.cat([(one[name] - two[name]).flatten() for name in one]).norm() <= 1e-6 * norm
 
 
-@pytest.mark.parametrize("trainer", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
 def test_a_killed_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, trainer):
     whole, run = tmp_path / "whole", tmp_path / "run"
     longer = (*OPTIONS, *DDP, f"trainer={trainer}", "trainer.max_epochs=4")

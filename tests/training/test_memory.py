@@ -65,6 +65,7 @@ def gradient(composed, tmp_path, monkeypatch):
     return of
 
 
+@pytest.mark.slow
 def test_pieces_have_the_gradient_of_the_whole(gradient, caplog):
     """Seven rows a micro-batch, four of RL and three demonstrations; three micro-batches a step."""
     whole, loss, seen = gradient("whole")
