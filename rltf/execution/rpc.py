@@ -123,23 +123,23 @@ class _Line:
 
 def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
     """Runs the tests at `indices`; after a hang or a death the rest goes on in a fresh child."""
-    todo = list(indices)
+    left = list(indices)
     ahead = True
-    while todo and not sheet.over:
+    while left and not sheet.over:
         sheet.start()
-        cpu = math.ceil(sheet.limits.timeout * (len(todo) + 1)) + 1
+        cpu = math.ceil(sheet.limits.timeout * (len(left) + 1)) + 1
         child = slot.fork(replace(sheet.limits, cpu_seconds=cpu))
-        known = [_known(sheet.tests[at]) if ahead else _NOTHING for at in todo]
+        known = [_known(sheet.tests[at]) if ahead else _NOTHING for at in left]
         calls, more = [k.requests for k in known], not all(k.whole for k in known)
         setup = "" if needs_program(sheet.setup) else sheet.setup
         child.send({**sheet.job, "setup": setup, "mode": "rpc", "calls": calls, "more": more})
         try:
             answer = child.receive(sheet.limits.timeout)
         except (OverTime, OverOutput) as e:
-            close_after_limit(sheet, child, todo.pop(0), e)
+            close_after_limit(sheet, child, left.pop(0), e)
             continue
         if answer is None:
-            close_after_end(sheet, child, todo.pop(0))
+            close_after_end(sheet, child, left.pop(0))
             continue
         if "syntax" in answer or "load" in answer:
             end = child.finish()
@@ -147,10 +147,10 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
             close_program(sheet, answer, end)
             return
         try:
-            todo = _in_one_child(sheet, child, todo, calls, more, answer.get("loaded"))
+            left = _in_one_child(sheet, child, left, calls, more, answer.get("loaded"))
         except _Diverged:
             sheet.cpu += child.finish().seconds
-            todo, ahead = [at for at in todo if sheet.status[at] is None], False
+            left, ahead = [at for at in left if sheet.status[at] is None], False
 
 
 def _mentions_live(data: Any) -> bool:
