@@ -183,12 +183,12 @@ def _learn(test: list[Any], line: _Line) -> None:
 
 
 def _in_one_child(
-    sheet: Sheet, child: Child, todo: list[int], calls: list[list[Any]], more: bool, own: Any
+    sheet: Sheet, child: Child, left: list[int], calls: list[list[Any]], more: bool, own: Any
 ) -> list[int]:
     line = _Line(child, more)
     names = [str(n) for n in own] if isinstance(own, list) else []
     scope = Scope(line.ask, sheet.setup, names)
-    for n, at in enumerate(todo):
+    for n, at in enumerate(left):
         line.begin(calls[n], sheet.limits.timeout)
         try:
             with _alarm(sheet.limits.timeout * _JUDGE_SHARE + 1):
@@ -196,13 +196,13 @@ def _in_one_child(
                 passed: BaseException | None = None
         except _Stopped as e:
             close_after_limit(sheet, child, at, e.limit)
-            return todo[n + 1 :]
+            return left[n + 1 :]
         except _Gone:
             close_after_end(sheet, child, at)
-            return todo[n + 1 :]
+            return left[n + 1 :]
         except _Hung:
             close_after_limit(sheet, child, at, OverTime(None))
-            return todo[n + 1 :]
+            return left[n + 1 :]
         except _Diverged:
             sheet.tests[at][-1] = _NOTHING
             raise
@@ -214,14 +214,14 @@ def _in_one_child(
         else:
             _mark_failure(sheet, at, line, passed)
         if sheet.over:
-            todo = todo[: n + 1]
+            left = left[: n + 1]
             break
         try:
             line.skip()
         except (_Stopped, _Gone):
             sheet.cpu += child.finish().seconds
-            return todo[n + 1 :]
-    settle(sheet, child, todo[-1], leaving=not more)
+            return left[n + 1 :]
+    settle(sheet, child, left[-1], leaving=not more)
     return []
 
 

@@ -134,8 +134,8 @@ class Packing:
         if not self._found:
             return []
         rows: dict[str, Row] = {}
-        while todo := [key for key in self._found if key not in rows]:
-            for key in todo:
+        while missing := [key for key in self._found if key not in rows]:
+            for key in missing:
                 rows[key] = self._shared.row(key, self._found[key], self.reference)
             if len(rows) > _MAX_OBJECTS:
                 raise CannotSend(f"more than {_MAX_OBJECTS} objects")
