@@ -21,6 +21,8 @@ def credit_of(cfg: DictConfig, critic: Critic | None) -> TokenCredit | None:
         ValueError: they and the critic do not fit together.
     """
     if "buffer" not in cfg:
+        if critic is not None and OmegaConf.select(cfg, "critic.weights") is None:
+            raise ValueError("critic.weights is null and evaluation trains no critic: name a run's critic.pt")
         return None
     parts: list[TokenCredit] = [part for key in ("algorithm.credit", "credit") if (part := build(cfg, key)) is not None]
     if sum(part.reads == "value" for part in parts) > 1:
