@@ -11,6 +11,9 @@ from rltf.build import build
 from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.separate import SeparateGeneration
 from rltf.generation.separate import SeparateSampler
+from rltf.inference.base import Inference
+from rltf.inference.sample import Sample
+from rltf.rollouts.options import Explorer
 
 
 def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
@@ -19,6 +22,7 @@ def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
     Raises:
         ValueError: `generation.placement` is unknown, or contradicts another key.
     """
+    parts.pipeline.explorer = _explorer(cfg, parts)
     options = {
         "pipeline": parts.pipeline,
         "sampling": parts.sampling,
@@ -42,7 +46,30 @@ def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
             "trainer.strategy starts several processes and generation.placement=separate works with one training "
             "process: use generation.placement=colocated"
         )
+    if parts.pipeline.explorer is not None:
+        raise ValueError(
+            "inference=critic_sampling asks a critic between two draws and generation.placement=separate draws in "
+            "processes that have none: use inference=sample or generation.placement=colocated"
+        )
     sampler = SeparateSampler(
         policy=partial(build, cfg, "model"), sampler=partial(build, cfg, "generation.sampler"), **cfg.generation.hosts
     )
     return SeparateGeneration(sampler, cfg.generation.refresh, cfg.generation.max_staleness, **options)
+
+
+def _explorer(cfg: DictConfig, parts: Assembly) -> Explorer | None:
+    """What finds training programs in more than one round."""
+    inference: Inference = build(cfg, "inference", pipeline=parts.pipeline)
+    if isinstance(inference, Sample):
+        return None
+    if not isinstance(inference, Explorer):
+        raise ValueError(
+            f"inference={inference.name} chooses among programs and training learns from all: use inference=sample, "
+            "or critic_sampling"
+        )
+    if parts.pipeline.curriculum is not None:
+        raise ValueError(
+            f"inference={inference.name} and curriculum both say how training programs begin: use inference=sample or "
+            "curriculum=none"
+        )
+    return inference

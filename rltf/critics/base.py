@@ -68,6 +68,11 @@ class Critic(ABC):
         self._mixed = False
         self._restored: Mapping[str, Any] | None = None
 
+    @property
+    def has_learned(self) -> bool:
+        """From a harvest, or in the run whose weights it began with."""
+        return self._rounds > 0 or self._weights is not None
+
     # -------------------------------------------------------------------------------------------- what it says
 
     @abstractmethod

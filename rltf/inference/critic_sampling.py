@@ -16,7 +16,7 @@ How it deviates:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rltf.inference.critics import Doubt
@@ -26,7 +26,7 @@ from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.rollouts.options import PrefixCritic
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.types import Program, Sampling
+from rltf.types import Problem, Program, Sampling
 
 
 class CriticSampling(Search):
@@ -70,7 +70,7 @@ class CriticSampling(Search):
         wishes = [Wish(task, tuple(draws), task.prompt_ids) for task in tasks]
         found = self.draw(wishes, sampling, seed, "drawn")
         later = [draw + max(draws) + 1 for draw in range(len(draws))]
-        refined = self._refine(tasks, found, later)
+        refined = self._refine(tasks, found, later, self._critic)
         repaired = self._repair(tasks, found, later)
         for (at, _), drafts in zip(refined, self.draw([w for _, w in refined], sampling, seed, "refined"), strict=True):
             found[at] = found[at] + drafts
@@ -81,13 +81,50 @@ class CriticSampling(Search):
                 found[at] = found[at] + drafts
         return found
 
+    def explore(
+        self,
+        problems: Sequence[Problem],
+        draws: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        *,
+        greedy: bool,
+        version: int,
+        policy: Policy | None,
+    ) -> Iterator[tuple[int, Program]]:
+        """See `Explorer.explore`. The second half of a problem's programs begins where the first half is trusted; where
+        none of it passes the examples, they are drawn like the first. What a program is given carries no loss.
+
+        Raises:
+            ValueError: there is a repair model, whose programs answer other prompts than the policy's.
+        """
+        if self._repairer is not None:
+            raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
+        learning = self._pipeline.critic if self._critic is self._pipeline.critic else None  # the run starts that one
+        if learning is None and not self._started:
+            self._critic.start(self._pipeline.policy.model.device)
+            self._started = True
+        critic = self._critic if learning is None or learning.has_learned else Doubt()
+        tasks = [self._task(problem) for problem in problems]
+        if greedy:
+            yield from self._greedy(problems, tasks, sampling, seed, policy, version)
+        later = draws[len(draws) - len(draws) // 2 :]
+        firsts = [Wish(task, tuple(draws[: len(draws) - len(later)]), task.prompt_ids) for task in tasks]
+        found = self.draw(firsts, sampling, seed, "drawn", policy, version)
+        wishes = self._refine(tasks, found, later, critic)
+        refined = {at for at, _ in wishes}
+        wishes += [(at, Wish(t, tuple(later), t.prompt_ids)) for at, t in enumerate(tasks) if at not in refined]
+        second = self.draw([wish for _, wish in wishes], sampling, seed, "refined", policy, version)
+        for at, drafts in [*enumerate(found), *zip((at for at, _ in wishes), second, strict=True)]:
+            yield from ((at, draft.program) for draft in drafts)
+
     def _refine(
-        self, tasks: Sequence[Task], found: Sequence[Sequence[Draft]], draws: Sequence[int]
+        self, tasks: Sequence[Task], found: Sequence[Sequence[Draft]], draws: Sequence[int], critic: PrefixCritic
     ) -> list[tuple[int, Wish]]:
         """What to draw for which task."""
         chosen = [(at, d) for at, drafts in enumerate(found) for d in _best(drafts, len(draws)) if d.passes]
         counts = _shares([at for at, _ in chosen], draws)
-        trust = self._critic([draft.program for _, draft in chosen]) if chosen else []
+        trust = critic([draft.program for _, draft in chosen]) if chosen else []
         wishes = []
         for (at, draft), share, trusted in zip(chosen, counts, trust, strict=True):
             program = draft.program

@@ -6,7 +6,7 @@ references; all tests judge what it found, after it has ended."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -87,8 +87,7 @@ class Search(Inference):
         if not draws:
             raise ValueError(f"inference={self.name} chooses among programs: expected evaluation.temperature above 0")
         tasks = [self._task(problem) for problem in problems]
-        wanted = [Request(t.problem.id, t.prompt_ids, (), greedy=True, stop=t.stop) for t in tasks if greedy]
-        firsts = dict(self._pipeline.draw(problems, wanted, sampling, seed))
+        firsts = dict(self._greedy(problems, tasks, sampling, seed)) if greedy else {}
         groups = []
         for at, (problem, drafts) in enumerate(zip(problems, self.search(tasks, draws, sampling, seed), strict=True)):
             self._found[problem.id] = drafts
@@ -118,7 +117,13 @@ class Search(Inference):
         return Judged(judged.problem, tuple(judged.programs[i] for i in kept), tuple(judged.verdicts[i] for i in kept))
 
     def draw(
-        self, wishes: Sequence[Wish], sampling: Sampling, seed: int, stage: Stage, policy: Policy | None = None
+        self,
+        wishes: Sequence[Wish],
+        sampling: Sampling,
+        seed: int,
+        stage: Stage,
+        policy: Policy | None = None,
+        version: int = 0,
     ) -> list[list[Draft]]:
         """Programs of each wish in the order of its draws, tried on the example tests while others are drawn."""
         requests = [
@@ -126,7 +131,7 @@ class Search(Inference):
         ]
         found: list[dict[int, tuple[Program, Future[Verdict] | None]]] = [{} for _ in wishes]
         problems = [wish.task.problem for wish in wishes]
-        for at, program in self._pipeline.draw(problems, requests, sampling, seed, policy=policy):
+        for at, program in self._pipeline.draw(problems, requests, sampling, seed, version=version, policy=policy):
             tried = self._pipeline.judge(problems[at], program) if problems[at].tests else None
             found[at][program.draw] = (program, tried)
         with self._pipeline.clock("execution_wait"):
@@ -134,6 +139,19 @@ class Search(Inference):
                 [_draft(wish, *by_draw[draw], stage) for draw in wish.draws]
                 for wish, by_draw in zip(wishes, found, strict=True)
             ]
+
+    def _greedy(
+        self,
+        problems: Sequence[Problem],
+        tasks: Sequence[Task],
+        sampling: Sampling,
+        seed: int,
+        policy: Policy | None = None,
+        version: int = 0,
+    ) -> Iterator[tuple[int, Program]]:
+        """The greedy program of each problem, which takes part in no search."""
+        wanted = [Request(t.problem.id, t.prompt_ids, (), greedy=True, stop=t.stop) for t in tasks]
+        return self._pipeline.draw(problems, wanted, sampling, seed, version=version, policy=policy)
 
     def _task(self, problem: Problem) -> Task:
         benchmark = self._pipeline.benchmark

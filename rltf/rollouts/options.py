@@ -4,10 +4,13 @@ protocols and nothing else of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from rltf.types import Problem, Program, Rollout
+from rltf.types import Problem, Program, Rollout, Sampling
+
+if TYPE_CHECKING:
+    from rltf.policies.base import Policy
 
 
 class TokenCredit(Protocol):
@@ -36,6 +39,11 @@ class Critic(Protocol):
         """What it predicts."""
         ...
 
+    @property
+    def has_learned(self) -> bool:
+        """True once it knows more than chance."""
+        ...
+
     def read(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts of one harvest with `critic`."""
         ...
@@ -62,6 +70,26 @@ class Curriculum(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues where `state_dict` was taken."""
+        ...
+
+
+@runtime_checkable
+class Explorer(Protocol):
+    """Finds programs to train on in more than one round (`inference=` of `train.py`)."""
+
+    def explore(
+        self,
+        problems: Sequence[Problem],
+        draws: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        *,
+        greedy: bool,
+        version: int,
+        policy: Policy | None,
+    ) -> Iterable[tuple[int, Program]]:
+        """Index of a problem and one of its programs: one for each entry of `draws`, and the greedy one. See
+        `RolloutPipeline.launch`, which has all of them judged."""
         ...
 
 

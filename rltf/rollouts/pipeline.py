@@ -6,7 +6,7 @@ collected when somebody harvests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.options import Critic, Curriculum, TokenCredit
+from rltf.rollouts.options import Critic, Curriculum, Explorer, TokenCredit
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
 from rltf.rollouts.selection import DynamicSampling
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
@@ -100,6 +100,8 @@ class RolloutPipeline:
         credit: weighs single tokens; None: the advantage plus the span credits.
         curriculum: begins training programs; None: the policy writes everything.
         selection: which groups are trained on; None: all.
+
+    `explorer`, if set, finds training programs; without one they are drawn in one round.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class RolloutPipeline:
         self.benchmark, self.policy, self.sampler, self.executor = benchmark, policy, sampler, executor
         self.rewards, self.advantages, self.clock = rewards, advantages, clock
         self.critic, self.credit, self.curriculum, self.selection = critic, credit, curriculum, selection
+        self.explorer: Explorer | None = None
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
@@ -146,12 +149,19 @@ class RolloutPipeline:
         closely as the credit needs."""
         begin = self.curriculum.start if training and self.curriculum is not None else _nothing
         coverage = training and self.credit is not None and self.credit.needs_coverage
-        requests = [
-            Request(p.id, self.prompt_ids(p), tuple(draws), greedy, begin(p), self.benchmark.prompt(p).stop)
-            for p in problems
-        ]
+        drawn: Iterable[tuple[int, Program]]
+        if training and self.explorer is not None:
+            drawn = self.explorer.explore(
+                problems, draws, sampling, seed, greedy=greedy, version=version, policy=policy
+            )
+        else:
+            requests = [
+                Request(p.id, self.prompt_ids(p), tuple(draws), greedy, begin(p), self.benchmark.prompt(p).stop)
+                for p in problems
+            ]
+            drawn = self.draw(problems, requests, sampling, seed, version=version, policy=policy)
         found: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
-        for index, program in self.draw(problems, requests, sampling, seed, version=version, policy=policy):
+        for index, program in drawn:
             found[index][program.draw] = (program, self.judge(problems[index], program, coverage))
         order = ((-1,) if greedy else ()) + tuple(draws)
         return Pending(

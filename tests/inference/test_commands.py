@@ -70,3 +70,16 @@ def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_progra
     found = record["inference"]
     assert found["problems"] == {"all": 4, "with_examples": 4, "drawn": 4, "refined": 0, "repaired": 4}
     assert found["budget"]["programs"] == {"drawn": 12, "refined": 0, "repaired": 12}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("inference=best_of_n",), "training learns from all"),
+        (("inference=critic_sampling", "curriculum=cccs"), "both say how training programs begin"),
+        (("inference=critic_sampling", "generation.placement=separate"), "asks a critic between two draws"),
+    ],
+)
+def test_what_cannot_find_training_programs_is_refused(composed, tmp_path, options, expected):
+    with pytest.raises(ValueError, match=expected):
+        train(composed("train", *MINI, *QUIET, *options, f"paths.output_dir={tmp_path}"))

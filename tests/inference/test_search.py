@@ -75,7 +75,7 @@ def test_refining_keeps_the_trusted_prefix_verbatim_and_asks_the_critic_once_for
     search = CriticSampling(pipeline_of(benchmark, sampler, executor), critic)
     found = run(search, benchmark)
     assert critic.asked == [[SHORTCUT, SHORTCUT]]
-    [_, (_, first), (_, second)] = sampler.requests
+    [(_, first), (_, second)] = sampler.requests
     assert [(r.draws, r.prefix_ids) for r in first] == [((0, 1), ())] * 2
     assert [(r.draws, "".join(map(chr, r.prefix_ids))) for r in second] == [((2, 3), begin)] * 2
     for judged in found:
@@ -213,3 +213,42 @@ def test_what_was_spent_and_found_by_hand():
         "tokens_per_problem": 60.0,
     }
     assert record["problems"] == {"all": 2, "with_examples": 1, "drawn": 2, "refined": 1, "repaired": 0}
+
+
+def test_training_programs_begin_where_the_critic_trusts_the_first_half(executor):
+    benchmark = OneExample("a", "b")
+    begin = "def f(x): return "
+    script = {
+        "a": [(SHORTCUT, -0.1), (WRONG, -0.2), (RIGHT, -0.3), (begin + "3", -0.4)],
+        "b": [(WRONG, -0.1), (CRASH, -0.2), (WRONG, -0.3), (RIGHT, -0.4)],
+    }
+    for name in "ab":
+        script[name] = {**dict(enumerate(script[name])), -1: (RIGHT, -0.1)}
+    sampler = Scripted(policy=script)
+    pipeline = pipeline_of(benchmark, sampler, executor)
+    pipeline.explorer = CriticSampling(pipeline, Trusting(begin))
+    pending = pipeline.launch(
+        benchmark.problems("train"), range(4), Sampling(max_new_tokens=60), 0, greedy=True, version=7, training=True
+    )
+    [_, (_, first), (_, second)] = sampler.requests
+    assert [(r.draws, r.prefix_ids) for r in first] == [((0, 1), ())] * 2
+    given = {r.problem_id: (r.draws, "".join(map(chr, r.prefix_ids))) for r in second}
+    assert given == {"a": ((2, 3), begin), "b": ((2, 3), "")}  # no program of b passes its example
+    groups = pipeline.harvest(pending)
+    assert [[r.program.draw for r in group] for group in groups] == [[-1, 0, 1, 2, 3]] * 2
+    assert [r.program.text for r in groups[0]] == [RIGHT, SHORTCUT, WRONG, RIGHT, begin + "3"]
+    assert {r.program.version for group in groups for r in group} == {7}
+    refined = groups[0][3].program
+    assert len(refined.token_ids) == len(refined.logprobs) == len(RIGHT) - len(begin) + 1
+    tests = [job.tests for job in executor.jobs]
+    assert (tests.count((EXAMPLE,)), tests.count((EXAMPLE, HIDDEN)), len(tests)) == (8, 10, 18)
+
+
+def test_programs_of_a_repair_model_are_not_trained_on(executor):
+    benchmark = OneExample("a")
+    pipeline = pipeline_of(benchmark, Scripted(policy={}), executor)
+    search = CriticSampling(pipeline, Trusting(""))
+    search._repairer = Letters("repairer")
+    pipeline.explorer = search
+    with pytest.raises(ValueError, match=r"inference\.repair is set"):
+        pipeline.launch(benchmark.problems("train"), range(2), Sampling(max_new_tokens=60), 0, training=True)

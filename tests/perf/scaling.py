@@ -43,7 +43,7 @@ def main() -> None:
         return
     _quiet()
     torch.set_num_threads(1)
-    result: dict[str, Any] = {"load": os.getloadavg()[0], "cores": os.cpu_count(), "quick": arguments.quick}
+    result: dict[str, Any] = {"load_average": os.getloadavg()[0], "cores": os.cpu_count(), "quick": arguments.quick}
     for name in arguments.parts.split(","):
         start = time.perf_counter()
         result[name] = {**PARTS[name](arguments.quick), "seconds": 0.0}

@@ -25,6 +25,7 @@ SMALL = (
     "evaluation.problems=2",
     "trainer={max_epochs: 5, check_val_every_n_epoch: 10}",
 )
+SEARCH = ("inference=critic_sampling", "critic=outcome", "credit=critic_token", "benchmark.difficulties={easy: 1}")
 ALL = ("reward=fine+adaptive", "algorithm=dapo", "credit=executed", "curriculum=cccs", "curriculum.points=statement")
 
 
@@ -50,10 +51,11 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
     assert all(0 <= float(row["rollout/unexecuted_lines"]) < 1 for row in rows)
 
 
-@pytest.mark.parametrize("lag", [0, 1])
-def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, lag):
-    options = (*SMALL, *ALL, f"rollouts.lag={lag}")
+@pytest.mark.parametrize(("chosen", "lag"), [(ALL, 0), (ALL, 1), (SEARCH, 1)])
+def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
+    options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))
+    assert any(record.get("given") for record in records(whole.folder))
 
     def dies(self, trainer, module):
         if trainer.max_epochs == 5 and trainer.current_epoch == 3:
@@ -67,7 +69,7 @@ def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_p
     resumed = train(composed("train", *options, f"paths.output_dir={broken}", f"resume={broken}"))
     before, after = whole.module.policy.state_dict(), resumed.module.policy.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    curriculum = [run.data.pipeline.curriculum.state_dict() for run in (whole, resumed)]
-    assert curriculum[0] == curriculum[1]
+    pipelines = [run.data.pipeline.state_dict() for run in (whole, resumed)]
+    assert pipelines[0] == pipelines[1]
     without_time = [[{**r, "seconds": 0} for r in records(run.folder)] for run in (whole, resumed)]
     assert without_time[0] == without_time[1]

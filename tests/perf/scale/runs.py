@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as L
 import torch
@@ -43,14 +45,16 @@ class Instant:
 
 
 class Sleeping:
-    """Judges a program that sleeps so many seconds in place of each that it is given."""
+    """Judges a program that sleeps so many seconds in place of each that it is given; never the same one twice, since
+    the pool remembers verdicts."""
+
+    _numbers: ClassVar[Iterator[int]] = count()
 
     def __init__(self, pool: LocalExecutor, seconds: float) -> None:
-        self._pool, self._seconds, self._number = pool, seconds, 0
+        self._pool, self._seconds = pool, seconds
 
     def submit(self, job: Job | None = None) -> Future[Verdict]:
-        self._number += 1
-        text = f"import time\ndef f():\n    time.sleep({self._seconds})\n# {self._seconds} {self._number}\n"
+        text = f"import time\ndef f():\n    time.sleep({self._seconds})\n# {next(self._numbers)}\n"
         return self._pool.submit(Job(text, (CallTest("f", (), None),)))
 
 
