@@ -7,13 +7,14 @@ from typing import Self
 
 import lightning.pytorch as L
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rltf.benchmarks.base import Benchmark
 from rltf.build import build
-from rltf.cores import CorePlan, available_cores
+from rltf.cores import Confinement, CorePlan, available_cores
 from rltf.crediting import credit_of
 from rltf.critics.base import Critic
+from rltf.execution import LocalExecutor
 from rltf.execution.base import Executor
 from rltf.generation.base import Sampler
 from rltf.inference.base import Inference
@@ -38,6 +39,8 @@ class Assembly:
     """Of training rollouts."""
     pipeline: RolloutPipeline
     clock: PhaseClock
+    confinement: Confinement | None
+    """Of the sandbox to its cores; several training processes of a machine leave that to the scheduler."""
 
     @classmethod
     def of(cls, cfg: DictConfig, clock: PhaseClock) -> Self:
@@ -74,7 +77,10 @@ class Assembly:
             curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
             selection=build(cfg, "algorithm.selection"),
         )
-        return cls(policy, benchmark, executor, sampling, pipeline, clock)
+        confinement = None
+        if isinstance(executor, LocalExecutor) and OmegaConf.select(cfg, "trainer.strategy", default="auto") == "auto":
+            confinement = clock.watch = Confinement(executor.use_cores, plan.threads)
+        return cls(policy, benchmark, executor, sampling, pipeline, clock, confinement)
 
     def datamodule(
         self, cfg: DictConfig, rank: int = 0, world_size: int = 1, inference: Inference | None = None
@@ -116,4 +122,7 @@ class Assembly:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self.confinement is not None:
+            self.clock.watch = None
+            self.confinement.close()
         self.executor.close()

@@ -3,9 +3,16 @@ beside test processes on two cores cost a factor of eight (OpenMP waits)."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
+
+COMPUTING = ("warmup", "generation", "training", "critic")
+"""Phases of a run (`rltf.rollouts.clock`) in which torch is not to be disturbed."""
 
 
 def available_cores() -> int:
@@ -36,3 +43,51 @@ class CorePlan:
             return cls(max(1, cores - workers), workers)
         sandbox = max(1, cores // 2)
         return cls(max(1, cores - sandbox), 2 * sandbox)
+
+
+class Confinement:
+    """Keeps the sandbox off torch's cores while torch computes, and lets it use all of them while the run waits for
+    verdicts. Left to the scheduler, every forked program takes about a millisecond from torch where cores are few.
+
+    Only one run of a machine does so: others, which would crowd the same cores, leave placement to the scheduler.
+
+    Args:
+        use_cores: moves the processes of the sandbox.
+        threads: of torch.
+        lock: file that says that a run does so already; None: the user's, of this machine.
+    """
+
+    def __init__(self, use_cores: Callable[[Collection[int]], None], threads: int, lock: Path | None = None) -> None:
+        self._use_cores, self._all = use_cores, sorted(os.sched_getaffinity(0))
+        self._sandbox = self._all[threads:]
+        self._confined = False
+        self._lock = (
+            _claim(lock or Path(tempfile.gettempdir()) / f"rltf-cores-{os.getuid()}") if self._sandbox else None
+        )
+
+    def __call__(self, phase: str) -> None:
+        """A phase of the run begins."""
+        confined = phase in COMPUTING
+        if self._lock is not None and confined != self._confined:
+            self._use_cores(self._sandbox if confined else self._all)
+            self._confined = confined
+
+    def close(self) -> None:
+        """Another run may do so."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _claim(path: Path) -> int | None:
+    """A descriptor that holds the file's lock until it is closed; None when another one does."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

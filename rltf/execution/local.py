@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
@@ -100,6 +100,7 @@ class LocalExecutor:
         self._why_down = ""
         self._desk = Desk(float(timeout), int(memory_mb))
         self._closed = False
+        self._cores: frozenset[int] | None = None
         self._owner = os.getpid()
         self._start()
         if self._require:
@@ -139,6 +140,13 @@ class LocalExecutor:
             raise RuntimeError(f"the sandbox did not start: {self._why_down or 'no answer in 60 s'}")
         return dict(self._report)
 
+    def use_cores(self, cores: Collection[int]) -> None:
+        """Moves the processes of the pool to these cores; those that they start follow them."""
+        self._cores = frozenset(cores)
+        with self._lock:
+            if not self._closed:
+                move(self._process.pid, self._cores)
+
     # ------------------------------------------------------------------------------------------------ verdicts out
 
     def _start(self) -> None:
@@ -157,6 +165,8 @@ class LocalExecutor:
             start_new_session=True,
         )
         theirs.close()
+        if self._cores is not None:
+            move(self._process.pid, self._cores)
         self._socket = ours
         self._reader = threading.Thread(target=self._read, args=(ours,), name="rltf-verdicts", daemon=True)
         self._reader.start()
@@ -261,6 +271,16 @@ def check_options(numbers: Mapping[str, Any], require: Sequence[str]) -> None:
     for layer in require:
         if layer not in LAYERS:
             raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")
+
+
+def move(pid: int, cores: Collection[int]) -> None:
+    """Binds a process, its threads and its descendants to cores; those that end meanwhile are left."""
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(int(task), cores)
+                for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                    move(int(child), cores)
 
 
 def _packed(ticket: Ticket) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PHASES = ("setup", "warmup", "generation", "execution_wait", "training", "evaluation")
@@ -23,6 +23,8 @@ class PhaseClock:
     """
 
     def __init__(self) -> None:
+        self.watch: Callable[[str], None] | None = None
+        """Is told of every phase that begins."""
         self._phase = "setup"
         self._held = False
         self._start = self._mark = time.monotonic()
@@ -55,4 +57,7 @@ class PhaseClock:
     def _enter(self, phase: str) -> None:
         now = time.monotonic()
         self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._mark
+        begins = phase != self._phase
         self._phase, self._mark = phase, now
+        if begins and self.watch is not None:
+            self.watch(phase)

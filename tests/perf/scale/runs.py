@@ -23,6 +23,8 @@ from rltf.algorithms.mix import LossMix
 from rltf.assembly import Assembly
 from rltf.build import build
 from rltf.callbacks.generation import GenerationCallback
+from rltf.callbacks.phases import Phases
+from rltf.cores import Confinement
 from rltf.execution import LocalExecutor
 from rltf.main import _quiet
 from rltf.rollouts.clock import PhaseClock
@@ -32,6 +34,8 @@ from rltf.training.module import Phase, RLTFModule
 from rltf.types import CallTest, Job, Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
+MORE = ("generation", "execution_wait", "training")
+"""Phases that real execution may lengthen, the first iteration included, which always waits."""
 PASSED = Verdict(Outcome.PASSED, 1, 1, None, (), 0.0, {})
 
 
@@ -86,6 +90,7 @@ def run(parts: Assembly, cfg: Any, executor: Any, iterations: int) -> list[float
     parts.pipeline.executor = executor
     times = IterationTimes()
     callbacks = [
+        Phases(parts.clock),
         GenerationCallback(parts.pipeline, parts.sampling, cfg.rollouts.problems, cfg.rollouts.samples, 1, cfg.seed),
         times,
     ]
@@ -147,19 +152,29 @@ def hidden(quick: bool) -> dict[str, Any]:
         torch.set_num_threads(1)
         workers = 16
         pool = LocalExecutor(workers=workers)
+        assert parts.confinement is not None
+        parts.confinement.close()
+        confinement = parts.clock.watch = Confinement(pool.use_cores, threads=1)
         rest = sum(run(parts, cfg, Instant(), iterations))
         for _ in range(1 if quick else 3):
+            before = parts.clock.seconds()
             instant = sum(run(parts, cfg, Instant(), iterations))
+            middle = parts.clock.seconds()
             seconds = 0.9 * rest / iterations * workers / programs
             for _ in range(3):  # a program takes longer than it sleeps: shorten until all fit
                 alone = sum(_alone(Sleeping(pool, seconds), programs) for _ in range(2)) / 2
                 seconds *= min(1.0, 0.88 * rest / iterations / alone)
             sleeping = Sleeping(pool, seconds)
             alone = iterations * sum(_alone(sleeping, programs) for _ in range(2)) / 2
+            start = parts.clock.seconds()
             real = sum(run(parts, cfg, sleeping, iterations))
-            rows.append((1 - (real - instant) / alone, real, instant, alone, alone / instant))
+            end = parts.clock.seconds()
+            more = [end[phase] - start[phase] - middle[phase] + before[phase] for phase in MORE]
+            rows.append((1 - (real - instant) / alone, real, instant, alone, alone / instant, *more))
+        confinement.close()
         pool.close()
     names = ("hidden", "real_s", "instant_s", "execution_alone_s", "execution_over_rest")
+    names += tuple(f"more_{phase}_s" for phase in MORE)
     medians = (round(statistics.median(column), 4) for column in zip(*rows, strict=True))
     return {**dict(zip(names, medians, strict=True)), "all": [round(row[0], 4) for row in rows], "goal": 0.98}
 
