@@ -1,7 +1,6 @@
 """Who may use which cores."""
 
 import os
-from pathlib import Path
 
 import pytest
 

@@ -16,6 +16,7 @@ from rltf.policies import compat, lora
 from rltf.policies.base import Policy
 from rltf.policies.buckets import PASS_TOKENS, TokenCount, buckets
 from rltf.policies.encoding import encode_prompt
+from rltf.policies.layers import speed_up
 from rltf.policies.logprobs import head_logprobs
 from rltf.policies.tokens import TokenBytes
 from rltf.types import Prompt, Sampling, Span
@@ -69,6 +70,7 @@ class TransformersPolicy(Policy):
             )
         if max_prompt_tokens < 1:
             raise ValueError(f"model.max_prompt_tokens is {max_prompt_tokens}: expected at least 1")
+        speed_up(model)
         self.model = model
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens

@@ -27,6 +27,8 @@ LANES = 16
 """Floats of a vector of `kernels.c`."""
 _THREADS = 4
 """With more, torch's kernels share the work out, and these run on one."""
+_CHUNK = 64
+"""Of `kernels.c`: rows whose gradients of a scale are summed before the sum of sums."""
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _SOURCE = Path(__file__).with_name("kernels.c")
 
@@ -72,7 +74,10 @@ class Kernels:
         signatures = {
             "attend": (pointer, number, pointer, number, pointer, number),
             "rotate": (pointer, number, pointer, number, number, number, number),
-            "rms_norm": (pointer, pointer, pointer, number, number, ctypes.c_float),
+            "rms_norm": (pointer, pointer, pointer, pointer, number, number, ctypes.c_float),
+            "rms_norm_backward": (pointer, pointer, pointer, pointer, pointer, pointer, number, number),
+            "gate": (pointer, pointer, pointer, number),
+            "gate_backward": (pointer, pointer, pointer, pointer, pointer, number),
             "pick": (pointer, pointer, number, pointer, ctypes.c_float, number, number, pointer, pointer, pointer),
         }
         for name, arguments in signatures.items():
@@ -84,6 +89,9 @@ class Kernels:
     _attend: Any
     _rotate: Any
     _rms_norm: Any
+    _rms_norm_backward: Any
+    _gate: Any
+    _gate_backward: Any
     _pick: Any
 
     def attend(self, attention: Attention, layer: int, x: Tensor, out: Tensor) -> Tensor:
@@ -97,11 +105,31 @@ class Kernels:
         rows, heads, width = x.shape
         self._rotate(x.data_ptr(), x.stride(0), turn.data_ptr(), rows, heads, width, turn.shape[-1])
 
-    def rms_norm(self, x: Tensor, scale: Tensor, eps: float) -> Tensor:
-        """x (A, d) / sqrt(mean(x^2) + eps) * scale (d,)."""
-        out = torch.empty_like(x)
-        self._rms_norm(x.data_ptr(), scale.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+    def rms_norm(self, x: Tensor, scale: Tensor, eps: float, inverse: Tensor | None = None) -> Tensor:
+        """x (..., d) / sqrt(mean(x^2) + eps) * scale (d,). `inverse` (...) is filled with what backward wants."""
+        out, width = torch.empty_like(x), x.shape[-1]
+        kept = inverse.data_ptr() if inverse is not None else None
+        self._rms_norm(x.data_ptr(), scale.data_ptr(), out.data_ptr(), kept, x.numel() // width, width, eps)
         return out
+
+    def rms_norm_backward(self, dout: Tensor, x: Tensor, scale: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of x and scale."""
+        dx, width, rows = torch.empty_like(x), x.shape[-1], x.numel() // x.shape[-1]
+        sums = x.new_zeros(-(-rows // _CHUNK), width)
+        self._rms_norm_backward(*(tensor.data_ptr() for tensor in (dout, x, scale, inverse, dx, sums)), rows, width)
+        return dx, sums.sum(0)
+
+    def gate(self, x: Tensor, y: Tensor) -> Tensor:
+        """silu(x) * y, of one shape."""
+        out = torch.empty_like(x)
+        self._gate(x.data_ptr(), y.data_ptr(), out.data_ptr(), x.numel())
+        return out
+
+    def gate_backward(self, dout: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of x and y."""
+        dx, dy = torch.empty_like(x), torch.empty_like(y)
+        self._gate_backward(*(tensor.data_ptr() for tensor in (dout, x, y, dx, dy)), x.numel())
+        return dx, dy
 
     def pick(
         self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None

@@ -1,0 +1,72 @@
+"""Norms and gated activations by kernels, against the same in float64 and against transformers' own layers."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from rltf.policies import layers
+from rltf.policies.decoding.kernels import load
+from rltf.policies.layers import _Gate, _RMSNorm
+from rltf.policies.tiny import tiny_causal, tiny_t5
+
+pytestmark = pytest.mark.skipif(load() is None, reason="no C compiler")
+
+
+def gradients(function, inputs, weight):
+    inputs = [x.detach().clone().requires_grad_() for x in inputs]
+    out = function(*inputs)
+    return [out.detach(), *torch.autograd.grad((out * weight.to(out.dtype)).sum(), inputs)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 200), st.integers(8, 70), st.sampled_from([0.01, 1.0, 30.0]), st.integers(0, 2**31))
+def test_both_ways_as_in_float64(rows, width, scale, seed):
+    draw = torch.Generator().manual_seed(seed)
+    x, y, weight = (torch.randn(rows, width, generator=draw) * scale for _ in range(3))
+    gain = torch.randn(width, generator=draw)
+    pairs = [
+        (lambda a, b: _RMSNorm.apply(a, b, 1e-6, load()), lambda a, b: F.rms_norm(a, (width,), b, 1e-6), (x, gain)),
+        (lambda a, b: _Gate.apply(a, b, load()), lambda a, b: F.silu(a) * b, (x, y)),
+    ]
+    for ours, plain, inputs in pairs:
+        found = gradients(ours, inputs, weight)
+        wanted = gradients(plain, [tensor.double() for tensor in inputs], weight.double())
+        for one, other in zip(found, wanted, strict=True):
+            size = other.abs().max()
+            torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5 * float(size))
+
+
+@pytest.mark.parametrize("build", [tiny_t5, tiny_causal])
+def test_a_models_log_probs_and_gradients_stay_as_they_are(build, monkeypatch):
+    policy = build(32, 64, layers=2, max_prompt_tokens=16).train()
+    prompt, response = (torch.randint(3, 90, (4, n), generator=torch.Generator().manual_seed(n)) for n in (9, 7))
+    mask = [torch.ones_like(ids, dtype=torch.bool) for ids in (prompt, response)]
+    used = []
+
+    def grads(find):
+        monkeypatch.setattr(layers, "_kernels_for", find)
+        logprobs = policy.token_logprobs(prompt, mask[0], response, mask[1])[0]
+        return [logprobs.detach(), *torch.autograd.grad(logprobs.sum(), list(policy.parameters()))]
+
+    def counted(*tensors):
+        used.append(tensors)
+        return load()
+
+    for ours, theirs in zip(grads(counted), grads(lambda *_: None), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    kinds = {len(tensors) for tensors in used}  # a norm is asked with its weight, a gate without
+    assert kinds == ({1, 2} if build is tiny_causal else {2})
+
+
+def test_elsewhere_the_layers_are_transformers_own():
+    policy = tiny_causal(32, 64, layers=1, max_prompt_tokens=16)
+    again = copy.deepcopy(policy).to(torch.bfloat16)
+    ids = torch.randint(3, 90, (2, 5))
+    assert again.model(input_ids=ids).logits.dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16):
+        policy.model(input_ids=ids).logits.float().sum().backward()
+    assert {type(m).__name__ for m in policy.model.modules()} >= {"LlamaRMSNorm", "LlamaMLP"}
