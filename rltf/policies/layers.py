@@ -1,8 +1,8 @@
-"""Norms and gated activations of a training step on the CPU, forth and back in one pass over memory each.
+"""Norms, gated activations and T5's self-attention of a training step on the CPU.
 
-transformers writes them as five to eight calls of torch, of which each reads and writes all activations. In float32 on
-a CPU with few threads they run on compiled kernels (`rltf.policies.decoding.kernels`); everywhere else the layers do
-what they always did.
+transformers writes them as five to twelve calls of torch, of which each reads and writes all activations. In float32 on
+a CPU with few threads they run on compiled kernels (`rltf.policies.decoding.kernels`) and in fewer calls; everywhere
+else, and without gradient, the layers do what they always did.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NORMS = ("LlamaRMSNorm", "Qwen2RMSNorm", "T5LayerNorm")
 _GATED = ("LlamaMLP", "Qwen2MLP")
+_BIASED = ("T5Attention",)
 _SILU = ("SiLU", "SiLUActivation")
 _kinds: dict[tuple[type, type], type] = {}
 _THREADS = 2
@@ -27,14 +28,18 @@ _THREADS = 2
 
 
 def speed_up(model: PreTrainedModel) -> None:
-    """Lets the norms and gated activations of a Llama, Qwen or T5 type run on kernels where these fit; weights, names
-    and results stay as they are."""
+    """Lets such layers of a Llama, Qwen or T5 type take the short way where it is open; weights, names and results stay
+    as they are."""
     for module in model.modules():
         kind = type(module).__name__
+        if isinstance(module, Norm | Gated | BiasedAttention):
+            continue  # a policy has been made of this model before
         if kind in _NORMS:
             module.__class__ = _with(Norm, type(module))
         elif kind in _GATED and type(module.act_fn).__name__ in _SILU:
             module.__class__ = _with(Gated, type(module))
+        elif kind in _BIASED:
+            module.__class__ = _with(BiasedAttention, type(module))
 
 
 class Norm(nn.Module):
@@ -63,6 +68,54 @@ class Gated(nn.Module):
         if kernels is None:
             return super().forward(x)
         return self.down_proj(_Gate.apply(self.gate_proj(x), self.up_proj(x), kernels))
+
+
+class BiasedAttention(nn.Module):
+    """T5's self-attention; stands before the class that it replaces. Its bias has a gradient, which torch's fused
+    attention does not know on a CPU: there it falls back to a dozen calls that guard against rows which see nothing,
+    and T5 has none. H heads, T tokens."""
+
+    q: nn.Module
+    k: nn.Module
+    v: nn.Module
+    o: Any
+    n_heads: int
+    key_value_proj_dim: int
+    is_decoder: bool
+    dropout: float
+    compute_bias: Any
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        mask: Tensor | None = None,
+        key_value_states: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        past_key_values: Any = None,
+        **options: Any,
+    ) -> tuple[Any, ...]:
+        """As `T5Attention.forward`; (B, T, D) to (B, T, D)."""
+        own = key_value_states is None and past_key_values is None
+        drops = self.training and self.dropout > 0
+        if not own or drops or _kernels_for(hidden_states, self.o.weight) is None:
+            return super().forward(hidden_states, mask, key_value_states, position_bias, past_key_values, **options)
+        shape = (*hidden_states.shape[:2], self.n_heads, self.key_value_proj_dim)
+        query, key, value = (part(hidden_states).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
+        if position_bias is None:  # the first layer; the others get what it returns
+            position_bias = self._bias(mask, hidden_states)
+        weights_BHTT = torch.matmul(query, key.transpose(2, 3)).add_(position_bias).softmax(-1)
+        mixed = torch.matmul(weights_BHTT, value).transpose(1, 2).flatten(2)
+        return self.o(mixed), position_bias, None
+
+    def _bias(self, mask: Tensor | None, like: Tensor) -> Tensor:
+        """What is added to the scores: T5's bias of distances, and the lowest number where nothing is to be seen."""
+        length, lowest = like.shape[1], torch.finfo(like.dtype).min
+        bias = self.compute_bias(length, length, device=like.device)
+        if mask is None and self.is_decoder:
+            mask = torch.ones(length, length, dtype=torch.bool, device=like.device).tril()
+        if mask is None:
+            return bias
+        return bias.masked_fill(~mask, lowest) if mask.dtype == torch.bool else bias + mask
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -104,5 +157,5 @@ def _with(mixin: type, kind: type) -> Any:
 
 def _kernels_for(*tensors: Tensor) -> Kernels | None:
     plain = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
-    autocast = torch.is_autocast_enabled("cpu")
-    return load() if plain and not autocast and torch.get_num_threads() <= _THREADS else None
+    as_written = not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    return load() if plain and not as_written and torch.get_num_threads() <= _THREADS else None

@@ -78,7 +78,7 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     kept = {name: side.saved_bytes() for name, side in sides.items()}
     sides["plain"] = Side(plain := copy.deepcopy(repeated), batch)
     for module in plain.modules():
-        if type(module).__bases__[0] in (layers.Norm, layers.Gated):
+        if type(module).__bases__[0] in (layers.Norm, layers.Gated, layers.BiasedAttention):
             module.__class__ = type(module).__bases__[1]
     gradients = {name: side.gradients() for name, side in sides.items()}
     difference = max(
