@@ -156,7 +156,7 @@ def hidden(quick: bool) -> dict[str, Any]:
         parts.confinement.close()
         confinement = parts.clock.watch = Confinement(pool.use_cores, threads=1)
         rest = sum(run(parts, cfg, Instant(), iterations))
-        for _ in range(1 if quick else 3):
+        for _ in range(1 if quick else 5):
             before = parts.clock.seconds()
             instant = sum(run(parts, cfg, Instant(), iterations))
             middle = parts.clock.seconds()
