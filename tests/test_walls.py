@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "rollouts": {"types", "benchmarks", "execution", "rewards", "policies", "generation"},
     "inference": {"types", "benchmarks", "policies", "rollouts", "metrics"},
     "prm": {"types", "rewards", "policies", "rollouts", "critics"},
-    "critics": {"types", "policies", "rollouts", "training"},
+    "critics": {"types", "metrics", "policies", "rollouts", "training"},
     "training": {
         *("types", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts", "algorithms", "metrics"),
         "inference",

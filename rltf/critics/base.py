@@ -96,11 +96,11 @@ class Critic(ABC):
 
     # -------------------------------------------------------------------------------------------- learning
 
-    def learn(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
-        """`passes` over the sampled programs of a harvest; all processes together. Means over its steps: `loss`, and
-        `grad_norm` before clipping."""
+    def learn(self, rollouts: Sequence[Rollout], passes: float | None = None) -> dict[str, float]:
+        """`passes` (its own, if None) over the sampled programs of a harvest; all processes together. Means over its
+        steps: `loss`, and `grad_norm` before clipping."""
         sampled = [rollout for rollout in rollouts if not rollout.program.greedy]
-        wanted = math.ceil(self._passes * len(sampled))
+        wanted = math.ceil((self._passes if passes is None else passes) * len(sampled))
         draw = torch.Generator().manual_seed(self._rounds)
         order: list[int] = []
         while len(order) < wanted:
