@@ -14,8 +14,10 @@ def leave_out(module: nn.Module, checkpoint: dict[str, Any]) -> None:
 
 
 def fill_in(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Adds the module's own to the checkpoint's `state_dict`."""
-    checkpoint["state_dict"] = _frozen(module) | checkpoint["state_dict"]
+    """Adds the module's own to the checkpoint's `state_dict`, where it has one: a strategy that shards weights has
+    loaded them by then, and left its frozen ones as they were."""
+    if "state_dict" in checkpoint:
+        checkpoint["state_dict"] = _frozen(module) | checkpoint["state_dict"]
 
 
 def _frozen(module: nn.Module) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from rltf.training.ranks import peer_lost
 @pytest.mark.slow
 def test_one_process_in_pieces_takes_the_step_of_one_that_has_memory(tmp_path):
     """Four rows a process and term; the second process can hold two."""
-    for script, devices, strategy in (("step", 1, "auto"), ("scarce", 2, "ddp")):
-        process = command(f"tests/distributed/{script}.py", tmp_path / f"{devices}.pt", devices, strategy)
+    for script, devices, trainer in (("step", 1, "default"), ("scarce", 2, "ddp")):
+        process = command(f"tests/distributed/{script}.py", tmp_path / f"{devices}.pt", devices, trainer)
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
         assert errors.count("training ran out of memory") == devices - 1
