@@ -3,8 +3,6 @@ trains its critic first)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import Any
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.rollouts.records import read_records, share_of
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,11 @@ class CriticTraining:
         if epochs < 1:
             raise ValueError(f"stage.job.epochs is {epochs}: expected a whole number of at least 1")
         folders = [runs] if isinstance(runs, str) else list(runs)
-        self._records = [record for folder in folders for record in _read(Path(folder) / "rollouts.jsonl")]
+        self._records = [
+            record
+            for folder in folders
+            for record in read_records(Path(folder) / "rollouts.jsonl", "stage.job.runs", "the folder of a run")
+        ]
         self._epochs, self._held_out = epochs, held_out
 
     def __call__(self, pipeline: RolloutPipeline, sampling: Sampling, seed: int, folder: Path) -> dict[str, Any]:
@@ -59,7 +62,7 @@ class CriticTraining:
         for record in self._records:
             rollout = _rollout(pipeline, known, record)
             if rollout is not None:
-                (kept if self._is_held_out(record["problem_id"]) else learned).append(rollout)
+                (kept if share_of(record["problem_id"]) < self._held_out else learned).append(rollout)
         if not learned or not kept:
             raise ValueError(
                 f"stage.job.runs has {len(learned)} programs of benchmark={pipeline.benchmark.name} to learn from and "
@@ -75,19 +78,6 @@ class CriticTraining:
         constant = sum(r.verdict.outcome.stage == frequent for r in kept) / len(kept)
         rounded = {name: round(value, 6) for name, value in (metrics | {"constant_accuracy": constant}).items()}
         return {"programs": len(learned), "held_out_programs": len(kept), **rounded}
-
-    def _is_held_out(self, problem_id: str) -> bool:
-        return int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64 < self._held_out
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(
-            f"stage.job.runs: {path} cannot be read ({error.strerror}), expected the folder of a run"
-        ) from error
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def _rollout(pipeline: RolloutPipeline, known: Mapping[str, Problem], record: Mapping[str, Any]) -> Rollout | None:

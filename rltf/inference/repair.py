@@ -5,14 +5,13 @@ code; a prompt that is too long loses the end of the question, as ever."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from rltf.benchmarks.base import Benchmark
+from rltf.rollouts.records import read_records, share_of
 from rltf.types import Extraction, Outcome, Problem, Prompt, Split, Test, Verdict
 
 LONGEST_PROGRAM, LONGEST_MESSAGE = 2000, 200
@@ -122,21 +121,13 @@ class Repairs(Benchmark):
 
 def _failures(path: Path, known: Mapping[str, Problem], per_problem: int) -> dict[str, list[Failure]]:
     """Problem -> its newest different failed programs."""
-    try:
-        lines = path.open(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(
-            f"stage.run: {path} cannot be read ({error.strerror}), expected the folder of a run"
-        ) from error
     found: dict[str, dict[str, Failure]] = {}
-    with lines:
-        for line in lines:
-            record = json.loads(line)
-            if record["outcome"] == Outcome.PASSED or record["problem_id"] not in known:
-                continue
-            failures = found.setdefault(record["problem_id"], {})
-            failures.pop(record["program"], None)  # the newest of equals counts
-            failures[record["program"]] = _failure(record)
+    for record in read_records(path, "stage.run", "the folder of a run"):
+        if record["outcome"] == Outcome.PASSED or record["problem_id"] not in known:
+            continue
+        failures = found.setdefault(record["problem_id"], {})
+        failures.pop(record["program"], None)  # the newest of equals counts
+        failures[record["program"]] = _failure(record)
     return {problem_id: list(failures.values())[-per_problem:] for problem_id, failures in found.items()}
 
 
@@ -148,7 +139,7 @@ def _failure(record: Mapping[str, Any]) -> Failure:
 
 
 def _split(problem_id: str, held_out: float) -> Split:
-    place = int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64
+    place = share_of(problem_id)
     if place >= held_out:
         return "train"
     return "validation" if place < held_out / 2 else "test"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from typing import Any
 from rltf.policies.base import Policy
 from rltf.prm.model import LineCritic
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.rollouts.records import read_records, share_of
 from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,13 @@ class PrmTraining:
         if epochs < 1:
             raise ValueError(f"stage.job.epochs is {epochs}: expected a whole number of at least 1")
         folders = [data] if isinstance(data, str) else list(data)
-        self._records = [record for folder in folders for record in _read(Path(folder) / "prm_data.jsonl")]
+        self._records = [
+            record
+            for folder in folders
+            for record in read_records(
+                Path(folder) / "prm_data.jsonl", "stage.job.data", "the folder of a run of stage=prm_data"
+            )
+        ]
         self._held_out, self._epochs = held_out, epochs
         self._settings: dict[str, Any] = {
             "hidden": hidden, "lr": lr, "weight_decay": weight_decay, "passes": 1, "batch_size": batch_size
@@ -64,8 +69,9 @@ class PrmTraining:
         """
         policy = pipeline.policy
         _check(policy, self._records)
-        learned = [_rollout(r) for r in self._records if not self._is_held_out(r["problem_id"])]
-        kept = [_rollout(r) for r in self._records if self._is_held_out(r["problem_id"])]
+        held_out = self._held_out
+        learned = [_rollout(r) for r in self._records if share_of(r["problem_id"]) >= held_out]
+        kept = [_rollout(r) for r in self._records if share_of(r["problem_id"]) < held_out]
         if not learned or not kept:
             raise ValueError(
                 f"stage.job.data has {len(learned)} programs to learn from and {len(kept)} that are held out: expected "
@@ -81,9 +87,6 @@ class PrmTraining:
         body.export(folder / "policy")
         critic.save(folder / "critic.pt")
         return {"programs": len(learned), **errors_of(critic.read(kept), _labels(learned))}
-
-    def _is_held_out(self, problem_id: str) -> bool:
-        return int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64 < self._held_out
 
 
 def errors_of(read: Sequence[Rollout], learned: Sequence[float]) -> dict[str, float]:
@@ -111,16 +114,6 @@ def errors_of(read: Sequence[Rollout], learned: Sequence[float]) -> dict[str, fl
 
 def _labels(rollouts: Sequence[Rollout]) -> list[float]:
     return [v for r in rollouts if r.critic is not None for v in r.critic.returns if not math.isnan(v)]
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(
-            f"stage.job.data: {path} cannot be read ({error.strerror}), expected the folder of a run of stage=prm_data"
-        ) from error
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def _check(policy: Policy, records: Sequence[dict[str, Any]]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rltf.types import AssertTest, CallTest, CheckTest, ErrorReport, Outcome, Rollout, StdioTest, Test, Verdict
@@ -52,6 +55,25 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     if rollout.critic is not None:
         record["critic"] = {name: [round(v, 4) for v in said] for name, said in asdict(rollout.critic).items() if said}
     return record
+
+
+def read_records(path: Path, key: str, expected: str) -> Iterator[dict[str, Any]]:
+    """The lines of a file of records, one after another.
+
+    Raises:
+        ValueError: it cannot be read; `key` of the config names its folder, which should be what is `expected`.
+    """
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{key}: {path} cannot be read ({error.strerror}), expected {expected}") from error
+    with file:
+        yield from map(json.loads, file)
+
+
+def share_of(problem_id: str) -> float:
+    """A number from 0 to 1 that depends on the id alone: which problems are held out whatever else there is."""
+    return int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64
 
 
 def error_record(error: ErrorReport | None) -> dict[str, Any] | None:

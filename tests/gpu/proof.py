@@ -57,7 +57,8 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true", help="64 problems, 30 iterations, 60 problems to evaluate")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], help="a config key of every training run")
-    parser.add_argument("--evaluate", type=int, help="problems of each evaluation; all, or 60 with --cpu")
+    parser.add_argument("--evaluate", type=int, help="problems of MBPP to evaluate; all, or 60 with --cpu")
+    parser.add_argument("--transfer", type=int, help="problems of HumanEval to evaluate; as many")
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
     plan = list(steps(arguments))
@@ -130,6 +131,7 @@ talks: 0 of 60 problems."""
 def evaluation(name: str, policy: str, benchmark: str, data: Path, out: Path, arguments: argparse.Namespace) -> Step:
     """Of one policy on one test set."""
     problems = arguments.evaluate or (60 if arguments.cpu else None)
+    problems = problems if benchmark == "mbpp" else arguments.transfer or problems
     file, prompt = TEST_SETS[benchmark]
     folder = out / "evaluations" / f"{name}_{benchmark}"
     command = ["eval.py", f"policy={policy}", f"benchmark={benchmark}", f"benchmark.path={data / file}"]

@@ -10,6 +10,7 @@ from rltf import stages
 from rltf.critics.value import ValueCritic
 from rltf.main import train
 from rltf.prm.training import PrmTraining
+from rltf.rollouts.records import share_of
 
 
 def test_labels_that_hang_on_one_token_are_learned(trained):
@@ -31,7 +32,7 @@ def test_a_value_critic_that_begins_from_the_model_values_a_prefix_as_the_model_
 def test_what_is_held_out_depends_on_the_problem_alone(tmp_path, records):
     (tmp_path / "prm_data.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     training = PrmTraining([str(tmp_path)] * 2, held_out=0.3)
-    kept = {record["problem_id"] for record in training._records if training._is_held_out(record["problem_id"])}
+    kept = {record["problem_id"] for record in training._records if share_of(record["problem_id"]) < 0.3}
     assert 0.2 * 160 < len(kept) < 0.4 * 160
     assert len(training._records) == 320
 
