@@ -143,7 +143,8 @@ def ddp_child(devices: int, quick: bool) -> None:
 
 def hidden(quick: bool) -> dict[str, Any]:
     """1 - (wall with real execution - wall with instant execution) / wall of execution alone, at lag 1, where execution
-    takes 0.9 of the rest: by programs that sleep, so that two cores are enough."""
+    takes 0.9 of the rest: by programs that sleep, so that two cores are enough. Alone it runs on the cores that it has
+    beside training."""
     cfg = composed(*(["rollouts.problems=4", "rollouts.batch_size=8"] if quick else []))
     iterations = 2 if quick else 6
     programs = cfg.rollouts.problems * cfg.rollouts.samples
@@ -156,16 +157,18 @@ def hidden(quick: bool) -> dict[str, Any]:
         parts.confinement.close()
         confinement = parts.clock.watch = Confinement(pool.use_cores, threads=1)
         rest = sum(run(parts, cfg, Instant(), iterations))
-        for _ in range(1 if quick else 5):
+        for _ in range(1 if quick else 3):
             before = parts.clock.seconds()
             instant = sum(run(parts, cfg, Instant(), iterations))
             middle = parts.clock.seconds()
             seconds = 0.9 * rest / iterations * workers / programs
+            confinement("training")  # alone, but on the cores that it has beside training
             for _ in range(3):  # a program takes longer than it sleeps: shorten until all fit
                 alone = sum(_alone(Sleeping(pool, seconds), programs) for _ in range(2)) / 2
                 seconds *= min(1.0, 0.88 * rest / iterations / alone)
             sleeping = Sleeping(pool, seconds)
             alone = iterations * sum(_alone(sleeping, programs) for _ in range(2)) / 2
+            confinement("setup")
             start = parts.clock.seconds()
             real = sum(run(parts, cfg, sleeping, iterations))
             end = parts.clock.seconds()

@@ -1,0 +1,107 @@
+"""What each option of credit, curriculum, search and selection takes of an iteration of the default run.
+
+    python tests/perf/options.py [--iterations 8] [--only NAME]
+
+Each option runs the default recipe for so many iterations from one warmed-up policy, in this process, on as many
+threads as the default has; the first iteration and the last are left out. Prints JSON: wall seconds of a middling
+iteration by phase, and the whole over that of the plain run, which is run after every option: on a machine that is busy
+compare these ratios alone. `prm` reads a process reward model of random weights, which costs what a trained one does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from hydra import compose, initialize_config_dir
+
+from rltf.main import train
+from rltf.policies.tiny import tiny_t5
+from rltf.prm.model import LineCritic
+
+CRITIC = ["critic=outcome", "credit=critic_token"]
+OPTIONS = {
+    "credit=executed": ["credit=executed"],
+    "critic=outcome credit=critic_token": CRITIC,
+    "critic=mlp algorithm=ppo": ["critic=mlp", "algorithm=ppo"],
+    "critic=value algorithm=ppo": ["critic=value", "algorithm=ppo"],
+    "reward=coarse+fine+adaptive+prm": ["reward=coarse+fine+adaptive+prm", "reward.terms.prm.model={prm}"],
+    "curriculum=cccs": ["curriculum=cccs"],
+    "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
+    "algorithm=dapo": ["algorithm=dapo"],
+}
+QUIET = [
+    "logger=none",
+    "callbacks.progress=false",
+    "callbacks.report=false",
+    "callbacks.checkpoint=false",
+    "evaluation={problems: 2, samples: 1, ks: [1]}",
+    "trainer.check_val_every_n_epoch=1000",
+]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--only", default="", help="options whose name holds this")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        prm = where / "prm"
+        tiny_t5().export(prm / "policy")
+        LineCritic(tiny_t5(), 0, 1e-5, 0.0, 1, 8).save(prm / "critic.pt")
+        start = ["warmup.steps=300", "trainer.max_epochs=1", f"paths.output_dir={where / 'start'}"]
+        train(composed(*start))
+        result: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}
+        for number, (name, options) in enumerate(OPTIONS.items()):
+            if arguments.only in name:
+                chosen = [option.format(prm=prm) if "{prm}" in option else option for option in options]
+                with_it = seconds(where / f"{number}", chosen, arguments.iterations)
+                without = seconds(where / f"{number}_plain", [], arguments.iterations)
+                whole, plain = sum(with_it.values()), sum(without.values())
+                result[name] = {
+                    "seconds": {phase: round(value, 3) for phase, value in with_it.items()},
+                    "plain_seconds": {phase: round(value, 3) for phase, value in without.items()},
+                    "over_plain": round(whole / plain, 2),
+                }
+                print(name, result[name]["over_plain"], file=sys.stderr)
+    print(json.dumps(result, indent=1))
+
+
+def seconds(folder: Path, options: list[str], iterations: int) -> dict[str, float]:
+    """Of a middling iteration, by phase."""
+    begun = [
+        "model=pretrained",
+        "recipe=tiny_t5",
+        "model.name=warm",
+        f"model.path={folder.parent / 'start' / 'policy'}",
+    ]
+    begun += ["model.max_prompt_tokens=128", "warmup.steps=0", f"trainer.max_epochs={iterations + 2}"]
+    train(composed(*begun, f"paths.output_dir={folder}", *options))
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["perf/seconds/training"]]
+    chosen = rows[-iterations - 1 : -1]  # the last one draws nothing
+    names = [name for name in chosen[0] if name.startswith("perf/seconds/")]
+    found = {name.rsplit("/", 1)[1]: statistics.median(float(row[name] or 0) for row in chosen) for name in names}
+    return {phase: value for phase, value in found.items() if value > 0}
+
+
+def composed(*overrides: str) -> Any:
+    """The config of the default run, quietly."""
+    with initialize_config_dir(str(Path(__file__).resolve().parents[2] / "configs"), version_base="1.3"):
+        return compose("train", [*QUIET, *overrides])
+
+
+if __name__ == "__main__":
+    main()
