@@ -1,8 +1,9 @@
 """When to sample, and with which seeds: the callback that fills the buffer at the start of every iteration.
 
 `lag` says how judging overlaps training. 0: wait for this iteration's verdicts and train on them. 1: train on the
-buffer while this iteration's programs are judged, and harvest them, in the order they were launched, at the start of
-the next iteration. Both are deterministic: what is in the buffer never depends on how fast the sandbox was."""
+buffer while this iteration's programs are judged, and harvest them in the next iteration, in the order they were
+launched, once that one's programs are drawn: so judging has all of sampling and training to hide behind. Both are
+deterministic: what is in the buffer never depends on how fast the sandbox was."""
 
 from __future__ import annotations
 
@@ -59,21 +60,23 @@ class GenerationCallback(L.Callback):
         self._restored: list[dict[str, Any] | None] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Harvests what was launched an iteration ago, launches this iteration's programs."""
+        """Launches this iteration's programs, harvests what was launched an iteration ago."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(module, RLTFModule)
         assert isinstance(data, RolloutDataModule)
         if self._restored:
             state, self._restored = self._restored[trainer.global_rank], []
             self._pending = Pending.restore(state, {p.id: p for p in data.train_problems}) if state else None
-        if self._pending is not None:
-            self._harvest(trainer, module, data)
+        earlier, self._pending = self._pending, None
         last = trainer.max_epochs is not None and trainer.current_epoch + 1 >= trainer.max_epochs
-        if self.lag and last and len(data.buffer):
-            return  # nobody would train on them
-        self._pending = self._launch(trainer, module, data, self.problems)
-        if not self.lag or not len(data.buffer):
-            self._harvest(trainer, module, data)
+        unread = self.lag and last and (earlier is not None or len(data.buffer))  # nobody would train on more
+        if not unread:
+            self._pending = self._launch(trainer, module, data, self.problems)
+        if earlier is not None:
+            self._harvest(earlier, trainer, module, data)
+        if self._pending is not None and (not self.lag or not len(data.buffer)):
+            pending, self._pending = self._pending, None
+            self._harvest(pending, trainer, module, data)
 
     def _launch(
         self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, problems: int, again: int = 0
@@ -91,10 +94,9 @@ class GenerationCallback(L.Callback):
         self.sampled += pending.programs
         return pending
 
-    def _harvest(self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> None:
-        assert self._pending is not None
-        groups: Sequence[Sequence[Rollout]] = self.pipeline.harvest(self._pending)
-        self._pending, kept = None, groups
+    def _harvest(self, pending: Pending, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> None:
+        groups: Sequence[Sequence[Rollout]] = self.pipeline.harvest(pending)
+        kept = groups
         if self.pipeline.selection is not None:
             groups, kept = self.pipeline.selection(
                 groups, lambda n, again: self.pipeline.harvest(self._launch(trainer, module, data, n, again))

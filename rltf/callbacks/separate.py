@@ -127,11 +127,11 @@ class SeparateGeneration(GenerationCallback):
     def _take(self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> list[int]:
         """Harvests the oldest ticket; the age of each of its programs in optimiser steps."""
         with self.pipeline.clock("generation"):
-            self._pending = self._tickets[0].drawn.result()
+            pending = self._tickets[0].drawn.result()
         self._tickets.popleft()
-        self.sampled += self._pending.programs
-        ages = [module.steps - program.version for _, programs, _ in self._pending.groups for program in programs]
-        self._harvest(trainer, module, data)
+        self.sampled += pending.programs
+        ages = [module.steps - program.version for _, programs, _ in pending.groups for program in programs]
+        self._harvest(pending, trainer, module, data)
         return ages
 
     def _due(self, ticket: Ticket) -> bool:
