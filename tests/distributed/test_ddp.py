@@ -82,6 +82,7 @@ def test_a_killed_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, t
             assert torch.equal(exported.get_tensor(name), weights[0][f"policy.model.{name}"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [3])
 def test_more_processes_than_problems_are_refused(tmp_path, devices):
     sizes = "benchmark.sizes={train: 2, validation: 4, test: 6}"

@@ -57,6 +57,7 @@ def pools() -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_lost_actor_and_a_lost_node_lose_no_verdict_and_give_none_twice(cluster: Any) -> None:
     with RayExecutor(address=cluster.address, workers=2, node_workers=2) as executor:
         while len(pools()) < 2:
