@@ -131,5 +131,7 @@ def _phase(module: L.LightningModule) -> str:
 
 
 def _position(trainer: L.Trainer) -> tuple[int, int]:
-    total = int(trainer.estimated_stepping_batches)
-    return trainer.global_step, total
+    plan = trainer.datamodule.plan  # type: ignore[attr-defined]
+    if plan.total is not None:  # a phase whose last epoch is shorter, which Lightning does not know
+        return trainer.global_step, plan.total // trainer.accumulate_grad_batches
+    return trainer.global_step, int(trainer.estimated_stepping_batches)
