@@ -52,7 +52,7 @@ class Norm(nn.Module):
         kernels = _kernels_for(hidden_states, self.weight)
         if kernels is None:
             return super().forward(hidden_states)
-        return _RMSNorm.apply(hidden_states.contiguous(), self.weight, self.variance_epsilon, kernels)
+        return _RMSNorm.apply(hidden_states.contiguous(), self.weight.contiguous(), self.variance_epsilon, kernels)
 
 
 class Gated(nn.Module):
@@ -67,7 +67,7 @@ class Gated(nn.Module):
         kernels = _kernels_for(x)
         if kernels is None:
             return super().forward(x)
-        return self.down_proj(_Gate.apply(self.gate_proj(x), self.up_proj(x), kernels))
+        return self.down_proj(_Gate.apply(self.gate_proj(x).contiguous(), self.up_proj(x).contiguous(), kernels))
 
 
 class BiasedAttention(nn.Module):
