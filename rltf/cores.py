@@ -61,13 +61,14 @@ class Confinement:
         self._use_cores, self._all = use_cores, sorted(os.sched_getaffinity(0))
         self._sandbox = self._all[threads:]
         self._confined = False
-        self._lock = (
-            _claim(lock or Path(tempfile.gettempdir()) / f"rltf-cores-{os.getuid()}") if self._sandbox else None
-        )
+        self._path = lock or Path(tempfile.gettempdir()) / f"rltf-cores-{os.getuid()}"
+        self._lock: int | None = None
 
     def __call__(self, phase: str) -> None:
         """A phase of the run begins."""
         confined = phase in COMPUTING
+        if self._lock is None and confined and self._sandbox:
+            self._lock = _claim(self._path)
         if self._lock is not None and confined != self._confined:
             self._use_cores(self._sandbox if confined else self._all)
             self._confined = confined

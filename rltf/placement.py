@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rltf.assembly import Assembly
 from rltf.build import build
@@ -59,6 +59,8 @@ def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
 
 def _explorer(cfg: DictConfig, parts: Assembly) -> Explorer | None:
     """What finds training programs in more than one round."""
+    if OmegaConf.select(cfg, "inference.repair") is not None:
+        raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
     inference: Inference = build(cfg, "inference", pipeline=parts.pipeline)
     if isinstance(inference, Sample):
         return None

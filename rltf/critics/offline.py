@@ -35,12 +35,7 @@ class CriticTraining:
             raise ValueError(f"stage.job.held_out is {held_out}: expected a share between 0 and 1")
         if epochs < 1:
             raise ValueError(f"stage.job.epochs is {epochs}: expected a whole number of at least 1")
-        folders = [runs] if isinstance(runs, str) else list(runs)
-        self._records = [
-            record
-            for folder in folders
-            for record in read_records(Path(folder) / "rollouts.jsonl", "stage.job.runs", "the folder of a run")
-        ]
+        self._records = list(read_records(runs, "rollouts.jsonl", "stage.job.runs", "the folder of a run"))
         self._epochs, self._held_out = epochs, held_out
 
     def __call__(self, pipeline: RolloutPipeline, sampling: Sampling, seed: int, folder: Path) -> dict[str, Any]:

@@ -95,11 +95,8 @@ class CriticSampling(Search):
         """See `Explorer.explore`. The second half of a problem's programs begins where the first half is trusted; where
         none of it passes the examples, they are drawn like the first. What a program is given carries no loss.
 
-        Raises:
-            ValueError: there is a repair model, whose programs answer other prompts than the policy's.
+        A repair model takes no part: its programs answer other prompts than the policy's.
         """
-        if self._repairer is not None:
-            raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
         learning = self._pipeline.critic if self._critic is self._pipeline.critic else None  # the run starts that one
         if learning is None and not self._started:
             self._critic.start(self._pipeline.policy.model.device)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 from rltf.benchmarks.base import Benchmark
@@ -80,7 +79,7 @@ class Repairs(Benchmark):
         self.name = f"{benchmark.name}/repair"
         self._benchmark = benchmark
         known = {problem.id: problem for problem in benchmark.problems("train") if problem.references}
-        failures = _failures(Path(run) / "rollouts.jsonl", known, per_problem)
+        failures = _failures(run, known, per_problem)
         self._origin: dict[str, tuple[Problem, Failure]] = {}
         self._splits: dict[Split, list[Problem]] = {"train": [], "validation": [], "test": []}
         for problem_id, found in failures.items():
@@ -119,10 +118,10 @@ class Repairs(Benchmark):
         return self._benchmark.examples(self._origin[problem.id][0])
 
 
-def _failures(path: Path, known: Mapping[str, Problem], per_problem: int) -> dict[str, list[Failure]]:
+def _failures(run: str, known: Mapping[str, Problem], per_problem: int) -> dict[str, list[Failure]]:
     """Problem -> its newest different failed programs."""
     found: dict[str, dict[str, Failure]] = {}
-    for record in read_records(path, "stage.run", "the folder of a run"):
+    for record in read_records(run, "rollouts.jsonl", "stage.run", "the folder of a run"):
         if record["outcome"] == Outcome.PASSED or record["problem_id"] not in known:
             continue
         failures = found.setdefault(record["problem_id"], {})

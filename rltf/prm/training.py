@@ -47,14 +47,8 @@ class PrmTraining:
             raise ValueError(f"stage.job.held_out is {held_out}: expected a share between 0 and 1")
         if epochs < 1:
             raise ValueError(f"stage.job.epochs is {epochs}: expected a whole number of at least 1")
-        folders = [data] if isinstance(data, str) else list(data)
-        self._records = [
-            record
-            for folder in folders
-            for record in read_records(
-                Path(folder) / "prm_data.jsonl", "stage.job.data", "the folder of a run of stage=prm_data"
-            )
-        ]
+        expected = "the folder of a run of stage=prm_data"
+        self._records = list(read_records(data, "prm_data.jsonl", "stage.job.data", expected))
         self._held_out, self._epochs = held_out, epochs
         self._settings: dict[str, Any] = {
             "hidden": hidden, "lr": lr, "weight_decay": weight_decay, "passes": 1, "batch_size": batch_size

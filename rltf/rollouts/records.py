@@ -57,18 +57,20 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     return record
 
 
-def read_records(path: Path, key: str, expected: str) -> Iterator[dict[str, Any]]:
-    """The lines of a file of records, one after another.
+def read_records(folders: str | Sequence[str], name: str, key: str, expected: str) -> Iterator[dict[str, Any]]:
+    """The lines of the file `name` in one folder or several, one after another.
 
     Raises:
-        ValueError: it cannot be read; `key` of the config names its folder, which should be what is `expected`.
+        ValueError: one cannot be read; `key` of the config names its folder, which should be what is `expected`.
     """
-    try:
-        file = path.open(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{key}: {path} cannot be read ({error.strerror}), expected {expected}") from error
-    with file:
-        yield from map(json.loads, file)
+    for folder in [folders] if isinstance(folders, str) else folders:
+        path = Path(folder) / name
+        try:
+            file = path.open(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"{key}: {path} cannot be read ({error.strerror}), expected {expected}") from error
+        with file:
+            yield from map(json.loads, file)
 
 
 def share_of(problem_id: str) -> float:

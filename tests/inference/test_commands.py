@@ -76,6 +76,7 @@ def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_progra
     ("options", "expected"),
     [
         (("inference=best_of_n",), "training learns from all"),
+        (("inference=critic_sampling", "inference.repair=nowhere"), r"inference\.repair is set"),
         (("inference=critic_sampling", "curriculum=cccs"), "both say how training programs begin"),
         (("inference=critic_sampling", "generation.placement=separate"), "asks a critic between two draws"),
     ],

@@ -242,13 +242,3 @@ def test_training_programs_begin_where_the_critic_trusts_the_first_half(executor
     assert len(refined.token_ids) == len(refined.logprobs) == len(RIGHT) - len(begin) + 1
     tests = [job.tests for job in executor.jobs]
     assert (tests.count((EXAMPLE,)), tests.count((EXAMPLE, HIDDEN)), len(tests)) == (8, 10, 18)
-
-
-def test_programs_of_a_repair_model_are_not_trained_on(executor):
-    benchmark = OneExample("a")
-    pipeline = pipeline_of(benchmark, Scripted(policy={}), executor)
-    search = CriticSampling(pipeline, Trusting(""))
-    search._repairer = Letters("repairer")
-    pipeline.explorer = search
-    with pytest.raises(ValueError, match=r"inference\.repair is set"):
-        pipeline.launch(benchmark.problems("train"), range(2), Sampling(max_new_tokens=60), 0, training=True)

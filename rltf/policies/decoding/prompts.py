@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ def quarter_octave(count: int) -> int:
     return -(-count // step) * step
 
 
-class Prompts:
+class Prompts(ABC):
     """Which prompts are alive: those in use are `[:alive]`.
 
     Args:
@@ -63,16 +64,16 @@ class Prompts:
         """Forgets all prompts."""
         self.alive = 0
 
+    @abstractmethod
     def arrange(self, slot_A: NDArray[np.int64]) -> None:
         """Says which prompt each row reads; called whenever rows or prompts have changed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fill(self, slot: int, kv: Tensor) -> None:
         """(layers, 2, H, S, D)."""
-        raise NotImplementedError
 
-    def _move(self, source: int, target: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _move(self, source: int, target: int) -> None: ...
 
 
 class Grid(NamedTuple):
