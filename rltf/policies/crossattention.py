@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.t5.modeling_t5 import T5Attention
 
 if TYPE_CHECKING:
@@ -27,18 +28,24 @@ class SharedCrossAttention(T5Attention):
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
+        past_key_values: Any = None,
         **options: Any,
     ) -> tuple[Any, ...]:
         """As `T5Attention.forward`, for hidden_states (B, T, D) and key_value_states (P, S, D)."""
-        assert key_value_states is not None
-        rows, prompts = len(hidden_states), len(key_value_states)
-        if rows == prompts:
-            return super().forward(hidden_states, mask, key_value_states, position_bias, **options)
+        if key_value_states is None or past_key_values is not None:
+            return super().forward(
+                hidden_states, mask, key_value_states, position_bias, past_key_values=past_key_values, **options
+            )
+        prompts = len(key_value_states)
+        query, key, value = (
+            part(states).view(prompts, -1, self.n_heads, self.key_value_proj_dim).transpose(1, 2)
+            for part, states in ((self.q, hidden_states), (self.k, key_value_states), (self.v, key_value_states))
+        )
         if position_bias is None:  # the first layer; the others get what it returns
-            position_bias = _additive(mask, hidden_states, key_value_states.shape[1])
-        queries = hidden_states.reshape(prompts, -1, hidden_states.shape[-1])
-        output, *rest = super().forward(queries, None, key_value_states, position_bias, **options)
-        return (output.reshape(hidden_states.shape), *rest)
+            position_bias = _additive(mask, query)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(query, key, value, position_bias, dropout, scale=self.scaling)
+        return self.o(mixed.transpose(1, 2).reshape(*hidden_states.shape[:2], -1)), position_bias, None
 
 
 def share_prompts(model: PreTrainedModel) -> None:
@@ -47,10 +54,12 @@ def share_prompts(model: PreTrainedModel) -> None:
         block.layer[1].EncDecAttention.__class__ = SharedCrossAttention
 
 
-def _additive(mask: Tensor | None, like: Tensor, source: int) -> Tensor:
-    """What is added to the scores, (P or 1, 1, 1, S): T5 has no positions across, and every query sees the same."""
-    zeros = like.new_zeros(1, 1, 1, source)
+def _additive(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """What is added to the scores, (P, 1, 1, S): T5 has no positions across, and every query sees the same. None where
+    no prompt is padded."""
     if mask is None:
-        return zeros
+        return None
     seen = mask[:, :, :1]
-    return zeros.masked_fill(~seen, torch.finfo(like.dtype).min) if seen.dtype == torch.bool else zeros + seen
+    if seen.dtype != torch.bool:
+        return seen
+    return torch.zeros_like(seen, dtype=like.dtype).masked_fill(~seen, torch.finfo(like.dtype).min)

@@ -1,7 +1,7 @@
 """Norms, gated activations and T5's self-attention of a training step on the CPU.
 
 transformers writes them as five to twelve calls of torch, of which each reads and writes all activations. In float32 on
-a CPU with few threads they run on compiled kernels (`rltf.policies.decoding.kernels`) and in fewer calls; everywhere
+a CPU with few threads they run on compiled kernels (`rltf.policies.kernels`) and in fewer calls; everywhere
 else, and without gradient, the layers do what they always did.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rltf.policies.decoding.kernels import Kernels, load
+from rltf.policies.kernels import LANES, Kernels, usable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,8 +23,6 @@ _GATED = ("LlamaMLP", "Qwen2MLP")
 _BIASED = ("T5Attention",)
 _SILU = ("SiLU", "SiLUActivation")
 _kinds: dict[tuple[type, type], type] = {}
-_THREADS = 2
-"""With more, torch shares these layers out, and a kernel runs on one."""
 
 
 def speed_up(model: PreTrainedModel) -> None:
@@ -97,15 +95,14 @@ class BiasedAttention(nn.Module):
         """As `T5Attention.forward`; (B, T, D) to (B, T, D)."""
         own = key_value_states is None and past_key_values is None
         drops = self.training and self.dropout > 0
-        if not own or drops or _kernels_for(hidden_states, self.o.weight) is None:
+        kernels = _kernels_for(hidden_states, self.o.weight)
+        if not own or drops or kernels is None or self.key_value_proj_dim % LANES:
             return super().forward(hidden_states, mask, key_value_states, position_bias, past_key_values, **options)
-        shape = (*hidden_states.shape[:2], self.n_heads, self.key_value_proj_dim)
-        query, key, value = (part(hidden_states).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
         if position_bias is None:  # the first layer; the others get what it returns
-            position_bias = self._bias(mask, hidden_states)
-        weights_BHTT = torch.matmul(query, key.transpose(2, 3)).add_(position_bias).softmax(-1)
-        mixed = torch.matmul(weights_BHTT, value).transpose(1, 2).flatten(2)
-        return self.o(mixed), position_bias, None
+            position_bias = self._bias(mask, hidden_states).contiguous()
+        query, key, value = (part(hidden_states).contiguous() for part in (self.q, self.k, self.v))
+        causal = mask is None and self.is_decoder
+        return self.o(_Attention.apply(query, key, value, position_bias, causal, kernels)), position_bias, None
 
     def _bias(self, mask: Tensor | None, like: Tensor) -> Tensor:
         """What is added to the scores: T5's bias of distances, and the lowest number where nothing is to be seen."""
@@ -134,6 +131,23 @@ class _RMSNorm(torch.autograd.Function):
         return (*ctx.kernels.rms_norm_backward(dout.contiguous(), *ctx.saved_tensors), None, None)
 
 
+class _Attention(torch.autograd.Function):
+    """softmax(q k^T + bias) v."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, causal: bool, kernels: Kernels) -> Tensor:
+        out, lse = kernels.attention(q, k, v, bias, causal)
+        ctx.save_for_backward(q, k, v, bias, out, lse)
+        ctx.kernels, ctx.causal = kernels, causal
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+        to_bias = ctx.needs_input_grad[3]
+        return (*ctx.kernels.attention_backward(dout.contiguous(), ctx.saved_tensors, ctx.causal, to_bias), None, None)
+
+
 class _Gate(torch.autograd.Function):
     """silu(x) * y."""
 
@@ -156,6 +170,5 @@ def _with(mixin: type, kind: type) -> Any:
 
 
 def _kernels_for(*tensors: Tensor) -> Kernels | None:
-    plain = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
     as_written = not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
-    return load() if plain and not as_written and torch.get_num_threads() <= _THREADS else None
+    return None if as_written else usable(*tensors)

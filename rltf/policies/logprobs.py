@@ -11,7 +11,6 @@ N tokens, D width, V vocabulary, K tokens of one block.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from rltf.policies.kernels import usable
 from rltf.policies.truncated import truncated_logprobs
 from rltf.policies.warp import truncates
 from rltf.types import Sampling
@@ -86,9 +86,9 @@ class _BlockedHead(torch.autograd.Function):
             inside_N, column_N1 = _columns(target_N, block)
             picked_N = torch.where(inside_N, logits_NK.gather(-1, column_N1).squeeze(-1), picked_N)
             if entropy or tempered is own:
-                own.add(logits_NK, with_mean=entropy)
+                own.add(logits_NK, with_entropy=entropy)
             if tempered is not own:
-                tempered.add(logits_NK.div_(temperature), with_mean=False)
+                tempered.add(logits_NK.div_(temperature), with_entropy=False)
             keeps -= logits_NK.nbytes
             if keeps >= 0:
                 kept.append(logits_NK)
@@ -114,12 +114,12 @@ class _BlockedHead(torch.autograd.Function):
         d_bias = torch.empty_like(bias_V) if to_bias and bias_V is not None else None
         for index, block in enumerate(_blocks(hidden_ND, weight_VD)):
             if index < len(kept):
-                error_NK = (kept[index] - lse_N1).exp_()
+                error_NK = _probabilities(kept[index], lse_N1, torch.empty_like(kept[index]))
             else:
                 error_NK = _logits(hidden_ND, weight_VD, bias_V, block)
                 if ctx.temperature != 1.0:
                     error_NK.div_(ctx.temperature)
-                error_NK.sub_(lse_N1).exp_()
+                _probabilities(error_NK, lse_N1, error_NK)
             inside_N, column_N1 = _columns(target_N, block)
             error_NK.scatter_add_(-1, column_N1, -inside_N.float().unsqueeze(-1))
             if d_bias is not None:
@@ -138,18 +138,16 @@ class _RunningSoftmax:
     """Log-sum-exp and entropy of rows that are seen block by block."""
 
     def __init__(self, hidden_ND: Tensor) -> None:
-        self._lse_N1 = torch.full((len(hidden_ND), 1), -math.inf, device=hidden_ND.device)
-        self._mean_N1 = torch.zeros_like(self._lse_N1)
+        self._lse_N1 = torch.full((len(hidden_ND), 1), -1e30, device=hidden_ND.device)  # of nothing; finite
+        self._entropy_N1 = torch.zeros_like(self._lse_N1)
 
-    def add(self, logits_NK: Tensor, with_mean: bool) -> None:
-        """`with_mean`: also what the entropy needs, the mean logit."""
-        logprobs_NK = logits_NK.log_softmax(-1)  # one kernel, where log-sum-exp takes four
-        # the difference is the same in every column, and most exact where both are small
-        block_N1 = logits_NK.amax(-1, keepdim=True) - logprobs_NK.amax(-1, keepdim=True)
+    def add(self, logits_NK: Tensor, with_entropy: bool) -> None:
+        """`with_entropy`: also what the entropy needs."""
+        block_N1, entropy_N1 = _logsumexp(logits_NK, with_entropy)
         lse_N1 = torch.logaddexp(self._lse_N1, block_N1)
-        if with_mean:
-            mean_N1 = logprobs_NK.exp_().mul_(logits_NK).sum(-1, keepdim=True)
-            self._mean_N1 = self._mean_N1 * (self._lse_N1 - lse_N1).exp_() + mean_N1 * (block_N1 - lse_N1).exp_()
+        if entropy_N1 is not None:  # by small terms: shares add up to 1 only almost, which a mean logit would show
+            past_N1, added_N1 = self._lse_N1 - lse_N1, block_N1 - lse_N1
+            self._entropy_N1 = past_N1.exp() * (self._entropy_N1 - past_N1) + added_N1.exp() * (entropy_N1 - added_N1)
         self._lse_N1 = lse_N1
 
     def logsumexp(self) -> Tensor:
@@ -157,8 +155,24 @@ class _RunningSoftmax:
         return self._lse_N1.squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """In nats, (N,): log-sum-exp less the mean logit."""
-        return (self._lse_N1 - self._mean_N1).squeeze(-1)
+        """In nats, (N,)."""
+        return self._entropy_N1.squeeze(-1)
+
+
+def _logsumexp(logits_NK: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
+    """Log-sum-exp of a block, and the entropy of its softmax where wanted, each (N, 1)."""
+    if (kernels := usable(logits_NK)) is not None:
+        return kernels.logsumexp(logits_NK, with_entropy)
+    logprobs_NK = logits_NK.log_softmax(-1)  # one kernel, where log-sum-exp takes four
+    # the difference is the same in every column, and most exact where both are small
+    lse_N1 = logits_NK.amax(-1, keepdim=True) - logprobs_NK.amax(-1, keepdim=True)
+    return lse_N1, -logprobs_NK.exp().mul_(logprobs_NK).sum(-1, keepdim=True) if with_entropy else None
+
+
+def _probabilities(logits_NK: Tensor, lse_N1: Tensor, out_NK: Tensor) -> Tensor:
+    if (kernels := usable(logits_NK)) is not None:
+        return kernels.probabilities(logits_NK, lse_N1, out_NK)
+    return torch.sub(logits_NK, lse_N1, out=out_NK).exp_()
 
 
 def _kept_bytes(hidden_ND: Tensor, weight_VD: Tensor) -> int:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rltf.generation.draw import pick, row_key, uniforms
-from rltf.policies.decoding import kernels as compiled
+from rltf.policies import kernels as compiled
 from rltf.policies.warp import warp
 from rltf.types import Sampling
 

@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from torch import Tensor
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from rltf.policies import layers
 from rltf.policies.buckets import PASS_TOKENS
@@ -79,6 +80,8 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     for module in plain.modules():
         if type(module).__bases__[0] in (layers.Norm, layers.Gated, layers.BiasedAttention):
             module.__class__ = type(module).__bases__[1]
+        elif type(module).__base__ is T5Attention:
+            module.__class__ = T5Attention
     gradients = {name: side.gradients() for name, side in sides.items()}
     difference = max(
         float((a - b).norm() / b.norm()) for a, b in zip(gradients["shared"], gradients["repeated"], strict=True)

@@ -32,6 +32,8 @@ LONG = Prompt(head="QUESTION:\n", question="add first and second " * 40, tail="\
 @settings(max_examples=40, deadline=None)
 def test_a_demonstration_decodes_to_itself_and_ends_with_one_eos(family: str, text: str):
     policy = ALL[family]
+    if family == "llama":
+        text = text.replace("\u2581", "_")  # SentencePiece's own sign for a space: there is no way to write it
     ids = policy.encode_answer(text)
     assert ids.count(policy.eos_id) == 1
     assert ids[-1] == policy.eos_id

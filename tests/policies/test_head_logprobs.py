@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rltf.policies import logprobs, truncated
+from rltf.policies import kernels, logprobs, truncated
 from rltf.policies.logprobs import head_logprobs
 from rltf.policies.warp import warp
 from rltf.types import Sampling
@@ -25,8 +25,19 @@ SAMPLINGS = [
 ]
 
 
+@pytest.fixture(params=[True, False], ids=["kernels", "torch"])
+def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the softmax runs on compiled kernels."""
+    if not request.param:
+        monkeypatch.setattr(logprobs, "usable", lambda *_: None)
+    elif kernels.load() is None:
+        pytest.skip("no C compiler")
+
+
 @pytest.fixture(params=[0, 3 * 4 * N * 100, 1 << 30], ids=["nothing kept", "some kept", "all kept"])
-def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def problem(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, compiled: None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Hidden states, weight, bias, targets, with blocks that do not divide the vocabulary or the tokens."""
     monkeypatch.setattr(logprobs, "_MIN_BLOCK", 100)
     monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
@@ -92,6 +103,26 @@ def test_a_drawn_token_outside_the_present_support_keeps_a_finite_logprob_and_gr
     values.sum().backward()
     assert values.item() == pytest.approx(-math.log(1 + math.e**2), rel=1e-6)
     assert hidden.grad.item() == pytest.approx(-2 * math.e**2 / (1 + math.e**2), rel=1e-5)
+
+
+def test_entropy_of_blocks_is_as_exact_as_that_of_whole_rows(compiled: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
+    draw = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(50, 64, generator=draw), torch.randn(3000, 64, generator=draw)
+    exact = torch.distributions.Categorical(logits=(hidden @ weight.T).double()).entropy()
+    found = head_logprobs(hidden, weight, None, torch.zeros(50, dtype=torch.long), None)[1]
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_number_that_is_none_is_not_hidden(compiled: None, bad: float):
+    hidden, weight = torch.ones(2, 1, requires_grad=True), torch.arange(40.0)[:, None].clone()
+    weight[7] = bad
+    values, entropy = head_logprobs(hidden, weight, None, torch.tensor([0, 39]), None)
+    values.sum().backward()
+    assert not values.isfinite().any()
+    assert not entropy.isfinite().any()
+    assert not hidden.grad.isfinite().any()
 
 
 @pytest.mark.parametrize("sampling", [None, Sampling(top_p=0.9)])

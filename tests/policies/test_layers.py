@@ -1,4 +1,4 @@
-"""Norms and gated activations by kernels, against the same in float64 and against transformers' own layers."""
+"""Norms, gated activations and self-attention by kernels, against float64 and against transformers' own layers."""
 
 import copy
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from rltf.policies import layers
-from rltf.policies.decoding.kernels import load
-from rltf.policies.layers import _Gate, _RMSNorm
+from rltf.policies.kernels import load
+from rltf.policies.layers import _Attention, _Gate, _RMSNorm
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
 pytestmark = pytest.mark.skipif(load() is None, reason="no C compiler")
@@ -40,9 +40,42 @@ def test_both_ways_as_in_float64(rows, width, scale, seed):
             torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5 * float(size))
 
 
+def attention_in_float64(query, key, value, bias, causal):
+    heads, length = bias.shape[1:3]
+    query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+    scores = query @ key.transpose(2, 3) + bias
+    if causal:
+        scores = scores.masked_fill(~torch.ones(length, length, dtype=torch.bool).tril(), -torch.inf)
+    return (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 150),
+    st.sampled_from([16, 32, 48, 64]),
+    st.booleans(),
+    st.sampled_from(["shared", "of each", "padded"]),
+    st.integers(0, 2**31),
+)
+def test_self_attention_with_a_bias_both_ways_as_in_float64(batch, heads, length, width, causal, kind, seed):
+    draw = torch.Generator().manual_seed(seed)
+    query, key, value, weight = (torch.randn(batch, length, heads * width, generator=draw) for _ in range(4))
+    bias = torch.randn(1 if kind == "shared" else batch, heads, length, length, generator=draw)
+    if kind == "padded":  # as padding is barred: by the lowest number
+        seen = torch.arange(length) < torch.randint(1, length + 1, (batch, 1, 1, 1), generator=draw)
+        bias = bias.masked_fill(~seen, torch.finfo(torch.float32).min)
+    inputs = (query * width**-0.5, key, value, bias)
+    found = gradients(lambda *x: _Attention.apply(*x, causal, load()), inputs, weight)
+    wanted = gradients(lambda *x: attention_in_float64(*x, causal), [x.double() for x in inputs], weight.double())
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * max(1.0, float(other.abs().max())))
+
+
 @pytest.mark.parametrize("build", [tiny_t5, tiny_causal])
 def test_a_models_log_probs_and_gradients_stay_as_they_are(build, monkeypatch):
-    policy = build(32, 64, layers=2, max_prompt_tokens=16).train()
+    policy = build(64, 128, layers=2, max_prompt_tokens=16).train()
     draw = torch.Generator().manual_seed(0)
     prompt, response = (torch.randint(3, 90, (4, n), generator=draw) for n in (9, 7))
     lengths = torch.tensor([[9, 4, 6, 1], [7, 2, 7, 1]])

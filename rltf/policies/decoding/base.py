@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rltf.policies.decoding.kernels import Kernels, kernels_for
+from rltf.policies.kernels import Kernels, kernels_for
 
 if TYPE_CHECKING:
     from rltf.policies.decoding.attention import Cache

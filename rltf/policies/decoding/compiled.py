@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from rltf.policies.decoding.attention import Cache, StepShape
 from rltf.policies.decoding.base import Decoder
-from rltf.policies.decoding.kernels import LANES, Attention, Kernels, Store
 from rltf.policies.decoding.prompts import Prompts
+from rltf.policies.kernels import LANES, Attention, Kernels, Store
 
 _NEAR = 8 << 20
 """Bytes of keys and values from which asking for them ahead made attention a quarter faster; below it cost a tenth."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rltf.policies.decoding.kernels import Kernels
+from rltf.policies.kernels import Kernels
 
 
 def neighbours(heads: int, head_dim: int, device: torch.device) -> Tensor:

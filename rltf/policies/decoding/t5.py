@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from rltf.policies.compat import is_t5, t5_output_scale
 from rltf.policies.decoding.attention import Cache
 from rltf.policies.decoding.base import Decoder, PromptStates
-from rltf.policies.decoding.kernels import Kernels
 from rltf.policies.decoding.weights import RMSNorm, add_project, project, weight
+from rltf.policies.kernels import Kernels
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rltf.policies.decoding.kernels import Kernels
+from rltf.policies.kernels import Kernels
 
 if TYPE_CHECKING:
     from rltf.policies.decoding.base import Decoder

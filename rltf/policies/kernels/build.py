@@ -1,0 +1,80 @@
+"""Compiles the C files of this folder for this machine, once, and finds them again: half a second with the system's C
+compiler, after that a file in the user's cache."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+_HERE = Path(__file__).parent
+_SOURCES = (_HERE / "decoding.c", _HERE / "training.c")
+
+
+def library() -> ctypes.CDLL:
+    """The compiled library.
+
+    Raises:
+        OSError: with the reason why there is none: no compiler, or what it complained of.
+    """
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    texts = [path.read_text() for path in (_HERE / "vectors.h", *_SOURCES)]
+    key = hashlib.sha256(repr((texts, compiler, _FLAGS, _machine())).encode()).hexdigest()[:16]
+    problem = OSError("no folder to keep it in")
+    for folder in _folders():
+        compiled = folder / f"kernels-{key}.so"
+        try:
+            if not compiled.exists():
+                _compile(compiler, compiled)
+            return ctypes.CDLL(str(compiled))
+        except OSError as error:
+            problem = error
+        except subprocess.CalledProcessError as error:
+            lines = error.stderr.strip().splitlines()
+            raise OSError(lines[0] if lines else str(error)) from None
+    raise problem
+
+
+def _compile(compiler: list[str], compiled: Path) -> None:
+    """To another name first: other processes may do the same at this moment."""
+    with tempfile.TemporaryDirectory(dir=compiled.parent) as folder:
+        fresh = Path(folder) / compiled.name
+        command = [*compiler, *_FLAGS, "-o", str(fresh), *map(str, _SOURCES), "-lm"]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        fresh.replace(compiled)
+
+
+def _folders() -> list[Path]:
+    """Where the library is kept: the user's cache, else a folder that ends with the process. Nobody else may write
+    there, since it is code."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rltf"
+    folders = []
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = home.stat()
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+            folders.append(home)
+    except OSError:
+        pass
+    return [*folders, Path(_temporary().name)]
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="rltf-kernels-")
+
+
+def _machine() -> str:
+    """What the compiler makes of "native": a home may be shared by different machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
