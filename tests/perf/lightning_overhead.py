@@ -26,6 +26,7 @@ from rltf.main import _quiet
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.batch import collate_demonstrations
 from rltf.training.batches import Stream, TrainBatch
+from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
 from rltf.types import RolloutBatch, Sampling
@@ -60,6 +61,8 @@ def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
     module.start(Phase("rl", mix, 1e-4))
 
     class Data(L.LightningDataModule):
+        plan = StreamPlan(len(data), accumulate=1, rollouts=0, demonstrations=len(data[0].mask_BT), mix=mix)
+
         def train_dataloader(self) -> DataLoader[TrainBatch]:
             def items() -> Iterator[TrainBatch]:
                 yield from (TrainBatch({"supervised": b}, mix.counts({"supervised": b})) for b in data)
