@@ -18,7 +18,7 @@ _NEAR = 8 << 20
 
 
 class _Blocks:
-    """Keys and values of sequences, as `kernels.c` describes them."""
+    """Keys and values of sequences, as `decoding.c` describes them."""
 
     def __init__(self, decoder: Decoder, sequences: int, length: int) -> None:
         layers, heads, width = decoder.layers, decoder.heads, decoder.head_dim
