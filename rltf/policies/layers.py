@@ -1,8 +1,8 @@
-"""Norms, gated activations and T5's self-attention of a training step on the CPU.
+"""Norms, gated activations and T5's self-attention on the CPU.
 
 transformers writes them as five to twelve calls of torch, of which each reads and writes all activations. In float32 on
-a CPU with few threads they run on compiled kernels (`rltf.policies.kernels`) and in fewer calls; everywhere
-else, and without gradient, the layers do what they always did.
+a CPU with few threads they run on compiled kernels (`rltf.policies.kernels`) and in fewer calls; everywhere else, and
+where keys and values come from a cache, the layers do what they always did.
 """
 
 from __future__ import annotations
@@ -170,5 +170,4 @@ def _with(mixin: type, kind: type) -> Any:
 
 
 def _kernels_for(*tensors: Tensor) -> Kernels | None:
-    as_written = not torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
-    return None if as_written else usable(*tensors)
+    return None if torch.is_autocast_enabled("cpu") else usable(*tensors)
