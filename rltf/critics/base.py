@@ -61,7 +61,7 @@ class Critic(ABC):
             raise ValueError(f"critic.weights={weights} is no file: expected the critic.pt of a run, or null")
         self.network = network
         self._pad, self._passes, self._size, self._weights = (pad_id, prompt_padding), passes, batch_size, weights
-        self._optimizer = torch.optim.AdamW(network.trained().values(), lr=lr, weight_decay=weight_decay)
+        self._optimizer = torch.optim.AdamW(network.trained().values(), lr=lr, weight_decay=weight_decay, fused=True)
         self._rounds = 0
         """Harvests it has learned from."""
         self._device = torch.device("cpu")
