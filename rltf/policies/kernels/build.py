@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+_FLAGS = ("-O2", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _HERE = Path(__file__).parent
 _SOURCES = (_HERE / "decoding.c", _HERE / "training.c")
 

@@ -102,8 +102,19 @@ static void turn(const float *x, int64_t stride, int64_t length, int64_t width, 
             for (int64_t j = 0; j < LANES; j++) out[j] = s + j < length ? x[(s + j) * stride + d] : 0;
 }
 
+/* `mix` of n <= 4 rows of weights, or of columns that are `step` apart; not inlined, which would take seconds to compile. */
+static void rows(int n, float **weight, const float *v, int64_t stride, int64_t width, int64_t count, float **out) {
+    if (n == 4) mix(4, weight, 1, v, stride, width, count, out);
+    else for (int i = 0; i < n; i++) mix(1, weight + i, 1, v, stride, width, count, out + i);
+}
+static void columns(int n, float **weight, int64_t step, const float *v, int64_t stride, int64_t width, int64_t count,
+                    float **out) {
+    if (n == 4) mix(4, weight, step, v, stride, width, count, out);
+    else for (int i = 0; i < n; i++) mix(1, weight + i, step, v, stride, width, count, out + i);
+}
+
 /* out[i] = q[i] . k + bias[i], barred beyond what query i sees, for n <= 4 queries from `first`; the vectors to be read. */
-INLINE int64_t biased(const SelfAttention *a, int64_t first, int n, const float **q, const float *turned,
+static int64_t biased(const SelfAttention *a, int64_t first, int n, const float **q, const float *turned,
                       const float *bias, float **out) {
     const int64_t seen = UP(a->causal ? first + n : a->length);
     if (n == 4) scores4(q, turned, a->width, seen / LANES, out);
@@ -145,8 +156,7 @@ void attention(const SelfAttention *a) {
                     a->lse[(b * a->heads + h) * length + first + i] = top + logf(total[i]);
                 }
                 memset(sum[0], 0, 4 * a->width * sizeof(float));
-                if (n == 4) mix(4, score, 1, a->v + at, stride, a->width, count, sum);
-                else for (int i = 0; i < n; i++) mix(1, score + i, 1, a->v + at, stride, a->width, count, sum + i);
+                rows(n, score, a->v + at, stride, a->width, count, sum);
                 for (int i = 0; i < n; i++)
                     for (int64_t d = 0; d < a->width; d += LANES)
                         *(vec *)(a->out + at + (first + i) * stride + d) = *(vec *)(sum[i] + d) * (1.0f / total[i]);
@@ -156,16 +166,16 @@ void attention(const SelfAttention *a) {
 }
 
 /* dk[j] and dv[j] += the stripe's queries times what they give to position j: weight and dscore (count, room). */
-INLINE void to_keys(const int N, const SelfAttention *a, int64_t position, int64_t from, int64_t count, float *weight,
+static void to_keys(int n, const SelfAttention *a, int64_t position, int64_t from, int64_t count, float *weight,
                     float *dscore, int64_t room, const float *q, const float *dout, float *dk, float *dv) {
     const int64_t stride = a->heads * a->width;
     float *given[4], *flow[4], *to_k[4], *to_v[4];
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < n; i++) {
         given[i] = weight + from * room + position + i, flow[i] = dscore + from * room + position + i;
         to_k[i] = dk + (position + i) * stride, to_v[i] = dv + (position + i) * stride;
     }
-    mix(N, given, room, dout + from * stride, stride, a->width, count - from, to_v);
-    mix(N, flow, room, q + from * stride, stride, a->width, count - from, to_k);
+    columns(n, given, room, dout + from * stride, stride, a->width, count - from, to_v);
+    columns(n, flow, room, q + from * stride, stride, a->width, count - from, to_k);
 }
 
 /* What flows back through `attention`; dbias, zeros before, may be NULL. */
@@ -218,16 +228,13 @@ void attention_backward(const SelfAttention *a, const float *dout, float *dq, fl
                             *(vec *)(p[i] + s) = *(vec *)(ds[i] + s) = (vec){};
                     }
                     const int64_t keys = seen < length ? seen : length;
-                    if (n == 4) mix(4, ds, 1, a->k + at, stride, a->width, keys, to_q);
-                    else for (int i = 0; i < n; i++) mix(1, ds + i, 1, a->k + at, stride, a->width, keys, to_q + i);
+                    rows(n, ds, a->k + at, stride, a->width, keys, to_q);
                 }
                 for (int64_t j = 0; j < read; j += 4) {
                     const int64_t from = a->causal && j > start ? j - start : 0;
                     const float *q = a->q + at + start * stride, *d = dout + at + start * stride;
-                    if (read - j >= 4)
-                        to_keys(4, a, j, from, count, weight, dscore, room, q, d, dk + at, dv + at);
-                    else for (int64_t i = j; i < read; i++)
-                        to_keys(1, a, i, from, count, weight, dscore, room, q, d, dk + at, dv + at);
+                    const int n = read - j < 4 ? (int)(read - j) : 4;
+                    to_keys(n, a, j, from, count, weight, dscore, room, q, d, dk + at, dv + at);
                 }
             }
         }

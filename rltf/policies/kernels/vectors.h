@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define LANES 16
+#define UNROLLED _Pragma("GCC unroll 4") /* for sums to stay in registers */
 #define INLINE static inline __attribute__((always_inline))
 typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(64), aligned(4), may_alias));
@@ -55,11 +56,15 @@ INLINE void fetch(const float *from, int64_t count) {
 INLINE void tile(const int N, const int M, const float **q, const float *k, int64_t width, float **out, int64_t at) {
     vec sum[4][4] = {};
     for (int64_t d = 0; d < width; d++)
+        UNROLLED
         for (int m = 0; m < M; m++) {
             vec key = *(const vec *)(k + (m * width + d) * LANES);
+            UNROLLED
             for (int i = 0; i < N; i++) sum[i][m] += q[i][d] * key;
         }
+    UNROLLED
     for (int i = 0; i < N; i++)
+        UNROLLED
         for (int m = 0; m < M; m++) *(vec *)(out[i] + at + m * LANES) = sum[i][m];
 }
 
@@ -78,17 +83,24 @@ INLINE void mixed(const int N, const int P, float **weight, const int64_t step, 
     memset(sum, 0, sizeof sum);
     int64_t s = 0;
     for (; s + unroll <= count; s += unroll)
+        UNROLLED
         for (int u = 0; u < unroll; u++)
+            UNROLLED
             for (int p = 0; p < P; p++) {
                 vec value = *(const vec *)(v + (s + u) * stride + p * LANES);
+                UNROLLED
                 for (int i = 0; i < N; i++) sum[i][u][p] += weight[i][(s + u) * step] * value;
             }
     for (; s < count; s++)
+        UNROLLED
         for (int p = 0; p < P; p++) {
             vec value = *(const vec *)(v + s * stride + p * LANES);
+            UNROLLED
             for (int i = 0; i < N; i++) sum[i][0][p] += weight[i][s * step] * value;
         }
+    UNROLLED
     for (int i = 0; i < N; i++)
+        UNROLLED
         for (int p = 0; p < P; p++) {
             vec total = sum[i][0][p];
             for (int u = 1; u < unroll; u++) total += sum[i][u][p];
