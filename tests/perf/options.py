@@ -11,6 +11,7 @@ compare these ratios alone. `prm` reads a process reward model of random weights
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -62,7 +63,7 @@ def main() -> None:
         tiny_t5().export(prm / "policy")
         LineCritic(tiny_t5(), 0, 1e-5, 0.0, 1, 8).save(prm / "critic.pt")
         start = ["warmup.steps=300", "trainer.max_epochs=1", f"paths.output_dir={where / 'start'}"]
-        train(composed(*start))
+        quietly(composed(*start))
         result: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}
         for number, (name, options) in enumerate(OPTIONS.items()):
             if arguments.only in name:
@@ -88,13 +89,19 @@ def seconds(folder: Path, options: list[str], iterations: int) -> dict[str, floa
         f"model.path={folder.parent / 'start' / 'policy'}",
     ]
     begun += ["model.max_prompt_tokens=128", "warmup.steps=0", f"trainer.max_epochs={iterations + 2}"]
-    train(composed(*begun, f"paths.output_dir={folder}", *options))
+    quietly(composed(*begun, f"paths.output_dir={folder}", *options))
     with (folder / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["perf/seconds/training"]]
     chosen = rows[-iterations - 1 : -1]  # the last one draws nothing
     names = [name for name in chosen[0] if name.startswith("perf/seconds/")]
     found = {name.rsplit("/", 1)[1]: statistics.median(float(row[name] or 0) for row in chosen) for name in names}
     return {phase: value for phase, value in found.items() if value > 0}
+
+
+def quietly(cfg: Any) -> None:
+    """A run that says nothing where the JSON is printed."""
+    with contextlib.redirect_stdout(sys.stderr):
+        train(cfg)
 
 
 def composed(*overrides: str) -> Any:
