@@ -187,10 +187,13 @@ def by_trl(iterations: int) -> float:
     """CPU seconds of so many iterations of GRPOTrainer."""
     import pyarrow as pa
     from datasets import Dataset
+    from transformers import LlamaForCausalLM
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     policy, tasks = llama(), benchmark()
+    model = LlamaForCausalLM(policy.model.config)  # a policy's own has layers of this project
+    model.load_state_dict(policy.model.state_dict())
     drawn: list[int] = []
 
     def reward(completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
@@ -201,7 +204,7 @@ def by_trl(iterations: int) -> float:
     texts = [prompt.head + prompt.question + prompt.tail + prompt.answer for prompt in prompts]
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
-            policy.model,
+            model,
             reward_funcs=reward,
             args=GRPOConfig(
                 output_dir=folder,
