@@ -122,9 +122,10 @@ def smollm2(data: Path) -> Cell:
         benchmark = Mbpp(str(data / "mbpp.jsonl"))
         return [policy.encode_prompt(benchmark.prompt(problem)) for problem in benchmark.problems("test")[:4]]
 
-    return Cell(
-        "SmolLM2-135M, B 20, MBPP/96", lambda: policy.model, 20, 20, 0, 96, 0, None, 2.5, pairs=3, prompts=prompts
-    )
+    model = LlamaForCausalLM(policy.model.config)  # a policy's own has layers of this project
+    model.load_state_dict(policy.model.state_dict())
+    model.eval()
+    return Cell("SmolLM2-135M, B 20, MBPP/96", lambda: model, 20, 20, 0, 96, 0, None, 2.5, pairs=3, prompts=prompts)
 
 
 class BarePolicy:
