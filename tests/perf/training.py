@@ -31,9 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from torch import Tensor
-from transformers.models.t5.modeling_t5 import T5Attention
 
-from rltf.policies import layers
 from rltf.policies.buckets import PASS_TOKENS
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
@@ -76,12 +74,10 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     batch = rows()
     sides = {"repeated": Side(repeated, batch), "shared": Side(shared, batch)}
     kept = {name: side.saved_bytes() for name, side in sides.items()}
-    sides["plain"] = Side(plain := copy.deepcopy(repeated), batch)
-    for module in plain.modules():
-        if type(module).__bases__[0] in (layers.Norm, layers.Gated, layers.BiasedAttention):
-            module.__class__ = type(module).__bases__[1]
-        elif type(module).__base__ is T5Attention:
-            module.__class__ = T5Attention
+    plain = copy.deepcopy(repeated)
+    plain.model = type(repeated.model)(repeated.model.config)  # a policy's own has layers of this project
+    plain.model.load_state_dict(repeated.model.state_dict())
+    sides["plain"] = Side(plain, batch)
     gradients = {name: side.gradients() for name, side in sides.items()}
     difference = max(
         float((a - b).norm() / b.norm()) for a, b in zip(gradients["shared"], gradients["repeated"], strict=True)

@@ -89,7 +89,7 @@ typedef struct {
     const float *q, *k, *v, *bias;
     float *out, *lse;
     int64_t batch, heads, length, width, bias_stride, causal;
-    float *scratch; /* `attention` (2 * UP(length) * width + 4 * UP(length) + 4 * width),
+    float *scratch; /* `attention` (UP(length) * width + 4 * UP(length) + 4 * width),
                        `attention_backward` (2 * UP(length) * width + 2 * STRIPE * UP(length)) */
 } SelfAttention;
 
