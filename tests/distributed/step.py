@@ -2,7 +2,9 @@
 
     python step.py FILE DEVICES TRAINER
 
-However many processes there are, the step is taken on the same eight programs."""
+However many processes there are, the step is taken on the same eight programs; in float64, since their batches have
+other shapes: a ReLU unit within rounding of zero (7e-7 in float32 on a processor without AVX-512) would open on one
+side only and move its own row of the gradient by 2e-4 of the whole."""
 
 import sys
 from pathlib import Path
@@ -59,6 +61,7 @@ def main(target: str, devices: int, kind: str) -> None:
         problems = data.train_problems[trainer.global_rank :: trainer.world_size]
         pending = parts.pipeline.launch(problems, range(PROGRAMS // 8), parts.sampling, 0)
         data.buffer.extend(rollout for group in parts.pipeline.harvest(pending) for rollout in group)
+        module.double()
         module.start(Phase("rl", mix, lr=1e-2))
         accumulate = trainer.accumulate_grad_batches
         data.start(StreamPlan(accumulate, accumulate, PROGRAMS // 2, 0, mix))
