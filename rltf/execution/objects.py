@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from itertools import count
 from types import CodeType
@@ -16,7 +15,6 @@ from rltf.execution.shared import CHILD, JUDGE, Packing, Shared
 
 _MUTABLE = (list, dict, set, bytearray)
 _CHUNK = 256
-_BUILTIN = frozenset(vars(builtins))
 
 
 class Objects:
@@ -29,13 +27,12 @@ class Objects:
         self._held: list[Any] = []
 
     def serve(self, channel: Channel, expected: list[list[Any]], more: bool) -> None:
-        """Answers until the judge hangs up. The first message names the builtins that the program defines itself.
+        """Answers until the judge hangs up. The first message says that the program is loaded.
 
         The judge knows from earlier programs what it will ask, test by test: `expected`. Those requests are answered
         unasked, the answers of one test in one go; unless there may be `more`, that is all.
         """
-        own = [n for n in self._namespace if type(n) is str and n in _BUILTIN]
-        channel.send({"loaded": own}, hold=any(expected))
+        channel.send({"loaded": True}, hold=any(expected))
         for requests in expected:
             for at, request in enumerate(requests, start=1):
                 channel.send(self._answer(request), hold=at < len(requests))

@@ -147,7 +147,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
             close_program(sheet, answer, end)
             return
         try:
-            left = _in_one_child(sheet, child, left, calls, more, answer.get("loaded"))
+            left = _in_one_child(sheet, child, left, calls, more)
         except _Diverged:
             sheet.cpu += child.finish().seconds
             left, ahead = [at for at in left if sheet.status[at] is None], False
@@ -182,12 +182,10 @@ def _learn(test: list[Any], line: _Line) -> None:
         test.append(line.learn())
 
 
-def _in_one_child(
-    sheet: Sheet, child: Child, left: list[int], calls: list[list[Any]], more: bool, own: Any
-) -> list[int]:
+def _in_one_child(sheet: Sheet, child: Child, left: list[int], calls: list[list[Any]], more: bool) -> list[int]:
     line = _Line(child, more)
-    names = [str(n) for n in own] if isinstance(own, list) else []
-    scope = Scope(line.ask, sheet.setup, names)
+    asserts = [test[1] for test in sheet.tests if test[0] == "assert"]
+    scope = Scope(line.ask, sheet.setup, [] if any(test[0] == "check" for test in sheet.tests) else asserts)
     for n, at in enumerate(left):
         line.begin(calls[n], sheet.limits.timeout)
         try:

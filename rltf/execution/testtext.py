@@ -6,7 +6,7 @@ import ast
 import builtins
 import symtable
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,21 +68,54 @@ def needs_program(setup: str) -> bool:
     return False
 
 
+def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
+    """The builtin whose name the task's function bears: the only one that every `assert` calls, where none of them
+    names anything else that a program could define. None for all other tests. The order of the tests plays no part.
+
+    Args:
+        asserts: All `assert` tests of a task.
+        bound: Names that the task's setup defines.
+
+    >>> builtin_under_test(["assert sum(10, 15) == 6", "assert abs(sum(100, 150) - 93) < 1"], set())
+    'sum'
+    >>> builtin_under_test(["assert abs(f(1)) == 1"], set()), builtin_under_test(["assert abs(sum(1, 2)) == 3"], set())
+    (None, None)
+    """
+    called: set[str] | None = None
+    for code in asserts:
+        try:
+            text = prepare(code)
+        except SyntaxError:
+            return None
+        if text.names - _BUILTIN - text.modules - bound:
+            return None
+        calls = (n.func for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call))
+        names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (_BUILTIN - bound)
+        called = names if called is None else called & names
+    return called.pop() if called and len(called) == 1 else None
+
+
 class Scope:
     """The global names that test text sees: the task's own, the judge's modules, and stand-ins for the program's.
 
-    A program can lend a name to the tests, never take one: builtins and modules stay the judge's. One exception: tests
-    that name nothing but builtins call the program's function of that name (MBPP has a task whose function is `sum`).
+    A program can lend a name to the tests, never take one: builtins and modules stay the judge's. One exception: a task
+    whose function is named like a builtin (MBPP has a `sum`), as far as its `assert`s show that (`builtin_under_test`).
+
+    Args:
+        ask: The way to the program.
+        setup: The task's.
+        asserts: All `assert` tests of the task, whether they run in this scope or not; none where it has `check` tests.
     """
 
-    def __init__(self, ask: Ask, setup: str, own_builtins: Iterable[str]) -> None:
-        self._own = frozenset(own_builtins)
+    def __init__(self, ask: Ask, setup: str, asserts: Iterable[str]) -> None:
         self.values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
         self._late = setup if needs_program(setup) else ""
         if setup and not self._late:
             with suppress(Exception):  # the child ran the same text before, and would have said so
                 exec(prepare(setup).code, self.values)
         self.border = Border(ask, Shared(classes_of(self.values), JUDGE))
+        if not self._late and (task := builtin_under_test(asserts, self.values.keys())) is not None:
+            self.values[task] = Remote(self.border, task)
 
     def run(self, text: str) -> None:
         """Runs test text; what of the setup builds on the program comes before the first."""
@@ -93,12 +126,8 @@ class Scope:
 
     def _bind(self, text: Text) -> None:
         """Makes every name of `text` available that the judge can have itself or take from the program."""
-        lent = [n for n in text.names if n not in self.values and n not in _BUILTIN]
-        for name in lent:
+        for name in text.names - _BUILTIN - self.values.keys():
             if name in text.modules:
                 self.values[name] = import_module(name)
             else:
-                self.values[name] = Remote(self.border, name)
-        if not lent and not any(isinstance(v, Remote) for v in self.values.values()):
-            for name in text.names & self._own:
                 self.values[name] = Remote(self.border, name)
