@@ -13,7 +13,7 @@ PACKAGE = ROOT / "rltf"
 MAY_IMPORT = {
     "types": set(),
     "cores": set(),
-    "benchmarks": {"types"},
+    "benchmarks": {"types", "execution"},  # which tests can be judged
     "execution": {"types", "cores"},
     "rewards": {"types"},
     "policies": {"types"},

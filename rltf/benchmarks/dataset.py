@@ -17,12 +17,14 @@ from rltf.benchmarks.examples import shown_examples
 from rltf.benchmarks.files import Row, read_rows
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, PromptFormat
+from rltf.execution.testsets import encode_tests
 from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
 
 logger = logging.getLogger(__name__)
 
 NO_TESTS = "without tests"
 ONE_TEST = "with one test, which a constant program passes (left out of training only)"
+UNJUDGEABLE = "with tests that cannot be judged"
 CONSTANT = "with equal tests, which a constant program passes (left out of training only)"
 
 
@@ -148,6 +150,8 @@ def _sort(
     for split, problem in problems:
         if not problem.tests:
             left_out.setdefault(NO_TESTS, []).append(problem.id)
+        elif not _judgeable(problem):
+            left_out.setdefault(UNJUDGEABLE, []).append(problem.id)
         elif split == "train" and not keep_constant and constant_passes(problem):
             left_out.setdefault(_reason(problem), []).append(problem.id)
         else:
@@ -156,6 +160,16 @@ def _sort(
         {split: tuple(chosen) for split, chosen in splits.items()},
         MappingProxyType({reason: tuple(ids) for reason, ids in left_out.items()}),
     )
+
+
+def _judgeable(problem: Problem) -> bool:
+    """False when the sandbox could not be sent the tests, such as a list in 200 lists."""
+    try:
+        encode_tests(problem.tests)
+    except ValueError as error:
+        logger.warning("%s is left out: its %s", problem.id, error)
+        return False
+    return True
 
 
 def _reason(problem: Problem) -> str:

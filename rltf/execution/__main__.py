@@ -36,7 +36,7 @@ output, one JSON object a line, in the order of the input:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judges stdin; returns 0, or 2 for arguments that make no sense."""
+    """Judges stdin; returns 0, 1 when the sandbox fails, or 2 for arguments that make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m rltf.execution",
         description="Judges untrusted Python programs against unit tests, in a sandbox.",
@@ -59,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(str(e).replace("executor.", "--").replace("memory_mb", "memory-mb"), file=sys.stderr)
         return 2
     with executor:
-        return _serve(executor, sys.stdin.buffer)
+        try:
+            return _serve(executor, sys.stdin.buffer)
+        except RuntimeError as e:  # the executor has failed
+            print(e, file=sys.stderr)
+            return 1
 
 
 def _serve(executor: LocalExecutor, source: Iterable[bytes]) -> int:
@@ -72,6 +76,8 @@ def _serve(executor: LocalExecutor, source: Iterable[bytes]) -> int:
             ahead.append((key, executor.submit(job)))
         except InvalidInput as e:
             ahead.append((e.id, f"line {number}: {e}"))
+        except ValueError as e:  # a test that cannot be sent to the sandbox
+            ahead.append((key, f"line {number}: {e}"))
         while ahead and (len(ahead) > 1000 or _done(ahead[0][1])):
             _print(*ahead.popleft())
     while ahead:

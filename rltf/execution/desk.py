@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from rltf.execution import bounds
 from rltf.execution.testsets import TestSets
 from rltf.types import Job, Verdict
 
@@ -47,11 +48,13 @@ class Desk:
             of its test set when that is new, else None.
 
         Raises:
-            ValueError: The job has no tests, or a test holds a value that is no plain value.
+            ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
         """
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
+        bounds.require("timeout", timeout)
+        bounds.require("memory_mb", memory_mb)
         tests, text = self.sets.add(job.tests)
         new = (tests, text) if text else None
         key = (job.program, job.setup, tests, timeout, memory_mb, job.coverage)
@@ -68,13 +71,15 @@ class Desk:
         self.sets.hold(tests)
         return future, ticket, new
 
-    def settle(self, number: int, verdict: Verdict) -> tuple[list[Future[Verdict]], int | None]:
-        """Closes a job: (futures to be resolved, outside the lock; number of a test set that is now forgotten)."""
+    def settle(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
+        """Closes a job: (futures to be resolved, outside the lock; number of a test set that is now forgotten). A
+        verdict is remembered for equal jobs, an exception is not."""
         ticket = self._open.pop(number, None)
         if ticket is None:
             return [], None
         del self._same[ticket.key]
-        self._known[ticket.key] = verdict
+        if isinstance(answer, Verdict):
+            self._known[ticket.key] = answer
         while len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return ticket.futures, self.sets.release(ticket.tests)
@@ -91,9 +96,12 @@ class Desk:
         return futures
 
 
-def resolve(futures: list[Future[Verdict]], verdict: Verdict) -> None:
-    """Hands a verdict to everyone who waits for it and has not cancelled."""
+def resolve(futures: list[Future[Verdict]], answer: Verdict | Exception) -> None:
+    """Hands a verdict, or the reason why there is none, to everyone who waits for it and has not cancelled."""
     for future in futures:
         if not future.cancelled():
             with contextlib.suppress(Exception):
-                future.set_result(verdict)
+                if isinstance(answer, Verdict):
+                    future.set_result(answer)
+                else:
+                    future.set_exception(answer)

@@ -22,6 +22,7 @@ from rltf.execution.records import plain_error, program_error
 from rltf.execution.rpc import run_test_texts
 from rltf.execution.sheet import Sheet
 from rltf.execution.slot import Slot, SlotSettings
+from rltf.execution.wire import VerdictRow
 
 _NUMPY = re.compile(r"^\s*(import|from)\s+numpy\b", re.MULTILINE)
 
@@ -46,11 +47,12 @@ class Judge:
         self._plain = Slot(slots)
         self._numpy: Slot | None = None
         self._when_waiting: Callable[[], None] | None = None
+        self._when_decided: Callable[[], None] | None = None
 
     def judge(
         self, program: str, setup: str, timeout: float, memory_mb: int, tests: list[list[Any]], coverage: bool = False
-    ) -> dict[str, Any]:
-        """The verdict as plain data (`rltf.execution.wire`); with `coverage`, the lines that no test executed too.
+    ) -> VerdictRow:
+        """The verdict as it travels; with `coverage`, the lines that no test executed too.
 
         Raises:
             ZygoteLost: The sandbox broke; the job can be tried again.
@@ -62,7 +64,7 @@ class Judge:
             cpu_seconds=math.ceil(timeout) + 1,
         )
         stop, max_timeouts = self._settings.stop_at_first_failure, self._settings.max_timeouts
-        sheet = Sheet(program, setup, tests, limits, stop, max_timeouts, coverage)
+        sheet = Sheet(program, setup, tests, limits, stop, max_timeouts, coverage, self._when_decided)
         slot = self._slot(program, setup)
         if coverage:
             slot.lines.clear(program)
@@ -76,7 +78,7 @@ class Judge:
             if test[0] == "stdio" and not sheet.over:
                 self._script(slot, sheet, at)
         unexecuted = slot.lines.unexecuted(program) if coverage else None
-        return self._verdict(sheet, "rpc" if texts else "external") | {"unexecuted": unexecuted}
+        return self._verdict(sheet, "rpc" if texts else "external", unexecuted)
 
     def start(self) -> None:
         """Starts the zygote ahead of the first job.
@@ -91,11 +93,15 @@ class Judge:
         self._when_waiting = call
         self._plain.when_waiting = call
 
-    def broken(self, tests: int, why: str) -> dict[str, Any]:
+    def when_decided(self, call: Callable[[], None]) -> None:
+        """What to do when a test of a program is decided."""
+        self._when_decided = call
+
+    def broken(self, tests: int, why: str) -> VerdictRow:
         """The verdict on a program under which the sandbox broke again and again."""
         sheet = Sheet("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
         sheet.fill("violation", plain_error("SandboxLost", why))
-        return self._verdict(sheet, "external") | {"unexecuted": None}
+        return self._verdict(sheet, "external", None)
 
     def close(self) -> None:
         """Ends the zygotes."""
@@ -178,24 +184,25 @@ class Judge:
 
     # ------------------------------------------------------------------------------------------------ verdict
 
-    def _verdict(self, sheet: Sheet, judging: str) -> dict[str, Any]:
+    def _verdict(self, sheet: Sheet, judging: str, unexecuted: list[int] | None) -> VerdictRow:
         if None in sheet.status:
             why = "not run: the program had timed out" if sheet.timeouts >= sheet.max_timeouts else "not run"
             rest = "timeout" if sheet.timeouts >= sheet.max_timeouts else "wrong_answer"
             sheet.fill(rest, plain_error("Timeout" if rest == "timeout" else "NotRun", why))
-        rows = [
+        rows: list[list[Any]] = [
             [status, seconds, self._row(str(status), error)]
             for status, seconds, error in zip(sheet.status, sheet.seconds, sheet.errors, strict=True)
         ]
         worst = min(sheet.order, key=lambda i: _rank(str(sheet.status[i])))
-        return {
-            "outcome": sheet.status[worst],
-            "passed": sheet.status.count("passed"),
-            "error": rows[worst][2],
-            "tests": rows,
-            "seconds": round(sheet.cpu, 6),
-            "judging": judging,
-        }
+        return VerdictRow(
+            outcome=str(sheet.status[worst]),
+            passed=sheet.status.count("passed"),
+            error=rows[worst][2],
+            tests=rows,
+            seconds=round(sheet.cpu, 6),
+            judging=judging,
+            unexecuted=unexecuted,
+        )
 
     def _row(self, status: str, error: dict[str, Any] | None) -> list[Any] | None:
         if error is None or status in ("passed", "wrong_answer"):

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from rltf.execution import bounds
 from rltf.types import AssertTest, CallTest, CheckTest, ErrorReport, Job, StdioTest, Test, Verdict
 
 _FIELDS: dict[str, dict[str, type]] = {
@@ -48,12 +49,12 @@ def parse(line: bytes) -> tuple[Any, Job]:
         tests = row.get("tests")
         if not isinstance(tests, list) or not tests:
             raise InvalidInput(f"`tests` is {_kind(tests)}: expected a list of at least one test")
-        timeout, memory = _positive(row, "timeout"), _positive(row, "memory_mb")
+        timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _whole(row.get("memory_mb")))
         coverage = row.get("coverage", False)
         if not isinstance(coverage, bool):
             raise InvalidInput(f"`coverage` is {_kind(coverage)}: expected true or false")
         parsed = tuple(_test(i, test) for i, test in enumerate(tests))
-        return key, Job(program, parsed, setup, timeout, None if memory is None else math.ceil(memory), coverage)
+        return key, Job(program, parsed, setup, timeout, memory, coverage)
     except InvalidInput as e:
         e.id = key
         raise
@@ -83,13 +84,19 @@ def _compiles(where: str, text: str) -> None:
         raise InvalidInput(f"{where} does not compile: {e}") from None
 
 
-def _positive(row: dict[str, Any], name: str) -> float | None:
-    value = row.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise InvalidInput(f"`{name}` is {value!r}: expected a number greater than 0")
-    return float(value)
+def _limit(name: str, value: Any) -> Any:
+    """The limit of a job; None where the line has none."""
+    if value is not None:
+        try:
+            bounds.require(name, value, f"`{name}`")
+        except ValueError as e:
+            raise InvalidInput(str(e)) from None
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """A fraction of a MB counts as a whole one."""
+    return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _kind(value: Any) -> str:

@@ -15,13 +15,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
-from rltf.execution import wire
+from rltf.execution import bounds, wire
 from rltf.execution.base import in_order
 from rltf.execution.desk import Desk, Ticket, resolve
 from rltf.execution.errors import ErrorTable
 from rltf.execution.protocol import BOOT, FLAGS
 from rltf.types import Job, Verdict
 
+_RESTARTS = 5
+"""A supervisor that ends so many times in a row without a verdict is not started again."""
 LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock", "memory")
 
 
@@ -97,7 +99,9 @@ class LocalExecutor:
         self._lock = threading.RLock()
         self._up = threading.Event()
         self._report: dict[str, str] = {}
-        self._why_down = ""
+        self._failure = ""
+        """Why no job can be judged any more."""
+        self._restarts = 0
         self._desk = Desk(float(timeout), int(memory_mb))
         self._closed = False
         self._cores: frozenset[int] | None = None
@@ -112,12 +116,12 @@ class LocalExecutor:
         """Starts judging; returns at once.
 
         Raises:
-            ValueError: The job has no tests, or a test holds a value that is no plain value.
-            RuntimeError: The pool is closed.
+            ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
+            RuntimeError: The pool is closed, or has failed.
         """
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the executor is closed")
+            if self._closed or self._failure:
+                raise RuntimeError(self._failure or "the executor is closed")
             future, ticket, new = self._desk.enter(job)
             message = wire.pack(wire.TESTS, new[1], len(job.tests), new[0]) if new else b""
             if ticket is not None:
@@ -137,14 +141,14 @@ class LocalExecutor:
             RuntimeError: The sandbox does not start on this machine.
         """
         if not self._up.wait(60) or not self._report:
-            raise RuntimeError(f"the sandbox did not start: {self._why_down or 'no answer in 60 s'}")
+            raise RuntimeError(self._failure or "the sandbox did not start: no answer in 60 s")
         return dict(self._report)
 
     def use_cores(self, cores: Collection[int]) -> None:
         """Moves the processes of the pool to these cores; those that they start follow them."""
         self._cores = frozenset(cores)
         with self._lock:
-            if not self._closed:
+            if not self._closed and not self._failure:
                 move(self._process.pid, self._cores)
 
     # ------------------------------------------------------------------------------------------------ verdicts out
@@ -176,6 +180,14 @@ class LocalExecutor:
             self._socket.sendall(message)
 
     def _read(self, connection: socket.socket) -> None:
+        """The thread of verdicts: whatever ends it, nobody is left waiting."""
+        try:
+            self._receive(connection)
+            self._recover()
+        except BaseException as e:
+            self._fail(f"the executor ended: {type(e).__name__} in its thread of verdicts ({e})")
+
+    def _receive(self, connection: socket.socket) -> None:
         unpacker = wire.Unpacker()
         while True:
             try:
@@ -189,15 +201,20 @@ class LocalExecutor:
                     self._report = json.loads(body)
                     self._up.set()
                 else:
-                    self._resolve(number, wire.verdict_from_json(body, self._report))
-        self._recover()
+                    self._resolve(number, body)
 
-    def _resolve(self, number: int, verdict: Verdict) -> None:
+    def _resolve(self, number: int, body: bytes) -> None:
+        answer: Verdict | wire.UnreadableVerdict
+        try:
+            answer = wire.verdict_from_json(body, self._report)
+        except wire.UnreadableVerdict as e:  # nobody else's loss
+            answer = e
         with self._lock:
-            futures, forgotten = self._desk.settle(number, verdict)
+            self._restarts = 0
+            futures, forgotten = self._desk.settle(number, answer)
             if forgotten is not None:
                 self._send(wire.pack(wire.FORGET, tests=forgotten))
-        resolve(futures, verdict)
+        resolve(futures, answer)
 
     def _recover(self) -> None:
         """The supervisor is gone: unless we closed it, another takes its place and every open job starts again."""
@@ -205,8 +222,12 @@ class LocalExecutor:
             if self._closed:
                 return
             status = self._process.wait()
+            self._restarts += 1
             if status == 3:
-                self._fail("its workers cannot start")
+                self._fail("the sandbox did not start: its workers cannot start")
+                return
+            if self._restarts > _RESTARTS:
+                self._fail(f"the executor ended: its supervisor was lost {self._restarts} times without a verdict")
                 return
             self._socket.close()
             self._start()
@@ -215,10 +236,17 @@ class LocalExecutor:
                 self._send(_packed(ticket))
 
     def _fail(self, why: str) -> None:
-        self._why_down, self._closed = why, True
+        """Ends the processes and tells everybody who waits."""
+        with self._lock:
+            if self._closed:
+                return
+            self._failure = self._failure or why
+            futures = self._desk.empty()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._up.set()
-        for future in self._desk.empty():
-            future.set_exception(RuntimeError(f"the sandbox did not start: {why}"))
+        for future in futures:
+            resolve([future], RuntimeError(why))
 
     def _check_layers(self) -> None:
         report = self.report()
@@ -239,7 +267,8 @@ class LocalExecutor:
                 return
             self._closed = True
             futures = self._desk.empty()
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -264,10 +293,7 @@ class LocalExecutor:
 def check_options(numbers: Mapping[str, Any], require: Sequence[str]) -> None:
     """Raises a ValueError that names the first option which makes no sense."""
     for key, value in numbers.items():
-        if key != "stop_at_first_failure" and (
-            isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0
-        ):
-            raise ValueError(f"executor.{key} is {value!r}: expected a number greater than 0")
+        bounds.require(key, value, f"executor.{key}")
     for layer in require:
         if layer not in LAYERS:
             raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")

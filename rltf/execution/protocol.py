@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 
 FORK = struct.Struct("<QI")
@@ -21,6 +22,8 @@ DUMP_SIGNAL_OFFSET = 1
 """The signal at which the child says where it is: SIGRTMAX minus this."""
 STOP_SIGNAL_OFFSET = 2
 """The signal at which the zygote kills its program; sent again until it says that the program has ended."""
+STUCK = signal.SIGVTALRM
+"""The signal that ends a worker whose test text does not come back; the job is not tried again."""
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"
 """How our processes start, by exec in a clean interpreter."""

@@ -65,6 +65,8 @@ class RayExecutor:
         self._refs: dict[int, Any] = {}
         self._nodes: dict[str, Node] = {}
         self._closed = False
+        self._failure = ""
+        """Why no job can be judged any more."""
         self._refused = ""
         self._owns_ray = not self._ray.is_initialized()
         if self._owns_ray:
@@ -83,11 +85,12 @@ class RayExecutor:
 
     def _wait_for_a_node(self, seconds: float) -> None:
         with self._more:
-            self._more.wait_for(lambda: self._refused or self._ready(), seconds)
+            self._more.wait_for(lambda: self._refused or self._failure or self._ready(), seconds)
             found = bool(self._ready())
         if not found:
             self.close()
-            raise ValueError(self._refused or f"executor=ray: no node of the cluster had a pool after {seconds:g} s")
+            late = f"executor=ray: no node of the cluster had a pool after {seconds:g} s"
+            raise ValueError(self._refused or self._failure or late)
 
     def _ready(self) -> list[Node]:
         return [node for node in self._nodes.values() if node.report]
@@ -98,12 +101,12 @@ class RayExecutor:
         """Starts judging; returns at once.
 
         Raises:
-            ValueError: The job has no tests, or a test holds a value that is no plain value.
-            RuntimeError: The executor is closed.
+            ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
+            RuntimeError: The executor is closed, or has failed.
         """
         with self._more:
-            if self._closed:
-                raise RuntimeError("the executor is closed")
+            if self._closed or self._failure:
+                raise RuntimeError(self._failure or "the executor is closed")
             future, ticket, new = self._desk.enter(job)
             if new is not None:
                 self._refs[new[0]] = self._ray.put(job.tests)
@@ -128,8 +131,14 @@ class RayExecutor:
     # ------------------------------------------------------------------------------------------------ the cluster
 
     def _keep(self) -> None:
-        """Has an actor on every living node."""
-        while not self._closed:
+        """Has an actor on every living node; whatever ends this thread, nobody is left waiting."""
+        try:
+            self._keep_nodes()
+        except Exception as e:
+            self.fail("the thread that looks after its nodes", e)
+
+    def _keep_nodes(self) -> None:
+        while not self._closed and not self._failure:
             alive = {row["NodeID"] for row in self._ray.nodes() if row["Alive"]}
             with self._lock:
                 missing = alive - set(self._nodes)
@@ -151,25 +160,25 @@ class RayExecutor:
     def take(self, node: Node) -> list[tuple[int, Any, int, Any]]:
         """The next batch for a node, as `Pool.judge` takes it; empty when the node is no longer wanted."""
         with self._more:
-            self._more.wait_for(lambda: self._queue or self._closed or node.lost)
-            if self._closed or node.lost:
+            self._more.wait_for(lambda: self._queue or self._closed or self._failure or node.lost)
+            if self._closed or self._failure or node.lost:
                 return []
             share = -(-len(self._queue) // (2 * FEEDERS * max(1, len(self._nodes))))
             tickets = [self._queue.popleft() for _ in range(max(1, min(share, node.batch)))]
             return [(t.number, replace(t.job, tests=()), t.tests, self._refs[t.tests]) for t in tickets]
 
-    def give(self, number: int, verdict: Verdict) -> None:
-        """A verdict that came; of two for the same job the second is dropped."""
+    def give(self, number: int, answer: Verdict | Exception) -> None:
+        """A verdict that came, or the reason why none will; of two for the same job the second is dropped."""
         with self._lock:
-            futures, forgotten = self._desk.settle(number, verdict)
+            futures, forgotten = self._desk.settle(number, answer)
             self._tries.pop(number, None)
             if forgotten is not None:
                 self._refs.pop(forgotten, None)
-        resolve(futures, verdict)
+        resolve(futures, answer)
 
     def take_back(self, numbers: Iterable[int], why: str) -> None:
         """Jobs whose node was lost go to the front of the queue."""
-        failed: list[Future[Verdict]] = []
+        failed: list[int] = []
         with self._more:
             owed = set(numbers)
             for ticket in [t for t in self._desk.tickets() if t.number in owed]:
@@ -177,11 +186,22 @@ class RayExecutor:
                 if self._tries[ticket.number] < _TRIES:
                     self._queue.appendleft(ticket)
                 else:
-                    failed += ticket.futures
+                    failed.append(ticket.number)
             self._more.notify_all()
-        for future in failed:
-            if not future.done():
-                future.set_exception(RuntimeError(f"no node could judge this program: {why}"))
+        for number in failed:
+            self.give(number, RuntimeError(f"no node could judge this program: {why}"))
+
+    def fail(self, thread: str, error: Exception) -> None:
+        """One of the threads has ended: everybody who waits is told, and no further job is taken."""
+        why = f"the executor ended: {type(error).__name__} in {thread} ({error})"
+        with self._more:
+            if self._closed:
+                return
+            self._failure = self._failure or why
+            futures = self._desk.empty()
+            self._more.notify_all()
+        for future in futures:
+            resolve([future], RuntimeError(why))
 
     def dismiss(self, node: Node, refused: str = "") -> None:
         """A node or its actor is lost; the keeper hires anew where the node still lives."""
@@ -246,7 +266,9 @@ def _check(options: Mapping[str, Any], **workers: int | None) -> None:
         if key not in known:
             raise ValueError(f"executor.{key} is no option: expected some of {', '.join(known)}")
     numbers = {
-        key: options.get(key, known[key].default) for key in known if isinstance(known[key].default, (int, float))
+        key: options.get(key, known[key].default)
+        for key in known
+        if isinstance(known[key].default, (int, float)) and not isinstance(known[key].default, bool)
     }
     check_options(
         numbers | {key: value for key, value in workers.items() if value is not None}, options.get("require", ())

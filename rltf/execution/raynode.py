@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rltf.execution.local import LocalExecutor
+from rltf.execution.wire import UnreadableVerdict
 from rltf.types import Job, Test, Verdict
 
 if TYPE_CHECKING:
@@ -63,16 +64,20 @@ class Node:
             thread.start()
 
     def _feed(self) -> None:
-        while batch := self._executor.take(self):
-            owed = {number for number, *_ in batch}
-            try:
-                for answer in self._actor.judge.options(num_returns="streaming").remote(batch):
-                    number, verdict = self._ray.get(answer)
-                    self._executor.give(number, verdict)
-                    owed.discard(number)
-            except Exception as e:
-                self._lose()
-                self._executor.take_back(owed, str(e).partition("\n")[0])
+        """A thread of batches; what a node that is lost still owes goes to others."""
+        try:
+            while batch := self._executor.take(self):
+                owed = {number for number, *_ in batch}
+                try:
+                    for answer in self._actor.judge.options(num_returns="streaming").remote(batch):
+                        number, verdict = self._ray.get(answer)
+                        self._executor.give(number, verdict)
+                        owed.discard(number)
+                except Exception as e:
+                    self._lose()
+                    self._executor.take_back(owed, str(e).partition("\n")[0])
+        except Exception as e:
+            self._executor.fail("a thread that feeds its nodes", e)
 
     def _lose(self, refused: str = "") -> None:
         self.lost = True
@@ -105,16 +110,21 @@ class Pool:
         self._executor = LocalExecutor(**self._options)
         return self._executor.report(), self._executor.workers
 
-    def judge(self, batch: Sequence[tuple[int, Job, int, Any]]) -> Iterator[tuple[int, Verdict]]:
-        """(number, verdict) of every (number, job without tests, number of its test set, that test set as a Ray
-        reference), as they come."""
+    def judge(self, batch: Sequence[tuple[int, Job, int, Any]]) -> Iterator[tuple[int, Verdict | Exception]]:
+        """Pairs of number and verdict as they come, or of number and the reason why there is none, for a batch of
+        (number, job without tests, number of its test set, that test set as a Ray reference).
+
+        Raises:
+            RuntimeError: The node's pool has failed.
+        """
         assert self._executor is not None
         futures = {
             self._executor.submit(replace(job, tests=self._test_set(tests, reference))): number
             for number, job, tests, reference in batch
         }
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            error = future.exception()
+            yield futures[future], error if isinstance(error, UnreadableVerdict) else future.result()
 
     def _test_set(self, number: int, reference: Any) -> tuple[Test, ...]:
         """Fetched once a node."""

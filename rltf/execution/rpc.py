@@ -243,12 +243,17 @@ def _mark_failure(sheet: Sheet, at: int, line: _Line, error: BaseException) -> N
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
+    """Ends test text after `seconds`. A loop in C (`sum` over an endless range) hears no exception: the kernel then
+    ends this process (`protocol.STUCK`), after one more second of its own time."""
+
     def hung(number: int, frame: FrameType | None) -> None:
         raise _Hung
 
     signal.signal(signal.SIGALRM, hung)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds + 1)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Sheet:
     stop: bool
     max_timeouts: int
     coverage: bool = False
+    when_decided: Callable[[], None] | None = None
+    """Called whenever a test is decided."""
     status: list[str | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     errors: list[dict[str, Any] | None] = field(default_factory=list)
@@ -47,6 +50,8 @@ class Sheet:
         self.seconds[at] = round(now - self.clock, 6)
         self.clock = now
         self.timeouts += status == "timeout"
+        if self.when_decided is not None:
+            self.when_decided()
 
     def fill(self, status: str, error: dict[str, Any]) -> None:
         """Decides every test that is still open."""

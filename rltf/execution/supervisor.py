@@ -1,7 +1,8 @@
 """The supervisor: a small process of its own that hands jobs to workers, replaces lost ones and ends with its parent.
 
-It forwards bodies unread. It is started by exec, so that nothing of the trainer (heap, secrets, descriptors) is in it,
-and it does not share the trainer's interpreter lock: workers never wait while the trainer computes.
+It forwards bodies unread and waits for nobody: a worker that is stuck, or busy telling verdicts, takes its messages
+later. It is started by exec, so that nothing of the trainer (heap, secrets, descriptors) is in it, and it does not
+share the trainer's interpreter lock: workers never wait while the trainer computes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from rltf.execution import wire
 from rltf.execution.isolation import memory, syscalls
-from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS
+from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, STUCK
 from rltf.execution.survivors import children, kill_descendants
 
 _AT_ONCE = 4
@@ -35,7 +36,7 @@ class _Task:
     tests: int
     body: bytes
     patience: float
-    """Seconds after which the worker itself must be stuck."""
+    """Seconds without a sign of life after which the worker itself must be stuck."""
     tries: int = 0
 
 
@@ -44,8 +45,7 @@ class _Crew:
     """One worker process."""
 
     process: subprocess.Popen[bytes]
-    socket: socket.socket
-    unpacker: wire.Unpacker = field(default_factory=wire.Unpacker)
+    connection: wire.Connection
     has: set[int] = field(default_factory=set)
     """Test sets it was sent."""
     knows: set[int] = field(default_factory=set)
@@ -53,6 +53,7 @@ class _Crew:
     tasks: deque[_Task] = field(default_factory=deque)
     """Given and not yet answered; the first one runs."""
     since: float = 0.0
+    """When it last gave a sign of life, or was given its tasks."""
     ready: bool = False
 
 
@@ -67,14 +68,11 @@ class Supervisor:
     """Keeps up to `workers` workers busy."""
 
     def __init__(self, trainer: socket.socket, settings: dict[str, Any]) -> None:
-        self._trainer = trainer
+        self._trainer = wire.Connection(trainer)
         self._settings = settings
         self._worker_argument = json.dumps(settings)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(trainer, selectors.EVENT_READ, None)
-        trainer.setblocking(False)
-        self._unpacker = wire.Unpacker()
-        self._out = bytearray()
+        self._selector.register(self._trainer, selectors.EVENT_READ)
         self._queue: deque[_Task] = deque()
         self._tests: dict[int, tuple[bytes, int]] = {}
         self._learned: dict[int, bytes] = {}
@@ -89,20 +87,19 @@ class Supervisor:
         self._hire()
         try:
             while os.getppid() == self._parent:
-                for key, events in self._selector.select(0.5):
+                for key, _ in self._selector.select(0.5):
                     if key.data is not None:
                         self._hear(key.data)
-                    else:
-                        if events & selectors.EVENT_WRITE:
-                            self._flush()
-                        if events & selectors.EVENT_READ and not self._take():
-                            return
+                    elif not self._take():
+                        return
                 self._watch()
                 self._deal()
-                self._flush()
+                self._flush(self._trainer)
+                for crew in self._crews:
+                    self._flush(crew.connection)
         finally:
             for crew in self._crews:
-                crew.socket.close()
+                crew.connection.close()
                 crew.process.terminate()
             for crew in self._crews:
                 _end(crew.process)
@@ -117,22 +114,18 @@ class Supervisor:
     # ---------------------------------------------------------------------------------------------- the trainer's side
 
     def _take(self) -> bool:
-        try:
-            data = self._trainer.recv(1 << 16)
-        except BlockingIOError:
-            return True
-        except OSError:
+        messages = self._trainer.receive()
+        if messages is None:
             return False
-        for kind, body, job, tests in self._unpacker.feed(data):
+        for kind, body, job, tests in messages:
             if kind == wire.TESTS:
                 self._tests[tests] = (body, job)  # here the job's place holds the number of tests
             elif kind == wire.FORGET:
                 self._forget(tests)
             else:
                 timeout = json.loads(body[body.rindex(b",", 0, body.rindex(b",")) + 1 : body.rindex(b",")])
-                count = self._tests[tests][1]
-                self._queue.append(_Task(job, tests, body, 30 + (count + 2) * (13 * timeout + 2)))
-        return bool(data)
+                self._queue.append(_Task(job, tests, body, 30 + 13 * timeout))
+        return True
 
     def _forget(self, tests: int) -> None:
         self._tests.pop(tests, None)
@@ -141,19 +134,15 @@ class Supervisor:
             if tests in crew.has:
                 crew.has.discard(tests)
                 crew.knows.discard(tests)
-                crew.socket.sendall(wire.pack(wire.FORGET, tests=tests))
+                crew.connection.send(wire.pack(wire.FORGET, tests=tests))
 
-    def _flush(self) -> None:
-        try:
-            while self._out:
-                del self._out[: self._trainer.send(self._out)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._out.clear()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        if self._selector.get_key(self._trainer).events != wanted:
-            self._selector.modify(self._trainer, wanted, None)
+    def _flush(self, connection: wire.Connection) -> None:
+        """Sends what waits, and wakes us when there is room for more."""
+        connection.flush()
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.pending else 0)
+        key = self._selector.get_key(connection)
+        if key.events != events:
+            self._selector.modify(connection, events, key.data)
 
     # ---------------------------------------------------------------------------------------------- the workers' side
 
@@ -179,24 +168,20 @@ class Supervisor:
                 crew.knows.add(task.tests)
                 message += wire.pack(wire.LEARNED, self._learned[task.tests], tests=task.tests)
             message += wire.pack(wire.JOB, task.body, task.number, task.tests)
-        try:
-            crew.socket.sendall(message)
-        except OSError:
-            return  # it is dead; `_hear` will notice
+        crew.connection.send(message)
 
     def _hear(self, crew: _Crew) -> None:
-        try:
-            data = crew.socket.recv(1 << 16)
-        except OSError:
-            data = b""
-        if not data:
+        messages = crew.connection.receive()
+        if messages is None:
             self._lose(crew)
             return
-        for kind, body, job, tests in crew.unpacker.feed(data):
+        for kind, body, job, tests in messages:
             if kind == wire.READY:
                 crew.ready = True
                 self._early_deaths = 0
-                self._out += wire.pack(wire.READY, body)
+                self._trainer.send(wire.pack(wire.READY, body))
+            elif kind == wire.ALIVE:
+                crew.since = time.monotonic()
             elif kind == wire.LEARNED:
                 if tests in self._tests:
                     crew.knows.add(tests)
@@ -204,7 +189,7 @@ class Supervisor:
             elif crew.tasks and crew.tasks[0].number == job:
                 crew.tasks.popleft()
                 crew.since = time.monotonic()
-                self._out += wire.pack(wire.VERDICT, body, job)
+                self._trainer.send(wire.pack(wire.VERDICT, body, job))
 
     def _hire(self) -> None:
         ours, theirs = socket.socketpair()
@@ -215,21 +200,21 @@ class Supervisor:
             command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         theirs.close()
-        crew = _Crew(process, ours)
+        crew = _Crew(process, wire.Connection(ours))
         self._crews.append(crew)
-        self._selector.register(ours, selectors.EVENT_READ, crew)
+        self._selector.register(crew.connection, selectors.EVENT_READ, crew)
 
     def _lose(self, crew: _Crew) -> None:
         """A worker died: its jobs go to others."""
         self._lost = True
-        self._selector.unregister(crew.socket)
-        crew.socket.close()
+        self._selector.unregister(crew.connection)
+        crew.connection.close()
         self._crews.remove(crew)
         _end(crew.process)
         if not crew.ready:
             self._early_deaths += 1
         if crew.tasks:
-            crew.tasks[0].tries += 1
+            crew.tasks[0].tries += 1 if crew.process.returncode != -STUCK else _TRIES
             if crew.tasks[0].tries >= _TRIES:
                 self._give_up(crew.tasks.popleft())
         self._queue.extendleft(reversed(crew.tasks))
@@ -239,11 +224,9 @@ class Supervisor:
             self._hire()
 
     def _give_up(self, task: _Task) -> None:
-        count = self._tests[task.tests][1]
         error = ["JudgeLost", "the judge ended under this program", None, None, "ignore"]
-        row = ["runtime_error", 0.0, error]
-        verdict = {"outcome": row[0], "passed": 0, "error": error, "tests": [row] * count, "seconds": 0.0}
-        self._out += wire.pack(wire.VERDICT, wire.verdict_to_json(verdict | {"judging": "external"}), task.number)
+        verdict = wire.same_for_all(self._tests[task.tests][1], "runtime_error", error)
+        self._trainer.send(wire.pack(wire.VERDICT, wire.verdict_to_json(verdict), task.number))
 
     def _watch(self) -> None:
         """Ends workers that are stuck in test text; collects the zygotes of those that died."""
@@ -255,6 +238,7 @@ class Supervisor:
         now = time.monotonic()
         for crew in self._crews:
             if crew.tasks and now - crew.since > crew.tasks[0].patience:
+                crew.tasks[0].tries = _TRIES  # it would be stuck again
                 crew.process.kill()
 
 

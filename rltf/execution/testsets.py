@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from rltf.execution import wire
 from rltf.execution.codec import CannotSend
 from rltf.types import Test
 
 _KEPT = 1024
+
+
+def encode_tests(tests: Sequence[Test]) -> bytes:
+    """The text of a test set as it travels to the judge.
+
+    Raises:
+        ValueError: There is no test, or one holds a value that cannot be sent.
+    """
+    if not tests:
+        raise ValueError("tests is empty: a program without tests can neither pass nor fail")
+    try:
+        return wire.tests_to_json(tests)
+    except (CannotSend, RecursionError) as e:
+        raise ValueError(f"tests hold what cannot be judged outside the sandbox: {e}") from None
 
 
 class TestSets:
@@ -33,12 +48,7 @@ class TestSets:
         if known is not None and known[0] is tests:
             self._sets.move_to_end(known[1])
             return known[1], b""
-        if not tests:
-            raise ValueError("tests is empty: a program without tests can neither pass nor fail")
-        try:
-            body = wire.tests_to_json(tests)
-        except CannotSend as e:
-            raise ValueError(f"tests hold what cannot be judged outside the sandbox: {e}") from None
+        body = encode_tests(tests)
         number = self._by_content.get(body)
         text = b""
         if number is None:

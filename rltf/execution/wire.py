@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from rltf.execution.codec import decode, encode
 from rltf.types import Category, ErrorReport, Job, Outcome, Test, TestResult, Verdict
@@ -13,9 +14,37 @@ from rltf.types import Category, ErrorReport, Job, Outcome, Test, TestResult, Ve
 HEADER = struct.Struct(">IBQQ")
 """Length of the body, kind, job number, test-set number."""
 
-JOB, TESTS, FORGET, VERDICT, READY, LEARNED = range(6)
+JOB, TESTS, FORGET, VERDICT, READY, LEARNED, ALIVE = range(7)
 """Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up; what the tests of a set
-ask of every program."""
+ask of every program; a worker that has come to another test of its job."""
+
+ErrorRow = list[Any]
+"""Type, message, first line, last line, category."""
+
+
+class VerdictRow(TypedDict):
+    """A verdict on its way to the trainer: JSON's types alone, and every field whoever makes it."""
+
+    outcome: str
+    passed: int
+    error: ErrorRow | None
+    tests: list[list[Any]]
+    """Status, seconds and error of each test."""
+    seconds: float
+    judging: str
+    unexecuted: list[int] | None
+
+
+class UnreadableVerdict(RuntimeError):
+    """A message that should be a verdict and is none; the text says what is wrong with it."""
+
+
+def same_for_all(tests: int, status: str, error: ErrorRow) -> VerdictRow:
+    """The verdict on a program with `tests` tests of which none could be judged: each has the status and the error."""
+    rows: list[list[Any]] = [[status, 0.0, error] for _ in range(tests)]
+    return VerdictRow(
+        outcome=status, passed=0, error=error, tests=rows, seconds=0.0, judging="external", unexecuted=None
+    )
 
 
 def pack(kind: int, body: bytes = b"", job: int = 0, tests: int = 0) -> bytes:
@@ -42,6 +71,54 @@ class Unpacker:
             start += size + length
             yield kind, body, job, tests
         del buffer[:start]
+
+
+class Connection:
+    """A socket to another process that never keeps us waiting: what it does not take at once is sent later."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._socket = connection
+        self._unpacker = Unpacker()
+        self._unsent = bytearray()
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector."""
+        return self._socket.fileno()
+
+    @property
+    def pending(self) -> bool:
+        """True while something waits to be sent."""
+        return bool(self._unsent)
+
+    def send(self, message: bytes) -> None:
+        """Sends as much as goes, and keeps the rest for `flush`."""
+        self._unsent += message
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits, as far as it goes. To a process that is gone nothing is sent: `receive` tells of it."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+
+    def receive(self) -> list[tuple[int, bytes, int, int]] | None:
+        """Messages that are whole, as `Unpacker.feed` gives them; None when the other side is gone."""
+        try:
+            data = self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        return list(self._unpacker.feed(data)) if data else None
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._socket.close()
 
 
 def tests_to_json(tests: Sequence[Test]) -> bytes:
@@ -77,28 +154,34 @@ def job_to_json(job: Job) -> bytes:
     return _json([job.program, job.setup, job.coverage, job.timeout, job.memory_mb])
 
 
-def verdict_to_json(verdict: dict[str, Any]) -> bytes:
-    """The worker's verdict, a plain dict (see `verdict_from_json`)."""
+def verdict_to_json(verdict: VerdictRow) -> bytes:
+    """A verdict as it travels (see `verdict_from_json`)."""
     return _json(verdict)
 
 
 def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
-    """The record that the rest of `rltf` reads."""
-    row = json.loads(text)
-    judging = row["judging"]
-    return Verdict(
-        outcome=Outcome(row["outcome"]),
-        passed=row["passed"],
-        total=len(row["tests"]),
-        error=_error(row["error"]),
-        tests=tuple(TestResult(Outcome(status), seconds, _error(error)) for status, seconds, error in row["tests"]),
-        seconds=row["seconds"],
-        isolation=isolation | {"judging": judging},
-        unexecuted=None if (lines := row["unexecuted"]) is None else tuple(lines),
-    )
+    """The record that the rest of `rltf` reads.
+
+    Raises:
+        UnreadableVerdict: The text is no verdict.
+    """
+    try:
+        row: VerdictRow = json.loads(text)
+        return Verdict(
+            outcome=Outcome(row["outcome"]),
+            passed=row["passed"],
+            total=len(row["tests"]),
+            error=_error(row["error"]),
+            tests=tuple(TestResult(Outcome(status), seconds, _error(error)) for status, seconds, error in row["tests"]),
+            seconds=row["seconds"],
+            isolation=isolation | {"judging": row["judging"]},
+            unexecuted=None if (lines := row["unexecuted"]) is None else tuple(lines),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None
 
 
-def _error(row: list[Any] | None) -> ErrorReport | None:
+def _error(row: ErrorRow | None) -> ErrorReport | None:
     if row is None:
         return None
     kind, message, line, end_line, category = row

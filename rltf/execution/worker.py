@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 from rltf.execution import wire
@@ -14,11 +15,14 @@ from rltf.execution.errors import ErrorTable
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge import Judge, Settings
 from rltf.execution.limits import ZygoteLost
+from rltf.execution.protocol import STUCK
 from rltf.execution.rpc import adopt, learned
 from rltf.execution.slot import SlotSettings, become_subreaper
 
 _MEMORY = 4 << 30
 """What test text may take here, whatever values a program sends it."""
+_SIGN = 1.0
+"""Seconds between two signs of life of a job with many tests, at least."""
 _ATTEMPTS = 3
 """A job whose zygote is lost under it is tried so often before that counts as the program's doing."""
 
@@ -27,6 +31,7 @@ def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = descriptor of the supervisor's socket, JSON settings."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
+    signal.signal(STUCK, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MEMORY), hard))
@@ -52,7 +57,9 @@ class Worker:
         self._learned: set[int] = set()
         """Test sets of which all workers know what they ask."""
         self._verdicts = b""
+        self._sign = 0.0
         judge.when_waiting(self._flush)
+        judge.when_decided(self._live)
 
     def serve(self) -> None:
         """Runs until the socket closes."""
@@ -83,7 +90,14 @@ class Worker:
             self._supervisor.sendall(self._verdicts)
             self._verdicts = b""
 
-    def _attempt(self, job: list[Any], tests: list[list[Any]]) -> dict[str, Any]:
+    def _live(self) -> None:
+        """Tells the supervisor that we are not stuck; called when a test is decided."""
+        now = time.monotonic()
+        if now - self._sign > _SIGN:
+            self._sign = now
+            self._supervisor.sendall(wire.pack(wire.ALIVE))
+
+    def _attempt(self, job: list[Any], tests: list[list[Any]]) -> wire.VerdictRow:
         program, setup, coverage, timeout, memory_mb = job
         why = ""
         for _ in range(_ATTEMPTS):

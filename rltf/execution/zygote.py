@@ -153,7 +153,14 @@ class Zygote:
         self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
 
     def serve(self) -> NoReturn:
-        """One program at a time. It ends by itself, or the slot asks for it by signal (`_stop`)."""
+        """One program at a time, until the slot hangs up or is gone."""
+        try:
+            self._serve()
+        except ConnectionError:
+            os._exit(0)
+
+    def _serve(self) -> NoReturn:
+        """A program ends by itself, or the slot asks for it by signal (`_stop`)."""
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
         seconds = _seconds()
         while True:

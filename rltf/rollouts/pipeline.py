@@ -201,8 +201,15 @@ class RolloutPipeline:
                 yield at, self._program(policy, problems[at], requests[at], sample, version)
 
     def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
-        """Starts the tests of one program."""
-        return self.executor.submit(Job(program.text, problem.tests, problem.setup, coverage=coverage))
+        """Starts the tests of one program.
+
+        Raises:
+            ValueError: The problem's tests cannot be judged.
+        """
+        try:
+            return self.executor.submit(Job(program.text, problem.tests, problem.setup, coverage=coverage))
+        except ValueError as error:
+            raise ValueError(f"problem {problem.id}: {error}") from error
 
     def verdicts(self, pending: Pending) -> list[Judged]:
         """Waits for the verdicts; problem by problem, in the order they were launched."""

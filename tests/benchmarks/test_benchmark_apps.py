@@ -104,6 +104,19 @@ def test_apps_problems_may_lack_tests_and_solutions(jsonl):
     assert benchmark.demonstrations(benchmark.problems("train")[0]) == ()
 
 
+def test_a_problem_whose_tests_cannot_be_sent_to_the_sandbox_is_left_out_and_told(jsonl, caplog):
+    deep = 1
+    for _ in range(160):
+        deep = [deep]
+    call = {"fn_name": "f", "inputs": [[deep], [[2]]], "outputs": [[2], [4]]}
+    path = jsonl(*(apps_row(n, split, input_output=call) for n, split in ((1, "train"), (2, "test"))), apps_row(3))
+    benchmark = Apps(path=path, validation_share=0)
+    assert benchmark.left_out == {"with tests that cannot be judged": ("apps/train/0001", "apps/test/0002")}
+    assert [problem.id for problem in benchmark.problems("train")] == ["apps/train/0003"]
+    assert "apps/train/0001 is left out: its tests hold what cannot be judged" in caplog.text
+    assert "nested deeper than 150 levels" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

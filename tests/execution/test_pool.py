@@ -8,26 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import alive, eventually, processes
 
 from rltf.execution import LocalExecutor
 from rltf.execution.survivors import descendants
 from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 3.0) -> bool:
-    """True as soon as `holds` does; False when it does not within the time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture
@@ -39,21 +30,6 @@ def small() -> Iterator[LocalExecutor]:
 
 def addition(number: int) -> Job:
     return Job(f"def f(x):\n    return x + {number}", (CallTest("f", (1,), 1 + number), CallTest("f", (0,), 0)))
-
-
-def ours(kind: bytes) -> list[int]:
-    found = []
-    for pid in descendants(os.getpid()):
-        try:
-            if b"rltf.execution." + kind + b" import" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-        except OSError:
-            continue
-    return found
-
-
-def alive(pids: list[int]) -> list[int]:
-    return [p for p in pids if Path(f"/proc/{p}").exists() and " Z " not in Path(f"/proc/{p}/stat").read_text()]
 
 
 def test_map_keeps_the_order_and_takes_jobs_as_needed(small: LocalExecutor) -> None:
@@ -94,14 +70,14 @@ def test_threads_may_submit_at_once(small: LocalExecutor) -> None:
     assert results == [1] * 100
 
 
-@pytest.mark.parametrize("kind", [b"zygote", b"worker", b"supervisor"])
-def test_a_killed_process_loses_no_verdict(small: LocalExecutor, kind: bytes) -> None:
+@pytest.mark.parametrize("kind", ["zygote", "worker", "supervisor"])
+def test_a_killed_process_loses_no_verdict(small: LocalExecutor, kind: str) -> None:
     sleepy = "import time\ndef f(x):\n    time.sleep(0.02)\n    return x + {}"
     jobs = [Job(sleepy.format(i), (CallTest("f", (1,), 1 + i),)) for i in range(60)]
     futures = [small.submit(job) for job in jobs]
     for _ in range(2):
         time.sleep(0.2)
-        for pid in ours(kind)[:1]:
+        for pid in processes(kind)[:1]:
             os.kill(pid, signal.SIGKILL)
     assert [f.result(60).outcome for f in futures] == [Outcome.PASSED] * 60
 
@@ -154,7 +130,7 @@ def test_kill_9_of_the_trainer_leaves_nothing_after_two_seconds() -> None:
 
 def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
     def count() -> tuple[int, ...]:
-        pids = [os.getpid(), *ours(b"supervisor"), *ours(b"worker"), *ours(b"zygote")]
+        pids = [os.getpid(), *processes("supervisor"), *processes("worker"), *processes("zygote")]
         return tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
     programs = [
@@ -217,7 +193,7 @@ def test_expected_values_are_not_in_the_zygote(small: LocalExecutor) -> None:
     secret = "zq-8153-never-guessed"
     job = Job("import time\ndef f(x):\n    time.sleep(2)", (CallTest("f", (1,), secret),), timeout=10)
     future = small.submit(job)
-    zygotes = ours(b"zygote")
+    zygotes = processes("zygote")
 
     def programs() -> list[int]:
         return [pid for zygote in zygotes for pid in descendants(zygote)]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rltf.execution import RayExecutor
+from rltf.execution.ray import _TRIES
 from rltf.execution.survivors import descendants
 from rltf.types import CallTest, Job, Outcome, Verdict
 
@@ -99,6 +100,47 @@ def test_closing_cancels_what_waits_and_ends_the_pools(cluster: Any) -> None:
         time.sleep(0.05)
     with pytest.raises(RuntimeError, match="closed"):
         executor.submit(sleepy(1))
+
+
+class LostCluster:
+    """Ray as it answers when the cluster's head is gone."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ray, name)
+
+    def nodes(self) -> Any:
+        if self.lost:
+            raise ConnectionError("the head does not answer")
+        return ray.nodes()
+
+
+def test_a_thread_that_ends_tells_everybody_who_waits(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = LostCluster()
+    monkeypatch.setattr("rltf.execution.ray.import_ray", lambda: answers)
+    with RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=900) as executor:
+        future = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
+        answers.lost = True
+        sentence = r"ConnectionError in the thread that looks after its nodes \(the head does not answer\)"
+        with pytest.raises(RuntimeError, match=sentence):
+            future.result(60)
+        with pytest.raises(RuntimeError, match=sentence):
+            executor.submit(sleepy(2))
+
+
+def test_a_program_that_no_node_can_judge_is_an_error_and_is_asked_for_anew_the_next_time(cluster: Any) -> None:
+    with RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=900) as executor:
+        future = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
+        (ticket,) = executor._desk.tickets()
+        for _ in range(_TRIES):
+            executor.take_back([ticket.number], "the node died")
+        with pytest.raises(RuntimeError, match="no node could judge this program: the node died"):
+            future.result(60)
+        assert executor._desk.tickets() == []
+        again = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
+        assert not again.done()
 
 
 def test_a_layer_that_a_node_lacks_refuses_to_start(cluster: Any) -> None:

@@ -1,0 +1,286 @@
+"""Whatever a program, a test or a lost process does, everybody who waits for a verdict gets an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from processes import alive, eventually, processes
+from test_judge_command import GOOD, judge
+
+from rltf.execution import LocalExecutor, wire
+from rltf.execution.bounds import LARGEST, require
+from rltf.execution.limits import Limits
+from rltf.execution.lines import InvalidInput, parse
+from rltf.execution.sheet import Sheet
+from rltf.execution.supervisor import _TRIES, Supervisor, _Crew, _Task
+from rltf.execution.survivors import descendants
+from rltf.execution.testsets import encode_tests
+from rltf.execution.worker import Worker
+from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest, Verdict
+
+FOREVER = "import time\ndef f(x):\n    time.sleep(600)\n# {}"
+PROCESSES = 9
+CROWD = f"""
+import os, time
+def f(x):
+    [os.fork() or time.sleep(600) for _ in range({PROCESSES - 1})]
+    time.sleep(600)
+"""
+"""Told from a zygote that starts, and forks to probe its layers, by its number of processes."""
+
+
+def sum_of_range(note: int = 0) -> Job:
+    """Its test stays in one loop of C, which no exception ends."""
+    return Job(f"def f():\n    return range(10 ** 12)\n# {note}", (AssertTest("assert sum(f()) == 3"),), timeout=0.2)
+
+
+def addition(number: int) -> Job:
+    return Job(f"def f(x):\n    return x + {number}", (CallTest("f", (1,), 1 + number),))
+
+
+def busy(executor: LocalExecutor) -> list[int]:
+    """Workers that have `CROWD` running."""
+    workers = processes("worker", executor._process.pid)
+    return [pid for pid in workers if any(len(descendants(z)) == PROCESSES for z in processes("zygote", pid))]
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def test_a_job_whose_worker_dies_three_times_gets_a_verdict_and_the_next_one_its_own() -> None:
+    with LocalExecutor(workers=1, timeout=900) as executor:
+        future = executor.submit(Job(CROWD, (CallTest("f", (1,), 1),) * 3))
+        for _ in range(3):
+            assert eventually(lambda: busy(executor) != [])
+            (worker,) = busy(executor)
+            os.kill(worker, signal.SIGKILL)
+            assert eventually(lambda worker=worker: alive([worker]) == [])
+        verdict = future.result(60)
+        assert (verdict.outcome, verdict.passed, verdict.total) == (Outcome.RUNTIME_ERROR, 0, 3)
+        assert verdict.error is not None
+        assert (verdict.error.type, verdict.error.line, verdict.error.category) == ("JudgeLost", None, "ignore")
+        assert verdict.unexecuted is None
+        assert executor.submit(addition(1)).result(60).outcome is Outcome.PASSED
+
+
+def test_test_text_that_does_not_come_back_ends_with_its_worker_and_is_not_tried_again() -> None:
+    with LocalExecutor(workers=1) as executor:
+        executor.report()
+        (worker,) = processes("worker", executor._process.pid)
+        futures = [executor.submit(job) for job in (addition(1), sum_of_range(), addition(2))]
+        outcomes = [future.result(120).outcome for future in futures]
+        assert outcomes == [Outcome.PASSED, Outcome.RUNTIME_ERROR, Outcome.PASSED]
+        error = futures[1].result().error
+        assert error is not None
+        assert error.type == "JudgeLost"
+        (successor,) = processes("worker", executor._process.pid)
+        assert successor != worker
+        ticks = Path(f"/proc/{successor}/stat").read_text().rpartition(")")[2].split()[11:13]
+        assert sum(map(int, ticks)) < os.sysconf("SC_CLK_TCK")  # CPU below a second: it has not summed anything
+
+
+def test_large_verdicts_and_large_test_sets_pass_each_other() -> None:
+    """A worker that tells 0.8 MB of verdicts while it is sent 1.6 MB of tests: neither side waits for the other."""
+    program = "def f(text, i):\n    raise ValueError('x' * 500)\n# {}"
+    with LocalExecutor(workers=1, timeout=60) as executor:
+        executor.report()
+        sets = [tuple(CallTest("f", ("y" * 1000, i), k) for i in range(1500)) for k in range(24)]
+        futures = [executor.submit(Job(program.format(k), tests)) for k, tests in enumerate(sets)]
+        verdicts = [future.result(200) for future in futures]
+    assert [(v.outcome, v.total) for v in verdicts] == [(Outcome.RUNTIME_ERROR, 1500)] * 24
+
+
+def test_a_thread_of_verdicts_that_ends_tells_everybody_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(number: int, body: bytes) -> None:
+        raise ZeroDivisionError("by a fault of ours")
+
+    with LocalExecutor(workers=2, timeout=900) as executor:
+        executor.report()
+        monkeypatch.setattr(executor, "_resolve", broken)
+        endless = Job(FOREVER, (CallTest("f", (1,), 1),))
+        futures = [executor.submit(job) for job in (endless, addition(1), endless, addition(2))]
+        sentence = r"the executor ended: ZeroDivisionError in its thread of verdicts \(by a fault of ours\)"
+        for future in futures:
+            with pytest.raises(RuntimeError, match=sentence):
+                future.result(60)
+        with pytest.raises(RuntimeError, match=sentence):
+            executor.submit(addition(3))
+        below = descendants(executor._process.pid)
+    assert eventually(lambda: alive(below) == [])
+
+
+def test_a_verdict_that_cannot_be_read_is_nobody_elses_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = wire.verdict_from_json
+    with pytest.raises(wire.UnreadableVerdict, match=r"cannot be read: KeyError \('unexecuted'\)"):
+        read(b'{"outcome": "passed", "passed": 0, "error": null, "tests": [], "seconds": 0, "judging": ""}', {})
+    for text in (b"", b"[]", b"{", b'{"outcome": "fine"}', b"[" * 100_000):
+        with pytest.raises(wire.UnreadableVerdict):
+            read(text, {})
+
+    def first_is_broken(text: bytes, isolation: dict[str, str]) -> Verdict:
+        monkeypatch.setattr(wire, "verdict_from_json", read)
+        return read(b"{}", isolation)
+
+    with LocalExecutor(workers=1) as executor:
+        executor.report()
+        monkeypatch.setattr(wire, "verdict_from_json", first_is_broken)
+        futures = [executor.submit(addition(i)) for i in range(3)]
+        with pytest.raises(wire.UnreadableVerdict):
+            futures[0].result(60)
+        assert [future.result(60).outcome for future in futures[1:]] == [Outcome.PASSED] * 2
+        assert executor.submit(addition(0)).result(60).outcome is Outcome.PASSED  # not remembered
+
+
+def test_a_supervisor_that_is_lost_again_and_again_is_given_up() -> None:
+    with LocalExecutor(workers=1, timeout=900) as executor:
+        future: Future[Verdict] = executor.submit(Job(FOREVER, (CallTest("f", (1,), 1),)))
+
+        def over() -> bool:
+            for pid in processes("supervisor"):
+                if pid == executor._process.pid:
+                    os.kill(pid, signal.SIGKILL)
+            return future.done()
+
+        assert eventually(over)
+        with pytest.raises(RuntimeError, match="its supervisor was lost 6 times without a verdict"):
+            future.result()
+
+
+class SilentProcess:
+    """A worker's process that gives no sign of life."""
+
+    killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@pytest.fixture
+def sockets() -> Iterator[list[socket.socket]]:
+    """Two pairs."""
+    pairs = [*socket.socketpair(), *socket.socketpair()]
+    yield pairs
+    for end in pairs:
+        end.close()
+
+
+def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_again(
+    sockets: list[socket.socket],
+) -> None:
+    ours, theirs, trainer, _ = sockets
+    supervisor = Supervisor(trainer, {"workers": 1})
+    process = SilentProcess()
+    crew = _Crew(process, wire.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
+    supervisor._crews.append(crew)
+    crew.since = time.monotonic() - 31
+    theirs.sendall(wire.pack(wire.ALIVE))
+    supervisor._hear(crew)
+    supervisor._watch()
+    assert not process.killed
+    crew.since = time.monotonic() - 31
+    supervisor._watch()
+    assert process.killed
+    assert crew.tasks[0].tries == _TRIES
+
+
+def test_a_worker_gives_signs_of_life_while_it_decides_tests_at_most_one_a_second(
+    sockets: list[socket.socket],
+) -> None:
+    ours, theirs = sockets[:2]
+    decided: list[Callable[[], None]] = []
+    judge = SimpleNamespace(when_waiting=lambda call: None, when_decided=decided.append)
+    Worker(ours, judge)  # type: ignore[arg-type]
+    progress = Sheet("", "", [["call"]] * 1000, Limits(1, 1, 1, 1), False, 1, when_decided=decided[0])
+    for at in range(1000):
+        progress.mark(at, "passed")
+    messages = list(wire.Unpacker().feed(theirs.recv(1 << 16)))
+    assert {message[0] for message in messages} == {wire.ALIVE}
+    assert len(messages) <= 1 + sum(progress.seconds)
+
+
+# ------------------------------------------------------------------------------------------------ limits and tests
+
+
+def test_a_line_that_cannot_be_judged_leaves_the_others_their_verdicts() -> None:
+    call = {"kind": "call", "function": "f", "args": [nested(160)], "expected": 1}
+    lines = [
+        GOOD,
+        {"id": "deep", "program": "", "tests": [call]},
+        {"id": "long", "program": "", "tests": GOOD["tests"], "timeout": 1e10},
+        {"id": "large", "program": "", "tests": GOOD["tests"], "memory_mb": 1e16},
+        {**GOOD, "id": "last"},
+    ]
+    rows = judge(lines)
+    assert [row["id"] for row in rows] == ["a", "deep", "long", "large", "last"]
+    assert [row["outcome"] for row in rows] == ["passed", "invalid_input", "invalid_input", "invalid_input", "passed"]
+    assert rows[1]["message"].startswith("line 2: tests hold what cannot be judged outside the sandbox: nested deeper")
+    assert rows[2]["message"] == (
+        "line 3: `timeout` is 10000000000.0: expected a number greater than 0 and at most 86400"
+    )
+
+
+BAD_LIMITS = [("timeout", v) for v in (0, -1, 86_401, 1e10, float("nan"), float("inf"), True, "4", 10**400)]
+BAD_LIMITS += [("memory_mb", v) for v in (0, -1, (1 << 20) + 1, 10**16, float("inf"), True, "4", 10**400)]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_LIMITS, ids=str)
+def test_limits_that_no_clock_and_no_rlimit_holds_are_refused_where_they_are_read(
+    pool: LocalExecutor, key: str, value: Any
+) -> None:
+    with pytest.raises(InvalidInput, match=rf"`{key}` is .*: expected a (whole )?number greater than 0 and at most"):
+        parse(json.dumps({"id": 1, "program": "", "tests": GOOD["tests"], key: value}).encode())
+    with pytest.raises(ValueError, match=rf"{key} is .*greater than 0 and at most {LARGEST[key]}"):
+        pool.submit(Job("", (StdioTest("", ""),), **{key: value}))
+    with pytest.raises(ValueError, match=rf"executor\.{key} is .*greater than 0 and at most {LARGEST[key]}"):
+        LocalExecutor(**{key: value})
+
+
+def test_the_largest_limits_are_served(pool: LocalExecutor) -> None:
+    job = Job("def f(x): return x", (CallTest("f", (1,), 1), StdioTest("", ""), AssertTest("assert f(2) == 2")))
+    largest = Job(job.program, job.tests, timeout=LARGEST["timeout"], memory_mb=LARGEST["memory_mb"])
+    assert pool.submit(largest).result(60).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("key", [key for key in LARGEST if key != "timeout"])
+def test_counts_and_sizes_are_whole(key: str) -> None:
+    require(key, LARGEST[key])
+    for value in (0.5, 2.0, LARGEST[key] + 1, None):
+        with pytest.raises(ValueError, match=f"expected a whole number greater than 0 and at most {LARGEST[key]}"):
+            require(key, value)
+
+
+def test_a_fraction_of_a_megabyte_in_a_line_is_a_whole_one() -> None:
+    assert parse(json.dumps({**GOOD, "memory_mb": 0.25}).encode())[1].memory_mb == 1
+
+
+def recursive_list() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("value", [lambda: nested(151), recursive_list, lambda: [0] * 2_000_000, object])
+def test_a_value_that_cannot_be_sent_is_refused_when_the_job_is_given_in(
+    pool: LocalExecutor, value: Callable[[], Any]
+) -> None:
+    tests = (CallTest("f", (value(),), 1),)
+    with pytest.raises(ValueError, match="tests hold what cannot be judged outside the sandbox"):
+        encode_tests(tests)
+    with pytest.raises(ValueError, match="tests hold what cannot be judged outside the sandbox"):
+        pool.submit(Job("", tests))
+    assert pool.submit(addition(3)).result(60).outcome is Outcome.PASSED
