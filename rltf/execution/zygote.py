@@ -21,7 +21,7 @@ import struct
 import sys
 from _sitebuiltins import Quitter
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rltf.execution.isolation import root, seccomp, syscalls
 from rltf.execution.isolation.enclosure import Enclosure
@@ -79,7 +79,24 @@ _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
 def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = control descriptor, JSON settings (see `rltf.execution.slot`)."""
     control = socket.socket(fileno=int(argv[0]))
-    settings = json.loads(argv[1])
+    try:
+        _start(control, json.loads(argv[1]))
+    except OSError:
+        if _hung_up(control):  # the slot is gone, and nobody waits for us
+            os._exit(0)
+        raise
+
+
+def _hung_up(control: socket.socket) -> bool:
+    try:
+        return not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     after_fork = _preload(settings["numpy"])
     from rltf.execution import coverage, runner, semaphores
 
@@ -153,14 +170,7 @@ class Zygote:
         self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
 
     def serve(self) -> NoReturn:
-        """One program at a time, until the slot hangs up or is gone."""
-        try:
-            self._serve()
-        except ConnectionError:
-            os._exit(0)
-
-    def _serve(self) -> NoReturn:
-        """A program ends by itself, or the slot asks for it by signal (`_stop`)."""
+        """One program at a time. It ends by itself, or the slot asks for it by signal (`_stop`)."""
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
         seconds = _seconds()
         while True:

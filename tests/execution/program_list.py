@@ -2,8 +2,9 @@
 
 A program is introduced by `=== name`, then `key: value` lines, then `---`, then its text. Keys: `call` (several by
 `;`), `assert`, `check`, `stdin` (`'input' -> 'output'`) give its tests; `expect`, `passed`, `line`, `end_line`, `type`,
-`category` what is expected (default: every test passes); `setup`, `timeout`, `memory_mb` go into the job; `numpy`,
-`namespaces` say what must be there; `escape`, `bom`, `crlf`, `repeat` how the text is changed.
+`category` what is expected (default: every test passes); `setup`, `timeout`, `memory_mb` go into the job (programs that
+are to run out of time get one second, others ten, as the machine may be busy); `numpy`, `namespaces` say what must be
+there; `escape`, `bom`, `crlf`, `repeat` how the text is changed.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _job(keys: dict[str, str], text: str) -> Job:
             given, _, wanted = value.partition(" -> ")
             expected = "x" * 300000 if wanted == "repeat" else ast.literal_eval(wanted)
             tests.append(StdioTest(ast.literal_eval(given), expected))
-    timeout = float(keys.get("timeout", 1))
+    timeout = float(keys.get("timeout", 1 if keys.get("expect") == "timeout" else 10))
     memory = int(keys["memory_mb"]) if "memory_mb" in keys else None
     chosen = tuple(tests) or (CallTest("f", (3,), SECRET),)
     return Job(text, chosen, keys.get("setup", ""), timeout, memory)

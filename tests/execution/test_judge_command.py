@@ -21,7 +21,7 @@ def judge(lines: list[Any], *arguments: str) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=800,
         check=True,
     )
     assert done.stderr == ""

@@ -14,17 +14,21 @@ from rltf.execution.survivors import descendants
 from rltf.types import CallTest, Job, Outcome
 
 EACH = """
-import os, time
+import os
 def f(n):
-    for _ in range(n):
-        if os.fork() == 0:
-            held = b"x" * (40 << 20)
-            time.sleep(0.3)
-            os._exit(0)
-    for _ in range(n):
-        os.wait()
+    memory, depth = None, 0
+    while depth < n:
+        if (pid := os.fork()):
+            os.waitpid(pid, 0)
+            break
+        memory = None
+        memory = b"x" * (40 << 20)
+        depth += 1
+    if depth:
+        os._exit(0)
     return n
 """
+"""A chain of n processes, each of which holds 40 MB while the next ones live."""
 
 
 def groups() -> set[Path]:

