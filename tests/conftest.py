@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -16,6 +18,23 @@ ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["WANDB_MODE"] = "offline"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# how long an example takes is the machine's matter, not the test's
+hypothesis.settings.register_profile("rltf", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("rltf")
+
+
+@pytest.fixture(autouse=True)
+def torch_threads() -> Iterator[None]:
+    """At most two threads of torch in every test: compiled kernels of training serve no more. What a run that a test
+    makes sets itself is undone."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(min(2, torch.get_num_threads()))
+        threads = torch.get_num_threads()
+    yield
+    if torch is not None:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -36,6 +55,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared data beside this checkout (RLTF_SHARED_DATA names another place)")
     return folder
+
+
+@pytest.fixture
+def smooth_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T5's feed-forward units without a kink: a ReLU within rounding of zero may open on one side of a comparison only,
+    which moves a gradient by a ten-thousandth."""
+    import torch
+
+    monkeypatch.setattr(torch.nn.ReLU, "forward", lambda self, x: torch.nn.functional.softplus(x))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from test_ddp import DDP, OPTIONS, children, command, finish, records
+from test_ddp import DDP, OPTIONS, PATIENCE, children, command, finish, records
 
 from rltf.training.ranks import peer_lost
 
@@ -16,12 +16,12 @@ def test_one_process_in_pieces_takes_the_step_of_one_that_has_memory(tmp_path):
     """Four rows a process and term; the second process can hold two."""
     for script, devices, trainer in (("step", 1, "default"), ("scarce", 2, "ddp")):
         process = command(f"tests/distributed/{script}.py", tmp_path / f"{devices}.pt", devices, trainer)
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
         assert errors.count("training ran out of memory") == devices - 1
     one, two = (torch.load(tmp_path / f"{devices}.pt", weights_only=True) for devices in (1, 2))
     norm = torch.cat([gradient.flatten() for gradient in one.values()]).norm()
-    assert torch.cat([(one[name] - two[name]).flatten() for name in one]).norm() <= 1e-6 * norm
+    assert torch.cat([(one[name] - two[name]).flatten() for name in one]).norm() <= 1e-12 * norm
 
 
 @pytest.mark.slow
@@ -37,9 +37,7 @@ def test_a_run_of_two_processes_ends_when_it_is_told_to(tmp_path, everyone):
     told = [process.pid, *(children(process) if everyone else [])]
     for pid in told:
         os.kill(pid, signal.SIGTERM)
-    asked = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - asked < 15
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, errors
     assert f"interrupted: python train.py resume={run} goes on" in errors
     finish(command("train.py", f"resume={run}"))

@@ -27,7 +27,7 @@ def start(*arguments):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=800)
     assert process.returncode == 0, out + err
 
 

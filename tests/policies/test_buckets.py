@@ -60,6 +60,13 @@ def test_rows_of_one_length_run_together():
     assert buckets([7] * 5, 0) == [[0, 1, 2, 3, 4]]
 
 
+def exact_gradients(policy: TransformersPolicy, batch: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """Gradients in float64: in float32 a ReLU unit within rounding of zero may open in one shape of batch only."""
+    twin = copy.deepcopy(policy).double()
+    twin.token_logprobs(*batch)[0].square().sum().backward()
+    return [weight.grad for weight in twin.parameters()]
+
+
 @pytest.mark.parametrize("build", [tiny_t5, tiny_causal])
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_policy_in_buckets_gives_the_numbers_and_gradients_of_one_rectangle(build, shared, monkeypatch):
@@ -74,12 +81,12 @@ def test_a_policy_in_buckets_gives_the_numbers_and_gradients_of_one_rectangle(bu
     results = []
     for side, pass_tokens in ((policy, 4), (whole, 10**9)):
         monkeypatch.setitem(common.PASS_TOKENS, "cpu", pass_tokens)
-        values, entropy = side.token_logprobs(prompt, torch.ones_like(prompt, dtype=torch.bool), response, mask)
-        values.square().sum().backward()
-        results.append((values.detach(), entropy, [weight.grad for weight in side.parameters()]))
+        batch = (prompt, torch.ones_like(prompt, dtype=torch.bool), response, mask)
+        values, entropy = side.token_logprobs(*batch)
+        results.append((values.detach(), entropy, exact_gradients(side, batch)))
     torch.testing.assert_close(results[0][:2], results[1][:2], rtol=1e-5, atol=1e-5)
     for a, b in zip(results[0][2], results[1][2], strict=True):
-        assert float((a - b).norm()) <= 1e-5 * float(b.norm())
+        assert float((a - b).norm()) <= 1e-8 * float(b.norm())
     prompts = 3 * 6 if shared else 12 * 6
     assert whole.tokens == TokenCount(sum(lengths) + prompts, 12 * max(lengths) + prompts)
     assert policy.tokens.real == whole.tokens.real

@@ -74,7 +74,7 @@ def test_self_attention_with_a_bias_both_ways_as_in_float64(batch, heads, length
 
 
 @pytest.mark.parametrize("build", [tiny_t5, tiny_causal])
-def test_a_models_log_probs_and_gradients_stay_as_they_are(build, monkeypatch):
+def test_a_models_log_probs_and_gradients_stay_as_they_are(build, monkeypatch, smooth_units):
     policy = build(64, 128, layers=2, max_prompt_tokens=16).train()
     draw = torch.Generator().manual_seed(0)
     prompt, response = (torch.randint(3, 90, (4, n), generator=draw) for n in (9, 7))

@@ -62,12 +62,17 @@ def test_logprobs_equal_those_of_each_row_alone(policy: TransformersPolicy):
 
 
 def test_gradients_of_all_weights_equal_those_of_each_row_alone(policy: TransformersPolicy):
+    """In float64: in float32 a ReLU unit within rounding of zero may open in one shape of batch only."""
     rows = batch(policy)
+    policy.double()
     weights = [w for w in policy.model.parameters() if w.requires_grad]
     have = torch.autograd.grad(policy.token_logprobs(*rows)[0].square().sum(), weights)
     want = torch.autograd.grad(torch.cat(row_logprobs(policy, rows)).square().sum(), weights)
+    codegen = policy.model.config.model_type == "codegen"  # transformers computes its attention in float32 all the same
     for a, b in zip(have, want, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()) + 1e-6)
+        scale = float(b.abs().max())
+        tolerance = {"rtol": 1e-3, "atol": 1e-4 * scale + 1e-6} if codegen else {"rtol": 1e-5, "atol": 1e-5 * scale}
+        torch.testing.assert_close(a, b, **tolerance)
 
 
 def test_temperature_divides_the_logits(policy: TransformersPolicy):
@@ -101,7 +106,7 @@ def test_a_prompt_without_its_mask_would_give_other_logprobs():
 
 
 def test_rows_of_one_prompt_share_the_encoder_and_its_gradients_add_up():
-    shared, alone = seq2seq_policy(), seq2seq_policy()
+    shared, alone = seq2seq_policy().double(), seq2seq_policy().double()
     alone.share_prompts = False
     rows = batch(shared)
     encoded: list[int] = []
@@ -114,7 +119,7 @@ def test_rows_of_one_prompt_share_the_encoder_and_its_gradients_add_up():
     assert encoded == [3]  # four rows, three prompts
     torch.testing.assert_close(results[0][0], results[1][0])
     for a, b in zip(results[0][1], results[1][1], strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()) + 1e-7)
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * float(b.abs().max()))
 
 
 @pytest.mark.parametrize("family", POLICIES)

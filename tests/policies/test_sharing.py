@@ -45,19 +45,24 @@ def rows(policy: TransformersPolicy, owners: list[int]) -> tuple[Tensor, Tensor,
 
 
 def compare(policy: TransformersPolicy, owners: list[int]) -> None:
-    """Log-probs and gradients with and without sharing."""
+    """Log-probs and gradients with and without sharing. Gradients in float64: in float32 a ReLU unit within rounding of
+    zero may open on one side only. (transformers computes CodeGen's attention in float32 all the same.)"""
     alone = copy.deepcopy(policy)
     alone.share_prompts = False
     batch = rows(policy, owners)
-    values, gradients = [], []
-    for side in (policy, alone):
-        out = side.token_logprobs(*batch)[0]
-        out.square().sum().backward()
-        values.append(out.detach())
-        gradients.append({name: weight.grad for name, weight in side.named_parameters() if weight.requires_grad})
+    with torch.no_grad():
+        values = [side.token_logprobs(*batch)[0] for side in (policy, alone)]
     torch.testing.assert_close(*values, rtol=1e-5, atol=1e-5)
+    gradients = []
+    for side in (policy, alone):
+        side.double().token_logprobs(*batch)[0].square().sum().backward()
+        gradients.append({name: weight.grad for name, weight in side.named_parameters() if weight.requires_grad})
+    codegen = policy.model.config.model_type == "codegen"
+    tolerance = 1e-5 if codegen else 2e-6  # the head's softmax is taken in float32
+    rounding = 32 * torch.finfo(torch.float32).eps * torch.cat([g.flatten() for g in gradients[1].values()]).norm()
     for name, expected in gradients[1].items():
-        assert float((gradients[0][name] - expected).norm()) <= 1e-5 * float(expected.norm()), name
+        difference = float((gradients[0][name] - expected).norm())
+        assert difference <= tolerance * float(expected.norm()) + codegen * float(rounding), name
 
 
 def tokens_run(policy: TransformersPolicy, batch: tuple[Tensor, ...]) -> int:

@@ -21,7 +21,7 @@ SMALL += (
 
 
 @pytest.fixture
-def gradient(composed, tmp_path, monkeypatch):
+def gradient(composed, tmp_path, monkeypatch, smooth_units):
     """The gradient of the first step of a run in which memory runs out where `scarce(rows, pass)` says."""
 
     def of(name, scarce=lambda rows, where: False):
