@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(command, *arguments):
     return subprocess.run(
-        [sys.executable, f"{command}.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, f"{command}.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=800
     )
 
 

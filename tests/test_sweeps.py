@@ -38,7 +38,7 @@ def run(folder, *overrides):
     command = [sys.executable, str(ROOT / "train.py"), "-m", "debug=default", "callbacks.report=false"]
     command += ["callbacks.progress=false", "benchmark.sizes={train: 20, validation: 4, test: 6}"]
     command += ["hydra.sweep.dir=sweep", *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=800, check=False)
 
 
 def test_a_job_that_fails_is_reported_and_done_again(tmp_path):

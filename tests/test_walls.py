@@ -84,7 +84,7 @@ def test_imports_run_one_way(file):
 def test_light_rooms_import_without_torch(module):
     heavy = "{'torch', 'lightning', 'transformers', 'hydra', 'wandb'}"
     code = f"import sys, {module}; found = {heavy} & set(sys.modules); sys.exit(str(found) if found else 0)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=800)
 
 
 def test_files_stay_short():

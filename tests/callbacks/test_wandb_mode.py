@@ -64,7 +64,7 @@ logger.experiment.finish()
         env={**os.environ, **away},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ def test_secrets_are_in_no_file_of_a_run_and_in_no_sandbox(tmp_path, problems):
     environment = {**os.environ, **SECRETS, "OMP_NUM_THREADS": "1", "NETRC": str(netrc)}
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     command = [sys.executable, str(ROOT / "train.py"), *options]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     assert "canary" not in done.stdout + done.stderr
 
