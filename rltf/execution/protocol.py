@@ -22,7 +22,7 @@ DUMP_SIGNAL_OFFSET = 1
 """The signal at which the child says where it is: SIGRTMAX minus this."""
 STOP_SIGNAL_OFFSET = 2
 """The signal at which the zygote kills its program; sent again until it says that the program has ended."""
-STUCK = signal.SIGVTALRM
+STUCK_SIGNAL = signal.SIGVTALRM
 """The signal that ends a worker whose test text does not come back; the job is not tried again."""
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"

@@ -244,7 +244,7 @@ def _mark_failure(sheet: Sheet, at: int, line: _Line, error: BaseException) -> N
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
     """Ends test text after `seconds`. A loop in C (`sum` over an endless range) hears no exception: the kernel then
-    ends this process (`protocol.STUCK`), after one more second of its own time."""
+    ends this process (`protocol.STUCK_SIGNAL`), after one more second of its own time."""
 
     def hung(number: int, frame: FrameType | None) -> None:
         raise _Hung

@@ -21,7 +21,7 @@ from typing import Any
 
 from rltf.execution import wire
 from rltf.execution.isolation import memory, syscalls
-from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, STUCK
+from rltf.execution.protocol import BOOT, ENVIRONMENT, FLAGS, STUCK_SIGNAL
 from rltf.execution.survivors import children, kill_descendants
 
 _AT_ONCE = 4
@@ -38,6 +38,8 @@ class _Task:
     patience: float
     """Seconds without a sign of life after which the worker itself must be stuck."""
     tries: int = 0
+    alone: bool = False
+    """It may have ended a worker that had other jobs, too, and goes out by itself from now on."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class _Crew:
     since: float = 0.0
     """When it last gave a sign of life, or was given its tasks."""
     ready: bool = False
+    stuck: bool = False
+    """It gave no sign of life for too long, and was ended."""
 
 
 def main(argv: list[str]) -> None:
@@ -149,12 +153,18 @@ class Supervisor:
     def _deal(self) -> None:
         idle = [c for c in self._crews if c.ready and not c.tasks]
         while self._queue and idle:
-            share = len(self._queue) // (4 * self._settings["workers"])
-            count = max(1, min(_AT_ONCE, share))
-            self._give(idle.pop(), [self._queue.popleft() for _ in range(count)])
+            self._give(idle.pop(), self._next_tasks())
         starting = sum(not c.ready for c in self._crews)
         if len(self._queue) > starting and len(self._crews) < self._settings["workers"]:
             self._hire()
+
+    def _next_tasks(self) -> list[_Task]:
+        """Tasks from the front of the queue for one worker, at least one."""
+        share = len(self._queue) // (4 * self._settings["workers"])
+        tasks = [self._queue.popleft()]
+        while self._queue and len(tasks) < min(_AT_ONCE, share) and not (tasks[-1].alone or self._queue[0].alone):
+            tasks.append(self._queue.popleft())
+        return tasks
 
     def _give(self, crew: _Crew, tasks: list[_Task]) -> None:
         crew.tasks.extend(tasks)
@@ -213,10 +223,13 @@ class Supervisor:
         _end(crew.process)
         if not crew.ready:
             self._early_deaths += 1
-        if crew.tasks:
-            crew.tasks[0].tries += 1 if crew.process.returncode != -STUCK else _TRIES
+        if len(crew.tasks) == 1:
+            stuck = crew.stuck or crew.process.returncode == -STUCK_SIGNAL  # it would be stuck again
+            crew.tasks[0].tries += _TRIES if stuck else 1
             if crew.tasks[0].tries >= _TRIES:
                 self._give_up(crew.tasks.popleft())
+        for task in crew.tasks:  # of several, any may have ended it: verdicts are told in one go
+            task.alone = True
         self._queue.extendleft(reversed(crew.tasks))
         if self._early_deaths >= _TRIES and not self._crews:
             os._exit(3)
@@ -225,7 +238,7 @@ class Supervisor:
 
     def _give_up(self, task: _Task) -> None:
         error = ["JudgeLost", "the judge ended under this program", None, None, "ignore"]
-        verdict = wire.same_for_all(self._tests[task.tests][1], "runtime_error", error)
+        verdict = wire.uniform_verdict(self._tests[task.tests][1], "runtime_error", error)
         self._trainer.send(wire.pack(wire.VERDICT, wire.verdict_to_json(verdict), task.number))
 
     def _watch(self) -> None:
@@ -237,8 +250,8 @@ class Supervisor:
                     os.waitpid(pid, os.WNOHANG)
         now = time.monotonic()
         for crew in self._crews:
-            if crew.tasks and now - crew.since > crew.tasks[0].patience:
-                crew.tasks[0].tries = _TRIES  # it would be stuck again
+            if crew.tasks and now - crew.since > max(task.patience for task in crew.tasks):
+                crew.stuck = True
                 crew.process.kill()
 
 

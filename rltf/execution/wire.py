@@ -39,7 +39,7 @@ class UnreadableVerdict(RuntimeError):
     """A message that should be a verdict and is none; the text says what is wrong with it."""
 
 
-def same_for_all(tests: int, status: str, error: ErrorRow) -> VerdictRow:
+def uniform_verdict(tests: int, status: str, error: ErrorRow) -> VerdictRow:
     """The verdict on a program with `tests` tests of which none could be judged: each has the status and the error."""
     rows: list[list[Any]] = [[status, 0.0, error] for _ in range(tests)]
     return VerdictRow(

@@ -15,13 +15,13 @@ from rltf.execution.errors import ErrorTable
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge import Judge, Settings
 from rltf.execution.limits import ZygoteLost
-from rltf.execution.protocol import STUCK
+from rltf.execution.protocol import STUCK_SIGNAL
 from rltf.execution.rpc import adopt, learned
 from rltf.execution.slot import SlotSettings, become_subreaper
 
 _MEMORY = 4 << 30
 """What test text may take here, whatever values a program sends it."""
-_SIGN = 1.0
+_ALIVE_SECONDS = 1.0
 """Seconds between two signs of life of a job with many tests, at least."""
 _ATTEMPTS = 3
 """A job whose zygote is lost under it is tried so often before that counts as the program's doing."""
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = descriptor of the supervisor's socket, JSON settings."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
-    signal.signal(STUCK, signal.SIG_DFL)
+    signal.signal(STUCK_SIGNAL, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MEMORY), hard))
@@ -57,9 +57,9 @@ class Worker:
         self._learned: set[int] = set()
         """Test sets of which all workers know what they ask."""
         self._verdicts = b""
-        self._sign = 0.0
+        self._alive_at = 0.0
         judge.when_waiting(self._flush)
-        judge.when_decided(self._live)
+        judge.when_decided(self._report_alive)
 
     def serve(self) -> None:
         """Runs until the socket closes."""
@@ -90,11 +90,11 @@ class Worker:
             self._supervisor.sendall(self._verdicts)
             self._verdicts = b""
 
-    def _live(self) -> None:
+    def _report_alive(self) -> None:
         """Tells the supervisor that we are not stuck; called when a test is decided."""
         now = time.monotonic()
-        if now - self._sign > _SIGN:
-            self._sign = now
+        if now - self._alive_at > _ALIVE_SECONDS:
+            self._alive_at = now
             self._supervisor.sendall(wire.pack(wire.ALIVE))
 
     def _attempt(self, job: list[Any], tests: list[list[Any]]) -> wire.VerdictRow:
