@@ -13,7 +13,7 @@ from typing import Any
 from rltf.benchmarks.apps_folders import folder_rows
 from rltf.benchmarks.apps_tests import call_tests, stdio_tests
 from rltf.benchmarks.asserts import call_test, called_function
-from rltf.benchmarks.dataset import FileBenchmark
+from rltf.benchmarks.dataset import TESTS, FileBenchmark
 from rltf.benchmarks.files import Row, long_integers
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import trim
@@ -86,9 +86,9 @@ class Apps(FileBenchmark):
         if self._difficulties is None:
             limits = {"max_statement": self._max_statement, "max_solution": self._max_solution}
             given = [f"benchmark.{key}={value}" for key, value in limits.items() if value is not None]
-            return " and ".join(["tests", *given])
+            return " and ".join([TESTS, *given])
         found = ", ".join(sorted(map(repr, self._seen)))
-        return f"tests and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {found})"
+        return f"{TESTS} and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {found})"
 
     def _problem(self, row: Row) -> tuple[Split, Problem] | None:
         difficulty = row.take("difficulty", str, "")

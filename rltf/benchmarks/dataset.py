@@ -22,6 +22,7 @@ from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
 
 logger = logging.getLogger(__name__)
 
+TESTS = "tests that can be judged"
 NO_TESTS = "without tests"
 ONE_TEST = "with one test, which a constant program passes (left out of training only)"
 UNJUDGEABLE = "with tests that cannot be judged"
@@ -104,7 +105,7 @@ class FileBenchmark(Benchmark):
         return hub_rows(hub)
 
     def _wanted(self) -> str:
-        return "tests"
+        return TESTS
 
     def _problems(self, rows: Iterable[Row]) -> Iterable[tuple[Split, Problem]]:
         places: dict[str, str] = {}
