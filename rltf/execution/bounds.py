@@ -1,8 +1,13 @@
-"""How large the judge's limits may be. Beyond these no clock, poll or rlimit holds them, and nobody means them."""
+"""Which options of an executor make sense, and how large its limits may be: beyond these no clock, poll or rlimit holds
+them, and nobody means them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock", "memory")
+"""Isolation layers that may be required."""
 
 LARGEST = {
     "workers": 4096,
@@ -16,7 +21,7 @@ LARGEST = {
 }
 
 
-def require(key: str, value: Any, name: str = "") -> None:
+def require_limit(key: str, value: Any, name: str = "") -> None:
     """Checks a limit: a number above 0 and at most `LARGEST[key]`; a whole one, but for `timeout`.
 
     Args:
@@ -27,10 +32,19 @@ def require(key: str, value: Any, name: str = "") -> None:
     Raises:
         ValueError: It makes no sense.
 
-    >>> require("timeout", 1e10)
+    >>> require_limit("timeout", 1e10)
     Traceback (most recent call last):
     ValueError: timeout is 10000000000.0: expected a number greater than 0 and at most 86400
     """
     kinds, kind = ((int, float), "number") if key == "timeout" else ((int,), "whole number")
     if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value <= LARGEST[key]:
         raise ValueError(f"{name or key} is {value!r}: expected a {kind} greater than 0 and at most {LARGEST[key]}")
+
+
+def check_options(numbers: Mapping[str, Any], require: Sequence[str]) -> None:
+    """Raises a ValueError that names the first option which makes no sense."""
+    for key, value in numbers.items():
+        require_limit(key, value, f"executor.{key}")
+    for layer in require:
+        if layer not in LAYERS:
+            raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")

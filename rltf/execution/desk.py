@@ -53,8 +53,8 @@ class Desk:
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
-        bounds.require("timeout", timeout)
-        bounds.require("memory_mb", memory_mb)
+        bounds.require_limit("timeout", timeout)
+        bounds.require_limit("memory_mb", memory_mb)
         tests, text = self.sets.add(job.tests)
         new = (tests, text) if text else None
         key = (job.program, job.setup, tests, timeout, memory_mb, job.coverage)

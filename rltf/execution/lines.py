@@ -88,7 +88,7 @@ def _limit(name: str, value: Any) -> Any:
     """The limit of a job; None where the line has none."""
     if value is not None:
         try:
-            bounds.require(name, value, f"`{name}`")
+            bounds.require_limit(name, value, f"`{name}`")
         except ValueError as e:
             raise InvalidInput(str(e)) from None
     return value

@@ -15,8 +15,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
-from rltf.execution import bounds, wire
+from rltf.execution import wire
 from rltf.execution.base import in_order
+from rltf.execution.bounds import check_options
 from rltf.execution.desk import Desk, Ticket, resolve
 from rltf.execution.errors import ErrorTable
 from rltf.execution.protocol import BOOT, FLAGS
@@ -24,7 +25,6 @@ from rltf.types import Job, Verdict
 
 _RESTARTS = 5
 """A supervisor that ends so many times in a row without a verdict is not started again."""
-LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock", "memory")
 
 
 class LocalExecutor:
@@ -37,7 +37,7 @@ class LocalExecutor:
         output_kb: What a program may print a test, stdout and stderr together.
         tasks: Processes and threads of a program.
         scratch_mb: Files of a program.
-        require: Isolation layers that must be active (`LAYERS`), else the pool refuses to start.
+        require: Isolation layers that must be active (`bounds.LAYERS`), else the pool refuses to start.
         errors: Error table (`configs/errors`); None: the one that ships with `rltf`.
         stop_at_first_failure: Leave the tests after the first failed one unrun; they count as failed.
         max_timeouts: After so many timeouts the rest of a program's tests is not run and counts as timeouts.
@@ -288,15 +288,6 @@ class LocalExecutor:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
-
-
-def check_options(numbers: Mapping[str, Any], require: Sequence[str]) -> None:
-    """Raises a ValueError that names the first option which makes no sense."""
-    for key, value in numbers.items():
-        bounds.require(key, value, f"executor.{key}")
-    for layer in require:
-        if layer not in LAYERS:
-            raise ValueError(f"executor.require names {layer!r}: expected some of {', '.join(LAYERS)}")
 
 
 def move(pid: int, cores: Collection[int]) -> None:

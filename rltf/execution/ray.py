@@ -16,9 +16,10 @@ from dataclasses import replace
 from typing import Any, Self
 
 from rltf.execution.base import in_order
+from rltf.execution.bounds import check_options
 from rltf.execution.desk import Desk, Ticket, resolve
 from rltf.execution.errors import ErrorTable
-from rltf.execution.local import LocalExecutor, check_options
+from rltf.execution.local import LocalExecutor
 from rltf.execution.raynode import FEEDERS, Node, Pool, import_ray
 from rltf.types import Job, Verdict
 

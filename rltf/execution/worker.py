@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import resource
 import signal
 import socket
 import sys
 import time
+from types import FrameType
 from typing import Any
 
 from rltf.execution import wire
@@ -32,7 +35,6 @@ def main(argv: list[str]) -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
     signal.signal(STUCK_SIGNAL, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MEMORY), hard))
     become_subreaper()
@@ -41,6 +43,14 @@ def main(argv: list[str]) -> None:
         sys.path.append(settings["slots"]["numpy"])  # for test text that imports it
     slots = SlotSettings(**settings["slots"])
     judge = Judge(slots, ErrorTable(settings["errors"]), Settings(**settings["judge"]))
+
+    def end(number: int, frame: FrameType | None) -> None:
+        """Without an exception, which test text could catch."""
+        with contextlib.suppress(Exception):
+            judge.close()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     try:
         Worker(socket.socket(fileno=int(argv[0])), judge).serve()
     finally:

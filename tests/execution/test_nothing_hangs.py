@@ -20,7 +20,7 @@ from processes import alive, eventually, processes
 from test_judge_command import GOOD, judge
 
 from rltf.execution import LocalExecutor, wire
-from rltf.execution.bounds import LARGEST, require
+from rltf.execution.bounds import LARGEST, require_limit
 from rltf.execution.limits import Limits
 from rltf.execution.lines import InvalidInput, parse
 from rltf.execution.sheet import Sheet
@@ -280,10 +280,10 @@ def test_the_largest_limits_are_served(pool: LocalExecutor) -> None:
 
 @pytest.mark.parametrize("key", [key for key in LARGEST if key != "timeout"])
 def test_counts_and_sizes_are_whole(key: str) -> None:
-    require(key, LARGEST[key])
+    require_limit(key, LARGEST[key])
     for value in (0.5, 2.0, LARGEST[key] + 1, None):
         with pytest.raises(ValueError, match=f"expected a whole number greater than 0 and at most {LARGEST[key]}"):
-            require(key, value)
+            require_limit(key, value)
 
 
 def test_a_fraction_of_a_megabyte_in_a_line_is_a_whole_one() -> None:
