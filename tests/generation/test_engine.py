@@ -1,9 +1,11 @@
 """What callers rely on besides the tokens: state left alone, memory, order, stops, mistakes."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
+from borders import assert_same
 
 from rltf.generation.engine import Engine
 from rltf.generation.hf import HFSampler
@@ -12,6 +14,10 @@ from rltf.generation.session import Session
 from rltf.types import FinishReason, Request, Sampling
 
 SAMPLERS = [Engine(slots=8), HFSampler(slots=8)]
+
+
+def by_key(samples):
+    return {(sample.request, sample.draw): sample for sample in samples}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=["native", "hf"])
@@ -45,15 +51,15 @@ def test_an_optimiser_step_is_seen_by_the_next_call(t5_policy, make_requests, we
     requests = make_requests([6, 9], 4)
     sampling = Sampling(max_new_tokens=12)
     engine = Engine()
-    before = {(s.request, s.draw): s.logprobs for s in engine.sample(t5_policy, requests, sampling, 0)}
+    before = by_key(engine.sample(t5_policy, requests, sampling, 0))
     with torch.no_grad():
         for name, parameter in t5_policy.model.named_parameters():
             if f".{weight}." in f".{name}" and not name.startswith("encoder"):
                 parameter.mul_(1.5)
-    after = {(s.request, s.draw): s.logprobs for s in engine.sample(t5_policy, requests, sampling, 0)}
-    fresh = {(s.request, s.draw): s.logprobs for s in HFSampler().sample(t5_policy, requests, sampling, 0)}
-    assert before != after
-    assert all(after[key] == pytest.approx(fresh[key], abs=1e-5) for key in fresh)
+    after = by_key(engine.sample(t5_policy, requests, sampling, 0))
+    fresh = by_key(HFSampler().sample(t5_policy, requests, sampling, 0))
+    assert {key: s.logprobs for key, s in before.items()} != {key: s.logprobs for key, s in after.items()}
+    assert_same(t5_policy, requests, after, fresh, sampling, atol=1e-5)
 
 
 def test_weights_are_not_copied_into_the_engine(t5_policy, make_requests):
@@ -79,21 +85,21 @@ def test_rows_that_end_cost_little(t5_policy, make_requests):
 
 def test_a_stop_string_cuts_after_the_token_that_completes_it(policy, make_requests):
     (request,) = make_requests([6], 60)
-    free = list(Engine().sample(policy, [request], Sampling(max_new_tokens=20), 0))
+    sampling = Sampling(max_new_tokens=20)
+    free = list(Engine().sample(policy, [request], sampling, 0))
     longest = max((policy.decode(s.token_ids)[0] for s in free), key=len)
     # Three letters from the second half of a token on, so that the string ends inside the one after.
     stopped = Request("problem/0", request.prompt_ids, request.draws, stop=("no such string", longest[7:10]))
-    samples = {s.draw: s for s in Engine().sample(policy, [stopped], Sampling(max_new_tokens=20), 0)}
+    samples = by_key(Engine().sample(policy, [stopped], sampling, 0))
     assert {s.finish for s in samples.values()} >= {FinishReason.STOP}
-    for one in free:
-        text, offsets = policy.decode(one.token_ids)
+    expected = by_key(free)
+    for key, sample in expected.items():
+        text, offsets = policy.decode(sample.token_ids)
         ends = [text.find(stop) + len(stop) for stop in stopped.stop if stop in text]
-        if not ends:
-            assert samples[one.draw].token_ids == one.token_ids
-            continue
-        cut = next(i for i, span in enumerate(offsets, 1) if span[1] >= min(ends))
-        assert samples[one.draw].token_ids == one.token_ids[:cut]
-        assert samples[one.draw].finish == FinishReason.STOP
+        if ends:
+            cut = next(i for i, span in enumerate(offsets, 1) if span[1] >= min(ends))
+            expected[key] = replace(sample, token_ids=sample.token_ids[:cut], finish=FinishReason.STOP)
+    assert_same(policy, [stopped], samples, expected, sampling)
 
 
 def test_a_prefix_is_context_and_never_part_of_the_sample(policy, make_requests):
@@ -170,20 +176,15 @@ def test_adapters_are_drawn_with(make_policy, make_requests):
         for parameter in policy.model.parameters():
             parameter.copy_(0.3 * torch.randn_like(parameter))
     requests, sampling = make_requests([4, 9], 4), Sampling(max_new_tokens=12)
-    ours, plain = (
-        {(s.request, s.draw): s for s in sampler.sample(policy, requests, sampling, 0)} for sampler in SAMPLERS
-    )
-    assert ours.keys() == plain.keys()
-    for key, sample in ours.items():
-        assert sample.token_ids == plain[key].token_ids
-        assert sample.logprobs == pytest.approx(plain[key].logprobs, abs=1e-5)
+    ours, plain = (by_key(sampler.sample(policy, requests, sampling, 0)) for sampler in SAMPLERS)
+    assert_same(policy, requests, ours, plain, sampling, atol=1e-5)
 
 
 @pytest.mark.parametrize("fits", [1, 3])
 def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_requests, monkeypatch, caplog, fits):
     """A device that runs out of memory above so many rows, now and then in the middle."""
     requests, sampling = make_requests([5, 12, 3], 4, greedy=True), Sampling(max_new_tokens=9)
-    wanted = {(s.request, s.draw): s.token_ids for s in Engine(slots=8).sample(policy, requests, sampling, 0)}
+    wanted = by_key(Engine(slots=8).sample(policy, requests, sampling, 0))
     honest = Session._step
     steps = []
 
@@ -195,9 +196,9 @@ def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_request
 
     monkeypatch.setattr(Session, "_step", scarce)
     engine = Engine(slots=8)
-    drawn = [((s.request, s.draw), s.token_ids) for s in engine.sample(policy, requests, sampling, 0)]
+    drawn = list(engine.sample(policy, requests, sampling, 0))
     assert len(drawn) == len(wanted) == 15
-    assert dict(drawn) == wanted
+    assert_same(policy, requests, by_key(drawn), wanted, sampling)
     assert "generation ran out of memory with 8 rows at once: it goes on with 4" in caplog.text
     assert engine.report.plan.seats <= 4
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from borders import assert_same
 
 from rltf.generation import room as rooms
 from rltf.generation.engine import Engine
@@ -22,11 +23,10 @@ def drawn(sampler, policy, requests, sampling, seed=0):
     return {(s.request, s.draw): s for s in sampler.sample(policy, requests, sampling, seed)}
 
 
-def same(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for key, sample in ours.items():
-        assert (sample.token_ids, sample.finish) == (theirs[key].token_ids, theirs[key].finish)
-        assert sample.logprobs == pytest.approx(theirs[key].logprobs, abs=2e-5)
+def assert_plain(ours, policy, requests, sampling, seed=0):
+    """Raises unless these are the samples that the plain sampler draws."""
+    plain = drawn(HFSampler(), policy, requests, sampling, seed)
+    assert_same(policy, requests, ours, plain, sampling, seed, atol=2e-5)
 
 
 def addresses(room):
@@ -38,7 +38,7 @@ def addresses(room):
 def test_replayed_steps_draw_what_the_plain_sampler_draws(policy, make_requests, sampling, taped):
     requests = make_requests([1, 9, 30, 2, 17], 6, greedy=True, prefix_ids=(7, 3), stop=("bcbd",))
     engine = Engine(slots=11, compiled=False, graphs=True)
-    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    assert_plain(drawn(engine, policy, requests, sampling), policy, requests, sampling)
     (steps,) = taped
     # Most steps are replays, or nothing was shown.
     assert engine.report.steps > 2 * len(steps._graphs)
@@ -66,19 +66,19 @@ def test_two_steps_of_a_shape_are_the_same_kernels_on_the_same_memory(policy, ma
 
 def test_graphs_of_one_call_serve_the_next_with_the_weights_of_its_moment(policy, make_requests, taped):
     engine = Engine(slots=8, compiled=False, graphs=True)
-    requests, sampling = make_requests([9, 12, 4], 5), Sampling(max_new_tokens=20)
+    requests, sampling = make_requests([9, 12, 4], 9), Sampling(max_new_tokens=20)
     drawn(engine, policy, requests, sampling)
     captures = taped[0].captures
     with torch.no_grad():
         for parameter in policy.model.parameters():
             parameter.mul_(1.1)
-    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    assert_plain(drawn(engine, policy, requests, sampling), policy, requests, sampling)
     assert len(taped) == 1
     assert taped[0].captures < 2 * captures
     with torch.no_grad():  # the same number at another place in memory
         for parameter in policy.model.parameters():
             parameter.data = parameter * 1.1
-    same(drawn(engine, policy, requests, sampling), drawn(HFSampler(), policy, requests, sampling))
+    assert_plain(drawn(engine, policy, requests, sampling), policy, requests, sampling)
     assert len(taped) == 2
 
 
@@ -86,7 +86,7 @@ def test_other_sampling_or_longer_prompts_get_a_room_of_their_own(t5_policy, mak
     engine = Engine(slots=4, compiled=False, graphs=True)
     for sampling, lengths in ((SAMPLINGS[0], [5]), (SAMPLINGS[1], [5]), (SAMPLINGS[1], [9]), (SAMPLINGS[1], [7])):
         requests = make_requests(lengths, 3)
-        same(drawn(engine, t5_policy, requests, sampling), drawn(HFSampler(), t5_policy, requests, sampling))
+        assert_plain(drawn(engine, t5_policy, requests, sampling), t5_policy, requests, sampling)
     assert len(taped) == 3
 
 
@@ -110,7 +110,7 @@ def test_two_calls_that_are_read_by_turns_do_not_share_a_room(t5_policy, make_re
         for found, sample in zip(both, pair, strict=True):
             found[sample.request, sample.draw] = sample
     for seed, found in enumerate(both, 1):
-        same(found, drawn(HFSampler(), t5_policy, requests, sampling, seed))
+        assert_plain(found, t5_policy, requests, sampling, seed)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=["plain", "truncated"])

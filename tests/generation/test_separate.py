@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from borders import assert_same
 
 from rltf.execution.survivors import descendants
 from rltf.generation.engine import Engine
@@ -68,25 +69,29 @@ def test_two_processes_draw_what_this_one_draws_also_when_one_is_killed():
     requests = [Request(f"p{i}", (5, 6, 7 + i), tuple(range(40)), greedy=True) for i in range(5)]
     sampling = Sampling(max_new_tokens=60)
 
-    def by_name(samples):  # log-probs depend on the batch's shape in the last bit
-        return {(s.request, s.draw): (s.token_ids, s.finish) for s in samples}
+    def by_name(samples):
+        return {(s.request, s.draw): s for s in samples}
+
+    def assert_drawn(samples, expected):  # rounding depends on what shares a batch
+        assert_same(policy, requests, samples, expected, sampling, seed=7)
 
     with SeparateSampler(make, partial(Engine, slots=4), processes=2) as sampler:
         sampler.publish(policy, 3)
         assert sampler.version == 3
         here = by_name(Engine(slots=4).sample(policy, requests, sampling, 7))
-        assert by_name(sampler.sample(policy, requests, sampling, 7)) == here
+        assert_drawn(by_name(sampler.sample(policy, requests, sampling, 7)), here)
         stream = sampler.sample(policy, requests, sampling, 7)
         found = [next(stream)]
         os.kill(hosts()[0], signal.SIGKILL)
         found += stream
         assert sampler.restarts == 1
         assert len(found) == len(here) == 5 * 41
-        assert by_name(found) == here
+        assert_drawn(by_name(found), here)
         with torch.no_grad():
             for parameter in policy.parameters():
                 parameter *= 1.5
         sampler.publish(policy, 4)
         there = by_name(sampler.sample(policy, requests, sampling, 7))
-        assert there == by_name(Engine(slots=4).sample(policy, requests, sampling, 7)) != here
+        assert_drawn(there, by_name(Engine(slots=4).sample(policy, requests, sampling, 7)))
+        assert any(there[key].token_ids != sample.token_ids for key, sample in here.items())
     assert not hosts()
