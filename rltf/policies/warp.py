@@ -46,7 +46,7 @@ def support(tempered: Tensor, sampling: Sampling) -> Tensor:
     """Which tokens stay: (..., V) bool. At least the most probable one does; of equal ones the lower id goes first.
 
     Args:
-        tempered: (..., V) float32 logits divided by the temperature.
+        tempered: (..., V) logits divided by the temperature, float32 or float64.
         sampling: its `top_k`, `top_p` and `min_p`.
     """
     if sampling.min_p > 0.0:
