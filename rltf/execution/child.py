@@ -267,15 +267,36 @@ class Child:
             return 0
 
     def _where(self) -> int | None:
-        """Asks the program for its line (a signal that the C level answers); best effort, 20 ms."""
+        """Asks the program for its line (a signal that the C level answers); best effort, 20 ms, or a second if it has
+        to wait for a core."""
         pid = self._pid()
         if not pid or not self._open:
             return None
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGRTMAX - DUMP_SIGNAL_OFFSET)
-            until = time.monotonic() + 0.02
-            while self._open and time.monotonic() < until:
+            start, ran = time.monotonic(), _core_seconds(pid)
+            while self._open and (waited := time.monotonic() - start) < 1:
+                if waited > 0.02 and not (_ready_to_run(pid) and _core_seconds(pid) - ran < 0.002):
+                    break
                 self._pump(0.005, quiet=True)
                 if b"\n" in self._data and (found := _LINE.search(self._data)):
                     return int(found[1])
         return None
+
+
+def _core_seconds(pid: int) -> float:
+    """Seconds that a process has run on a core; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def _ready_to_run(pid: int) -> bool:
+    """True for a process that has a core or waits for one."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "R"
+    except (OSError, IndexError):
+        return False
