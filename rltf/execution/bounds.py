@@ -1,5 +1,4 @@
-"""Which options of an executor make sense, and how large its limits may be: beyond these no clock, poll or rlimit holds
-them, and nobody means them."""
+"""Bounds of an executor's options and of a job's limits: larger numbers fit no clock, poll or rlimit."""
 
 from __future__ import annotations
 

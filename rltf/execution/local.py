@@ -24,7 +24,7 @@ from rltf.execution.protocol import BOOT, FLAGS
 from rltf.types import Job, Verdict
 
 _RESTARTS = 5
-"""A supervisor that ends so many times in a row without a verdict is not started again."""
+"""How often in a row a supervisor that ended without a verdict is started again."""
 
 
 class LocalExecutor:

@@ -85,11 +85,12 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
     for code in asserts:
         try:
             text = prepare(code)
-        except SyntaxError:
-            return None
-        if text.names - _BUILTIN - text.modules - bound:
-            return None
-        calls = (n.func for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call))
+            if text.names - _BUILTIN - text.modules - bound:
+                return None
+            tree = ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None  # it will fail as a test, and no other with it
+        calls = (n.func for n in ast.walk(tree) if isinstance(n, ast.Call))
         names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (_BUILTIN - bound)
         called = names if called is None else called & names
     return called.pop() if called and len(called) == 1 else None

@@ -99,6 +99,8 @@ def test_the_skeleton_of_humaneval_plus_keeps_its_zip_and_enumerate(pool: LocalE
         (["assert True", "assert sum(1, 2) == 3"], set(), None),
         (["sum = 3", "assert sum == 3"], set(), None),
         (["assert ("], set(), None),
+        (["assert sum(1, 2) == 3", f"assert {'(' * 5000}1{')' * 5000}"], set(), None),
+        (["assert sum(1, 2) == 3", f"assert {'-' * 100_000}1"], set(), None),
         ([], set(), None),
     ],
 )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from rltf.execution import __main__ as command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,3 +117,28 @@ def test_help_shows_the_formats_and_bad_arguments_end_in_two() -> None:
     bad = subprocess.run([*command, "--workers", "0"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert bad.returncode == 2
     assert bad.stderr == "--workers is 0: expected a whole number greater than 0 and at most 4096\n"
+
+
+class FailedExecutor:
+    """An executor that cannot go on."""
+
+    def __init__(self, **options: object) -> None: ...
+
+    def __enter__(self) -> FailedExecutor:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def submit(self, job: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(RuntimeError("the executor ended: its supervisor was lost"))
+        return future
+
+
+def test_an_executor_that_fails_ends_the_command_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "LocalExecutor", FailedExecutor)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=[json.dumps(GOOD).encode()]))
+    assert command.main([]) == 1
+    assert capsys.readouterr() == ("", "the executor ended: its supervisor was lost\n")
