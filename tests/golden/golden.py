@@ -31,7 +31,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
