@@ -1,6 +1,6 @@
 """Measures pass@k of a policy: `python eval.py policy=FOLDER benchmark=mbpp [key=value ...]`."""
 
-from rltf.entry import command
+from rltf.commands.cli import command
 
 if __name__ == "__main__":
     command("eval")

@@ -1,6 +1,6 @@
 """Trains a policy: `python train.py [key=value ...]`; `python train.py --help` shows every key."""
 
-from rltf.entry import command
+from rltf.commands.cli import command
 
 if __name__ == "__main__":
     command("train")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rltf.checks import check_folder, check_numbers
+from rltf.runs.folder import check_folder
+from rltf.setup.checks import check_numbers
 
 ROOT = Path(__file__).parents[1]
 

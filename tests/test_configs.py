@@ -45,7 +45,7 @@ def test_every_recipe_belongs_to_a_model(model):
 
 def test_the_paper_setting_is_one_command(composed):
     cfg = composed("train", "reward=fine+adaptive", "model=codet5_770m")
-    assert cfg.benchmark._target_ == "rltf.benchmarks.apps.Apps"
+    assert cfg.benchmark._target_ == "rltf.benchmarks.apps.benchmark.Apps"
     assert cfg.model.name == "Salesforce/codet5-large-ntp-py"
     assert set(cfg.reward.terms) == {"fine", "adaptive"}
     assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.optimizer.warmup_steps) == (2e-6, 0.05, 500)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from rltf.cores import Confinement, CorePlan
 from rltf.execution import LocalExecutor
+from rltf.execution.cores import Confinement, CorePlan
 from rltf.rollouts.clock import PhaseClock
 from rltf.types import CallTest, Job
 

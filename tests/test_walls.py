@@ -12,32 +12,40 @@ PACKAGE = ROOT / "rltf"
 
 MAY_IMPORT = {
     "types": set(),
-    "cores": set(),
-    "benchmarks": {"types", "execution"},  # which tests can be judged
-    "execution": {"types", "cores"},
-    "rewards": {"types"},
-    "policies": {"types"},
-    "algorithms": {"types"},
+    "validation": set(),
     "metrics": {"types"},
-    "report": {"types", "rewards"},
-    "generation": {"types", "policies"},
-    "rollouts": {"types", "benchmarks", "execution", "rewards", "policies", "generation"},
-    "inference": {"types", "benchmarks", "policies", "rollouts", "metrics"},
-    "prm": {"types", "rewards", "policies", "rollouts", "critics"},
-    "critics": {"types", "metrics", "policies", "rollouts", "training"},
+    "rewards": {"types", "validation"},
+    "execution": {"types", "validation"},
+    "policies": {"types", "validation"},
+    "algorithms": {"types", "validation"},
+    "loggers": {"types", "validation"},
+    "runs": {"types", "metrics"},
+    "benchmarks": {"types", "validation", "execution"},  # which tests can be judged
+    "report": {"types", "rewards", "metrics", "runs"},
+    "generation": {"types", "validation", "policies"},
+    "rollouts": {"types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "algorithms"},
+    "inference": {"types", "validation", "benchmarks", "policies", "rollouts", "metrics", "runs"},
     "training": {
-        *("types", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts", "algorithms", "metrics"),
-        "inference",
+        *("types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts"),
+        *("algorithms", "metrics", "inference"),
     },
-    "callbacks": {"types", "critics", "generation", "rollouts", "training", "metrics", "policies"},
+    "critics": {"types", "validation", "metrics", "policies", "rollouts", "training", "runs"},
+    "credit": {"types", "validation", "rewards", "policies", "algorithms", "rollouts", "training"},
+    "curricula": {"types", "validation", "benchmarks", "rewards", "policies"},
+    "prm": {"types", "validation", "rewards", "policies", "rollouts", "critics", "runs"},
+    "callbacks": {
+        *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
+        "runs",
+    },
 }
-"""Room -> rooms it may import. Files beside the rooms (`main`, `assembly`, ...) may import everything."""
+"""Room -> rooms it may import. `setup` and `commands`, which put them together, may import everything."""
 
 ONLY_IN = {
-    "hydra": {"build", "entry", "trainers", "summary", "sweeps"},
-    "lightning": {"main", "assembly", "trainers", "training", "callbacks"},
+    "hydra": {"commands", "setup", "runs"},
+    "omegaconf": {"commands", "setup", "runs", "report"},
+    "lightning": {"commands", "setup", "training", "callbacks", "loggers"},
     "transformers": {"policies", "generation"},
-    "wandb": {"callbacks", "report", "trainers"},
+    "wandb": {"callbacks", "report", "loggers", "setup"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "wandb_workspaces": {"report"},
@@ -54,16 +62,17 @@ def _room(file: Path) -> str:
 
 def _imports(file: Path) -> set[str]:
     """Dotted modules that a file imports, also inside functions; type-checking-only ones count too."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f for f in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))

@@ -3,7 +3,7 @@
     L = -(1/G) sum_i (1/|o_i|) sum_t min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A) + kl * k3
     rho = p / p_behaviour of one token
 
-The group normalisation of A is not here but in `rltf.rollouts.advantages`; span credits come on top of it, so
+The group normalisation of A is not here but in `rltf.algorithms.advantages`; span credits come on top of it, so
 A_t = A + span credits of token t. With `reduction=sequence_sum` and advantages that are not divided by their spread
 this is Dr. GRPO up to a constant; with `token_mean` and `eps_high=0.28` it is DAPO's loss.
 """
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rltf.algorithms.base import Loss
-from rltf.algorithms.checks import require_not_negative
+from rltf.algorithms.objective import Loss
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
+from rltf.validation import require_not_negative
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,19 @@ def masked_max(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Detached maximum over real tokens of values that are not negative; 0 when there are none."""
     values_BT = values_BT.detach().masked_fill(~mask_BT, 0.0)
     return values_BT.amax() if values_BT.numel() else values_BT.new_zeros(())
+
+
+def policy_metrics(batch: RolloutBatch, entropy_BT: Tensor, version: int) -> dict[str, Tensor]:
+    """Detached scalars: `policy/entropy` in nats a token, `policy/staleness_mean` and `_max` in optimiser steps.
+
+    Args:
+        batch: rollouts (not demonstrations, which no policy drew).
+        entropy_BT: entropy of the policy's own distribution at each response token.
+        version: optimiser steps done so far.
+    """
+    staleness_B = (version - batch.version_B).to(torch.float32)
+    return {
+        "policy/entropy": masked_mean(entropy_BT, batch.mask_BT),
+        "policy/staleness_mean": staleness_B.mean(),
+        "policy/staleness_max": staleness_B.amax(),
+    }

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rltf.algorithms.base import Loss
-from rltf.algorithms.checks import require_not_negative, require_positive
+from rltf.algorithms.objective import Loss
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
+from rltf.validation import require_not_negative, require_positive
 
 
 @dataclass(frozen=True)

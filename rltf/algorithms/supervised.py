@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rltf.algorithms.base import Loss
+from rltf.algorithms.objective import Loss
 from rltf.algorithms.ratios import masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch

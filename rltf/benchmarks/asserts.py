@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rltf.benchmarks.syntax import parse
 from rltf.types import AssertTest, CallTest
 
 
@@ -127,3 +127,20 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, bool | int | str)
+
+
+def parse(code: str) -> ast.Module:
+    r"""The tree of a program or of a test.
+
+    >>> len(parse("assert f('\\d')").body)
+    1
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(code)
+        except ValueError as error:  # null bytes, on some versions of Python
+            raise SyntaxError(str(error)) from error

@@ -7,8 +7,7 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from rltf.benchmarks.asserts import Expectation, called_function, expectation
-from rltf.benchmarks.syntax import parse
+from rltf.benchmarks.asserts import Expectation, called_function, expectation, parse
 from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Test
 
 CANDIDATE = "candidate"

@@ -17,7 +17,7 @@ from rltf.benchmarks.examples import shown_examples
 from rltf.benchmarks.files import Row, read_rows
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, PromptFormat
-from rltf.execution.testsets import encode_tests
+from rltf.execution.pool.pending import encode_tests
 from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
 
 logger = logging.getLogger(__name__)

@@ -6,12 +6,11 @@ from __future__ import annotations
 import ast
 import builtins
 
-from rltf.benchmarks.asserts import called_function, function_names
+from rltf.benchmarks.asserts import called_function, function_names, parse
 from rltf.benchmarks.dataset import FileBenchmark
 from rltf.benchmarks.files import Row
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import clean
-from rltf.benchmarks.syntax import parse
 from rltf.types import AssertTest, Problem, Split
 
 LAST_PROMPT_ID, LAST_TEST_ID, LAST_VALIDATION_ID = 10, 510, 600

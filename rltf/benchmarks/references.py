@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from rltf.benchmarks.syntax import parse
+from rltf.benchmarks.asserts import parse
 
 LEADING_TABS = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 

@@ -6,12 +6,8 @@ would have written."""
 
 from __future__ import annotations
 
-import logging
 import os
 import random
-import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +16,9 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from rltf.runs.checkpoint_file import METRICS_FILE, ROLLOUTS_FILE, count_bytes, count_rows, cut_lines, cut_rows
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import gather
-
-log = logging.getLogger(__name__)
-
-_CSV = "metrics.csv"
-_LINES = "rollouts.jsonl"
 
 
 class Checkpoints(Checkpoint):
@@ -56,8 +48,8 @@ class Checkpoints(Checkpoint):
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """A run that goes on: its files are as they were."""
         if self._restored is not None and trainer.is_global_zero:
-            cut_lines(self.folder / _LINES, self._restored["files"][_LINES])
-            cut_rows(self.folder / _CSV, self._restored["files"][_CSV])
+            cut_lines(self.folder / ROLLOUTS_FILE, self._restored["files"][ROLLOUTS_FILE])
+            cut_rows(self.folder / METRICS_FILE, self._restored["files"][METRICS_FILE])
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """And so are its random numbers."""
@@ -101,80 +93,16 @@ class Checkpoints(Checkpoint):
         return {
             "best": self._best,
             "random": gather(_random_state()),
-            "files": {_LINES: _bytes(self.folder / _LINES), _CSV: _rows(self.folder / _CSV)},
+            "files": {
+                ROLLOUTS_FILE: count_bytes(self.folder / ROLLOUTS_FILE),
+                METRICS_FILE: count_rows(self.folder / METRICS_FILE),
+            },
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Applied when the fit starts."""
         self._best = state_dict["best"]
         self._restored = state_dict
-
-
-def forget(folder: Path) -> None:
-    """A run without a checkpoint begins anew: nothing of what it wrote counts."""
-    for name in (_LINES, _CSV):
-        (folder / name).unlink(missing_ok=True)
-
-
-def newest(folder: Path, names: Sequence[str]) -> Path | None:
-    """The newest checkpoint of a run folder that can be read; a damaged one is passed over with a warning. None: there
-    is none yet.
-
-    Args:
-        folder: the run folder.
-        names: of checkpoints, in the order of preference.
-
-    Raises:
-        ValueError: there are, and all are damaged.
-    """
-    for name in names:
-        for path in (folder / "checkpoints" / f"{name}.ckpt", folder / "checkpoints" / f"{name}.previous.ckpt"):
-            if path.exists():
-                if is_whole(path):
-                    return path
-                log.warning("%s is damaged: the checkpoint before it is used", path)
-                with suppress(FileNotFoundError):  # another process of this run was faster
-                    os.replace(path, path.with_suffix(".damaged"))  # or the next save would keep it
-    if any((folder / "checkpoints").glob("*.damaged")):
-        raise ValueError(
-            f"resume: no checkpoint in {folder / 'checkpoints'} is whole: delete that folder to begin the run anew"
-        )
-    return None
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the file is a complete checkpoint: torch writes a zip archive, which has a checksum for each record."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
-        return False
-
-
-def cut_lines(path: Path, size: int) -> None:
-    """Forgets what was appended to a file after its first `size` bytes."""
-    if path.exists() and path.stat().st_size > size:
-        os.truncate(path, size)
-
-
-def cut_rows(path: Path, rows: int) -> None:
-    """Forgets all rows of a CSV file but the first `rows` below its header."""
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    if len(lines) > rows + 1:
-        beside = path.with_suffix(".csv.new")
-        beside.write_bytes(b"".join(lines[: rows + 1]))
-        os.replace(beside, path)
-
-
-def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _rows(path: Path) -> int:
-    """Ends of lines are counted, not cells parsed: this is done at every checkpoint, and no cell holds one."""
-    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
 
 
 def _random_state() -> dict[str, Any]:

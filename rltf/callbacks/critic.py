@@ -8,8 +8,8 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.base import Critic
-from rltf.critics.kl import KlPenalty
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.clock import PhaseClock
 from rltf.training.module import RLTFModule

@@ -12,7 +12,7 @@ from typing import Any
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.rollouts.records import read_records, share_of
+from rltf.runs.rollouts_file import read_records, share_of
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)

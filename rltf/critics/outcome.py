@@ -65,7 +65,7 @@ class OutcomeCritic(Critic):
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
         """The probability that each program passes, up to and with each of its drawn tokens: what search asks
-        (`rltf.rollouts.options.PrefixCritic`)."""
+        (`rltf.rollouts.hooks.PrefixCritic`)."""
         passed = Verdict(Outcome.PASSED, 1, 1)
         read = self.read([Rollout(program, passed, (), 0.0, 0.0, 0.0) for program in programs])
         return [list(rollout.critic.tokens) for rollout in read if rollout.critic is not None]

@@ -71,3 +71,27 @@ def value_loss(value_N: Tensor, old_N: Tensor, return_N: Tensor, clip: float | N
         near_N = old_N + (value_N - old_N).clamp(-clip, clip)
         loss_N = torch.maximum(loss_N, (near_N - return_N).square())
     return loss_N / 2
+
+
+class MlpCritic(ValueCritic):
+    """V(s_t) = MLP(state that the policy draws token t from), of its present weights, without gradient to them.
+
+    Args:
+        policy: whose states are read.
+        hidden: width of the ReLU layer.
+        clip: see `ValueCritic`.
+        lr, weight_decay, passes, batch_size, weights: see `Critic`.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        hidden: int = 128,
+        clip: float | None = 0.2,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        passes: float = 1,
+        batch_size: int = 8,
+        weights: str | None = None,
+    ) -> None:
+        super().__init__(policy, hidden, clip, lr, weight_decay, passes, batch_size, weights, own=False)

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rltf.execution.base import Executor
+    from rltf.execution.cluster.executor import RayExecutor
+    from rltf.execution.executor import Executor
     from rltf.execution.local import LocalExecutor
-    from rltf.execution.ray import RayExecutor
 
 __all__ = ["Executor", "LocalExecutor", "RayExecutor"]
 
 _HOME = {
-    "Executor": "rltf.execution.base",
+    "Executor": "rltf.execution.executor",
     "LocalExecutor": "rltf.execution.local",
-    "RayExecutor": "rltf.execution.ray",
+    "RayExecutor": "rltf.execution.cluster.executor",
 }
 
 

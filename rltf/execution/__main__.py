@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rltf.execution.lines import InvalidInput, parse, render
+from rltf.execution.jsonl import InvalidInput, parse, render
 from rltf.execution.local import LocalExecutor
 from rltf.types import Verdict
 

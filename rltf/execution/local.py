@@ -15,12 +15,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self
 
-from rltf.execution import wire
-from rltf.execution.base import in_order
-from rltf.execution.bounds import check_options
-from rltf.execution.desk import Desk, Ticket, resolve
-from rltf.execution.errors import ErrorTable
-from rltf.execution.protocol import BOOT, FLAGS
+from rltf.execution import messages
+from rltf.execution.executor import in_order
+from rltf.execution.judge.error_table import ErrorTable
+from rltf.execution.option_ranges import check_options
+from rltf.execution.pool.pending import Desk, Ticket, resolve
+from rltf.execution.sandbox.control import BOOT, FLAGS
 from rltf.types import Job, Verdict
 
 _RESTARTS = 5
@@ -123,7 +123,7 @@ class LocalExecutor:
             if self._closed or self._failure:
                 raise RuntimeError(self._failure or "the executor is closed")
             future, ticket, new = self._desk.enter(job)
-            message = wire.pack(wire.TESTS, new[1], len(job.tests), new[0]) if new else b""
+            message = messages.pack(messages.TESTS, new[1], len(job.tests), new[0]) if new else b""
             if ticket is not None:
                 message += _packed(ticket)
             if message:
@@ -157,7 +157,7 @@ class LocalExecutor:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        boot = BOOT.format("rltf.execution.supervisor")
+        boot = BOOT.format("rltf.execution.pool.supervisor")
         source = self._settings["slots"]["source"]  # type: ignore[index]
         command = [sys.executable, *FLAGS, "-c", boot, source, str(theirs.fileno()), json.dumps(self._settings)]
         self._process = subprocess.Popen(
@@ -188,7 +188,7 @@ class LocalExecutor:
             self._fail(f"the executor ended: {type(e).__name__} in its thread of verdicts ({e})")
 
     def _receive(self, connection: socket.socket) -> None:
-        unpacker = wire.Unpacker()
+        unpacker = messages.Unpacker()
         while True:
             try:
                 data = connection.recv(1 << 16)
@@ -197,23 +197,23 @@ class LocalExecutor:
             if not data:
                 break
             for kind, body, number, _ in unpacker.feed(data):
-                if kind == wire.READY:
+                if kind == messages.READY:
                     self._report = json.loads(body)
                     self._up.set()
                 else:
                     self._resolve(number, body)
 
     def _resolve(self, number: int, body: bytes) -> None:
-        answer: Verdict | wire.UnreadableVerdict
+        answer: Verdict | messages.UnreadableVerdict
         try:
-            answer = wire.verdict_from_json(body, self._report)
-        except wire.UnreadableVerdict as e:  # nobody else's loss
+            answer = messages.verdict_from_json(body, self._report)
+        except messages.UnreadableVerdict as e:  # nobody else's loss
             answer = e
         with self._lock:
             self._restarts = 0
             futures, forgotten = self._desk.settle(number, answer)
             if forgotten is not None:
-                self._send(wire.pack(wire.FORGET, tests=forgotten))
+                self._send(messages.pack(messages.FORGET, tests=forgotten))
         resolve(futures, answer)
 
     def _recover(self) -> None:
@@ -301,7 +301,7 @@ def move(pid: int, cores: Collection[int]) -> None:
 
 
 def _packed(ticket: Ticket) -> bytes:
-    return wire.pack(wire.JOB, wire.job_to_json(ticket.job), ticket.number, ticket.tests)
+    return messages.pack(messages.JOB, messages.job_to_json(ticket.job), ticket.number, ticket.tests)
 
 
 def _numpy_folder() -> str | None:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
-from rltf.generation.draw import pick, uniforms
 from rltf.generation.modes import evaluating
 from rltf.generation.rows import Row, finish, rows_of, sample_of
+from rltf.generation.sampling import pick, uniforms
 from rltf.policies.base import Policy
-from rltf.policies.warp import check_sampling
+from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling
 
 Step = Callable[[Tensor | None], Tensor]
@@ -26,7 +26,7 @@ Step = Callable[[Tensor | None], Tensor]
 
 
 class HFSampler:
-    """Implements `rltf.generation.base.Sampler` for any model of transformers that decodes with a cache.
+    """Implements `rltf.generation.sampler.Sampler` for any model of transformers that decodes with a cache.
 
     Args:
         slots: rows in one batch.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rltf.generation.draw import row_key
-from rltf.generation.stops import stop_length
+from rltf.generation.sampling import row_key
 from rltf.policies.base import Policy
 from rltf.types import FinishReason, Request, Sample
 
@@ -63,3 +62,18 @@ def finish(policy: Policy, row: Row, token_ids: Sequence[int], limit: int) -> tu
 def sample_of(row: Row, token_ids: Sequence[int], logprobs: Sequence[float], length: int, why: FinishReason) -> Sample:
     """The finished response, cut to `length` tokens."""
     return Sample(row.index, row.draw, tuple(token_ids[:length]), tuple(logprobs[:length]), why)
+
+
+def stop_length(policy: Policy, token_ids: tuple[int, ...], stop: tuple[str, ...]) -> int | None:
+    """Tokens up to and with the one that completes the first stop string to appear; None when there is none.
+
+    The answer is the same however many tokens were drawn beyond that one, so a sampler may look every few steps.
+    """
+    if not stop or not token_ids:
+        return None
+    text, offsets = policy.decode(token_ids)
+    ends = [at + len(string) for string in stop if (at := text.find(string)) >= 0]
+    if not ends:
+        return None
+    first = min(ends)
+    return next(i for i, (_, end) in enumerate(offsets, 1) if end >= first)

@@ -16,15 +16,14 @@ from typing import Any
 
 from torch import Tensor, distributed
 
-from rltf.generation.rows import Row, rows_of
-from rltf.generation.stops import stop_length
+from rltf.generation.rows import Row, rows_of, stop_length
 from rltf.policies.base import Policy
-from rltf.policies.warp import check_sampling
+from rltf.policies.distribution import check_sampling
 from rltf.types import FinishReason, Request, Sample, Sampling
 
 
 class VLLMSampler:
-    """Implements `rltf.generation.base.Sampler` by vLLM's offline engine, made at the first draw.
+    """Implements `rltf.generation.sampler.Sampler` by vLLM's offline engine, made at the first draw.
 
     Args:
         memory_share: of the GPU's memory that vLLM takes for its copy of the weights and for keys and values.

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
-from rltf.inference.critics import Doubt
 from rltf.inference.repair import Failure, repair_prompt
 from rltf.inference.search import Draft, Search, Task, Wish
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
-from rltf.rollouts.options import PrefixCritic
+from rltf.rollouts.hooks import PrefixCritic
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Problem, Program, Sampling
 
@@ -202,3 +203,21 @@ def _load(repair: str, max_prompt_tokens: int) -> Policy:
         return pretrained(repair, str(folder) if folder.is_dir() else None, max_prompt_tokens=max_prompt_tokens)
     except ValueError as error:
         raise ValueError(f"inference.repair={repair} does not load: {error}") from error
+
+
+class Doubt:
+    """The policy's own doubt: a prefix is trusted most where the token that follows it was the least likely one, since
+    whatever went wrong went wrong there. A whole program is trusted as its mean log-prob says.
+
+    >>> from rltf.types import FinishReason
+    >>> program = Program("p", "abc", (), (1, 2, 3), ((0, 1), (1, 2), (2, 3)), (-0.5, -0.25, -2.25), FinishReason.STOP)
+    >>> Doubt()([program])
+    [[0.25, 2.25, -1.0]]
+    """
+
+    def start(self, device: Any) -> None:
+        """Nothing to do."""
+
+    def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
+        """One number for each drawn token."""
+        return [[*(-logprob for logprob in p.logprobs[1:]), fmean(p.logprobs)] if p.logprobs else [] for p in programs]

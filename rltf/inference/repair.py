@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rltf.benchmarks.base import Benchmark
-from rltf.rollouts.records import read_records, share_of
+from rltf.runs.rollouts_file import read_records, share_of
 from rltf.types import Extraction, Outcome, Problem, Prompt, Split, Test, Verdict
 
 LONGEST_PROGRAM, LONGEST_MESSAGE = 2000, 200

@@ -16,7 +16,7 @@ from rltf.types import Prompt, Sampling, Span
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from rltf.policies.buckets import TokenCount
+    from rltf.policies.forward.length_buckets import TokenCount
 
 
 class Policy(nn.Module, ABC):

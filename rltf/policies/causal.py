@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rltf.policies.common import Reading, TransformersPolicy
-from rltf.policies.encoding import encode_continuation
-from rltf.policies.sharing import Shared, distinct, spread
+from rltf.policies.forward.shared_prompts import Shared, distinct, spread
+from rltf.policies.pretrained import Reading, TransformersPolicy
+from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class CausalPolicy(TransformersPolicy):
         if shared is None:
             self.tokens.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
             return Reading(partial(self._whole, prompt_BS, prompt_mask_BS))
-        from rltf.policies import prefix
+        from rltf.policies.forward import prefix_cache
 
         self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        recorded = prefix.recording(self.model)
+        recorded = prefix_cache.recording(self.model)
         last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, recorded)[:, -1:]
 
         def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class CausalPolicy(TransformersPolicy):
             if response_RT.shape[1] == 1:
                 return first_R1D
             mask = torch.cat([to_rows(shared.mask_PS), mask_RT[:, :-1]], dim=1)
-            rest = self._hidden(response_RT[:, :-1], mask, prefix.prefix(recorded, to_rows))
+            rest = self._hidden(response_RT[:, :-1], mask, prefix_cache.prefix(recorded, to_rows))
             return torch.cat([first_R1D, rest], dim=1)
 
         return Reading(hidden)
@@ -97,14 +97,14 @@ class CausalPolicy(TransformersPolicy):
 
     def _shared(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Shared | None:
         """The distinct prompts, where running them apart pays."""
-        from rltf.policies import prefix
+        from rltf.policies.forward import prefix_cache
 
         shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         if shared is None:
             return None
         rows, length = prompt_BS.shape
         spared = (rows - len(shared.prompt_PS)) * length
-        return shared if spared >= SPARED * (rows * length + sum(lengths)) and prefix.enable(self.model) else None
+        return shared if spared >= SPARED * (rows * length + sum(lengths)) and prefix_cache.enable(self.model) else None
 
     def _hidden(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
         """Last hidden states of the ids, which are the last of the tokens that `mask` is about."""

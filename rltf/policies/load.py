@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from rltf.policies import compat, weights
+from rltf.policies import compat, locate
 from rltf.policies import lora as adapters
 from rltf.policies.causal import CausalPolicy
-from rltf.policies.common import TransformersPolicy
 from rltf.policies.lora import Lora
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def pretrained(
         raise ValueError(f"model.kind is {kind!r}: expected seq2seq, causal or null")
     if dropout is not None and not 0 <= dropout < 1:
         raise ValueError(f"model.dropout is {dropout}: expected a number from 0 up to, not including, 1, or null")
-    found = weights.find(name, path, package, gguf_file)
+    found = locate.find(name, path, package, gguf_file)
     options: dict[str, Any] = {
         "local_files_only": found.local_only,
         "trust_remote_code": trust_remote_code,

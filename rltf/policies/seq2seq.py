@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from rltf.policies import compat
-from rltf.policies.common import Reading, TransformersPolicy
-from rltf.policies.encoding import encode_target
-from rltf.policies.sharing import Shared, distinct, spread
+from rltf.policies.forward.shared_prompts import Shared, distinct, spread
+from rltf.policies.pretrained import Reading, TransformersPolicy
+from rltf.policies.text.encoding import encode_target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,9 +62,9 @@ class Seq2SeqPolicy(TransformersPolicy):
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.share_prompts = share_prompts
         if share_prompts:
-            from rltf.policies import crossattention
+            from rltf.policies.forward import cross_attention
 
-            crossattention.share_prompts(model)
+            cross_attention.share_prompts(model)
         self.start_id: int = model.config.decoder_start_token_id
 
     def encode_answer(self, text: str) -> tuple[int, ...]:

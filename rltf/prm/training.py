@@ -12,7 +12,7 @@ from typing import Any
 from rltf.policies.base import Policy
 from rltf.prm.model import LineCritic
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.rollouts.records import read_records, share_of
+from rltf.runs.rollouts_file import read_records, share_of
 from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rltf.report.build import read_runs, run_folders, write_reports
-from rltf.report.rows import by_benchmark, rows_of
-from rltf.report.run import Run
-from rltf.report.wandb_report import check, publish
+from rltf.report.compare.settings import by_benchmark, rows_of
+from rltf.report.read.run import Run
+from rltf.report.write.files import read_runs, run_folders, write_reports
+from rltf.report.write.wandb import check, publish
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

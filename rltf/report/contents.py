@@ -8,18 +8,25 @@ from math import prod
 from pathlib import Path
 from shlex import quote
 
-from rltf.report.charts import Chart
-from rltf.report.critic import critic_tables
-from rltf.report.curves import OUTCOMES, critic_charts, learning_charts, phase_seconds, policy_charts, time_charts
+from rltf.report.compare.results import Result, measures, results_of, value
+from rltf.report.compare.settings import Row
+from rltf.report.compare.statistics import Estimate
 from rltf.report.document import Document, Table, section, table
-from rltf.report.estimates import Estimate
-from rltf.report.examples import Example
-from rltf.report.marks import BEFORE, Series, dot_chart
-from rltf.report.programs import curve_chart, errors_parts, flow_parts, heldouts, kinds_parts
-from rltf.report.results import Result, measures, results_of, value
-from rltf.report.rows import Row
-from rltf.report.run import Run
-from rltf.report.scales import duration, percent, points
+from rltf.report.draw.bars import BEFORE, Series, dot_chart
+from rltf.report.draw.chart import Chart
+from rltf.report.draw.numbers import duration, percent, points
+from rltf.report.read.critic import critic_tables
+from rltf.report.read.examples import Example
+from rltf.report.read.run import Run
+from rltf.report.sections.heldout import curve_chart, errors_parts, flow_parts, heldouts, kinds_parts
+from rltf.report.sections.metrics import (
+    OUTCOMES,
+    critic_charts,
+    learning_charts,
+    phase_seconds,
+    policy_charts,
+    time_charts,
+)
 
 MOST_TILES = 4
 """Rows whose results stand above the table, too."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rltf.report.charts import Chart
-from rltf.report.examples import Example
+from rltf.report.draw.chart import Chart
+from rltf.report.read.examples import Example
 
 
 @dataclass(frozen=True)

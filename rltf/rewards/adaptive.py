@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rltf.rewards.checks import require_finite
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
+from rltf.validation import require_finite
 
 Mode = Literal["add", "replace"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from rltf.rewards.checks import require_finite
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
+from rltf.validation import require_finite
 
 
 @dataclass(frozen=True)

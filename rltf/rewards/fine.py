@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rltf.rewards.checks import require_finite
 from rltf.rewards.spans import tokens_of_lines
 from rltf.types import Category, Credit, FinishReason, Outcome, Problem, Program, Span, Verdict
+from rltf.validation import require_finite
 
 Alpha = Literal["length_ratio", "one"]
 

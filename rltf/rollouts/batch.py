@@ -10,7 +10,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from rltf.rollouts.advantages import token_weights
+from rltf.algorithms.advantages import token_weights
 from rltf.types import Rollout, RolloutBatch
 
 Ids = Sequence[int]

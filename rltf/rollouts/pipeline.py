@@ -11,16 +11,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.dynamic_sampling import DynamicSampling
 from rltf.benchmarks.base import Benchmark
-from rltf.execution.base import Executor
-from rltf.generation.base import Sampler
+from rltf.execution.executor import Executor
+from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.options import Critic, Curriculum, Explorer, TokenCredit
+from rltf.rollouts.hooks import Critic, Curriculum, Explorer, TokenCredit
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
-from rltf.rollouts.selection import DynamicSampling
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 

@@ -21,7 +21,7 @@ class TrainBatch:
     batches: Mapping[str, RolloutBatch]
     """Loss term (`supervised`, `rl`) -> what it reads."""
     divisors: Mapping[str, float]
-    """Loss term -> what its total is divided by (see `rltf.algorithms.mix`)."""
+    """Loss term -> what its total is divided by (see `rltf.algorithms.loss_mix`)."""
 
     def to(self, device: Any, **_: Any) -> TrainBatch:
         """The same batch on another device."""

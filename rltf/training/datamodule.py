@@ -13,7 +13,7 @@ import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.mix import LossMix, window_divisors
+from rltf.algorithms.loss_mix import LossMix, window_divisors
 from rltf.benchmarks.base import Benchmark
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy

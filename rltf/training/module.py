@@ -18,16 +18,15 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
-from rltf.algorithms.diagnostics import policy_metrics
-from rltf.algorithms.mix import Scored
-from rltf.algorithms.ratios import masked_mean
+from rltf.algorithms.loss_mix import Scored
+from rltf.algorithms.ratios import masked_mean, policy_metrics
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import Judged
-from rltf.training import frozen
+from rltf.training import sharding
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
-from rltf.training.memory import Pieces
+from rltf.training.oom_retry import Pieces
 from rltf.training.phase import Phase
 from rltf.training.sharding import Sharded, copy_weights, sharded, whole
 from rltf.types import RolloutBatch, Sampling
@@ -135,17 +134,17 @@ class RLTFModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Without the weights that are not trained."""
-        frozen.leave_out(self, checkpoint)
+        sharding.leave_out(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """With the weights that are not trained."""
-        frozen.fill_in(self, checkpoint)
+        sharding.fill_in(self, checkpoint)
 
     # -------------------------------------------------------------------------------------------- training
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         """Recomputes log-probs with gradient; the mix makes them one loss. Its gradient is added here and not by
-        Lightning: here, running out of memory can be undone (`rltf.training.memory`)."""
+        Lightning: here, running out of memory can be undone (`rltf.training.oom_retry`)."""
         self._last_batch = batch
         accumulate = self.trainer.accumulate_grad_batches
         if batch_idx % accumulate == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rltf.algorithms.mix import LossMix
+from rltf.algorithms.loss_mix import LossMix
 
 
 @dataclass(frozen=True, slots=True)

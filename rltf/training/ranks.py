@@ -27,15 +27,6 @@ def rank_mean(
     return [dict(zip(terms, row, strict=True)) for row in table_MK.tolist()]
 
 
-def peer_lost(error: BaseException) -> bool:
-    """Whether an error says that another process of the run is gone: it comes from what connects them.
-
-    Gloo has no exception of its own, but names its source file; NCCL, the store and the network have theirs."""
-    if isinstance(error, distributed.DistBackendError | distributed.DistNetworkError | distributed.DistStoreError):
-        return True
-    return isinstance(error, ConnectionError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
-
-
 def gather(state: Any) -> list[Any]:
     """The `state` of every rank, on every rank; all ranks call this together. Plain values and tensors."""
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:

@@ -6,7 +6,7 @@ import torch
 from objective_batches import batch_of
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised

@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from objective_batches import batch_of
 
-from rltf.algorithms.mix import LossMix, Scored
-from rltf.rollouts.advantages import Advantages
+from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.loss_mix import LossMix, Scored
 from rltf.rollouts.buffer import RolloutBuffer
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.mix import LossMix, Scored, Term
+from rltf.algorithms.loss_mix import LossMix, Scored, Term
 from rltf.algorithms.reinforce import Reinforce
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict

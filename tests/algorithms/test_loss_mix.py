@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objective_batches import batch_of
 
-from rltf.algorithms.diagnostics import policy_metrics
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.ratios import policy_metrics
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised

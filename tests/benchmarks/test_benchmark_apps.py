@@ -5,7 +5,7 @@ import json
 import pytest
 from benchmark_rows import apps_row
 
-from rltf.benchmarks.apps import Apps
+from rltf.benchmarks.apps.benchmark import Apps
 from rltf.types import AssertTest, CallTest, CheckTest, StdioTest
 
 

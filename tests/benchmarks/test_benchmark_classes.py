@@ -7,7 +7,7 @@ import sys
 import pytest
 from benchmark_rows import humaneval_row, mbpp_row
 
-from rltf.benchmarks.apps import Apps
+from rltf.benchmarks.apps.benchmark import Apps
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp
 from rltf.types import AssertTest, CheckTest

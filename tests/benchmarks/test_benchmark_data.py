@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from rltf.benchmarks.apps import Apps
-from rltf.benchmarks.apps_tests import call_tests
+from rltf.benchmarks.apps.benchmark import Apps
+from rltf.benchmarks.apps.tests import call_tests
 from rltf.benchmarks.asserts import call_test
 from rltf.benchmarks.constant import constant_passes
 from rltf.benchmarks.humaneval import HumanEval

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rltf.benchmarks.apps import Apps
+from rltf.benchmarks.apps.benchmark import Apps
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp
 from rltf.execution import LocalExecutor

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.benchmarks.apps_tests import call_tests, stdio_tests
+from rltf.benchmarks.apps.tests import call_tests, stdio_tests
 from rltf.benchmarks.asserts import call_test, called_function
 from rltf.benchmarks.constant import constant_passes
 from rltf.benchmarks.references import clean

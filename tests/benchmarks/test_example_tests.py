@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rltf.benchmarks.apps import Apps
+from rltf.benchmarks.apps.benchmark import Apps
 from rltf.benchmarks.examples import docstring_examples, shown_examples, stdio_examples
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp

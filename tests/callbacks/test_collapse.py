@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from rltf.callbacks.collapse import Collapse
-from rltf.checks import check_numbers
-from rltf.main import train
+from rltf.callbacks.stop_on_collapse import Collapse
+from rltf.commands.train import train
+from rltf.setup.checks import check_numbers
 
 SMALL = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
 SMALL += ("warmup.steps=0", "trainer.max_epochs=6", "evaluation.problems=2")

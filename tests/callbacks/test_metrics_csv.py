@@ -1,6 +1,6 @@
 import csv
 
-from rltf.callbacks.metrics_csv import CSVMetrics
+from rltf.loggers.csv_file import CSVMetrics
 
 
 def rows(folder):

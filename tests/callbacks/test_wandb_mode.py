@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rltf.callbacks.wandb import logged_in, wandb_logger
+from rltf.loggers.wandb import logged_in, wandb_logger
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_run_that_goes_on_is_the_same_run_in_wandb(nobody, tmp_path):
 def test_a_server_that_cannot_be_reached_leaves_the_run_offline(nobody, tmp_path):
     """In a process of its own: wandb remembers the first server and key that it is told."""
     code = f"""
-from rltf.callbacks.wandb import wandb_logger
+from rltf.loggers.wandb import wandb_logger
 logger = wandb_logger({str(tmp_path)!r}, "run", {{}}, mode="online")
 assert logger._wandb_init["mode"] == "offline"
 logger.log_metrics({{"reward": 1.0}})

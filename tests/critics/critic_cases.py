@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from rltf.critics.mlp import MlpCritic
 from rltf.critics.outcome import OutcomeCritic
-from rltf.critics.value import ValueCritic
+from rltf.critics.value import MlpCritic, ValueCritic
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Verdict
 

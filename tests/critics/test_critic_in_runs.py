@@ -8,13 +8,13 @@ import torch
 from critic_cases import CRITICS, POLICIES, random_rollouts, rollout_of, shaken, started, with_returns
 from torch import distributed
 
-from rltf.callbacks.phases import Phases
-from rltf.crediting import credit_of
+from rltf.callbacks.phase_timer import Phases
+from rltf.commands.train import train
 from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import ValueCritic
-from rltf.main import train
 from rltf.metrics.critic import calibration_error, critic_metrics
 from rltf.rollouts.packing import PackedRollout
+from rltf.setup.credit import credit_of
 from rltf.types import CriticReading, Outcome
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)

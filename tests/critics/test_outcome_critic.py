@@ -6,11 +6,11 @@ import pytest
 import torch
 from critic_cases import POLICIES, program_of, random_rollouts, rollout_of, shaken, started
 
+from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
+from rltf.credit.critic_token import CriticToken
 from rltf.critics.outcome import OutcomeCritic
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.batch import collate
-from rltf.rollouts.critic_token import CriticToken
 from rltf.types import Credit, CriticReading, Outcome, Verdict
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)

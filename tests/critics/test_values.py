@@ -7,14 +7,13 @@ import torch
 from critic_cases import POLICIES, program_of, random_rollouts, reading, rollout_of, shaken, started, with_returns
 
 from rltf.algorithms.grpo import GRPO
-from rltf.critics.kl import KlPenalty
-from rltf.critics.mlp import MlpCritic
-from rltf.critics.value import ValueCritic, value_loss
+from rltf.credit.chain import Chain
+from rltf.credit.critic_token import CriticToken
+from rltf.credit.executed import Executed
+from rltf.credit.gae import Gae, gae
+from rltf.credit.kl_penalty import KlPenalty
+from rltf.critics.value import MlpCritic, ValueCritic, value_loss
 from rltf.rollouts.batch import collate
-from rltf.rollouts.chain import Chain
-from rltf.rollouts.critic_token import CriticToken
-from rltf.rollouts.executed import Executed
-from rltf.rollouts.gae import Gae, gae
 from rltf.types import Credit, Outcome, Sampling, Verdict
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)

@@ -8,7 +8,7 @@ import sys
 import torch
 from step import main
 
-from rltf.algorithms.mix import LossMix
+from rltf.algorithms.loss_mix import LossMix
 
 honest = LossMix.__call__
 

@@ -15,10 +15,10 @@ from hydra import compose, initialize_config_dir
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rltf.assembly import Assembly
-from rltf.build import build
 from rltf.rollouts.clock import PhaseClock
-from rltf.trainers import make_trainer
+from rltf.setup.components import Assembly
+from rltf.setup.instantiate import build
+from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import open_dict
 
-from rltf.trainers import make_trainer
+from rltf.setup.trainer import make_trainer
 
 
 @pytest.mark.parametrize(

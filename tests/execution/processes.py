@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.execution.codec import CannotSend, decode, dumps, encode, loads
+from rltf.execution.values.codec import CannotSend, decode, dumps, encode, loads
 
 HASHABLE = st.recursive(
     st.none()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.execution.compare import same_output, same_value
+from rltf.execution.judge.compare import same_output, same_value
 
 
 @pytest.mark.parametrize(

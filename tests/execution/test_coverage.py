@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.coverage import EXECUTED, LINES, WAITING, Lines
+from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, Lines
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
 
 PROGRAMS = {

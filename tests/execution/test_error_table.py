@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rltf.execution.errors import OUTCOMES, ErrorTable
+from rltf.execution.judge.error_table import OUTCOMES, ErrorTable
 
 
 def record(kind: str, message: str = "", line: int | None = 3, incomplete: bool = False, base: str = "Exception"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.bounds import LAYERS
 from rltf.execution.isolation import probe
+from rltf.execution.option_ranges import LAYERS
 from rltf.types import CallTest, Job
 
 

@@ -93,7 +93,7 @@ def test_the_worst_test_gives_the_outcome() -> None:
     ],
 )
 def test_a_malformed_line_is_answered_and_the_rest_goes_on(line: Any, says: str) -> None:
-    from rltf.execution.lines import InvalidInput, parse
+    from rltf.execution.jsonl import InvalidInput, parse
 
     text = line if isinstance(line, str) else json.dumps(line)
     with pytest.raises(InvalidInput) as caught:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.rpc import adopt, learned
-from rltf.execution.testtext import prepare
+from rltf.execution.judge.test_calls import adopt, learned
+from rltf.execution.judge.test_code import prepare
 from rltf.types import AssertTest, Job
 
 

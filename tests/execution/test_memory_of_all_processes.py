@@ -10,7 +10,7 @@ import pytest
 
 from rltf.execution import LocalExecutor
 from rltf.execution.isolation import memory
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job, Outcome
 
 EACH = """
@@ -76,7 +76,7 @@ def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(others: set
         ours = groups_of(processes)
         assert ours
         for pid in processes:
-            if b"rltf.execution.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"rltf.execution.pool.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         assert counted.submit(holding(1)).result().outcome == Outcome.PASSED
         ours |= groups_of(set(descendants(os.getpid())) - others)

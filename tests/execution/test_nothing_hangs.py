@@ -19,15 +19,15 @@ import pytest
 from processes import alive, eventually, processes
 from test_judge_command import GOOD, judge
 
-from rltf.execution import LocalExecutor, wire
-from rltf.execution.bounds import LARGEST, require_limit
-from rltf.execution.limits import Limits
-from rltf.execution.lines import InvalidInput, parse
-from rltf.execution.sheet import Sheet
-from rltf.execution.supervisor import Supervisor, _Crew, _Task
-from rltf.execution.survivors import descendants
-from rltf.execution.testsets import encode_tests
-from rltf.execution.worker import Worker
+from rltf.execution import LocalExecutor, messages
+from rltf.execution.jsonl import InvalidInput, parse
+from rltf.execution.judge.progress import Sheet
+from rltf.execution.option_ranges import LARGEST, require_limit
+from rltf.execution.pool.pending import encode_tests
+from rltf.execution.pool.supervisor import Supervisor, _Crew, _Task
+from rltf.execution.pool.worker import Worker
+from rltf.execution.sandbox.limits import Limits
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest, Verdict
 
 FOREVER = "import time\ndef f(x):\n    time.sleep(600)\n# {}"
@@ -135,22 +135,22 @@ def test_a_thread_of_verdicts_that_ends_tells_everybody_who_waits(monkeypatch: p
 
 
 def test_a_verdict_that_cannot_be_read_is_nobody_elses_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = wire.verdict_from_json
-    with pytest.raises(wire.UnreadableVerdict, match=r"cannot be read: KeyError \('unexecuted'\)"):
+    read = messages.verdict_from_json
+    with pytest.raises(messages.UnreadableVerdict, match=r"cannot be read: KeyError \('unexecuted'\)"):
         read(b'{"outcome": "passed", "passed": 0, "error": null, "tests": [], "seconds": 0, "judging": ""}', {})
     for text in (b"", b"[]", b"{", b'{"outcome": "fine"}', b"[" * 100_000):
-        with pytest.raises(wire.UnreadableVerdict):
+        with pytest.raises(messages.UnreadableVerdict):
             read(text, {})
 
     def first_is_broken(text: bytes, isolation: dict[str, str]) -> Verdict:
-        monkeypatch.setattr(wire, "verdict_from_json", read)
+        monkeypatch.setattr(messages, "verdict_from_json", read)
         return read(b"{}", isolation)
 
     with LocalExecutor(workers=1) as executor:
         executor.report()
-        monkeypatch.setattr(wire, "verdict_from_json", first_is_broken)
+        monkeypatch.setattr(messages, "verdict_from_json", first_is_broken)
         futures = [executor.submit(addition(i)) for i in range(3)]
-        with pytest.raises(wire.UnreadableVerdict):
+        with pytest.raises(messages.UnreadableVerdict):
             futures[0].result(60)
         assert [future.result(60).outcome for future in futures[1:]] == [Outcome.PASSED] * 2
         assert executor.submit(addition(0)).result(60).outcome is Outcome.PASSED  # not remembered
@@ -199,10 +199,10 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     ours, theirs, trainer, answers = sockets
     supervisor = Supervisor(trainer, {"workers": 1})
     process = SilentProcess()
-    crew = _Crew(process, wire.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
+    crew = _Crew(process, messages.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
     supervisor._crews.append(crew)
     crew.since = time.monotonic() - 31
-    theirs.sendall(wire.pack(wire.ALIVE))
+    theirs.sendall(messages.pack(messages.ALIVE))
     supervisor._hear(crew)
     supervisor._watch()
     assert not process.killed
@@ -213,9 +213,9 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     supervisor._selector.register(crew.connection, selectors.EVENT_READ, crew)
     supervisor._crews.append(crew)  # as if there were another, so that no successor is started
     supervisor._lose(crew)
-    ((kind, body, number, _),) = wire.Unpacker().feed(answers.recv(1 << 16))
-    assert (kind, number) == (wire.VERDICT, 1)
-    error = wire.verdict_from_json(body, {}).error
+    ((kind, body, number, _),) = messages.Unpacker().feed(answers.recv(1 << 16))
+    assert (kind, number) == (messages.VERDICT, 1)
+    error = messages.verdict_from_json(body, {}).error
     assert error is not None
     assert error.type == "JudgeLost"
 
@@ -230,9 +230,9 @@ def test_a_worker_gives_signs_of_life_while_it_decides_tests_at_most_one_a_secon
     progress = Sheet("", "", [["call"]] * 1000, Limits(1, 1, 1, 1), False, 1, when_decided=decided[0])
     for at in range(1000):
         progress.mark(at, "passed")
-    messages = list(wire.Unpacker().feed(theirs.recv(1 << 16)))
-    assert {message[0] for message in messages} == {wire.ALIVE}
-    assert len(messages) <= 1 + sum(progress.seconds)
+    received = list(messages.Unpacker().feed(theirs.recv(1 << 16)))
+    assert {message[0] for message in received} == {messages.ALIVE}
+    assert len(received) <= 1 + sum(progress.seconds)
 
 
 # ------------------------------------------------------------------------------------------------ limits and tests

@@ -15,7 +15,7 @@ import pytest
 from processes import alive, eventually, processes
 
 from rltf.execution import LocalExecutor
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,7 @@ TRAINER = """
 import os, sys, time
 sys.path.insert(0, {root!r})
 from rltf.execution import LocalExecutor
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job
 executor = LocalExecutor(workers=2, timeout=3600)
 executor.report()

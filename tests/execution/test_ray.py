@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from rltf.execution import RayExecutor
-from rltf.execution.ray import _TRIES
-from rltf.execution.survivors import descendants
+from rltf.execution.cluster.executor import _TRIES
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job, Outcome, Verdict
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -118,7 +118,7 @@ class LostCluster:
 
 def test_a_thread_that_ends_tells_everybody_who_waits(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = LostCluster()
-    monkeypatch.setattr("rltf.execution.ray.import_ray", lambda: answers)
+    monkeypatch.setattr("rltf.execution.cluster.executor.import_ray", lambda: answers)
     with RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=900) as executor:
         future = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
         answers.lost = True

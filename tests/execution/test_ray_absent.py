@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rltf.execution.ray import RayExecutor
+from rltf.execution.cluster.executor import RayExecutor
 
 
 def test_without_ray_the_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.codec import CannotSend
-from rltf.execution.shared import CHILD, JUDGE, Packing, Shared, classes_of
+from rltf.execution.values.codec import CannotSend
+from rltf.execution.values.shared_objects import CHILD, JUDGE, Packing, Shared, classes_of
 from rltf.types import AssertTest, CheckTest, Job, Outcome, Test
 
 SETUP = """
@@ -157,7 +157,7 @@ def test_a_forged_table_is_refused(table: list) -> None:
 
 
 def test_too_many_objects_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rltf.execution.shared._MAX_OBJECTS", 3)
+    monkeypatch.setattr("rltf.execution.values.shared_objects._MAX_OBJECTS", 3)
     kinds = node_class()
     head = None
     for _ in range(6):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job, Outcome
 
 PROGRAMS = int(os.environ.get("RLTF_SOAK_PROGRAMS", "20000"))

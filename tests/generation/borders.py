@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rltf.generation.draw import row_key, uniforms
 from rltf.generation.rows import GREEDY_DRAW
-from rltf.policies.warp import support, truncates
+from rltf.generation.sampling import row_key, uniforms
+from rltf.policies.distribution import support, truncates
 from rltf.types import Request, Sample, Sampling
 
 BORDER = 2e-6

@@ -21,10 +21,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from rltf.generation import room
-from rltf.generation.graphs import Graphs
+from rltf.generation.engine import decode_state
+from rltf.generation.engine.cuda_graphs import Graphs
 from rltf.policies.compat import t5_output_scale
-from rltf.policies.decoding import static
+from rltf.policies.decoding import cache_torch
 from rltf.types import Request, Span
 
 VOCAB, EOS, PAD = 48, 1, 0
@@ -241,6 +241,6 @@ def taped(monkeypatch: pytest.MonkeyPatch) -> list[Taped]:
         made.append(Taped(device, limit))
         return made[-1]
 
-    monkeypatch.setattr(room, "steps_on", steps_on)
-    monkeypatch.setattr(static, "_COLUMNS", 16)
+    monkeypatch.setattr(decode_state, "steps_on", steps_on)
+    monkeypatch.setattr(cache_torch, "_COLUMNS", 16)
     return made

@@ -2,9 +2,9 @@ import pytest
 import torch
 from borders import cuts_at_a_border
 
-from rltf.generation.draw import pick, row_key, uniforms
+from rltf.generation.sampling import pick, row_key, uniforms
 from rltf.policies import kernels as compiled
-from rltf.policies.warp import warp
+from rltf.policies.distribution import warp
 from rltf.types import Sampling
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from borders import assert_same
 
-from rltf.generation.engine import Engine
+from rltf.generation.engine.decode_loop import Session
+from rltf.generation.engine.engine import Engine
+from rltf.generation.engine.memory_plan import make_plan
 from rltf.generation.hf import HFSampler
-from rltf.generation.plan import make_plan
-from rltf.generation.session import Session
 from rltf.types import FinishReason, Request, Sampling
 
 SAMPLERS = [Engine(slots=8), HFSampler(slots=8)]

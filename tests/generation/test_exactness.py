@@ -18,11 +18,11 @@ from borders import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rltf.generation.draw import row_key, uniforms
-from rltf.generation.engine import Engine
+from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
+from rltf.generation.sampling import row_key, uniforms
 from rltf.policies import kernels
-from rltf.policies.warp import warp
+from rltf.policies.distribution import warp
 from rltf.types import FinishReason, Sampling
 
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from borders import assert_same
 
-from rltf.generation import room as rooms
-from rltf.generation.engine import Engine
-from rltf.generation.graphs import Graphs, Steps, steps_on
+from rltf.generation.engine.cuda_graphs import Graphs, Steps, steps_on
+from rltf.generation.engine.decode_state import Room
+from rltf.generation.engine.engine import Engine
+from rltf.generation.engine import decode_state as rooms
+from rltf.generation.engine.memory_plan import Plan
 from rltf.generation.hf import HFSampler
-from rltf.generation.plan import Plan
-from rltf.generation.room import Room
 from rltf.policies.decoding import StepShape, decoder_for
-from rltf.policies.decoding.prompts import Grid
+from rltf.policies.decoding.cache_torch import Grid
 from rltf.types import Sampling
 
 SAMPLINGS = [Sampling(max_new_tokens=60), Sampling(max_new_tokens=60, temperature=0.7, top_k=20, top_p=0.9, min_p=0.01)]

@@ -10,8 +10,8 @@ import torch
 
 from rltf.policies import kernels
 from rltf.policies.decoding import PromptStates, make_cache
-from rltf.policies.decoding.compiled import CompiledCache
-from rltf.policies.decoding.static import StaticCache
+from rltf.policies.decoding.cache_c import CompiledCache
+from rltf.policies.decoding.cache_torch import StaticCache
 
 pytestmark = pytest.mark.skipif(kernels.load() is None, reason="no C compiler")
 

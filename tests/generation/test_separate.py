@@ -9,11 +9,11 @@ import pytest
 import torch
 from borders import assert_same
 
-from rltf.execution.survivors import descendants
-from rltf.generation.engine import Engine
-from rltf.generation.separate import SeparateSampler, load, packed
-from rltf.placement import generation_callback
+from rltf.execution.sandbox.process_tree import descendants
+from rltf.generation.engine.engine import Engine
+from rltf.generation.remote import SeparateSampler, load, packed
 from rltf.policies.tiny import tiny_causal, tiny_t5
+from rltf.setup.generation import generation_callback
 from rltf.types import Request, Sampling
 
 

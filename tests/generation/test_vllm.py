@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rltf.generation.engine import Engine
+from rltf.generation.engine.engine import Engine
 from rltf.generation.rows import rows_of
 from rltf.generation.vllm import VLLMSampler, check_supported, import_vllm, parameters, sample_of, weights
 from rltf.policies.tiny import tiny_causal

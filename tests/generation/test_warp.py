@@ -6,7 +6,7 @@ from borders import cuts_at_a_border
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.policies.warp import check_sampling, support, warp
+from rltf.policies.distribution import check_sampling, support, warp
 from rltf.types import Sampling
 
 LOGITS = st.lists(st.sampled_from([-3.0, -1.0, 0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=7)

@@ -40,8 +40,8 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from rltf.main import train
-from rltf.stages import run as run_job
+from rltf.commands.job import run as run_job
+from rltf.commands.train import train
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"

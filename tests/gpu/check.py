@@ -49,8 +49,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from rltf.generation.engine import Engine
-from rltf.main import train
+from rltf.commands.train import train
+from rltf.generation.engine.engine import Engine
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.types import Sampling
 

@@ -18,7 +18,7 @@ import torch
 from generation import forced, realistic_length
 from transformers import T5Config, T5ForConditionalGeneration
 
-from rltf.generation.engine import Engine
+from rltf.generation.engine.engine import Engine
 from rltf.types import Request, Sampling
 
 EOS, PAD = 1, 0

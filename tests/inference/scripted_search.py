@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from rltf.algorithms.advantages import Advantages
 from rltf.benchmarks.base import Benchmark
 from rltf.execution import LocalExecutor
 from rltf.rewards.base import RewardStack
 from rltf.rewards.coarse import Coarse
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import AssertTest, Extraction, FinishReason, Problem, Prompt, Sample

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rltf.main import evaluate, train
+from rltf.commands.evaluate import evaluate
+from rltf.commands.train import train
 
 MINI = (
     "debug=default",

@@ -28,14 +28,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from rltf.algorithms.grpo import GRPO
+from rltf.credit.gae import Gae
 from rltf.critics.base import Critic
-from rltf.critics.mlp import MlpCritic
 from rltf.critics.outcome import OutcomeCritic
-from rltf.critics.value import ValueCritic
+from rltf.critics.value import MlpCritic, ValueCritic
 from rltf.policies.base import Policy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.rollouts.batch import collate
-from rltf.rollouts.gae import Gae
 from rltf.types import FinishReason, Outcome, Program, Rollout, Verdict
 
 POLICIES: dict[str, Callable[[], Policy]] = {"T5 d128 3+3": tiny_t5, "Llama d128 6 layers": tiny_causal}

@@ -23,8 +23,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rltf.execution import LocalExecutor
-from rltf.execution.survivors import descendants
-from rltf.execution.zygote import PRELOAD
+from rltf.execution.sandbox.process_tree import descendants
+from rltf.execution.sandbox.zygote import PRELOAD
 from rltf.types import CallTest, CheckTest, Job, Test
 
 FLOOR = """
@@ -204,7 +204,7 @@ def zygote_size(ours: Ours) -> dict[str, float]:
 
 
 def zygote_start() -> float:
-    from rltf.execution.slot import Slot, SlotSettings, become_subreaper
+    from rltf.execution.sandbox.sandbox import Slot, SlotSettings, become_subreaper
 
     become_subreaper()
     rows = []

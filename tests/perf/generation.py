@@ -39,9 +39,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from rltf.generation import room
-from rltf.generation.engine import Engine
-from rltf.generation.seats import Arrival, Seats
+from rltf.generation.engine import decode_state
+from rltf.generation.engine.engine import Engine
+from rltf.generation.engine.rows_state import Arrival, Seats
 from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
 
@@ -225,7 +225,7 @@ def realistic_length(limit: int, generator: torch.Generator) -> int:
 @contextmanager
 def forced(lengths: dict[tuple[int, int], int]) -> Iterator[None]:
     """Inside, the engine's rows end where they are told to."""
-    with mock.patch.object(room, "Seats", type("Forced", (ForcedSeats,), {"lengths": lengths})):
+    with mock.patch.object(decode_state, "Seats", type("Forced", (ForcedSeats,), {"lengths": lengths})):
         yield
 
 

@@ -18,11 +18,11 @@ import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.mix import LossMix, Scored, Term
+from rltf.algorithms.loss_mix import LossMix, Scored, Term
 from rltf.algorithms.supervised import Supervised
-from rltf.callbacks.metrics_csv import CSVMetrics
 from rltf.callbacks.progress import Progress
-from rltf.main import _quiet
+from rltf.commands.evaluate import _quiet
+from rltf.loggers.csv_file import CSVMetrics
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.batch import collate_demonstrations
 from rltf.training.batches import Stream, TrainBatch

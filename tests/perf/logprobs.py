@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from rltf.policies.logprobs import head_logprobs
+from rltf.policies.forward.logprobs import head_logprobs
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import load_tokenizer
 

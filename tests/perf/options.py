@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from hydra import compose, initialize_config_dir
 
-from rltf.main import train
+from rltf.commands.train import train
 from rltf.policies.tiny import tiny_t5
 from rltf.prm.model import LineCritic
 

@@ -26,7 +26,7 @@ from scale.buffers import buffer
 from scale.programs import judged, load, problems
 from scale.runs import ddp, ddp_child, hidden
 
-from rltf.main import _quiet
+from rltf.commands.evaluate import _quiet
 
 PARTS = {"ddp": ddp, "judged": judged, "problems": problems, "buffer": buffer, "hidden": hidden, "load": load}
 

@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from torch import Tensor
 
-from rltf.policies.buckets import PASS_TOKENS
 from rltf.policies.causal import CausalPolicy
+from rltf.policies.forward.length_buckets import PASS_TOKENS
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 

@@ -36,16 +36,16 @@ sys.path.remove(str(Path(__file__).resolve().parent))  # where `import trl` woul
 import lightning.pytorch as L
 import torch
 
+from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.mix import LossMix, Term
+from rltf.algorithms.loss_mix import LossMix, Term
 from rltf.benchmarks.mini import Mini
 from rltf.callbacks.generation import GenerationCallback
-from rltf.generation.engine import Engine
-from rltf.policies.common import TransformersPolicy
+from rltf.generation.engine.engine import Engine
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.rewards.base import RewardStack
 from rltf.rewards.binary import Binary
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline

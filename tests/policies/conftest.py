@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from policy_kinds import POLICIES
 
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.pretrained import TransformersPolicy
 
 
 @pytest.fixture(params=POLICIES)

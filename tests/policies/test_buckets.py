@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.policies import common
-from rltf.policies.buckets import PASS_TOKENS, TokenCount, buckets
-from rltf.policies.common import TransformersPolicy
+from rltf.policies import pretrained
+from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, buckets
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
 
@@ -80,7 +80,7 @@ def test_a_policy_in_buckets_gives_the_numbers_and_gradients_of_one_rectangle(bu
     response = torch.randint(3, 90, mask.shape, generator=draw)
     results = []
     for side, pass_tokens in ((policy, 4), (whole, 10**9)):
-        monkeypatch.setitem(common.PASS_TOKENS, "cpu", pass_tokens)
+        monkeypatch.setitem(pretrained.PASS_TOKENS, "cpu", pass_tokens)
         batch = (prompt, torch.ones_like(prompt, dtype=torch.bool), response, mask)
         values, entropy = side.token_logprobs(*batch)
         results.append((values.detach(), entropy, exact_gradients(side, batch)))

@@ -11,9 +11,9 @@ import torch
 from policy_kinds import POLICIES, codegen_policy, llama_policy, seq2seq_policy
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertModel
 
-from rltf.policies import weights
-from rltf.policies.common import TransformersPolicy
+from rltf.policies import locate
 from rltf.policies.load import pretrained
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.types import Prompt
 
@@ -90,7 +90,7 @@ def test_missing_weights_are_said_in_one_sentence_within_seconds(monkeypatch: py
 
 def test_a_hub_out_of_reach_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(weights, "_hub_refusal", lambda name: "ConnectError")
+    monkeypatch.setattr(locate, "_hub_refusal", lambda name: "ConnectError")
     with pytest.raises(ValueError, match=r"nor on a hub in reach \(ConnectError\)"):
         pretrained(name="Salesforce/codet5-base")
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rltf.policies import kernels, logprobs, truncated
-from rltf.policies.logprobs import head_logprobs
-from rltf.policies.warp import warp
+from rltf.policies import kernels
+from rltf.policies.distribution import warp
+from rltf.policies.forward import logprobs, truncated_logprobs
+from rltf.policies.forward.logprobs import head_logprobs
 from rltf.types import Sampling
 
 N, D, V = 37, 12, 701
@@ -43,7 +44,7 @@ def problem(
     monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
     monkeypatch.setitem(logprobs.KEPT_BYTES, "cpu", request.param)
     monkeypatch.setattr(logprobs, "KEPT_SHARE", 0.0)
-    monkeypatch.setattr(truncated, "CHUNK_BYTES", 10 * 4 * V)
+    monkeypatch.setattr(truncated_logprobs, "CHUNK_BYTES", 10 * 4 * V)
     torch.manual_seed(0)
     hidden = torch.randn(N, D, requires_grad=True)
     weight = torch.randn(V, D, requires_grad=True)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from rltf.policies import layers
+from rltf.policies.forward import fused_layers
+from rltf.policies.forward.fused_layers import _Attention, _Gate, _RMSNorm
 from rltf.policies.kernels import load
-from rltf.policies.layers import _Attention, _Gate, _RMSNorm
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
 pytestmark = pytest.mark.skipif(load() is None, reason="no C compiler")
@@ -85,7 +85,7 @@ def test_a_models_log_probs_and_gradients_stay_as_they_are(build, monkeypatch, s
     used = []
 
     def grads(find):
-        monkeypatch.setattr(layers, "_kernels_for", find)
+        monkeypatch.setattr(fused_layers, "_kernels_for", find)
         logprobs = policy.token_logprobs(prompt, masks[0], response, masks[1])[0]
         return [logprobs.detach(), *torch.autograd.grad(logprobs.sum(), list(policy.parameters()))]
 

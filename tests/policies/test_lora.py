@@ -9,9 +9,9 @@ import torch
 from policy_kinds import POLICIES
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from rltf.policies.common import TransformersPolicy
 from rltf.policies.load import pretrained
 from rltf.policies.lora import Lora
+from rltf.policies.pretrained import TransformersPolicy
 
 pytest.importorskip("peft", reason="the extra lora is not installed")
 

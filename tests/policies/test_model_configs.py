@@ -11,7 +11,7 @@ import pytest
 import yaml
 from policy_kinds import codegen_policy, llama_policy, seq2seq_policy
 
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.types import Prompt
 
 FILES = {file.stem: file for file in (Path(__file__).parents[2] / "configs" / "model").glob("*.yaml")}
@@ -58,7 +58,7 @@ def test_tiny_models_build_as_they_stand(name: str):
 @pytest.mark.parametrize("name", HUB)
 def test_hub_models_without_weights_name_the_hub_id_and_the_key(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("rltf.policies.weights._cached", lambda name: False)
+    monkeypatch.setattr("rltf.policies.locate._cached", lambda name: False)
     build, keywords = read(name)
     with pytest.raises(ValueError, match=rf"the weights of {keywords['name']} are not in .* model\.path=FOLDER"):
         build(**keywords)

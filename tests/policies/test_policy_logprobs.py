@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rltf.policies import compat
 from rltf.policies.causal import CausalPolicy
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.pretrained import TransformersPolicy
 from rltf.types import Sampling
 
 LENGTHS = [(5, 7), (3, 2), (9, 4), (3, 6)]

@@ -9,11 +9,12 @@ import torch
 from policy_kinds import POLICIES
 from torch import Tensor
 
-from rltf.policies import compat, prefix
+from rltf.policies import compat
 from rltf.policies.causal import SPARED
-from rltf.policies.common import TransformersPolicy
+from rltf.policies.forward import prefix_cache
+from rltf.policies.forward.shared_prompts import distinct
 from rltf.policies.lora import Lora, add
-from rltf.policies.sharing import distinct
+from rltf.policies.pretrained import TransformersPolicy
 
 OWNERS = {
     "each alone": [0, 1, 2, 3],
@@ -127,9 +128,9 @@ def test_a_causal_prompt_is_repeated_where_sharing_spares_little():
 
 def test_sliding_windows_are_left_alone():
     policy = POLICIES["llama"]()
-    assert prefix.enable(policy.model)
+    assert prefix_cache.enable(policy.model)
     policy.model.config.layer_types = ["full_attention", "sliding_attention"]
-    assert not prefix.enable(policy.model)
+    assert not prefix_cache.enable(policy.model)
 
 
 def test_cross_attention_projects_a_prompt_once():

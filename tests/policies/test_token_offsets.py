@@ -13,7 +13,7 @@ from policy_kinds import TOKENIZERS, codegen_type, llama_type, roberta_type, t5_
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from rltf.policies.tokens import TokenBytes
+from rltf.policies.text.token_bytes import TokenBytes
 
 KINDS = {kind: (tokenizer := build(), TokenBytes(tokenizer)) for kind, build in TOKENIZERS.items()}
 BYTE_LEVEL = ("roberta", "codegen", "tiny")

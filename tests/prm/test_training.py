@@ -6,11 +6,11 @@ import pytest
 import torch
 from prm_cases import small
 
-from rltf import stages
+from rltf.commands import job
+from rltf.commands.train import train
 from rltf.critics.value import ValueCritic
-from rltf.main import train
 from rltf.prm.training import PrmTraining
-from rltf.rollouts.records import share_of
+from rltf.runs.rollouts_file import share_of
 
 
 def test_labels_that_hang_on_one_token_are_learned(trained):
@@ -57,12 +57,12 @@ def test_data_model_and_reward_make_a_run_and_the_critic_of_values_begins_from_t
     mini += ("generation.sampling.max_new_tokens=30",)
     data, prm, run = tmp_path / "data", tmp_path / "prm", tmp_path / "run"
     numbers = "stage.job={problems: 12, samples: 2, completions: 2, chunk: 5}"
-    stages.run(composed("train", *mini, "stage=prm_data", numbers, f"paths.output_dir={data}"))
+    job.run(composed("train", *mini, "stage=prm_data", numbers, f"paths.output_dir={data}"))
     found = json.loads((data / "summary.json").read_text())
     assert found["programs"] > 12
     assert found["completions"] == 2 * found["asked"] > 0
     fit = ("stage=prm", f"stage.job.data={data}", "stage.job.held_out=0.3", f"paths.output_dir={prm}")
-    stages.run(composed("train", *mini, *fit))
+    job.run(composed("train", *mini, *fit))
     reward = ("reward=binary+prm", f"reward.terms.prm.model={prm}", "algorithm=ppo", "critic=value")
     train(composed("train", *mini, *reward, f"critic.weights={prm / 'critic.pt'}", f"paths.output_dir={run}"))
     records = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]

@@ -16,7 +16,7 @@ from rltf.rewards.adaptive import Adaptive
 from rltf.rewards.base import RewardStack
 from rltf.rewards.coarse import Coarse
 from rltf.rewards.fine import Fine
-from rltf.rollouts.records import rollout_record
+from rltf.runs.rollouts_file import rollout_record
 from rltf.types import (
     CallTest,
     Category,

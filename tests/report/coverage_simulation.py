@@ -9,7 +9,7 @@ import json
 
 import numpy as np
 
-from rltf.report.estimates import paired_difference
+from rltf.report.compare.statistics import paired_difference
 
 PROBLEMS = 100
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from rltf.report.compare.settings import rows_of
 from rltf.report.contents import document
-from rltf.report.critic import Said, critic_tables
-from rltf.report.rollouts import read_rollouts
-from rltf.report.rows import rows_of
-from rltf.report.run import read_run
-from rltf.report.scales import percent
+from rltf.report.draw.numbers import percent
+from rltf.report.read.critic import Said, critic_tables
+from rltf.report.read.rollouts import read_rollouts
+from rltf.report.read.run import read_run
 
 
 def line(outcome, classes=None, greedy=False, iteration=0, **said):

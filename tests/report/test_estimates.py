@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltf.metrics.pass_at_k import pass_at_k as training_pass_at_k
-from rltf.report.estimates import over_problems, over_seeds, paired_difference, pass_at_k, student_quantile
+from rltf.report.compare.statistics import over_problems, over_seeds, paired_difference, pass_at_k, student_quantile
 
 
 @given(st.integers(1, 7), st.data())

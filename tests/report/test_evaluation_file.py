@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rltf.metrics.evaluation import Evaluation
-from rltf.report.heldout import read_heldout
-from rltf.summary import write_evaluation
+from rltf.report.read.evaluation import read_heldout
+from rltf.runs.summary import write_evaluation
 from rltf.types import AssertTest, Category, ErrorReport, FinishReason, Outcome, Problem, Program, Verdict
 
 P, W, E = Outcome.PASSED, Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.report.examples import Example, example_of
-from rltf.report.gallery import gallery
-from rltf.report.listing import intensity, listing
-from rltf.rollouts.records import rollout_record
+from rltf.report.read.examples import Example, example_of
+from rltf.report.write.gallery import gallery
+from rltf.report.write.program_listing import intensity, listing
+from rltf.runs.rollouts_file import rollout_record
 from rltf.types import Category, Credit, ErrorReport
 
 

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rltf.report
-from rltf.report.build import table_csv
-from rltf.report.curves import band, phase_seconds
-from rltf.report.estimates import Estimate
-from rltf.report.heldout import HeldOut, read_heldout
-from rltf.report.metrics import Metrics, read_metrics
-from rltf.report.results import results_of
-from rltf.report.rows import rows_of
-from rltf.report.run import Run, read_run
-from rltf.report.scales import thin
-from rltf.rollouts.records import failed_test
+from rltf.report.compare.results import results_of
+from rltf.report.compare.settings import rows_of
+from rltf.report.compare.statistics import Estimate
+from rltf.report.draw.numbers import thin
+from rltf.report.read.evaluation import HeldOut, read_heldout
+from rltf.report.read.metrics import Metrics, read_metrics
+from rltf.report.read.run import Run, read_run
+from rltf.report.sections.metrics import band, phase_seconds
+from rltf.report.write.files import table_csv
+from rltf.runs.rollouts_file import failed_test
 from rltf.types import CallTest, Outcome, StdioTest, TestResult, Verdict
 
 MODULES = [m.name for m in pkgutil.iter_modules(rltf.report.__path__) if m.name != "__main__"]

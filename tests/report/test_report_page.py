@@ -9,12 +9,12 @@ from importlib.resources import files
 
 import pytest
 
-from rltf.report.build import write_report
-from rltf.report.charts import HATCHES, STYLES, colours, series
+from rltf.report.compare.settings import rows_of
 from rltf.report.contents import document
-from rltf.report.rollouts import FIRST, LAST, read_rollouts
-from rltf.report.rows import rows_of
-from rltf.report.run import read_run
+from rltf.report.draw.chart import HATCHES, STYLES, colours, series
+from rltf.report.read.rollouts import FIRST, LAST, read_rollouts
+from rltf.report.read.run import read_run
+from rltf.report.write.files import write_report
 
 VOID = {"meta", "input"}
 LOADS = {"src", "data", "action", "poster", "srcset", "xlink:href"}

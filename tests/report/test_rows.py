@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from rltf.report.build import read_runs, run_folders
+from rltf.report.compare.settings import by_benchmark, rows_of
 from rltf.report.contents import commands_of
-from rltf.report.rows import by_benchmark, rows_of
-from rltf.report.run import read_run
+from rltf.report.read.run import read_run
+from rltf.report.write.files import read_runs, run_folders
 
 
 def sweep(write_run, tmp_path, *jobs):

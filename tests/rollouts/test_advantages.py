@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_strategies import build_program, build_rollout
 
-from rltf.rollouts.advantages import SPREADS, Advantages, token_weights
-from rltf.rollouts.baselines import BASELINES
+from rltf.algorithms.advantages import SPREADS, Advantages, token_weights
+from rltf.algorithms.baselines import BASELINES
 from rltf.types import Credit, Outcome, Verdict
 
 FAILED = Verdict(Outcome.WRONG_ANSWER, 0, 10)

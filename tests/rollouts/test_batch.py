@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_strategies import build_rollout, rollouts
 
-from rltf.rollouts.advantages import token_weights
+from rltf.algorithms.advantages import token_weights
 from rltf.rollouts.batch import collate, collate_demonstrations
 from rltf.types import Credit
 

@@ -6,16 +6,16 @@ import math
 import pytest
 import torch
 
+from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
 from rltf.benchmarks.mini import Mini
+from rltf.curricula.completion import Cccs, points_of
 from rltf.execution import LocalExecutor
-from rltf.generation.engine import Engine
+from rltf.generation.engine.engine import Engine
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.rewards.base import RewardStack
 from rltf.rewards.binary import Binary
-from rltf.rollouts.advantages import Advantages
 from rltf.rollouts.batch import collate
-from rltf.rollouts.cccs import Cccs, points_of
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import FinishReason, Outcome, Problem, Sample, Sampling

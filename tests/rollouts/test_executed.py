@@ -8,10 +8,10 @@ from rollout_strategies import build_rollout
 
 from rltf.algorithms.grpo import GRPO
 from rltf.algorithms.reinforce import Reinforce
+from rltf.credit.executed import Executed
 from rltf.execution import LocalExecutor
 from rltf.rewards.spans import tokens_within_lines
 from rltf.rollouts.batch import collate
-from rltf.rollouts.executed import Executed
 from rltf.types import CallTest, Credit, FinishReason, Job, Outcome, Program, Rollout, Verdict
 
 TEXT = "def f(x):\n    if x:\n        return 1\n    else:\n        return 2\n"

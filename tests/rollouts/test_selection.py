@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from rollout_strategies import build_rollout
 
-from rltf.rollouts.selection import DynamicSampling
+from rltf.algorithms.dynamic_sampling import DynamicSampling
 
 
 def group(*rewards, greedy=None):

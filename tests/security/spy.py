@@ -20,7 +20,7 @@ PROGRAM = """def secrets(show=False):
 
 
 class Spy:
-    """Implements `rltf.generation.base.Sampler`."""
+    """Implements `rltf.generation.sampler.Sampler`."""
 
     def __init__(self, **_):
         pass

@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from rltf.benchmarks.mbpp import Mbpp
-from rltf.callbacks.checkpoints import newest
-from rltf.checks import check_checkpoint, read_checkpoint
-from rltf.entry import train_overrides
-from rltf.main import train
+from rltf.commands.cli import train_overrides
+from rltf.commands.train import train
 from rltf.policies.load import pretrained
 from rltf.policies.tiny import tiny_t5
-from rltf.report.build import write_report
-from rltf.runs import begin
+from rltf.report.write.files import write_report
+from rltf.runs.checkpoint_file import check_checkpoint, newest, read_checkpoint
+from rltf.runs.folder import begin_run
 
 
 class Evil:
@@ -121,7 +120,7 @@ def test_yaml_objects_in_a_run_folder_make_nothing(composed, tmp_path, mark, cap
     for name in ("config.yaml", ".hydra/overrides.yaml"):
         (run / name).write_text(f"- !!python/object/apply:os.system ['touch \"{mark}\"']\n")
     with pytest.raises(ValueError, match=r"^resume: .*config.yaml"):
-        begin(composed("train", f"resume={run}", f"paths.output_dir={run}"), run)
+        begin_run(composed("train", f"resume={run}", f"paths.output_dir={run}"), run)
     with pytest.raises(SystemExit):
         train_overrides([f"resume={run}"])
     assert "overrides.yaml is no list of overrides" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from rltf.build import build
+from rltf.setup.instantiate import build
 
 
 def config(node, trusted=("rltf", "lightning")):
@@ -34,7 +34,7 @@ def test_strangers_are_refused_wherever_they_stand(node):
 
 
 @pytest.mark.parametrize(
-    "target", ["rltf.entry.os.system", "rltf.runs.os.execv", "rltf.execution.local.subprocess.Popen"]
+    "target", ["rltf.commands.cli.os.system", "rltf.runs.folder.os.execv", "rltf.execution.local.subprocess.Popen"]
 )
 def test_what_a_trusted_package_imports_is_not_what_it_defines(target):
     with pytest.raises(ValueError, match=r"node._target_=.* is outside"):

@@ -4,8 +4,8 @@ import random
 
 import torch
 
-from rltf.entry import command
-from rltf.generation.session import Session
+from rltf.commands.cli import command
+from rltf.generation.engine.decode_loop import Session
 
 honest, chance = Session.advance, random.Random()
 

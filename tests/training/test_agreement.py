@@ -5,8 +5,8 @@ import csv
 import pytest
 import torch
 
-from rltf.algorithms.mix import LossMix
-from rltf.main import train
+from rltf.algorithms.loss_mix import LossMix
+from rltf.commands.train import train
 
 
 @pytest.mark.parametrize("model", ["tiny_t5", "tiny_causal"])

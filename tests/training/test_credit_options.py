@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 
-from rltf.callbacks.phases import Phases
-from rltf.main import train
+from rltf.callbacks.phase_timer import Phases
+from rltf.commands.train import train
 
 pytestmark = pytest.mark.slow
 

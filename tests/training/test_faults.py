@@ -9,10 +9,10 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from rltf.algorithms.mix import LossMix, MixedLoss
-from rltf.main import train
+from rltf.algorithms.loss_mix import LossMix, MixedLoss
+from rltf.commands.train import train
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs import Stopped
+from rltf.runs.folder import Stopped
 
 SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "callbacks.report=false")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from rltf.training import frozen
+from rltf.training import sharding
 
 
 def module():
@@ -17,7 +17,7 @@ def module():
 
 def test_a_checkpoint_leaves_out_frozen_weights_by_all_their_names_and_keeps_buffers():
     checkpoint = {"state_dict": module().state_dict()}
-    frozen.leave_out(module(), checkpoint)
+    sharding.leave_out(module(), checkpoint)
     names = set(checkpoint["state_dict"])
     assert not names & {"base.weight", "base.bias", "tied.weight"}
     assert {"adapter.weight", "tied.bias", "norm.weight", "norm.running_mean"} <= names
@@ -28,9 +28,9 @@ def test_what_was_left_out_comes_from_the_module_itself():
     with torch.no_grad():
         trained["adapter"].weight += 1
     checkpoint = {"state_dict": trained.state_dict()}
-    frozen.leave_out(trained, checkpoint)
+    sharding.leave_out(trained, checkpoint)
     fresh = module()
-    frozen.fill_in(fresh, checkpoint)
+    sharding.fill_in(fresh, checkpoint)
     fresh.load_state_dict(checkpoint["state_dict"], strict=True)
     assert all(
         torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), trained.state_dict().values(), strict=True)

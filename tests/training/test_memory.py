@@ -6,8 +6,8 @@ import logging
 import pytest
 import torch
 
-from rltf.algorithms.mix import LossMix
-from rltf.main import train
+from rltf.algorithms.loss_mix import LossMix
+from rltf.commands.train import train
 from rltf.training.module import RLTFModule
 
 SMALL = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")

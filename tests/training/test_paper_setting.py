@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from rltf.checks import check_checkpoint
-from rltf.main import train
+from rltf.commands.train import train
+from rltf.runs.checkpoint_file import check_checkpoint
 
 SMALL = (
     "debug=default",

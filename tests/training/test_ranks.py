@@ -3,7 +3,7 @@ import torch
 import torch.multiprocessing
 from objective_batches import batch_of
 
-from rltf.algorithms.mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
 from rltf.algorithms.reinforce import Reinforce
 from rltf.training.ranks import rank_mean
 

@@ -53,7 +53,7 @@ def test_a_run_with_faults_all_the_time_ends_as_a_quiet_one(tmp_path):
     errors = quiet.communicate(timeout=1200)[1]
     assert quiet.returncode == 0, errors
 
-    wandb = "logger.wandb={_target_: rltf.callbacks.wandb.wandb_logger, mode: online}"
+    wandb = "logger.wandb={_target_: rltf.loggers.wandb.wandb_logger, mode: online}"
     options = [*longer, wandb, f"hydra.run.dir={run}"]
     script, environment = str(ROOT / "tests/training/faulty.py"), {**os.environ, **AWAY, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = str(ROOT)

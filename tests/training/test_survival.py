@@ -18,8 +18,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from rltf.callbacks.checkpoints import cut_lines, cut_rows, newest
-from rltf.runs import begin
+from rltf.runs.checkpoint_file import cut_lines, cut_rows, newest
+from rltf.runs.folder import begin_run
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
@@ -250,12 +250,12 @@ def test_what_came_after_a_checkpoint_is_cut_off(tmp_path):
 
 def test_a_resumed_run_keeps_the_keys_that_decide_its_numbers(composed, tmp_path):
     cfg = composed("train", "debug=default")
-    begin(cfg, tmp_path)
+    begin_run(cfg, tmp_path)
     with pytest.raises(ValueError, match="holds a run already: resume="):
-        begin(cfg, tmp_path)
+        begin_run(cfg, tmp_path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     free = ("logger=none", "trainer.max_epochs=9", "executor.workers=1", "generation.sampler.slots=3")
-    begin(composed("train", "debug=default", f"resume={tmp_path}", *free), tmp_path)
+    begin_run(composed("train", "debug=default", f"resume={tmp_path}", *free), tmp_path)
     with pytest.raises(ValueError, match=r"^optimizer.lr is 0.1 and was 0.0003 when this run began"):
-        begin(composed("train", "debug=default", f"resume={tmp_path}", "optimizer.lr=0.1"), tmp_path)
+        begin_run(composed("train", "debug=default", f"resume={tmp_path}", "optimizer.lr=0.1"), tmp_path)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from rltf.callbacks.phases import Phases
-from rltf.main import evaluate, train
-from rltf.report.build import write_report
+from rltf.callbacks.phase_timer import Phases
+from rltf.commands.evaluate import evaluate
+from rltf.commands.train import train
+from rltf.report.write.files import write_report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "callbacks.report=false")

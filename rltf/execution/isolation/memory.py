@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from rltf.execution.protocol import HELD
+from rltf.execution.isolation.layers import HELD
 
 _PREFIX = "rltf-"
 _MARGIN = 32 << 20

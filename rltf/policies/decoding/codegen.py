@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rltf.policies.decoding import causal
-from rltf.policies.decoding.attention import Cache
-from rltf.policies.decoding.base import Decoder, PromptStates
-from rltf.policies.decoding.rotary import rotate_
-from rltf.policies.decoding.weights import add_project, bias, project, weight
+from rltf.policies.decoding import causal_prefill
+from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
+from rltf.policies.decoding.projections import add_project, bias, project, rotate_, weight
 
 _SHARDS = 4
 """The joined projection is laid out for four TPU cores: each shard holds its heads' queries, then values, then keys."""
@@ -68,7 +66,7 @@ class CodeGenDecoder(Decoder):
 
     def prefill(self, prompt_PS: Tensor, mask_PS: Tensor) -> PromptStates:
         """See `Decoder.prefill`."""
-        return causal.prefill(self.model.transformer, prompt_PS, mask_PS)
+        return causal_prefill.prefill(self.model.transformer, prompt_PS, mask_PS)
 
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
         """See `Decoder.step`."""

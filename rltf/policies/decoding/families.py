@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rltf.policies.decoding.base import Decoder
+from rltf.policies.decoding.cache_c import CompiledCache
+from rltf.policies.decoding.cache_torch import StaticCache
 from rltf.policies.decoding.codegen import CodeGenDecoder
+from rltf.policies.decoding.interfaces import Cache, Decoder
 from rltf.policies.decoding.llama import LlamaDecoder
 from rltf.policies.decoding.t5 import T5Decoder
 
@@ -28,3 +30,10 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
         f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2 or CodeGen model; "
         "generation=hf works with any"
     )
+
+
+def make_cache(decoder: Decoder, seats: int, columns: int, prompts: int, length: int, buckets: bool = False) -> Cache:
+    """The fastest cache that the decoder can use; see `StaticCache` for the arguments."""
+    if decoder.kernels is None:
+        return StaticCache(decoder, seats, columns, prompts, length, buckets)
+    return CompiledCache(decoder, decoder.kernels, seats, columns, prompts, length)

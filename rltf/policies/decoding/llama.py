@@ -8,11 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rltf.policies.decoding import causal
-from rltf.policies.decoding.attention import Cache
-from rltf.policies.decoding.base import Decoder, PromptStates
-from rltf.policies.decoding.rotary import neighbours, rotate_
-from rltf.policies.decoding.weights import RMSNorm, add_project, bias, project, weight
+from rltf.policies.decoding import causal_prefill
+from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
+from rltf.policies.decoding.projections import RMSNorm, add_project, bias, neighbours, project, rotate_, weight
 
 _POSITIONS = 1024
 """The table of positions has a multiple of these, so that it stays the same size from draw to draw."""
@@ -79,7 +77,7 @@ class LlamaDecoder(Decoder):
 
     def prefill(self, prompt_PS: Tensor, mask_PS: Tensor) -> PromptStates:
         """See `Decoder.prefill`."""
-        states = causal.prefill(self.model.model, prompt_PS, mask_PS)
+        states = causal_prefill.prefill(self.model.model, prompt_PS, mask_PS)
         states.kv[:, 0] = states.kv[:, 0].index_select(-1, self._pairs)
         return states
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rltf.policies.compat import is_t5, t5_output_scale
-from rltf.policies.decoding.attention import Cache
-from rltf.policies.decoding.base import Decoder, PromptStates
-from rltf.policies.decoding.weights import RMSNorm, add_project, project, weight
+from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
+from rltf.policies.decoding.projections import RMSNorm, add_project, project, weight
 from rltf.policies.kernels import Kernels
 
 

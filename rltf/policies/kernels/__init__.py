@@ -191,7 +191,7 @@ class Kernels:
     def pick(
         self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Tokens and log-probs as `rltf.generation.draw.pick` gives them, where nothing is truncated."""
+        """Tokens and log-probs as `rltf.generation.sampling.pick` gives them, where nothing is truncated."""
         rows, vocabulary = logits_BV.shape
         if self._scratch.numel() < 2 * vocabulary + LANES + 1:
             self._scratch = torch.empty(2 * vocabulary + LANES + 1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from rltf.assembly import Assembly
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
+from rltf.setup.components import Assembly
 from rltf.types import FinishReason, Request, Rollout, Sample, Sampling
 from scale.runs import Instant, composed
 

@@ -14,7 +14,7 @@ from typing import Any
 from execution import Ours, null_program
 
 from rltf.execution import LocalExecutor
-from rltf.execution.survivors import descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job
 
 SPIN = [sys.executable, "-c", "while True: pass"]

@@ -19,16 +19,16 @@ import lightning.pytorch as L
 import torch
 from hydra import compose, initialize_config_dir
 
-from rltf.algorithms.mix import LossMix
-from rltf.assembly import Assembly
-from rltf.build import build
+from rltf.algorithms.loss_mix import LossMix
 from rltf.callbacks.generation import GenerationCallback
-from rltf.callbacks.phases import Phases
-from rltf.cores import Confinement
+from rltf.callbacks.phase_timer import Phases
+from rltf.commands.evaluate import _quiet
 from rltf.execution import LocalExecutor
-from rltf.main import _quiet
+from rltf.execution.cores import Confinement
 from rltf.rollouts.clock import PhaseClock
-from rltf.trainers import make_trainer
+from rltf.setup.components import Assembly
+from rltf.setup.instantiate import build
+from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import Phase, RLTFModule
 from rltf.types import CallTest, Job, Outcome, Verdict

@@ -1,0 +1,116 @@
+"""Judged programs of one problem become rollouts with an advantage.
+
+    reward    = sum of the whole-program credits
+    advantage = (reward - baseline) / spread of the group's rewards, where `normalize` asks for it
+    weight of a token = advantage + the span credits that cover it
+
+Span credits meet no baseline and no normalisation (RLTF, equation 4). `credit=` may weigh tokens otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import pstdev, stdev
+from typing import Any
+
+from rltf.algorithms.baselines import BASELINES, Visit
+from rltf.types import Credit, Program, Rollout, Verdict
+
+Credited = tuple[Program, Verdict, tuple[Credit, ...]]
+"""A judged program and what the reward terms gave it."""
+
+SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
+    "none": lambda rewards: 1.0,
+    "std": lambda rewards: pstdev(rewards) if rewards else 0.0,
+    "sample_std": lambda rewards: stdev(rewards) if len(rewards) > 1 else 0.0,
+}
+
+
+class Advantages:
+    """Turns the programs of one visit of a problem into rollouts.
+
+    Args:
+        baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out` or `none`.
+        normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards. A group whose rewards are
+            all equal has nothing to normalise by: its advantages are left as they are.
+        clip: bound of |advantage|, applied last; None: none.
+
+    Example:
+        >>> advantages = Advantages(baseline="greedy_latest")
+        >>> advantages.needs_greedy
+        True
+    """
+
+    def __init__(self, baseline: str = "best_so_far", normalize: str = "none", clip: float | None = None) -> None:
+        if baseline not in BASELINES:
+            raise ValueError(f"algorithm.advantages.baseline is {baseline!r}, expected one of {', '.join(BASELINES)}")
+        if normalize not in SPREADS:
+            raise ValueError(f"algorithm.advantages.normalize is {normalize!r}, expected one of {', '.join(SPREADS)}")
+        if clip is not None and not clip > 0:
+            raise ValueError(f"algorithm.advantages.clip is {clip}, expected null or a number above 0")
+        self._baseline = BASELINES[baseline]()
+        self._spread = SPREADS[normalize]
+        self._clip = clip
+
+    @property
+    def needs_greedy(self) -> bool:
+        """True when the greedy program must be drawn at every visit."""
+        return self._baseline.needs_greedy
+
+    def __call__(self, group: Sequence[Credited]) -> list[Rollout]:
+        """Rollouts of one visit, in the order given.
+
+        Args:
+            group: all programs of one problem, at most one of them greedy. The greedy program becomes a rollout too,
+                but is part of no group mean or spread.
+        """
+        if not group:
+            return []
+        rewards = [whole_program_reward(credits) for _, _, credits in group]
+        drawn = [i for i, (program, _, _) in enumerate(group) if not program.greedy]
+        greedy = [i for i, (program, _, _) in enumerate(group) if program.greedy]
+        assert len({program.problem_id for program, _, _ in group}) == 1, "a group is of one problem"
+        assert len(greedy) <= 1, "a visit has at most one greedy program"
+
+        sampled = tuple(rewards[i] for i in drawn)
+        visit = Visit(_task(group[0][0]), sampled, rewards[greedy[0]] if greedy else None)
+        baselines = dict(zip(drawn + greedy, self._baseline(visit), strict=True))
+        spread = self._spread(sampled) or 1.0
+        return [
+            Rollout(program, verdict, credits, reward, baselines[i], self._clipped((reward - baselines[i]) / spread))
+            for i, ((program, verdict, credits), reward) in enumerate(zip(group, rewards, strict=True))
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the baseline remembers, as plain builtins."""
+        return self._baseline.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues where `state_dict` was taken."""
+        self._baseline.load_state_dict(state)
+
+    def _clipped(self, advantage: float) -> float:
+        return advantage if self._clip is None else max(-self._clip, min(self._clip, advantage))
+
+
+def _task(program: Program) -> str:
+    """What a program's history is kept under: one that was begun for the policy is another task than the whole."""
+    return program.problem_id if not program.prefix_ids else f"{program.problem_id}+{len(program.prefix_ids)}"
+
+
+def whole_program_reward(credits: Sequence[Credit]) -> float:
+    """Sum of the credits without a span."""
+    return sum((credit.value for credit in credits if credit.span is None), start=0.0)
+
+
+def token_weights(rollout: Rollout) -> list[float]:
+    """Weight of each response token: its own where `credit` gave one, else the advantage plus the value of every span
+    credit that covers it."""
+    if rollout.weights:
+        return list(rollout.weights)
+    weights = [rollout.advantage] * len(rollout.program.token_ids)
+    for credit in rollout.credits:
+        if credit.span is not None:
+            for t in range(*credit.span):
+                weights[t] += credit.value
+    return weights

@@ -1,0 +1,168 @@
+"""APPS (Hendrycks et al. 2021, arXiv 2105.09938): 10,000 problems, programs and functions, in three difficulties. Reads
+the official folders, packed JSON lines (the forms `stdin`, `call`, `function` and LeetCode's `class`) and the hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rltf.benchmarks.apps.folders import folder_rows
+from rltf.benchmarks.apps.tests import call_tests, stdio_tests
+from rltf.benchmarks.asserts import call_test, called_function
+from rltf.benchmarks.dataset import TESTS, FileBenchmark
+from rltf.benchmarks.files import Row, long_integers
+from rltf.benchmarks.hub import hub_rows
+from rltf.benchmarks.references import trim
+from rltf.types import CheckTest, Problem, Split, Test
+
+SETUP = """\
+import collections, fractions, functools, heapq, itertools, math, random, re, string, sys, time
+from collections import *
+from functools import *
+from heapq import *
+from itertools import accumulate, combinations, permutations, product
+from math import ceil, cos, exp, fabs, floor, gcd, log, log2, sin, sqrt, tan
+from typing import *
+"""
+"""What the official test script gives to every program, and more, but no numpy. `math` in part, since its `pow` would
+hide the builtin."""
+METHOD = "Solution()."
+
+
+class Apps(FileBenchmark):
+    """APPS and problem files in its spirit (LeetCode, code contests).
+
+    Args:
+        path: packed JSON lines, plain or .gz, or a folder that holds `train/` and `test/` in the official layout (one
+            folder a problem) or the hub's `train.jsonl` and `test.jsonl`; null: `hub`.
+        hub: Hugging Face data set id.
+        prompt: `doc`, `chat` or `paper`.
+        limit: problems kept of each split; null: all.
+        difficulties: those to keep, e.g. `[introductory]`; null: all.
+        max_statement: characters of a statement at most; null: any number.
+        max_solution: characters that the shortest reference program has at most; null: any number.
+        validation_share: part of the training problems that validates instead, between 0 and 1. Whether a problem
+            belongs to it depends on its id alone.
+        keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
+            on stdin have one test, and their statement shows it.
+    """
+
+    name = "apps"
+
+    def __init__(
+        self,
+        path: str | None = None,
+        hub: str | None = "codeparrot/apps",
+        prompt: str = "paper",
+        limit: int | None = None,
+        difficulties: Sequence[str] | None = None,
+        max_statement: int | None = None,
+        max_solution: int | None = None,
+        validation_share: float = 0.05,
+        keep_constant: bool = False,
+    ) -> None:
+        if not 0 <= validation_share < 1:
+            raise ValueError(f"benchmark.validation_share is {validation_share}, expected at least 0 and less than 1")
+        if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
+            raise ValueError(f"benchmark.difficulties is {difficulties!r}, expected a list of names, or null for all")
+        self._difficulties = None if difficulties is None else tuple(difficulties)
+        self._seen: set[str] = set()
+        self._max_statement, self._max_solution = max_statement, max_solution
+        self._validation_share = validation_share
+        super().__init__(path, hub, prompt, limit, keep_constant)
+
+    def _file_rows(self, path: Path) -> list[Row]:
+        return folder_rows(path) if path.is_dir() else super()._file_rows(path)
+
+    def _hub_rows(self, hub: str) -> list[Row]:
+        # Not the data set's own layout: a script, which `datasets` has refused to run since 4.0 (datasets #7693).
+        return hub_rows(hub, files=("train.jsonl", "test.jsonl"))
+
+    def _wanted(self) -> str:
+        if self._difficulties is None:
+            limits = {"max_statement": self._max_statement, "max_solution": self._max_solution}
+            given = [f"benchmark.{key}={value}" for key, value in limits.items() if value is not None]
+            return " and ".join([TESTS, *given])
+        found = ", ".join(sorted(map(repr, self._seen)))
+        return f"{TESTS} and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {found})"
+
+    def _problem(self, row: Row) -> tuple[Split, Problem] | None:
+        difficulty = row.take("difficulty", str, "")
+        self._seen.add(difficulty)
+        if self._difficulties is not None and difficulty not in self._difficulties:
+            return None
+        split = row.take("split", str)
+        if split not in ("train", "test"):
+            raise ValueError(f"benchmark.path: {row.place} has the split {split!r}, expected train or test")
+        identity = _identity(row, split)
+        starter = row.take("starter_code", str, "")
+        tests, entry_point = _tests(row, starter)
+        solutions = [trim(solution) for solution in _decoded(row, "solutions", [])]
+        statement = row.take("question", str).strip()
+        if self._max_statement is not None and len(statement) > self._max_statement:
+            return None
+        if self._max_solution is not None and min(map(len, solutions), default=0) > self._max_solution:
+            return None
+        return self._slice(split, identity), Problem(
+            id=identity,
+            statement=statement,
+            tests=tests,
+            entry_point=entry_point,
+            starter=starter.strip(),
+            setup=row.take("prelude", str, SETUP),
+            difficulty=difficulty,
+            references=tuple(dict.fromkeys(solutions)),
+        )
+
+    def _slice(self, split: str, identity: str) -> Split:
+        if split == "test":
+            return "test"
+        digest = hashlib.sha256(identity.encode()).digest()
+        return "validation" if int.from_bytes(digest[:8]) < self._validation_share * 2**64 else "train"
+
+
+def _identity(row: Row, split: str) -> str:
+    """Packed files name their problems; official ones number them."""
+    if isinstance(row.fields.get("id"), str):
+        return row.take("id", str)
+    return f"apps/{split}/{row.take('id' if 'id' in row.fields else 'problem_id', int):04d}"
+
+
+def _tests(row: Row, starter: str) -> tuple[tuple[Test, ...], str | None]:
+    """The tests of a row and the function they call; None for whole programs."""
+    if row.fields.get("test"):
+        target = row.take("entry_point", str)
+        return (CheckTest(row.take("test", str), target),), target.removeprefix(METHOD)
+    if asserts := row.texts("tests"):
+        return tuple(map(call_test, asserts)), called_function(asserts[0])
+    cases = _decoded(row, "input_output", {})
+    inputs, outputs = cases.get("inputs") or [], cases.get("outputs") or []
+    if not isinstance(inputs, list) or not isinstance(outputs, list):
+        raise ValueError(f"benchmark.path: {row.place} has in 'input_output' no lists of inputs and outputs")
+    function = cases.get("fn_name")
+    if function is None:
+        return stdio_tests(inputs, outputs), None
+    try:
+        return call_tests(function, inputs, outputs, starter), function
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"benchmark.path: {row.place} has an input that is no list of arguments ({error})") from error
+
+
+def _decoded(row: Row, field: str, default: Any) -> Any:
+    """A field of the packed files, or its JSON text (hub and official folders)."""
+    value = row.fields.get(field) or default
+    if isinstance(value, str):
+        try:
+            with long_integers():
+                value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"benchmark.path: {row.place} has no JSON in {field!r} ({error.msg})") from None
+    if not isinstance(value, type(default)):
+        raise ValueError(
+            f"benchmark.path: {row.place} has {type(value).__name__} in {field!r}, expected {type(default).__name__}"
+        )
+    return value

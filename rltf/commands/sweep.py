@@ -1,0 +1,106 @@
+"""Sweeps (`python train.py -m ...`) that survive: a job that fails is reported and the rest go on; the same command
+with the same `hydra.sweep.dir` skips what is done and goes on with what was cut. Light: Hydra always loads it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from rltf.runs.folder import CONFIG, begin_run, finished_score
+
+log = logging.getLogger(__name__)
+
+SUMMARY = "summary.json"
+
+
+def settled(cfg: DictConfig) -> float | None:
+    """The score of a job that was finished before; None, with `cfg.resume` set where there is something to go on with,
+    for one that is to be run.
+
+    Raises:
+        ValueError: the folder holds the job of another sweep.
+    """
+    folder = Path(cfg.paths.output_dir)
+    if not (folder / CONFIG).exists():
+        return None
+    cfg.resume = str(folder)
+    score = finished_score(folder)
+    if score is not None:
+        begin_run(cfg, folder)
+        print(f"{folder} is done: skipped")
+    return score
+
+
+def failed(cfg: DictConfig, error: Exception) -> None:
+    """Keeps what went wrong in the job's summary and log, and says it in one line."""
+    folder = Path(cfg.paths.output_dir)
+    sentence = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    log.info("the job failed", exc_info=error)  # to the job's own log
+    print(f"error: {folder} failed: {sentence}", file=sys.stderr)
+    summary = _read(folder)
+    if summary.get("status") != "failed":
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {**summary, "status": "failed", "error": f"{type(error).__name__}: {error}"}
+        (folder / SUMMARY).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+class SweepEnd(Callback):
+    """Prints a line a job when a sweep is over, and ends the process with exit code 1 if any job failed."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Reads the jobs' summaries, since other processes may have written them."""
+        folder = Path(config.hydra.sweep.dir)
+        jobs = sorted((path.parent for path in folder.glob(f"*/{SUMMARY}")), key=_number)
+        if not jobs:
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("job", "differs by", "before", "after", "status", title=f"held-out pass@k of {folder}")
+        failures = 0
+        given = {job: _overrides(job) for job in jobs}
+        shared = set.intersection(*map(set, given.values())) if len(jobs) > 1 else set()
+        for job in jobs:
+            summary = _read(job)
+            status = str(summary.get("status"))
+            failures += status != "finished"
+            overrides = " ".join(o for o in given[job] if o not in shared)
+            scores = [_first(summary.get("pass_at_k", {}).get(when)) for when in ("before", "after")]
+            table.add_row(str(_number(job)), overrides, *scores, status)
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(table)
+        if failures:
+            console.print(
+                f"{failures} of {len(jobs)} jobs did not finish: the same command with hydra.sweep.dir={folder} does "
+                "only those"
+            )
+            sys.exit(1)
+
+
+def _read(job: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((job / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _overrides(job: Path) -> list[str]:
+    recorded = job / ".hydra" / "overrides.yaml"
+    found = OmegaConf.to_container(OmegaConf.load(recorded)) if recorded.is_file() else []
+    return [str(override) for override in found or []]
+
+
+def _number(job: Path) -> int:
+    head = job.name.partition("_")[0]
+    return int(head) if head.isdigit() else -1
+
+
+def _first(scores: Any) -> str:
+    return f"{100 * scores[min(scores, key=int)]:.1f} %" if scores else "-"

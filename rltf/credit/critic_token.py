@@ -1,0 +1,55 @@
+"""Credit by what a critic of outcomes says of each token: CodeRL's (arXiv 2207.01780), and how RLTF's official code
+uses it. q_t is the critic's probability of the program's own outcome once token t is read.
+
+    weight of a token = q_t * (advantage + span credits)        spans=weighed (official code, `fine_grained_type` 1)
+    weight of a token = q_t * advantage + span credits          spans=plain (`fine_grained_type` 0)
+
+RLTF's paper has no critic: that is credit=none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rltf.algorithms.advantages import token_weights
+from rltf.types import Rollout
+
+SPANS = ("weighed", "plain")
+
+
+@dataclass(frozen=True)
+class CriticToken:
+    """Multiplies weights of tokens by what an outcome critic said of them.
+
+    Args:
+        spans: whether span credits are `weighed`, too, or stay `plain`.
+    """
+
+    spans: str = "weighed"
+
+    def __post_init__(self) -> None:
+        if self.spans not in SPANS:
+            raise ValueError(f"credit.spans is {self.spans!r}, expected one of {', '.join(SPANS)}")
+
+    @property
+    def needs_coverage(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def reads(self) -> Literal["outcome"]:
+        """What the program's outcome was likely to be."""
+        return "outcome"
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Every rollout gets `weights`."""
+        return [replace(rollout, weights=self._weights(rollout)) for rollout in rollouts]
+
+    def _weights(self, rollout: Rollout) -> tuple[float, ...]:
+        assert rollout.critic is not None, "a critic reads a harvest before credit does"
+        pairs = zip(rollout.critic.tokens, token_weights(rollout), strict=True)
+        if self.spans == "weighed":
+            return tuple(q * weight for q, weight in pairs)
+        return tuple(weight - (1 - q) * rollout.advantage for q, weight in pairs)

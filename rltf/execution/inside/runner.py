@@ -1,0 +1,171 @@
+"""What happens inside the sandboxed child: compile, run, answer with values.
+
+The job comes through the channel as one JSON object: `program`, `setup`, `mode`. In mode `stdio` the program runs as a
+script; in mode `calls` a list of calls is answered in turn; in mode `rpc` the judge asks for one thing after another.
+Nothing here knows what the tests expect, and nothing it says is a verdict.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import marshal
+import os
+import socket
+import sys
+import threading
+import types
+from typing import Any
+
+from rltf.execution.inside import coverage, error_location
+from rltf.execution.inside.channel import Channel
+from rltf.execution.inside.entry_point import find
+from rltf.execution.inside.objects import Objects
+from rltf.execution.values.codec import CannotSend, decode, encode
+from rltf.execution.values.shared_objects import classes_of
+
+FILE = "<program>"
+_WARM = 12
+_flush_errors = (OSError, ValueError)
+
+
+def run(fd: int) -> int:
+    """Serves one job at the channel `fd`; returns the exit status of the process."""
+    channel = Channel(fd)
+    job = channel.receive()
+    if job is None:
+        return 1
+    script = job["mode"] == "stdio"
+    module = types.ModuleType("__main__" if script else "program")
+    namespace = module.__dict__
+    namespace["__builtins__"] = builtins
+    sys.modules[module.__name__] = module
+    if script:
+        _standard_streams(job["program"])
+    code = None
+    classes: dict[str, type] = {}
+    try:
+        if job["setup"]:
+            exec(compile(job["setup"], "<setup>", "exec", dont_inherit=True), namespace)
+            classes = classes_of(namespace)
+        text = job["program"].removeprefix("\ufeff")
+        try:
+            code = coverage.marked(text, FILE) if job["coverage"] else None
+            code = code or compile(text, FILE, "exec", dont_inherit=True)
+        except BaseException as e:
+            channel.send({"syntax": error_location.syntax(e, text)})
+            return 1
+        exec(code, namespace)
+    except SystemExit as e:
+        if script:
+            return _leave(channel, _status(e))
+        channel.send({"load": error_location.runtime(e, code)})
+        return 1
+    except BaseException as e:
+        error = error_location.runtime(e, code)
+        if script:
+            return _leave(channel, 1, error)
+        channel.send({"load": error})
+        return 1
+    if script:
+        return _leave(channel, 0)
+    if job["mode"] == "calls":
+        for name, args in job["calls"]:
+            _call(channel, namespace, name, args, code)
+    else:
+        Objects(namespace, code, classes).serve(channel, job["calls"], job["more"])
+    return 0
+
+
+def _call(channel: Channel, namespace: dict[str, Any], name: str, args: list[Any], code: Any) -> None:
+    try:
+        value = find(namespace, name)(*decode(args))
+    except BaseException as e:
+        channel.send({"error": error_location.runtime(e, code)})
+        return
+    try:
+        sent = encode(value)
+    except CannotSend as e:
+        channel.send({"unsendable": str(e)})
+        return
+    channel.send_value(sent)
+
+
+def _standard_streams(program: str) -> None:
+    if "/dev/stdin" in program:
+        _copy_stdin()
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        errors = "backslashreplace" if fd == 2 else "surrogateescape"
+        stream = open(fd, "w" if fd else "r", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.argv = [FILE]
+
+
+def _copy_stdin() -> None:
+    """`/dev/stdin` of the private root is a link to this file, since there is no `/proc`."""
+    try:
+        with open("/tmp/.stdin", "wb") as file:
+            while chunk := os.read(0, 1 << 16):
+                file.write(chunk)
+        os.lseek(0, 0, os.SEEK_SET)
+    except OSError:
+        return  # a root of another kind: /dev/stdin is the system's own
+
+
+def _status(e: SystemExit) -> int:
+    if e.code is None:
+        return 0
+    if isinstance(e.code, int):
+        return e.code & 0xFF
+    print(e.code, file=sys.stderr)
+    return 1
+
+
+def _leave(channel: Channel, status: int, error: dict[str, Any] | None = None) -> int:
+    """Ends a script as the interpreter would: joins threads, runs exit functions, flushes."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException as e:
+        error = error or error_location.runtime(e, None)
+    if not _flush():
+        status = status or 120
+    channel.send({"end": status, "error": error})
+    return status
+
+
+def _flush() -> bool:
+    fine = True
+    for stream in {id(s): s for s in (sys.stdout, sys.__stdout__, sys.stderr)}.values():
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except _flush_errors:
+            fine = False
+        except BaseException:
+            fine = False
+    return fine
+
+
+def main(fd: int) -> None:
+    """Runs the job and ends this process without the interpreter's own shutdown."""
+    status = 1
+    try:
+        status = run(fd)
+    finally:
+        os._exit(status)
+
+
+def warm_up() -> None:
+    """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "more": True, "coverage": True}
+    requests = [[["call", "f", [[1], {}], []]]]
+    for mode, calls in (("calls", [["f", [1]]]), ("rpc", requests)) * _WARM:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            message = marshal.dumps(job | {"mode": mode, "calls": calls})
+            ours.sendall(len(message).to_bytes(4, "big") + message)
+            ours.shutdown(socket.SHUT_WR)
+            run(theirs.fileno())
+    del sys.modules["program"]

@@ -1,0 +1,36 @@
+"""Messages between a slot (trusted, outside) and its zygote (trusted, inside)."""
+
+from __future__ import annotations
+
+import signal
+import struct
+
+FORK = struct.Struct("<QI")
+"""Limits of the next program: bytes of memory beyond the interpreter's, CPU seconds. With it go the descriptors of the
+child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read."""
+ENDED = struct.Struct("<idIi")
+"""What became of it: wait status, CPU seconds of all its processes, processes it left behind, bytes of text that follow
+(a forbidden call that one of those made)."""
+REAP, SURVIVORS = b"R", b"S"
+"""To the zygote: look again. From it: processes are left that it may not kill itself."""
+
+CHANNEL = 3
+"""Descriptor of the child's channel."""
+DUMP_SIGNAL_OFFSET = 1
+"""The signal at which the child says where it is: SIGRTMAX minus this."""
+STOP_SIGNAL_OFFSET = 2
+"""The signal at which the zygote kills its program; sent again until it says that the program has ended."""
+STUCK_SIGNAL = signal.SIGVTALRM
+"""The signal that ends a worker whose test text does not come back; the job is not tried again."""
+
+BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"
+"""How our processes start, by exec in a clean interpreter."""
+FLAGS = ("-S", "-s", "-B", "-P", "-X", "utf8")
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",  # verdicts do not depend on the order of sets
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}

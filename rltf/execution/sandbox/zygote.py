@@ -1,0 +1,284 @@
+"""The zygote: a small, clean, shut-in process that forks one child per program and cleans up after it.
+
+It is the first process of its PID namespace where there is one, so that killing "everybody else" is complete. It reads
+neither programs nor tests: they reach the child through descriptors that merely pass through here.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import faulthandler
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+from _sitebuiltins import Quitter
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from rltf.execution.isolation import root, seccomp, syscalls
+from rltf.execution.isolation.layers import Enclosure
+from rltf.execution.isolation.probe import probe
+from rltf.execution.sandbox.control import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, STOP_SIGNAL_OFFSET, SURVIVORS
+
+PRELOAD = (
+    "abc",
+    "array",
+    "bisect",
+    "cmath",
+    "collections.abc",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "operator",
+    "os",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "struct",
+    "sys",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "threading",
+    "queue",
+)
+"""Imported once here, so that programs find them loaded."""
+
+_OWN = ("rltf.execution.inside.runner", "rltf.execution.inside.semaphores")
+"""Imported before those: what compiling them leaves behind is filled again, and forks copy less."""
+_TEXT = 200
+_ROOM = socket.CMSG_SPACE(16)
+"""For four descriptors."""
+_OURS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that end a program, whatever the trainer does with them."""
+_FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
+
+
+def main(argv: list[str]) -> None:
+    """Entry of the process: `argv` = control descriptor, JSON settings (see `rltf.execution.sandbox.sandbox`)."""
+    control = socket.socket(fileno=int(argv[0]))
+    try:
+        _start(control, json.loads(argv[1]))
+    except OSError:
+        if _hung_up(control):  # the slot is gone, and nobody waits for us
+            os._exit(0)
+        raise
+
+
+def _hung_up(control: socket.socket) -> bool:
+    try:
+        return not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
+    after_fork = _preload(settings["numpy"])
+    from rltf.execution.inside import coverage, runner, semaphores
+
+    coverage.share(settings["lines"])
+    own_bytes = _virtual_bytes()
+    enclosure = Enclosure(settings, control)
+    report = enclosure.enter()
+    if not enclosure.private_root:
+        with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
+            semaphores.install()
+    sys.path[:] = [p for p in sys.path if p not in (settings["source"], settings["numpy"])]
+    for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
+        del sys.modules[name]
+    faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
+    runner.warm_up()
+    gc.collect()
+    syscalls.trim()  # each page less is one that no fork copies
+    gc.freeze()
+    zygote = Zygote(control, enclosure, runner.main, own_bytes, after_fork)
+    zygote.limit(settings["file_bytes"], settings["tasks"])
+    report = probe(report, lambda: zygote.limit_child(64 << 20, 5), enclosure.listener, settings["source"])
+    enclosure.hold()
+    listener = [] if enclosure.listener is None else [enclosure.listener]
+    socket.send_fds(control, [json.dumps(report).encode()], listener)
+    zygote.serve()
+
+
+def _preload(numpy: str | None) -> list[Callable[[], object]]:
+    """Imports what programs need; returns what those modules want to have called in a forked process.
+
+    They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
+    of what a fork costs. Programs are told of them, for theirs.
+    """
+    after_fork: list[Callable[[], object]] = []
+    register = os.register_at_fork
+    os.register_at_fork = lambda **hooks: after_fork.append(hooks["after_in_child"])
+    try:
+        for name in (*_OWN, *PRELOAD):
+            importlib.import_module(name)
+    finally:
+        os.register_at_fork = register
+    sys.modules["random"].seed(0)  # verdicts do not depend on luck
+    for name, key in (("exit", "Ctrl-D (i.e. EOF)"), ("quit", "Ctrl-D (i.e. EOF)")):  # `site` is not loaded
+        setattr(builtins, name, Quitter(name, key))
+    if numpy:
+        sys.path.append(numpy)
+        importlib.import_module("numpy")
+    return after_fork
+
+
+class Zygote:
+    """Serves fork requests until the control socket closes."""
+
+    def __init__(
+        self,
+        control: socket.socket,
+        enclosure: Enclosure,
+        run: Callable[[int], None],
+        own_bytes: int,
+        after_fork: Sequence[Callable[[], object]],
+    ) -> None:
+        self._control = control
+        self._enclosure = enclosure
+        self._run = run
+        self._own_bytes = own_bytes
+        self._after_fork = after_fork
+        self._program = 0
+        for number in _OURS:  # whoever started the trainer may have ignored them, as a shell's `nohup ... &` does
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
+        self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
+
+    def serve(self) -> NoReturn:
+        """One program at a time. It ends by itself, or the slot asks for it by signal (`_stop`)."""
+        receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
+        seconds = _seconds()
+        while True:
+            request, extra, _, _ = receive(64, _ROOM)
+            if not request:
+                os._exit(0)
+            fds = _FDS[len(extra[0][2])](extra[0][2])
+            pid = fork()
+            if pid == 0:
+                self._child(request, fds)
+            self._program = pid
+            for fd in fds:
+                close(fd)
+            status = wait(pid, 0)[1]
+            self._program = 0
+            left, text = self._reap()
+            if status and status & 0x7F == signal.SIGSYS:
+                text = text or b"system call"
+            self._clean()
+            before, seconds = seconds, _seconds()
+            send(ENDED.pack(status, seconds - before, left, len(text)) + text)
+
+    def _stop(self, number: int, frame: object) -> None:
+        if self._program:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                os.kill(self._program, signal.SIGKILL)
+
+    def _clean(self) -> None:
+        """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
+        for folder, free in zip(self._enclosure.scratch, self._free, strict=True):
+            if not self._enclosure.private_root or os.statvfs(folder).f_ffree != free:
+                root.empty(folder)
+
+    def _reap(self) -> tuple[int, bytes]:
+        """Kills and collects whatever the program left: (processes, a forbidden call of theirs)."""
+        count, text = 0, b""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return count, text
+            if pid == 0:
+                text = text or self._forbidden()
+                if self._enclosure.kills_all:
+                    os.kill(-1, signal.SIGKILL)
+                else:
+                    self._control.send(SURVIVORS)
+                    if not self._control.recv(256):
+                        os._exit(0)
+                pid, status = os.waitpid(-1, 0)
+            count += 1
+            if status & 0x7F == signal.SIGSYS:
+                text = text or b"system call"
+
+    def _forbidden(self) -> bytes:
+        """The forbidden call at which a process waits that outlived the program."""
+        listener = self._enclosure.listener
+        if listener is None or not select.select([listener], [], [], 0)[0]:
+            return b""
+        return seccomp.announced(listener).encode()[:_TEXT]
+
+    def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
+        try:
+            memory, cpu = FORK.unpack(request)
+            os.setsid()
+            channel, stdin, stdout, stderr = fds if len(fds) == 4 else (fds[0], 0, fds[1], fds[1])
+            if stdin:
+                os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            os.dup2(channel, CHANNEL)
+            os.closerange(CHANNEL + 1, 256)
+            self.limit_child(memory, cpu)
+            for hook in self._after_fork:
+                os.register_at_fork(after_in_child=hook)
+            self._run(CHANNEL)
+        finally:
+            os._exit(1)
+
+    def limit(self, file_bytes: int, tasks: int) -> None:
+        """Limits that are the same for every program, inherited from here."""
+        for which, value in (
+            (resource.RLIMIT_FSIZE, file_bytes),
+            (resource.RLIMIT_NOFILE, 64),
+            (resource.RLIMIT_NPROC, tasks + self._enclosure.tasks),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_STACK, 64 << 20),
+        ):
+            resource.setrlimit(which, (value, value))
+
+    def limit_child(self, memory: int, cpu: int) -> None:
+        """What a child does to itself before a program runs in it."""
+        memory += self._own_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU comes first, and tells a timeout
+        self._enclosure.seal_child()
+
+
+def _seconds() -> float:
+    """Processor time of all children collected so far, and of those that they collected."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _virtual_bytes() -> int:
+    """Address space of the interpreter itself, which does not count against a program's memory."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 256 << 20

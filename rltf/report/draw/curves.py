@@ -1,0 +1,159 @@
+"""Curves over optimiser steps: lines with bands, and stacked areas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, name_of, series
+from rltf.report.draw.numbers import thin
+from rltf.report.read.metrics import Point
+
+PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
+MOST_PANELS = 8
+"""Rows that a chart with one panel a row draws."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve."""
+
+    label: str
+    points: Sequence[Point]
+    low: Sequence[Point] = ()
+    """Lower border of its band, at the same steps; empty: no band."""
+    high: Sequence[Point] = ()
+    style: int | None = -1
+    """Colour, dashes and marker; -1: its place among the lines, None: what was before RL."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Stacked areas of one row."""
+
+    title: str
+    parts: Sequence[tuple[str, str, Sequence[Point]]]
+    """(label, colour, points), the first at the bottom."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the axes of a line chart are."""
+
+    share: bool = False
+    """Values are shares, written as per cent."""
+    zero: bool = False
+    """The y axis begins at 0."""
+    x: str = "optimiser step"
+    metrics: tuple[str, ...] = field(default=())
+
+
+def line_chart(name: str, title: str, lines: Sequence[Line], look: Look, note: str = "") -> Chart | None:
+    """The lines that have points, at most `STYLES`; None when none has."""
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return None
+    if any(len(line.points) > len(thin(line.points)) for line in lines):
+        note = f"{note} Each point is a mean of neighbouring steps.".strip()
+    if len(lines) > STYLES:
+        note = f"{note} The first {STYLES} of {len(lines)} are drawn.".strip()
+    return Chart(name, title, lambda: _draw_lines(lines[:STYLES], look), note, look.metrics)
+
+
+def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str]) -> Chart | None:
+    """Parts of a whole, a panel each; parts that stay 0 are left out. None when all do."""
+    panels = [p for p in panels if any(y for _, _, points in p.parts for _, y in points)]
+    if not panels:
+        return None
+    note = f"The first {MOST_PANELS} of {len(panels)} rows are drawn." if len(panels) > MOST_PANELS else ""
+    chosen = panels[:MOST_PANELS]
+    return Chart(name, title, lambda: _draw_areas(chosen, share), note, tuple(metrics), wide=len(chosen) > 1)
+
+
+def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, two beside each other; `height` of each in inches."""
+    columns = min(panels, 2)
+    lines = math.ceil(panels / columns)
+    figure = canvas(height * lines + 0.3, WIDTH * (1 if columns == 1 else 1.9))
+    axes = figure.subplots(lines, columns, squeeze=False).flatten()
+    for unused in axes[panels:]:
+        unused.set_visible(False)
+    return figure, list(axes[:panels])
+
+
+def legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
+    """Above the panels, in as many columns as there is room for."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = _legend_columns(names, figure.get_figwidth())
+    if reverse:
+        handles, names = handles[::-1], names[::-1]
+    figure.legend(handles, names, loc="outside upper left", ncols=columns)
+
+
+def _legend_columns(names: Sequence[str], width: float) -> int:
+    """As many as there is room for on so many inches: a name takes its letters and the eight of its key."""
+    return max(1, min(len(names), int(90 * width / WIDTH / (max(map(len, names)) + 8))))
+
+
+def _legend_lines(names: Sequence[str], width: float) -> int:
+    return math.ceil(len(names) / _legend_columns(names, width))
+
+
+def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
+    figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
+    axes = figure.subplots()
+    for number, line in enumerate(lines):
+        style = series(number if line.style == -1 else line.style)
+        points = thin(line.points)
+        if line.low:
+            low, high = thin(line.low), thin(line.high)
+            axes.fill_between(
+                [x for x, _ in low], [y for _, y in low], [y for _, y in high],
+                color=str(style["color"]), alpha=0.16, linewidth=0,
+            )  # fmt: skip
+        every = max(1, len(points) // 12)
+        axes.plot(
+            [x for x, _ in points], [y for _, y in points], label=name_of(line.label),
+            markevery=((len(points) - 1) % every, every),  # the last point has one
+            color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
+        )  # fmt: skip
+    if look.share:
+        axes.yaxis.set_major_formatter(PER_CENT)
+    if look.zero:
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(look.x, loc="right")
+    legend(figure, axes)
+    return figure
+
+
+def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
+    figure, all_axes = grid_of(len(panels), 2.2)
+    present = {label for panel in panels for label, _, points in panel.parts if any(y for _, y in points)}
+    for axes, panel in zip(all_axes, panels, strict=True):
+        parts = [part for part in panel.parts if part[0] in present]
+        steps = sorted({x for _, _, points in parts for x, _ in points})
+        tables = [dict(points) for _, _, points in parts]
+        layers = [thin([(x, table.get(x, 0.0)) for x in steps], at_most=80) for table in tables]
+        xs = [x for x, _ in layers[0]]
+        heights = [[y for _, y in layer] for layer in layers]
+        if len(xs) == 1:  # one step still is to be seen: a bar over the whole width
+            xs, heights = [xs[0] - 0.5, xs[0] + 0.5], [h * 2 for h in heights]
+        axes.stackplot(xs, heights, labels=[label for label, _, _ in parts], linewidth=0.6,
+                       colors=[colour(c) for _, c, _ in parts], edgecolor=colour("paper"))  # fmt: skip
+        axes.margins(x=0, y=0 if share else 0.05)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_xlabel("optimiser step", loc="right")
+        if share:
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(PER_CENT)
+        if len(panels) > 1:
+            axes.set_title(name_of(panel.title), loc="left", fontsize=8.5)
+    legend(figure, all_axes[0], reverse=True)
+    return figure

@@ -1,0 +1,202 @@
+"""Which logged metrics are drawn, and what they are called. A chart whose metrics were not logged is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from rltf.report.compare.settings import Row
+from rltf.report.draw.bars import time_chart
+from rltf.report.draw.chart import Chart
+from rltf.report.draw.curves import Line, Look, Panel, area_chart, line_chart
+from rltf.report.read.metrics import Point
+from rltf.report.read.run import Run, object_of
+from rltf.types import Outcome
+
+OUTCOMES = (
+    (Outcome.PASSED, "passed", "passed"),
+    (Outcome.WRONG_ANSWER, "wrong answer", "wrong"),
+    (Outcome.RUNTIME_ERROR, "runtime error", "runtime"),
+    (Outcome.TIMEOUT, "timeout", "timeout"),
+    (Outcome.MEMORY_LIMIT, "memory limit", "limit"),
+    (Outcome.OUTPUT_LIMIT, "output limit", "limit"),
+    (Outcome.VIOLATION, "violation", "violation"),
+    (Outcome.SYNTAX_ERROR, "syntax error", "syntax"),
+)
+"""Outcome, its label and its colour, from the bottom of the chart to its top."""
+
+PHASES = (
+    ("setup", "start-up", "limit"),
+    ("warmup", "warm-up", "timeout"),
+    ("generation", "sampling programs", "wrong"),
+    ("execution_wait", "waiting for tests", "syntax"),
+    ("critic", "critic", "violation"),
+    ("training", "training", "passed"),
+    ("evaluation", "evaluation", "runtime"),
+)
+
+BANDS = "Lines are means over seeds, bands reach from the lowest to the highest seed."
+
+
+def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """Validation, reward, outcomes."""
+    ks = _numbered(rows, "val/pass@")
+    validation = [(f"pass@{k}", f"val/pass@{k}") for k in ks] + [("greedy pass@1", "val/greedy_pass@1")]
+    terms = list(dict.fromkeys(n for row in rows for run in row.runs for n in run.metrics.names("rollout/reward/")))
+    reward = [("sampled programs", "rollout/reward_mean"), ("greedy program", "rollout/greedy_reward_mean")]
+    unlike = len({frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}) > 1
+    spread = "Weights on spans of tokens are spread over all tokens of their program."
+    return [
+        *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
+        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward,
+                 note="The rows' rewards have different terms: their heights do not compare." if unlike else ""),
+        *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
+                 share=True, zero=True) * (len(rows) > 1),
+        _outcomes(rows),
+        *_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
+                 note=spread) * (len(rows) == 1 and len(terms) > 1),
+    ]  # fmt: skip
+
+
+def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """Losses, entropy, distance from the start, lengths."""
+    losses = [("total", "loss/total"), ("supervised", "loss/supervised"), ("RL", "loss/rl")]
+    entropy = [("policy", "policy/entropy"), ("on its own programs", "rl/entropy")]
+    groups = [("all failed", "all_failed"), ("all passed", "all_passed"), ("some passed", "mixed")]
+    if len(rows) > 1:
+        groups = groups[-1:]
+    flat = "Where all earn the same, a baseline of the group's mean leaves nothing to learn."
+    return [
+        *_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
+        *_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
+                 [("policy", "policy/kl"), ("penalty", "rl/kl")]),
+        *_charts(rows, "loss", "Loss", losses),
+        *_warm_up(rows),
+        *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
+        *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
+        *_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
+        *_charts(rows, "truncated", "Programs cut at the length limit",
+                 [("share of programs", "completion/truncated_share")], share=True, zero=True),
+        *_charts(rows, "curriculum", "Where the curriculum stands",
+                 [("given of the reference", "curriculum/given_share"),
+                  ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
+        *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
+                 share=True, zero=True),
+        *_charts(rows, "groups", "Problems by what their sampled programs did",
+                 [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
+    ]  # fmt: skip
+
+
+def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """How right it was of each harvest, before it learned from it; what leaving the start cost."""
+    right = [("most probable outcome is the true one", "critic/accuracy"),
+             ("probability of the true outcome", "critic/true_probability"),
+             ("calibration error of passes", "critic/calibration_error"),
+             ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
+    said = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
+    return [
+        *_charts(rows, "critic", "How right the critic was of programs it had not seen", right, share=True),
+        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", said),
+        *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
+    ]
+
+
+def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """The whole time by phase; for one run each iteration's, too."""
+    runs = {row.label if len(rows) > 1 else "": row.finished or row.runs for row in rows}
+    bars = [
+        (
+            label,
+            [
+                (phase, colour, fmean(phase_seconds(run).get(phase, 0.0) for run in some))
+                for phase, colour in [*((p, c) for _, p, c in PHASES), ("other", "rule")]
+            ],
+        )
+        for label, some in runs.items()
+    ]
+    several = any(len(some) > 1 for some in runs.values())
+    whole = time_chart("time", "The whole run", bars, "Means over runs." if several else "")
+    if len(rows) > 1 or len(rows[0].runs) > 1:
+        return [whole]
+    metrics = rows[0].runs[0].metrics
+    parts = [(label, c, metrics.after_warmup(f"perf/seconds/{name}")) for name, label, c in PHASES]
+    names = [f"perf/seconds/{name}" for name, _, _ in PHASES]
+    return [whole, area_chart("iteration_time", "Seconds of each iteration", [Panel("", parts)], False, names)]
+
+
+def phase_seconds(run: Run) -> dict[str, float]:
+    """Phase -> wall seconds; what no phase claims of the total is `other`. The summary's counts where it has them."""
+    said = {k: v for k, v in object_of(run.summary.get("seconds")).items() if isinstance(v, int | float)}
+    seconds = {label: said.get(name, run.metrics.total(f"perf/seconds/{name}")) for name, label, _ in PHASES}
+    rest = said.get("total", 0.0) - math.fsum(seconds.values())
+    return {**seconds, "other": rest if rest > 0.001 * said.get("total", 0.0) else 0.0}  # less is rounding
+
+
+def band(label: str, runs: Sequence[Run], metric: str, style: int = -1) -> Line:
+    """Mean of a metric of RL over runs, at the steps that all have logged, with the range of several runs."""
+    return _band(label, [run.metrics.after_warmup(metric) for run in runs], style)
+
+
+def _band(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
+    tables = [dict(curve) for curve in curves if curve]
+    steps = sorted(set.intersection(*map(set, tables))) if tables else []
+    values = {x: [t[x] for t in tables] for x in steps}
+    if len(tables) < 2:
+        return Line(label, [(x, v[0]) for x, v in values.items()], style=style)
+    mean, low, high = (_points(values, of) for of in (fmean, min, max))
+    return Line(label, mean, low, high, style)
+
+
+def _charts(
+    rows: Sequence[Row],
+    name: str,
+    title: str,
+    metrics: Sequence[tuple[str, str]],
+    share: bool = False,
+    zero: bool = False,
+    note: str = "",
+) -> list[Chart | None]:
+    """One row: one chart with a line a metric. Several: a chart a metric with a line a row."""
+    seeds = BANDS if any(len(row.runs) > 1 for row in rows) else ""
+    if len(rows) == 1:
+        lines = [band(label, rows[0].runs, metric) for label, metric in metrics]
+        look = Look(share, zero, metrics=tuple(metric for _, metric in metrics))
+        return [line_chart(name, title, lines, look, f"{note} {seeds}".strip())]
+    charts = []
+    for i, (label, metric) in enumerate(metrics):
+        lines = [band(row.label, row.runs, metric, style) for style, row in enumerate(rows)]
+        missing = [line.label for line in lines if not line.points]
+        lacks = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
+        full = f"{title}: {label}" if len(metrics) > 1 else title
+        look = Look(share, zero, metrics=(metric,))
+        said = " ".join(filter(None, (note, lacks, seeds)))
+        charts.append(line_chart(f"{name}_{i + 1}" if len(metrics) > 1 else name, full, lines, look, said))
+    return charts
+
+
+def _warm_up(rows: Sequence[Row]) -> list[Chart | None]:
+    """The supervised loss before RL; rows that share it lie on each other."""
+    lines = [_band(r.label, [run.metrics.in_warmup("loss/total") for run in r.runs], i) for i, r in enumerate(rows)]
+    named = [Line("warm-up", lines[0].points, lines[0].low, lines[0].high)] if len(rows) == 1 else lines
+    return [line_chart("warmup_loss", "Loss of the supervised warm-up", named, Look(metrics=("loss/total",)))]
+
+
+def _outcomes(rows: Sequence[Row]) -> Chart | None:
+    panels = [
+        Panel(row.label, [(label, c, band("", row.runs, f"rollout/outcome/{o}").points) for o, label, c in OUTCOMES])
+        for row in rows
+    ]
+    names = [f"rollout/outcome/{outcome}" for outcome, _, _ in OUTCOMES]
+    return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
+
+
+def _numbered(rows: Sequence[Row], prefix: str) -> list[int]:
+    """What stands behind the prefix, as rising numbers: pass@10 comes behind pass@5."""
+    names = (name for row in rows for run in row.runs for name in run.metrics.names(prefix))
+    return sorted({int(end) for name in names if (end := name.removeprefix(prefix)).isdigit()})
+
+
+def _points(values: dict[float, list[float]], of: object) -> list[Point]:
+    assert callable(of)
+    return [(x, of(v)) for x, v in values.items()]
