@@ -5,7 +5,7 @@ import os
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.cores import Confinement, CorePlan
+from rltf.execution.cores import CorePinning, CorePlan
 from rltf.rollouts.clock import PhaseClock
 from rltf.types import CallTest, Job
 
@@ -25,7 +25,7 @@ def three_cores(monkeypatch):
 
 def test_the_sandbox_is_kept_off_torchs_cores_while_torch_computes(three_cores, tmp_path):
     moves, clock = [], PhaseClock()
-    clock.watch = Confinement(moves.append, threads=2, lock=tmp_path / "lock")
+    clock.watch = CorePinning(moves.append, threads=2, lock=tmp_path / "lock")
     with clock("warmup"):
         pass
     with clock("training"):
@@ -40,12 +40,12 @@ def test_the_sandbox_is_kept_off_torchs_cores_while_torch_computes(three_cores, 
 
 def test_only_one_run_of_a_machine_confines_its_sandbox(three_cores, tmp_path):
     moves = {name: [] for name in "abc"}
-    first = Confinement(moves["a"].append, threads=1, lock=tmp_path / "lock")
-    second = Confinement(moves["b"].append, threads=1, lock=tmp_path / "lock")
+    first = CorePinning(moves["a"].append, threads=1, lock=tmp_path / "lock")
+    second = CorePinning(moves["b"].append, threads=1, lock=tmp_path / "lock")
     for confinement in (first, second):
         confinement("training")
     first.close()
-    third = Confinement(moves["c"].append, threads=1, lock=tmp_path / "lock")
+    third = CorePinning(moves["c"].append, threads=1, lock=tmp_path / "lock")
     third("training")
     third.close()
     assert moves == {"a": [[5, 9]], "b": [], "c": [[5, 9]]}
@@ -53,7 +53,7 @@ def test_only_one_run_of_a_machine_confines_its_sandbox(three_cores, tmp_path):
 
 def test_torch_that_has_all_cores_leaves_none_to_confine_to(three_cores, tmp_path):
     moves = []
-    Confinement(moves.append, threads=3, lock=tmp_path / "lock")("training")
+    CorePinning(moves.append, threads=3, lock=tmp_path / "lock")("training")
     assert moves == []
 
 

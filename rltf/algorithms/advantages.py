@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import pstdev, stdev
 from typing import Any
 
-from rltf.algorithms.baselines import BASELINES, Visit
+from rltf.algorithms.baselines import BASELINES, GroupRewards
 from rltf.types import Credit, Program, Rollout, Verdict
 
 Credited = tuple[Program, Verdict, tuple[Credit, ...]]
@@ -73,7 +73,7 @@ class Advantages:
         assert len(greedy) <= 1, "a visit has at most one greedy program"
 
         sampled = tuple(rewards[i] for i in drawn)
-        visit = Visit(_task(group[0][0]), sampled, rewards[greedy[0]] if greedy else None)
+        visit = GroupRewards(_task(group[0][0]), sampled, rewards[greedy[0]] if greedy else None)
         baselines = dict(zip(drawn + greedy, self._baseline(visit), strict=True))
         spread = self._spread(sampled) or 1.0
         return [

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class GroupRewards:
     """Rewards of one visit of a problem."""
 
     problem_id: str
@@ -28,7 +28,7 @@ class Baseline(Protocol):
     needs_greedy: bool
     """True when the greedy program must be drawn at every visit."""
 
-    def __call__(self, visit: Visit) -> Sequence[float]:
+    def __call__(self, visit: GroupRewards) -> Sequence[float]:
         """One value for each of `visit.sampled`, then one for the greedy program if there is one."""
         ...
 
@@ -57,7 +57,7 @@ class Stateless:
 class Zero(Stateless):
     """Plain REINFORCE: the reward itself is the advantage."""
 
-    def __call__(self, visit: Visit) -> list[float]:
+    def __call__(self, visit: GroupRewards) -> list[float]:
         """Zeros."""
         return [0.0] * _programs(visit)
 
@@ -65,7 +65,7 @@ class Zero(Stateless):
 class GroupMean(Stateless):
     """Mean reward of the sampled programs (GRPO)."""
 
-    def __call__(self, visit: Visit) -> list[float]:
+    def __call__(self, visit: GroupRewards) -> list[float]:
         """The mean, for all."""
         return [_group_mean(visit)] * _programs(visit)
 
@@ -73,7 +73,7 @@ class GroupMean(Stateless):
 class LeaveOneOut(Stateless):
     """For each sampled program the mean of the others, so that a program does not compete with itself (RLOO)."""
 
-    def __call__(self, visit: Visit) -> list[float]:
+    def __call__(self, visit: GroupRewards) -> list[float]:
         """Means of the others; the greedy program, which is in no mean, meets the mean of all sampled ones."""
         if len(visit.sampled) < 2:
             raise ValueError(
@@ -89,7 +89,7 @@ class GreedyLatest(Stateless):
 
     needs_greedy = True
 
-    def __call__(self, visit: Visit) -> list[float]:
+    def __call__(self, visit: GroupRewards) -> list[float]:
         """The greedy program's reward, for all."""
         if visit.greedy is None:
             raise ValueError(
@@ -108,7 +108,7 @@ class BestSoFar:
     def __init__(self) -> None:
         self._best: dict[str, float] = {}
 
-    def __call__(self, visit: Visit) -> list[float]:
+    def __call__(self, visit: GroupRewards) -> list[float]:
         """The best before this visit, for all; then this visit joins the history."""
         before = self._best.get(visit.problem_id)
         first = _group_mean(visit) if visit.greedy is None else visit.greedy
@@ -135,11 +135,11 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
 }
 
 
-def _programs(visit: Visit) -> int:
+def _programs(visit: GroupRewards) -> int:
     return len(visit.sampled) + (visit.greedy is not None)
 
 
-def _group_mean(visit: Visit) -> float:
+def _group_mean(visit: GroupRewards) -> float:
     # statistics.mean is exact: equal rewards have advantage 0, not 1e-17. A visit with the greedy program alone has no
     # group, so that program is compared with itself.
     if visit.sampled:

@@ -41,7 +41,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Scored:
+class BatchLogprobs:
     """A batch with the log-probs the policy gives to its responses."""
 
     batch: RolloutBatch
@@ -102,7 +102,7 @@ class LossMix:
             for name, term in self.terms.items()
         }
 
-    def __call__(self, scored: Mapping[str, Scored], divisors: Mapping[str, float] | None = None) -> MixedLoss:
+    def __call__(self, scored: Mapping[str, BatchLogprobs], divisors: Mapping[str, float] | None = None) -> MixedLoss:
         """Loss of one micro-batch.
 
         Args:

@@ -7,7 +7,7 @@ import lightning.pytorch as L
 from rltf.training.module import RLTFModule
 
 
-class Gathering(L.Callback):
+class GatherWeights(L.Callback):
     """Gathers before an iteration's programs are drawn and before an evaluation. Comes before the callback that
     samples; does nothing with other trainers."""
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as L
 
-from rltf.rollouts.pipeline import Pending, RolloutPipeline
+from rltf.rollouts.pipeline import PendingRollouts, RolloutPipeline
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import gather
@@ -56,7 +56,7 @@ class GenerationCallback(L.Callback):
         self.problems, self.samples, self.lag, self.seed, self.online = problems, samples, lag, seed, online
         self.sampled = 0
         """Programs drawn so far."""
-        self._pending: Pending | None = None
+        self._pending: PendingRollouts | None = None
         self._restored: list[dict[str, Any] | None] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -66,22 +66,22 @@ class GenerationCallback(L.Callback):
         assert isinstance(data, RolloutDataModule)
         if self._restored:
             state, self._restored = self._restored[trainer.global_rank], []
-            self._pending = Pending.restore(state, {p.id: p for p in data.train_problems}) if state else None
+            self._pending = PendingRollouts.restore(state, {p.id: p for p in data.train_problems}) if state else None
         earlier, self._pending = self._pending, None
         last = trainer.max_epochs is not None and trainer.current_epoch + 1 >= trainer.max_epochs
         unread = self.lag and last and (earlier is not None or len(data.buffer))  # nobody would train on more
         if not unread:
-            self._pending = self._launch(trainer, module, data, self.problems)
+            self._pending = self._start_rollouts(trainer, module, data, self.problems)
         if earlier is not None:
-            self._harvest(earlier, trainer, module, data)
+            self._collect(earlier, trainer, module, data)
         if self._pending is not None and (not self.lag or not len(data.buffer)):
             pending, self._pending = self._pending, None
-            self._harvest(pending, trainer, module, data)
+            self._collect(pending, trainer, module, data)
 
-    def _launch(
+    def _start_rollouts(
         self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, problems: int, again: int = 0
-    ) -> Pending:
-        pending = self.pipeline.launch(
+    ) -> PendingRollouts:
+        pending = self.pipeline.start_rollouts(
             data.next_problems(problems),
             range(self.samples),
             self.sampling,
@@ -94,12 +94,15 @@ class GenerationCallback(L.Callback):
         self.sampled += pending.programs
         return pending
 
-    def _harvest(self, pending: Pending, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> None:
-        groups: Sequence[Sequence[Rollout]] = self.pipeline.harvest(pending)
+    def _collect(
+        self, pending: PendingRollouts, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule
+    ) -> None:
+        groups: Sequence[Sequence[Rollout]] = self.pipeline.collect_rollouts(pending)
         kept = groups
         if self.pipeline.selection is not None:
             groups, kept = self.pipeline.selection(
-                groups, lambda n, again: self.pipeline.harvest(self._launch(trainer, module, data, n, again))
+                groups,
+                lambda n, again: self.pipeline.collect_rollouts(self._start_rollouts(trainer, module, data, n, again)),
             )
         data.buffer.extend(r for group in kept for r in group)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.training.module import RLTFModule
 
 
-class Phases(L.Callback):
+class PhaseTimer(L.Callback):
     """Training accrues as `training` (or `warmup`), validation as `evaluation`; the pipeline's own phases pause it."""
 
     def __init__(self, clock: PhaseClock) -> None:

@@ -21,14 +21,14 @@ import lightning.pytorch as L
 from rltf.callbacks.generation import GenerationCallback, iteration_seed
 from rltf.generation.remote import SeparateSampler
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.pipeline import Pending
+from rltf.rollouts.pipeline import PendingRollouts
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 from rltf.types import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class DrawOrder:
     """Programs that were asked for."""
 
     number: int
@@ -36,7 +36,7 @@ class Ticket:
     iteration: int
     """In which it was asked for."""
     problems: tuple[Problem, ...]
-    drawn: Future[Pending]
+    drawn: Future[PendingRollouts]
 
 
 class SeparateGeneration(GenerationCallback):
@@ -60,7 +60,7 @@ class SeparateGeneration(GenerationCallback):
         self._beside = copy.copy(self.pipeline)
         self._beside.sampler, self._beside.clock = sampler, PhaseClock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rltf-tickets")
-        self._tickets: deque[Ticket] = deque()
+        self._tickets: deque[DrawOrder] = deque()
         self._number = self._iteration = 0
         self._published = False
         self._restored_tickets: list[dict[str, Any]] = []
@@ -111,8 +111,8 @@ class SeparateGeneration(GenerationCallback):
         self._published = True
 
     def _ask(self, number: int, problems: Sequence[Problem]) -> None:
-        def draw() -> Pending:
-            return self._beside.launch(
+        def draw() -> PendingRollouts:
+            return self._beside.start_rollouts(
                 problems,
                 range(self.samples),
                 self.sampling,
@@ -122,7 +122,7 @@ class SeparateGeneration(GenerationCallback):
                 training=True,
             )
 
-        self._tickets.append(Ticket(number, self._iteration, tuple(problems), self._thread.submit(draw)))
+        self._tickets.append(DrawOrder(number, self._iteration, tuple(problems), self._thread.submit(draw)))
 
     def _take(self, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule) -> list[int]:
         """Harvests the oldest ticket; the age of each of its programs in optimiser steps."""
@@ -131,10 +131,10 @@ class SeparateGeneration(GenerationCallback):
         self._tickets.popleft()
         self.sampled += pending.programs
         ages = [module.steps - program.version for _, programs, _ in pending.groups for program in programs]
-        self._harvest(pending, trainer, module, data)
+        self._collect(pending, trainer, module, data)
         return ages
 
-    def _due(self, ticket: Ticket) -> bool:
+    def _due(self, ticket: DrawOrder) -> bool:
         return ticket.iteration <= self._iteration - self.max_staleness
 
     # ---------------------------------------------------------------------------------------------- state
@@ -148,7 +148,7 @@ class SeparateGeneration(GenerationCallback):
             "tickets": [self._ticket_state(ticket) for ticket in self._tickets],
         }
 
-    def _ticket_state(self, ticket: Ticket) -> dict[str, Any]:
+    def _ticket_state(self, ticket: DrawOrder) -> dict[str, Any]:
         state: dict[str, Any] = {
             "number": ticket.number,
             "iteration": ticket.iteration,
@@ -173,7 +173,7 @@ class SeparateGeneration(GenerationCallback):
             if "pending" not in state:
                 again.append((state["number"], chosen))
                 continue
-            drawn: Future[Pending] = Future()
-            drawn.set_result(Pending.restore(state["pending"], problems))
-            self._tickets.append(Ticket(state["number"], state["iteration"], tuple(chosen), drawn))
+            drawn: Future[PendingRollouts] = Future()
+            drawn.set_result(PendingRollouts.restore(state["pending"], problems))
+            self._tickets.append(DrawOrder(state["number"], state["iteration"], tuple(chosen), drawn))
         return again

@@ -20,7 +20,7 @@ COLUMNS = ["iteration", "problem_id", "draw", "outcome", "passed", "total", "err
 COLUMNS += ["advantage", "credits", "program"]
 
 
-class Samples(L.Callback):
+class RolloutWriter(L.Callback):
     """Streams rollouts to disk and to W&B as they are harvested.
 
     Args:

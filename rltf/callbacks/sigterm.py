@@ -8,7 +8,7 @@ import threading
 import lightning.pytorch as L
 
 
-class Signals(L.Callback):
+class SigtermHandler(L.Callback):
     """Keeps the handler of SIGTERM that was there when this was made. Lightning 2.6 puts one before it that tells the
     other processes by a collective, from wherever the signal struck: inside another collective, both wait for ever."""
 

@@ -14,7 +14,7 @@ from rltf.training.ranks import gather
 log = logging.getLogger(__name__)
 
 
-class Collapse(L.Callback):
+class StopOnCollapse(L.Callback):
     """Watches what the first process logs in each iteration.
 
     Args:

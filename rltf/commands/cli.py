@@ -26,7 +26,7 @@ USER_MISTAKE = 2
 """Exit code."""
 SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of a run that was told to end."""
-GIVEN_AGAIN = ("trusted", "trust_remote_code")
+NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
 
 
@@ -60,14 +60,14 @@ def command(name: str) -> None:
 
         in_sweep = name == "train" and HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            score = sweep.settled(cfg) if in_sweep else None
+            score = sweep.skip_if_finished(cfg) if in_sweep else None
             if score is None and job.is_job(cfg):
                 job.run(cfg)
                 return None
             return {"train": train, "eval": evaluate}[name](cfg).score if score is None else score
         except Exception as error:
             if in_sweep:
-                sweep.failed(cfg, error)
+                sweep.record_failure(cfg, error)
                 return math.nan  # the other jobs go on
             if wants_traceback or not isinstance(error, ValueError | Stopped):
                 raise
@@ -119,7 +119,7 @@ def train_overrides(arguments: list[str]) -> list[str]:
 
 def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
     """The overrides that started a run. They are data, the folder may be somebody else's: what lets code outside of
-    rltf run (`GIVEN_AGAIN`, options of Hydra itself) is not taken from there."""
+    rltf run (`NEVER_INHERITED_KEYS`, options of Hydra itself) is not taken from there."""
     recorded = folder / ".hydra" / "overrides.yaml"
     if not recorded.is_file():
         fail(f"resume={folder} is no run folder: expected one that holds .hydra/overrides.yaml")
@@ -133,7 +133,7 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
     for override in before:
         if not re.match(r"[+~]{0,2}(?!hydra\b)[A-Za-z_]", override):
             fail(f"resume: {recorded} has {override!r}, which starts no run of rltf")
-        for key in GIVEN_AGAIN:
+        for key in NEVER_INHERITED_KEYS:
             if key in override and not any(key in argument for argument in arguments):
                 fail(
                     f"resume: that run was started with {override}, which lets code run that is not rltf's: "

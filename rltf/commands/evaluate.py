@@ -19,7 +19,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.runs.folder import check_folder
 from rltf.runs.summary import evaluation_record, print_table, write_json, write_samples
 from rltf.setup.checks import check_numbers
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import RolloutDataModule
@@ -35,7 +35,7 @@ def evaluate(cfg: DictConfig) -> Outcome:
     """
     clock = PhaseClock()
     folder, console = begin(cfg)
-    with Assembly.of(cfg, clock) as parts:
+    with Components.of(cfg, clock) as parts:
         trainer = make_trainer(cfg, folder, [], [])
         module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks)
         inference: Inference = build(cfg, "inference", pipeline=parts.pipeline)
@@ -57,7 +57,7 @@ def evaluate(cfg: DictConfig) -> Outcome:
         }
         if trainer.is_global_zero:
             write_json(folder / "results.json", record)
-            write_samples(folder / "samples.jsonl", (triple for group in module.judged for triple in group.each()))
+            write_samples(folder / "samples.jsonl", (triple for group in module.judged for triple in group.triples()))
             print_table(console, {parts.benchmark.name: record})
             print_search(console, record["inference"])
             outcomes = "  ".join(f"{name} {count}" for name, count in result.outcomes().items())
@@ -88,7 +88,7 @@ def begin(cfg: DictConfig) -> tuple[Path, Console]:
 
 
 def _evaluate(
-    console: Console, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, parts: Assembly, what: str
+    console: Console, trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, parts: Components, what: str
 ) -> EvaluationResult:
     with parts.clock("evaluation", hold=True):
         trainer.test(module, datamodule=data, verbose=False)

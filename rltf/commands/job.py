@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from rltf.commands.evaluate import begin
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.summary import versions, write_json
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import make_trainer
 
@@ -26,7 +26,7 @@ def run(cfg: DictConfig) -> None:
     folder, console = begin(cfg)
     job = build(cfg, "stage.job")
     clock = PhaseClock()
-    with Assembly.of(cfg, clock) as parts:
+    with Components.of(cfg, clock) as parts:
         parts.policy.to(make_trainer(cfg, folder, [], []).strategy.root_device)
         found = job(parts.pipeline, parts.sampling, cfg.seed, folder)
         seconds = {phase: round(spent, 3) for phase, spent in clock.seconds().items() if spent}

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 SUMMARY = "summary.json"
 
 
-def settled(cfg: DictConfig) -> float | None:
+def skip_if_finished(cfg: DictConfig) -> float | None:
     """The score of a job that was finished before; None, with `cfg.resume` set where there is something to go on with,
     for one that is to be run.
 
@@ -37,7 +37,7 @@ def settled(cfg: DictConfig) -> float | None:
     return score
 
 
-def failed(cfg: DictConfig, error: Exception) -> None:
+def record_failure(cfg: DictConfig, error: Exception) -> None:
     """Keeps what went wrong in the job's summary and log, and says it in one line."""
     folder = Path(cfg.paths.output_dir)
     sentence = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -13,17 +13,17 @@ from omegaconf import DictConfig
 from rltf.algorithms.loss_mix import LossMix, Term
 from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.checkpoints import Checkpoints
-from rltf.callbacks.phase_timer import Phases
+from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.progress import Progress
-from rltf.callbacks.rollout_writer import Samples
-from rltf.callbacks.sigterm import Signals
-from rltf.callbacks.stop_on_collapse import Collapse
+from rltf.callbacks.rollout_writer import RolloutWriter
+from rltf.callbacks.sigterm import SigtermHandler
+from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.evaluate import Outcome, _evaluate, begin
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
 from rltf.runs.folder import Stopped, begin_run, check_folder, explain_stop
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.credit import critic_callbacks, critic_weights, penalty_of
 from rltf.setup.generation import generation_callback
 from rltf.setup.instantiate import build
@@ -45,7 +45,7 @@ def train(cfg: DictConfig) -> Outcome:
     clock = PhaseClock()
     folder, console = begin(cfg)
     begin_run(cfg, folder)
-    with Assembly.of(cfg, clock) as parts:
+    with Components.of(cfg, clock) as parts:
         check_folder(folder, _checkpoint_bytes(parts))
         mix: LossMix = build(cfg, "algorithm.mix")
         at = newest(folder, ("last", "warmup")) if cfg.resume else None
@@ -54,13 +54,13 @@ def train(cfg: DictConfig) -> Outcome:
         elif cfg.resume:
             forget(folder)
         loggers = make_loggers(cfg, folder)
-        samples = Samples(
+        samples = RolloutWriter(
             folder, cfg.callbacks.table_rows, cfg.callbacks.table_every, list(parts.pipeline.rewards.terms)
         )
         generation = generation_callback(cfg, parts)
-        phases = Phases(parts.clock)
-        collapse = Collapse(**cfg.callbacks.collapse) if cfg.callbacks.collapse else None
-        callbacks: list[L.Callback] = [phases, samples, Signals()]
+        phases = PhaseTimer(parts.clock)
+        collapse = StopOnCollapse(**cfg.callbacks.collapse) if cfg.callbacks.collapse else None
+        callbacks: list[L.Callback] = [phases, samples, SigtermHandler()]
         callbacks += [generation, *critic_callbacks(parts.pipeline)] if mix.needs_rollouts else []
         callbacks += [Progress(console)] if cfg.callbacks.progress else []
         every = cfg.callbacks.checkpoint_every
@@ -174,7 +174,7 @@ def _warm_up_trainer(
     cfg: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[L.Callback]
 ) -> L.Trainer:
     """No validation, its own length, accumulation and checkpoints."""
-    shared = [c for c in callbacks if isinstance(c, Phases | Progress | Signals)]
+    shared = [c for c in callbacks if isinstance(c, PhaseTimer | Progress | SigtermHandler)]
     saving = [Checkpoints(folder, "warmup")] if cfg.callbacks.checkpoint else []
     instead = {
         "max_epochs": -(-cfg.warmup.steps // cfg.warmup.save_every),
@@ -196,7 +196,7 @@ def _report(cfg: DictConfig, folder: Path) -> None:
             log.warning("report.html was not written: %s: %s", type(error).__name__, error)
 
 
-def _checkpoint_bytes(parts: Assembly) -> int:
+def _checkpoint_bytes(parts: Components) -> int:
     """Trained weights and Adam's two moments in five checkpoints (two of each phase, one being written); the best
     weights and the exported policy; float32."""
     weights = sum(p.numel() for p in parts.policy.parameters())

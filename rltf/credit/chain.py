@@ -21,7 +21,7 @@ class Chain:
 
     def __init__(self, steps: Sequence[TokenCredit]) -> None:
         self.steps = list(steps)
-        kinds = {step.reads for step in self.steps} - {None}
+        kinds = {step.critic_kind for step in self.steps} - {None}
         if len(kinds) > 1:
             raise ValueError(
                 "credit reads an outcome critic and a value critic and a run has one critic: leave out "
@@ -35,7 +35,7 @@ class Chain:
         return any(step.needs_coverage for step in self.steps)
 
     @property
-    def reads(self) -> Literal["outcome", "value"] | None:
+    def critic_kind(self) -> Literal["outcome", "value"] | None:
         """What one of the steps reads."""
         return self._reads
 

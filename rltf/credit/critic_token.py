@@ -39,7 +39,7 @@ class CriticToken:
         return False
 
     @property
-    def reads(self) -> Literal["outcome"]:
+    def critic_kind(self) -> Literal["outcome"]:
         """What the program's outcome was likely to be."""
         return "outcome"
 

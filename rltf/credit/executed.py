@@ -22,7 +22,7 @@ from rltf.types import Rollout
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecutedLinesCredit:
     """Takes the weight from tokens of lines that no test executed.
 
     Args:
@@ -37,7 +37,7 @@ class Executed:
         return True
 
     @property
-    def reads(self) -> None:
+    def critic_kind(self) -> None:
         """No critic."""
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:

@@ -23,7 +23,7 @@ LEAST_SPREAD = 1e-8
 
 
 @dataclass(frozen=True)
-class Gae:
+class GAECredit:
     """Weighs each token by its advantage, and says what the critic should have said.
 
     Args:
@@ -53,7 +53,7 @@ class Gae:
         return False
 
     @property
-    def reads(self) -> Literal["value"]:
+    def critic_kind(self) -> Literal["value"]:
         """What a program was expected to earn."""
         return "value"
 

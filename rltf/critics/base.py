@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, distributed
 
-from rltf.critics.network import Network
+from rltf.critics.network import CriticNetwork
 from rltf.rollouts.batch import collate
 from rltf.training.ranks import gather
 from rltf.types import CriticReading, Rollout, RolloutBatch
@@ -45,7 +45,7 @@ class Critic(ABC):
 
     def __init__(
         self,
-        network: Network,
+        network: CriticNetwork,
         pad_id: int,
         prompt_padding: str,
         lr: float,
@@ -76,7 +76,7 @@ class Critic(ABC):
     # -------------------------------------------------------------------------------------------- what it says
 
     @abstractmethod
-    def say(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
         """What the network says of each row."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Critic(ABC):
         with torch.no_grad(), self._precision():
             for start in range(0, len(rollouts), READ_ROWS):
                 chosen = rollouts[start : start + READ_ROWS]
-                said = self.say(self._batch(chosen), chosen)
+                said = self.predict(self._batch(chosen), chosen)
                 found += [replace(rollout, critic=one) for rollout, one in zip(chosen, said, strict=True)]
         return found
 
@@ -155,7 +155,7 @@ class Critic(ABC):
         """
         self._device, self._mixed = device, mixed
         self.network.to(device)
-        self.network.follow()
+        self.network.sync_from_policy()
         if self._restored is not None:
             self._load(self._restored["weights"])
             self._optimizer.load_state_dict(dict(self._restored["optimizer"]))

@@ -17,7 +17,7 @@ from rltf.policies.base import Policy
 from rltf.types import RolloutBatch
 
 
-class Network(nn.Module):
+class CriticNetwork(nn.Module):
     """What a critic trains.
 
     Args:
@@ -41,7 +41,7 @@ class Network(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def follow(self) -> None:
+    def sync_from_policy(self) -> None:
         """The body gets the policy's present weights."""
         if self.body is not None:
             with torch.no_grad():

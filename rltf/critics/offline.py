@@ -12,7 +12,7 @@ from typing import Any
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs.rollouts_file import read_records, share_of
+from rltf.runs.rollouts_file import hash_fraction, read_records
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class CriticTraining:
         for record in self._records:
             rollout = _rollout(pipeline, known, record)
             if rollout is not None:
-                (kept if share_of(record["problem_id"]) < self._held_out else learned).append(rollout)
+                (kept if hash_fraction(record["problem_id"]) < self._held_out else learned).append(rollout)
         if not learned or not kept:
             raise ValueError(
                 f"stage.job.runs has {len(learned)} programs of benchmark={pipeline.benchmark.name} to learn from and "

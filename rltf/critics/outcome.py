@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rltf.critics.base import Critic, rows
-from rltf.critics.network import Network
+from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticReading, Outcome, Program, Rollout, RolloutBatch, Verdict
 
@@ -50,7 +50,7 @@ class OutcomeCritic(Critic):
     ) -> None:
         if pool not in POOLS:
             raise ValueError(f"critic.pool is {pool!r}, expected one of {', '.join(POOLS)}")
-        network = Network(policy, CLASSES, hidden, own=True, after=True)
+        network = CriticNetwork(policy, CLASSES, hidden, own=True, after=True)
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.pool = pool
 
@@ -70,8 +70,8 @@ class OutcomeCritic(Critic):
         read = self.read([Rollout(program, passed, (), 0.0, 0.0, 0.0) for program in programs])
         return [list(rollout.critic.tokens) for rollout in read if rollout.critic is not None]
 
-    def say(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
-        """See `Critic.say`."""
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+        """See `Critic.predict`."""
         logits_BTK, logits_BK = self.logits(batch)
         class_B11 = self._classes(rollouts).view(-1, 1, 1).expand(-1, logits_BTK.shape[1], 1)
         true_BT = logits_BTK.softmax(2).gather(2, class_B11).squeeze(2)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rltf.critics.base import Critic, rows
-from rltf.critics.network import Network
+from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticReading, Rollout, RolloutBatch
 
@@ -25,7 +25,7 @@ class ValueCritic(Critic):
         policy: the body is a copy of it.
         hidden: width of the head's ReLU layer; 0: the head is linear.
         clip: c, how far a value may move from what it was at the harvest; None: as far as it likes.
-        own: see `Network`.
+        own: see `CriticNetwork`.
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
     """
 
@@ -45,12 +45,12 @@ class ValueCritic(Critic):
     ) -> None:
         if clip is not None and not clip > 0:
             raise ValueError(f"critic.clip is {clip}, expected null or a number above 0")
-        network = Network(policy, 1, hidden, own=own, after=False)
+        network = CriticNetwork(policy, 1, hidden, own=own, after=False)
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.clip = clip
 
-    def say(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
-        """See `Critic.say`."""
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+        """See `Critic.predict`."""
         return [CriticReading(values) for values in rows(self.network(batch).squeeze(2), batch.mask_BT)]
 
     def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:

@@ -31,7 +31,7 @@ CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Match)
 Ids = tuple[int, ...]
 
 
-class Cccs:
+class CompletionCurriculum:
     """Gives the start of a reference program, less of it as training succeeds.
 
     Args:

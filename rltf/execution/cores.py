@@ -45,7 +45,7 @@ class CorePlan:
         return cls(max(1, cores - sandbox), 2 * sandbox)
 
 
-class Confinement:
+class CorePinning:
     """Keeps the sandbox off torch's cores while torch computes, and lets it use all of them while the run waits for
     verdicts. Left to the scheduler, every forked program takes about a millisecond from torch where cores are few.
 

@@ -19,7 +19,7 @@ from rltf.execution import messages
 from rltf.execution.executor import in_order
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.option_ranges import check_options
-from rltf.execution.pool.pending import Desk, Ticket, resolve
+from rltf.execution.pool.pending import PendingJob, PendingJobs, resolve
 from rltf.execution.sandbox.control import BOOT, FLAGS
 from rltf.types import Job, Verdict
 
@@ -102,7 +102,7 @@ class LocalExecutor:
         self._failure = ""
         """Why no job can be judged any more."""
         self._restarts = 0
-        self._desk = Desk(float(timeout), int(memory_mb))
+        self._desk = PendingJobs(float(timeout), int(memory_mb))
         self._closed = False
         self._cores: frozenset[int] | None = None
         self._owner = os.getpid()
@@ -211,7 +211,7 @@ class LocalExecutor:
             answer = e
         with self._lock:
             self._restarts = 0
-            futures, forgotten = self._desk.settle(number, answer)
+            futures, forgotten = self._desk.complete(number, answer)
             if forgotten is not None:
                 self._send(messages.pack(messages.FORGET, tests=forgotten))
         resolve(futures, answer)
@@ -300,7 +300,7 @@ def move(pid: int, cores: Collection[int]) -> None:
                     move(int(child), cores)
 
 
-def _packed(ticket: Ticket) -> bytes:
+def _packed(ticket: PendingJob) -> bytes:
     return messages.pack(messages.JOB, messages.job_to_json(ticket.job), ticket.number, ticket.tests)
 
 

@@ -16,7 +16,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 
 from rltf.generation.modes import evaluating
 from rltf.generation.rows import Row, finish, rows_of, sample_of
-from rltf.generation.sampling import pick, uniforms
+from rltf.generation.sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling
@@ -52,8 +52,8 @@ def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
     def prefix_length(row: Row) -> int:
         return len(row.request.prefix_ids)
 
-    for _, alike in groupby(sorted(rows, key=prefix_length), prefix_length):
-        same = list(alike)
+    for _, group in groupby(sorted(rows, key=prefix_length), prefix_length):
+        same = list(group)
         yield from (same[start : start + size] for start in range(0, len(same), size))
 
 
@@ -67,7 +67,7 @@ def _draw(policy: Policy, rows: list[Row], sampling: Sampling) -> list[Sample]:
     samples: dict[int, Sample] = {}
     token_B: Tensor | None = None
     for t in range(sampling.max_new_tokens):
-        token_B, logprob_B = pick(step(token_B), uniform_BT[:, t], sampling, greedy_B)
+        token_B, logprob_B = sample_tokens(step(token_B), uniform_BT[:, t], sampling, greedy_B)
         drawn = list(zip(token_B.tolist(), logprob_B.tolist(), strict=True))
         for i in range(len(rows)):
             if i in samples:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rltf.policies.decoding import Kernels
-from rltf.policies.distribution import truncates, warp, within_mass
+from rltf.policies.distribution import log_probs, truncates, within_mass
 from rltf.types import Sampling
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -41,7 +41,7 @@ def uniforms(keys: list[int], length: int) -> Tensor:
     return torch.from_numpy((mixed >> np.uint64(41)).astype(np.float32) * np.float32(2.0**-23))
 
 
-def pick(
+def sample_tokens(
     logits_BV: Tensor,
     uniform_B: Tensor,
     sampling: Sampling,
@@ -64,7 +64,7 @@ def pick(
         Tokens (B,) int64 and log-probs (B,) float32.
     """
     if kernels is not None and not truncates(sampling):
-        return kernels.pick(logits_BV, uniform_B, sampling.temperature, greedy_B)
+        return kernels.sample_tokens(logits_BV, uniform_B, sampling.temperature, greedy_B)
     logits_BV = logits_BV.float()
     if not truncates(sampling):
         tempered_BV = logits_BV if sampling.temperature == 1.0 else logits_BV / sampling.temperature
@@ -74,7 +74,7 @@ def pick(
         place_B, logprob_B = _inverse(mass_BK, uniform_B)
         token_B = token_BK.gather(-1, place_B[:, None])[:, 0]
     else:
-        token_B, logprob_B = _inverse(warp(logits_BV, sampling).exp(), uniform_B)
+        token_B, logprob_B = _inverse(log_probs(logits_BV, sampling).exp(), uniform_B)
     if greedy_B is not None:
         top_logit_B, top_B = logits_BV.max(-1)
         token_B = torch.where(greedy_B, top_B, token_B)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rltf.inference.results import SearchResult
-from rltf.rollouts.pipeline import Judged, Pending, RolloutPipeline
+from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
 from rltf.types import Problem, Sampling
 
 
@@ -26,12 +26,12 @@ class Inference(ABC):
         """Of this process, problem by problem."""
 
     @abstractmethod
-    def launch(
+    def start_rollouts(
         self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
-    ) -> Pending:
+    ) -> PendingRollouts:
         """Finds programs and hands them to the executor, to be judged by all tests. The greedy program is drawn for
         comparison and takes part in nothing else."""
 
     @abstractmethod
-    def settle(self, judged: Judged) -> Judged:
+    def finish_problem(self, judged: JudgedGroup) -> JudgedGroup:
         """Learns the verdicts of one problem; gives back the programs that pass@k is taken of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rltf.inference.search import Draft, Search, Task, Wish
+from rltf.inference.search import Candidate, DrawRequest, Search, Task
 from rltf.types import Sampling
 
 
@@ -14,6 +14,8 @@ class BestOfN(Search):
 
     name = "best_of_n"
 
-    def search(self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int) -> list[list[Draft]]:
+    def search(
+        self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int
+    ) -> list[list[Candidate]]:
         """One round."""
-        return self.draw([Wish(task, tuple(draws), task.prompt_ids) for task in tasks], sampling, seed, "drawn")
+        return self.draw([DrawRequest(task, tuple(draws), task.prompt_ids) for task in tasks], sampling, seed, "drawn")

@@ -22,7 +22,7 @@ from statistics import fmean
 from typing import Any
 
 from rltf.inference.repair import Failure, repair_prompt
-from rltf.inference.search import Draft, Search, Task, Wish
+from rltf.inference.search import Candidate, DrawRequest, Search, Task
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.rollouts.hooks import PrefixCritic
@@ -59,16 +59,18 @@ class CriticSampling(Search):
         if failed < 1:
             raise ValueError(f"inference.failed is {failed}: expected a whole number of at least 1")
         asked = pipeline.critic if callable(pipeline.critic) else None  # critics of values say nothing of passing
-        self._critic: PrefixCritic = critic or asked or Doubt()
+        self._critic: PrefixCritic = critic or asked or UncertaintyCritic()
         self._failed, self._started = failed, False
         self._repairer = None if repair is None else _load(repair, max_prompt_tokens)
 
-    def search(self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int) -> list[list[Draft]]:
+    def search(
+        self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int
+    ) -> list[list[Candidate]]:
         """Two rounds; the second one's draws follow the first one's, so that its random streams are new."""
         if not self._started:
             self._critic.start(self._pipeline.policy.model.device)
             self._started = True
-        wishes = [Wish(task, tuple(draws), task.prompt_ids) for task in tasks]
+        wishes = [DrawRequest(task, tuple(draws), task.prompt_ids) for task in tasks]
         found = self.draw(wishes, sampling, seed, "drawn")
         later = [draw + max(draws) + 1 for draw in range(len(draws))]
         refined = self._refine(tasks, found, later, self._critic)
@@ -102,23 +104,23 @@ class CriticSampling(Search):
         if learning is None and not self._started:
             self._critic.start(self._pipeline.policy.model.device)
             self._started = True
-        critic = self._critic if learning is None or learning.has_learned else Doubt()
+        critic = self._critic if learning is None or learning.has_learned else UncertaintyCritic()
         tasks = [self._task(problem) for problem in problems]
         if greedy:
             yield from self._greedy(problems, tasks, sampling, seed, policy, version)
         later = draws[len(draws) - len(draws) // 2 :]
-        firsts = [Wish(task, tuple(draws[: len(draws) - len(later)]), task.prompt_ids) for task in tasks]
+        firsts = [DrawRequest(task, tuple(draws[: len(draws) - len(later)]), task.prompt_ids) for task in tasks]
         found = self.draw(firsts, sampling, seed, "drawn", policy, version)
         wishes = self._refine(tasks, found, later, critic)
         refined = {at for at, _ in wishes}
-        wishes += [(at, Wish(t, tuple(later), t.prompt_ids)) for at, t in enumerate(tasks) if at not in refined]
+        wishes += [(at, DrawRequest(t, tuple(later), t.prompt_ids)) for at, t in enumerate(tasks) if at not in refined]
         second = self.draw([wish for _, wish in wishes], sampling, seed, "refined", policy, version)
         for at, drafts in [*enumerate(found), *zip((at for at, _ in wishes), second, strict=True)]:
             yield from ((at, draft.program) for draft in drafts)
 
     def _refine(
-        self, tasks: Sequence[Task], found: Sequence[Sequence[Draft]], draws: Sequence[int], critic: PrefixCritic
-    ) -> list[tuple[int, Wish]]:
+        self, tasks: Sequence[Task], found: Sequence[Sequence[Candidate]], draws: Sequence[int], critic: PrefixCritic
+    ) -> list[tuple[int, DrawRequest]]:
         """What to draw for which task."""
         chosen = [(at, d) for at, drafts in enumerate(found) for d in _best(drafts, len(draws)) if d.passes]
         counts = _shares([at for at, _ in chosen], draws)
@@ -128,13 +130,13 @@ class CriticSampling(Search):
             program = draft.program
             cut = trusted_prefix(program, trusted)
             task = tasks[at]
-            wish = Wish(task, share, task.prompt_ids, program.token_ids[:cut], program.logprobs[:cut])
+            wish = DrawRequest(task, share, task.prompt_ids, program.token_ids[:cut], program.logprobs[:cut])
             wishes.append((at, wish))
         return wishes
 
     def _repair(
-        self, tasks: Sequence[Task], found: Sequence[Sequence[Draft]], draws: Sequence[int]
-    ) -> list[tuple[int, Wish]]:
+        self, tasks: Sequence[Task], found: Sequence[Sequence[Candidate]], draws: Sequence[int]
+    ) -> list[tuple[int, DrawRequest]]:
         if self._repairer is None:
             return []
         failed = [
@@ -145,7 +147,7 @@ class CriticSampling(Search):
             if draft.examples is not None and draft.program.token_ids
         ]
         trust = self._critic([draft.program for _, draft in failed]) if failed else []
-        by_task: dict[int, list[tuple[float, Draft]]] = {}
+        by_task: dict[int, list[tuple[float, Candidate]]] = {}
         for (at, draft), trusted in zip(failed, trust, strict=True):
             by_task.setdefault(at, []).append((trusted[-1], draft))
         most = min(self._failed, len(draws))
@@ -156,11 +158,11 @@ class CriticSampling(Search):
         ]
         counts = _shares([at for at, _ in chosen], draws)
         return [
-            (at, Wish(tasks[at], share, self._repair_ids(self._repairer, tasks[at], draft)))
+            (at, DrawRequest(tasks[at], share, self._repair_ids(self._repairer, tasks[at], draft)))
             for (at, draft), share in zip(chosen, counts, strict=True)
         ]
 
-    def _repair_ids(self, repairer: Policy, task: Task, draft: Draft) -> tuple[int, ...]:
+    def _repair_ids(self, repairer: Policy, task: Task, draft: Candidate) -> tuple[int, ...]:
         assert draft.examples is not None
         prompt = self._pipeline.benchmark.prompt(task.problem)
         return repairer.encode_prompt(repair_prompt(prompt, Failure.of(draft.program.text, draft.examples)))
@@ -178,9 +180,9 @@ def trusted_prefix(program: Program, trust: Sequence[float]) -> int:
     return max(range(last), key=lambda t: (trust[t], t)) + 1 if last else 0
 
 
-def _best(drafts: Sequence[Draft], most: int) -> list[Draft]:
+def _best(drafts: Sequence[Candidate], most: int) -> list[Candidate]:
     """Different programs, those that pass first, then by mean log-prob; at most so many."""
-    by_text: dict[str, Draft] = {}
+    by_text: dict[str, Candidate] = {}
     for draft in sorted(drafts, key=lambda draft: (not draft.passes, -draft.logprob)):
         by_text.setdefault(draft.program.text, draft)
     return list(by_text.values())[:most]
@@ -205,7 +207,7 @@ def _load(repair: str, max_prompt_tokens: int) -> Policy:
         raise ValueError(f"inference.repair={repair} does not load: {error}") from error
 
 
-class Doubt:
+class UncertaintyCritic:
     """The policy's own doubt: a prefix is trusted most where the token that follows it was the least likely one, since
     whatever went wrong went wrong there. A whole program is trusted as its mean log-prob says.
 

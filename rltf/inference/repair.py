@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rltf.benchmarks.base import Benchmark
-from rltf.runs.rollouts_file import read_records, share_of
+from rltf.runs.rollouts_file import hash_fraction, read_records
 from rltf.types import Extraction, Outcome, Problem, Prompt, Split, Test, Verdict
 
 LONGEST_PROGRAM, LONGEST_MESSAGE = 2000, 200
@@ -138,7 +138,7 @@ def _failure(record: Mapping[str, Any]) -> Failure:
 
 
 def _split(problem_id: str, held_out: float) -> Split:
-    place = share_of(problem_id)
+    place = hash_fraction(problem_id)
     if place >= held_out:
         return "train"
     return "validation" if place < held_out / 2 else "test"

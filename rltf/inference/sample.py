@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rltf.inference.base import Inference
 from rltf.inference.results import SearchResult
-from rltf.rollouts.pipeline import Judged, Pending
+from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts
 from rltf.types import Outcome, Problem, Sampling
 
 
@@ -15,13 +15,13 @@ class Sample(Inference):
 
     name = "sample"
 
-    def launch(
+    def start_rollouts(
         self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
-    ) -> Pending:
+    ) -> PendingRollouts:
         """Each program goes to the executor the moment its last token is drawn."""
-        return self._pipeline.launch(problems, draws, sampling, seed, greedy=greedy)
+        return self._pipeline.start_rollouts(problems, draws, sampling, seed, greedy=greedy)
 
-    def settle(self, judged: Judged) -> Judged:
+    def finish_problem(self, judged: JudgedGroup) -> JudgedGroup:
         """All of them."""
         drawn = [(p, v) for p, v in zip(judged.programs, judged.verdicts, strict=True) if not p.greedy]
         passed = tuple(verdict.outcome is Outcome.PASSED for _, verdict in drawn)

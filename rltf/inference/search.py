@@ -15,7 +15,7 @@ from typing import Literal
 from rltf.inference.base import Inference
 from rltf.inference.results import SearchResult
 from rltf.policies.base import Policy
-from rltf.rollouts.pipeline import Judged, Pending, RolloutPipeline
+from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
 from rltf.types import Outcome, Problem, Program, Request, Sampling, Verdict
 
 Stage = Literal["drawn", "refined", "repaired"]
@@ -23,7 +23,7 @@ STAGES: tuple[Stage, ...] = ("drawn", "refined", "repaired")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Candidate:
     """A program of a search."""
 
     program: Program
@@ -50,7 +50,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DrawRequest:
     """Programs that a search wants drawn."""
 
     task: Task
@@ -70,15 +70,17 @@ class Search(Inference):
 
     def __init__(self, pipeline: RolloutPipeline) -> None:
         super().__init__(pipeline)
-        self._found: dict[str, list[Draft]] = {}
+        self._found: dict[str, list[Candidate]] = {}
 
     @abstractmethod
-    def search(self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int) -> list[list[Draft]]:
+    def search(
+        self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int
+    ) -> list[list[Candidate]]:
         """Programs of each task: one for each entry of `draws`, in that order, and those of a second round."""
 
-    def launch(
+    def start_rollouts(
         self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
-    ) -> Pending:
+    ) -> PendingRollouts:
         """Searches, and then lets all tests judge what was found.
 
         Raises:
@@ -93,9 +95,9 @@ class Search(Inference):
             self._found[problem.id] = drafts
             programs = (*((firsts[at],) if greedy else ()), *(draft.program for draft in drafts))
             groups.append((problem, programs, tuple(self._pipeline.judge(problem, p) for p in programs)))
-        return Pending(tuple(groups))
+        return PendingRollouts(tuple(groups))
 
-    def settle(self, judged: Judged) -> Judged:
+    def finish_problem(self, judged: JudgedGroup) -> JudgedGroup:
         """The programs of the last round, and the greedy one."""
         drafts = self._found.pop(judged.problem.id)
         before = len(judged.programs) - len(drafts)
@@ -114,17 +116,19 @@ class Search(Inference):
             )
         )
         kept = [*range(before), *(before + i for i in final)]
-        return Judged(judged.problem, tuple(judged.programs[i] for i in kept), tuple(judged.verdicts[i] for i in kept))
+        return JudgedGroup(
+            judged.problem, tuple(judged.programs[i] for i in kept), tuple(judged.verdicts[i] for i in kept)
+        )
 
     def draw(
         self,
-        wishes: Sequence[Wish],
+        wishes: Sequence[DrawRequest],
         sampling: Sampling,
         seed: int,
         stage: Stage,
         policy: Policy | None = None,
         version: int = 0,
-    ) -> list[list[Draft]]:
+    ) -> list[list[Candidate]]:
         """Programs of each wish in the order of its draws, tried on the example tests while others are drawn."""
         requests = [
             Request(w.task.problem.id, w.prompt_ids, w.draws, prefix_ids=w.prefix_ids, stop=w.task.stop) for w in wishes
@@ -159,7 +163,7 @@ class Search(Inference):
         return Task(shown, self._pipeline.prompt_ids(problem), benchmark.prompt(problem).stop)
 
 
-def submissions(drafts: Sequence[Draft]) -> list[int]:
+def submissions(drafts: Sequence[Candidate]) -> list[int]:
     """Indices of the programs in the order in which one would submit them: those that pass more example tests first,
     then those of a higher mean log-prob. No text comes twice."""
 
@@ -173,6 +177,6 @@ def submissions(drafts: Sequence[Draft]) -> list[int]:
     return list(by_text.values())
 
 
-def _draft(wish: Wish, program: Program, tried: Future[Verdict] | None, stage: Stage) -> Draft:
+def _draft(wish: DrawRequest, program: Program, tried: Future[Verdict] | None, stage: Stage) -> Candidate:
     logprobs = wish.prefix_logprobs + program.logprobs
-    return Draft(program, fmean(logprobs or (0.0,)), None if tried is None else tried.result(), stage)
+    return Candidate(program, fmean(logprobs or (0.0,)), None if tried is None else tried.result(), stage)

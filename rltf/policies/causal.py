@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rltf.policies.forward.shared_prompts import Shared, distinct, spread
-from rltf.policies.pretrained import Reading, TransformersPolicy
+from rltf.policies.pretrained import EncodedPrompts, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
 
@@ -64,12 +64,12 @@ class CausalPolicy(TransformersPolicy):
         """See `Policy.encode_answer`."""
         return (*encode_continuation(self.tokenizer, text), self.eos_id)
 
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
         """See `TransformersPolicy.read`. Runs the prompts if rows share them, otherwise each with its response."""
         shared = self._shared(prompt_BS, prompt_mask_BS, lengths)
         if shared is None:
             self.tokens.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
-            return Reading(partial(self._whole, prompt_BS, prompt_mask_BS))
+            return EncodedPrompts(partial(self._whole, prompt_BS, prompt_mask_BS))
         from rltf.policies.forward import prefix_cache
 
         self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
@@ -85,7 +85,7 @@ class CausalPolicy(TransformersPolicy):
             rest = self._hidden(response_RT[:, :-1], mask, prefix_cache.prefix(recorded, to_rows))
             return torch.cat([first_R1D, rest], dim=1)
 
-        return Reading(hidden)
+        return EncodedPrompts(hidden)
 
     def _whole(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, row_R: Tensor, response_RT: Tensor, mask_RT: Tensor

@@ -14,7 +14,7 @@ from torch import Tensor
 from rltf.types import Sampling
 
 
-def warp(logits: Tensor, sampling: Sampling) -> Tensor:
+def log_probs(logits: Tensor, sampling: Sampling) -> Tensor:
     """log-probabilities of the tempered, truncated and renormalised distribution, with gradient.
 
     Args:

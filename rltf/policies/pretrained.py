@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class EncodedPrompts:
     """Prompts that were read. R rows of the B that were given."""
 
     hidden: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -129,7 +129,7 @@ class TransformersPolicy(Policy):
         return torch.cat(hidden), torch.cat(chosen)
 
     @abstractmethod
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
         """Runs what B prompts need to run once, whichever of their responses (of so many tokens) run together, and
         counts the tokens of prompts in `self.tokens`."""
 

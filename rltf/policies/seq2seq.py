@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rltf.policies import compat
 from rltf.policies.forward.shared_prompts import Shared, distinct, spread
-from rltf.policies.pretrained import Reading, TransformersPolicy
+from rltf.policies.pretrained import EncodedPrompts, TransformersPolicy
 from rltf.policies.text.encoding import encode_target
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Seq2SeqPolicy(TransformersPolicy):
         ids = encode_target(self.tokenizer, text)
         return ids if ids and ids[-1] == self.eos_id else (*ids, self.eos_id)
 
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Reading:
+    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
         """See `TransformersPolicy.read`. Runs the encoder."""
         shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         if shared is None:
@@ -93,7 +93,7 @@ class Seq2SeqPolicy(TransformersPolicy):
 
         # Split rows rarely make groups of one size, and then keys and values are projected for every row.
         groups = len(lengths) // self._group(shared.row_B)
-        return Reading(hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
+        return EncodedPrompts(hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
 
     def _group(self, prompt_R: Tensor) -> int:
         """Most rows that can share keys and values when each prompt's rows are cut into groups of one size."""

@@ -53,8 +53,8 @@ class PrmData:
         with (folder / "prm_data.jsonl").open("w", encoding="utf-8") as file:
             for start in range(0, len(problems), self._chunk):
                 chunk = problems[start : start + self._chunk]
-                pending = pipeline.launch(chunk, range(self._samples), sampling, seed)
-                judged = [one for group in pipeline.verdicts(pending) for one in _different(group.each())]
+                pending = pipeline.start_rollouts(chunk, range(self._samples), sampling, seed)
+                judged = [one for group in pipeline.verdicts(pending) for one in _different(group.triples())]
                 for record in self.label(pipeline, judged, sampling, seed):
                     file.write(json.dumps(record) + "\n")
                     shares.append([label > 0 for label in record["labels"]])

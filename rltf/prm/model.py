@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rltf.critics.base import Critic, rows
-from rltf.critics.network import Network
+from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticReading, Rollout, RolloutBatch
 
@@ -34,10 +34,10 @@ class LineCritic(Critic):
     def __init__(
         self, policy: Policy, hidden: int, lr: float, weight_decay: float, passes: int, batch_size: int
     ) -> None:
-        network = Network(policy, 1, hidden, own=True, after=True)
+        network = CriticNetwork(policy, 1, hidden, own=True, after=True)
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, None)
 
-    def say(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
         """A number for each token; the labels stay."""
         said = rows(self.network(batch).squeeze(2), batch.mask_BT)
         return [

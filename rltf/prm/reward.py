@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from rltf.critics.network import Network
+from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.prm.lines import steps_of
@@ -47,7 +47,7 @@ class Prm:
         if not (self._folder / "critic.pt").is_file():
             raise ValueError(f"reward.terms.prm.model={model} holds no critic.pt: expected the folder of stage=prm")
         self._weight, self._passed_weight, self._size = weight, passed_weight, batch_size
-        self._network: Network | None = None
+        self._network: CriticNetwork | None = None
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
         """Of one program."""
@@ -78,13 +78,13 @@ class Prm:
                 said[i] = value_BT[row][batch.mask_BT[row]].tolist()
         return said
 
-    def _model(self) -> tuple[Network, Policy]:
+    def _model(self) -> tuple[CriticNetwork, Policy]:
         if self._network is None:
             head = torch.load(self._folder / "critic.pt", map_location="cpu", weights_only=True)
             head = {name: weight for name, weight in head.items() if name.startswith("head.")}
             self._policy = pretrained("prm", str(self._folder / "policy")).eval().requires_grad_(False)
             hidden = len(head["head.0.weight"]) if "head.2.weight" in head else 0
-            self._network = Network(self._policy, 1, hidden, own=False, after=True).requires_grad_(False)
+            self._network = CriticNetwork(self._policy, 1, hidden, own=False, after=True).requires_grad_(False)
             self._network.load_state_dict(head)
             device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else "cpu"
             self._policy.to(device)

@@ -12,7 +12,7 @@ from typing import Any
 from rltf.policies.base import Policy
 from rltf.prm.model import LineCritic
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs.rollouts_file import read_records, share_of
+from rltf.runs.rollouts_file import hash_fraction, read_records
 from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class PrmTraining:
         policy = pipeline.policy
         _check(policy, self._records)
         held_out = self._held_out
-        learned = [_rollout(r) for r in self._records if share_of(r["problem_id"]) >= held_out]
-        kept = [_rollout(r) for r in self._records if share_of(r["problem_id"]) < held_out]
+        learned = [_rollout(r) for r in self._records if hash_fraction(r["problem_id"]) >= held_out]
+        kept = [_rollout(r) for r in self._records if hash_fraction(r["problem_id"]) < held_out]
         if not learned or not kept:
             raise ValueError(
                 f"stage.job.data has {len(learned)} programs to learn from and {len(kept)} that are held out: expected "

@@ -22,7 +22,7 @@ class TokenCredit(Protocol):
         ...
 
     @property
-    def reads(self) -> Literal["outcome", "value"] | None:
+    def critic_kind(self) -> Literal["outcome", "value"] | None:
         """The kind of critic without which it cannot do (`Rollout.critic`)."""
         ...
 
@@ -89,7 +89,7 @@ class Explorer(Protocol):
         policy: Policy | None,
     ) -> Iterable[tuple[int, Program]]:
         """Index of a problem and one of its programs: one for each entry of `draws`, and the greedy one. See
-        `RolloutPipeline.launch`, which has all of them judged."""
+        `RolloutPipeline.start_rollouts`, which has all of them judged."""
         ...
 
 

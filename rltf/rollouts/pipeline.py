@@ -25,7 +25,7 @@ from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingRollouts:
     """Programs on their way through the sandbox, problem by problem, draws in order (the greedy one first)."""
 
     groups: tuple[tuple[Problem, tuple[Program, ...], tuple[Future[Verdict], ...]], ...]
@@ -50,7 +50,7 @@ class Pending:
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], problems: Mapping[str, Problem]) -> Pending:
+    def restore(cls, state: Mapping[str, Any], problems: Mapping[str, Problem]) -> PendingRollouts:
         """The pending programs of a checkpoint, verdicts included.
 
         Args:
@@ -69,18 +69,18 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedGroup:
     """The programs of one visit to a problem, and what the tests said of them."""
 
     problem: Problem
     programs: tuple[Program, ...]
     verdicts: tuple[Verdict, ...]
 
-    def each(self) -> list[tuple[Problem, Program, Verdict]]:
+    def triples(self) -> list[tuple[Problem, Program, Verdict]]:
         """Program by program."""
         return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
 
-    def to(self, device: object) -> Judged:
+    def to(self, device: object) -> JudgedGroup:
         """Itself: nothing in it lives on a device (Lightning asks)."""
         return self
 
@@ -131,7 +131,7 @@ class RolloutPipeline:
             ids = self._prompts[problem.id] = self.policy.encode_prompt(self.benchmark.prompt(problem))
         return ids
 
-    def launch(
+    def start_rollouts(
         self,
         problems: Sequence[Problem],
         draws: Sequence[int],
@@ -142,7 +142,7 @@ class RolloutPipeline:
         version: int = 0,
         policy: Policy | None = None,
         training: bool = False,
-    ) -> Pending:
+    ) -> PendingRollouts:
         """Samples every problem once per entry of `draws` (and once greedily), and hands the programs to the executor
         as they finish. Returns when the last program is drawn, not when it is judged. `policy` draws in place of the
         pipeline's own. Programs for `training` begin where the curriculum says, and the sandbox looks at them as
@@ -164,7 +164,7 @@ class RolloutPipeline:
         for index, program in drawn:
             found[index][program.draw] = (program, self.judge(problems[index], program, coverage))
         order = ((-1,) if greedy else ()) + tuple(draws)
-        return Pending(
+        return PendingRollouts(
             tuple(
                 (problem, tuple(by_draw[d][0] for d in order), tuple(by_draw[d][1] for d in order))
                 for problem, by_draw in zip(problems, found, strict=True)
@@ -211,21 +211,21 @@ class RolloutPipeline:
         except ValueError as error:
             raise ValueError(f"problem {problem.id}: {error}") from error
 
-    def verdicts(self, pending: Pending) -> list[Judged]:
+    def verdicts(self, pending: PendingRollouts) -> list[JudgedGroup]:
         """Waits for the verdicts; problem by problem, in the order they were launched."""
         with self.clock("execution_wait"):
             return [
-                Judged(problem, programs, tuple(future.result() for future in futures))
+                JudgedGroup(problem, programs, tuple(future.result() for future in futures))
                 for problem, programs, futures in pending.groups
             ]
 
-    def harvest(self, pending: Pending) -> list[list[Rollout]]:
+    def collect_rollouts(self, pending: PendingRollouts) -> list[list[Rollout]]:
         """Waits for the verdicts and says what the programs are worth: rollouts problem by problem."""
         everything = self.verdicts(pending)
-        credits = iter(self.rewards.many([one for judged in everything for one in judged.each()]))
+        credits = iter(self.rewards.many([one for judged in everything for one in judged.triples()]))
         groups = []
         for judged in everything:
-            group = self.advantages([(program, verdict, next(credits)) for _, program, verdict in judged.each()])
+            group = self.advantages([(program, verdict, next(credits)) for _, program, verdict in judged.triples()])
             if self.curriculum is not None:
                 self.curriculum.update(judged.problem, group)
             groups.append(group)

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 CONFIG = "config.yaml"
 """The whole config of a run, resolved; written when it begins."""
-MAY_CHANGE = (
+RESUMABLE_KEYS = (
     "resume",
     "name",
     "group",
@@ -72,7 +72,7 @@ def begin_run(cfg: DictConfig, folder: Path) -> None:
     for key, old, new in differences(before, now):
         raise ValueError(
             f"{key} is {new} and was {old} when this run began: a resumed run keeps the keys that decide its numbers "
-            f"(others, like {', '.join(MAY_CHANGE[4:7])}, may change)"
+            f"(others, like {', '.join(RESUMABLE_KEYS[4:7])}, may change)"
         )
 
 
@@ -95,7 +95,7 @@ def differences(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> Iterator[t
     """
     old, new = dict(_flat(before, "")), dict(_flat(now, ""))
     for key in [*old, *(key for key in new if key not in old)]:
-        frozen = not any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
+        frozen = not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE_KEYS)
         if frozen and old.get(key) != new.get(key):
             yield key, old.get(key), new.get(key)
 

@@ -73,7 +73,7 @@ def read_records(folders: str | Sequence[str], name: str, key: str, expected: st
             yield from map(json.loads, file)
 
 
-def share_of(problem_id: str) -> float:
+def hash_fraction(problem_id: str) -> float:
     """A number from 0 to 1 that depends on the id alone: which problems are held out whatever else there is."""
     return int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64
 

@@ -13,7 +13,7 @@ from rltf.algorithms.advantages import Advantages
 from rltf.benchmarks.base import Benchmark
 from rltf.critics.base import Critic
 from rltf.execution import LocalExecutor
-from rltf.execution.cores import Confinement, CorePlan, available_cores
+from rltf.execution.cores import CorePinning, CorePlan, available_cores
 from rltf.execution.executor import Executor
 from rltf.generation.sampler import Sampler
 from rltf.inference.base import Inference
@@ -29,7 +29,7 @@ from rltf.types import Sampling
 
 
 @dataclass(frozen=True)
-class Assembly:
+class Components:
     """What training and evaluation share. Close it: it owns the sandbox's processes."""
 
     policy: Policy
@@ -39,7 +39,7 @@ class Assembly:
     """Of training rollouts."""
     pipeline: RolloutPipeline
     clock: PhaseClock
-    confinement: Confinement | None
+    confinement: CorePinning | None
     """Of the sandbox to its cores; several training processes of a machine leave that to the scheduler."""
 
     @classmethod
@@ -79,7 +79,7 @@ class Assembly:
         )
         confinement = None
         if isinstance(executor, LocalExecutor) and OmegaConf.select(cfg, "trainer.strategy", default="auto") == "auto":
-            confinement = clock.watch = Confinement(executor.use_cores, plan.threads)
+            confinement = clock.watch = CorePinning(executor.use_cores, plan.threads)
         return cls(policy, benchmark, executor, sampling, pipeline, clock, confinement)
 
     def datamodule(

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.callbacks.critic import CriticCallback
 from rltf.credit.chain import Chain
-from rltf.credit.gae import Gae
+from rltf.credit.gae import GAECredit
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.base import Critic
 from rltf.rollouts.hooks import TokenCredit
@@ -25,10 +25,10 @@ def credit_of(cfg: DictConfig, critic: Critic | None) -> TokenCredit | None:
             raise ValueError("critic.weights is null and evaluation trains no critic: name a run's critic.pt")
         return None
     parts: list[TokenCredit] = [part for key in ("algorithm.credit", "credit") if (part := build(cfg, key)) is not None]
-    if sum(part.reads == "value" for part in parts) > 1:
+    if sum(part.critic_kind == "value" for part in parts) > 1:
         raise ValueError("credit=gae is a part of algorithm=ppo already: leave it out")
     credit = parts[0] if len(parts) == 1 else Chain(parts) if parts else None
-    wanted, kind = credit.reads if credit is not None else None, critic.kind if critic is not None else None
+    wanted, kind = credit.critic_kind if credit is not None else None, critic.kind if critic is not None else None
     if wanted == "outcome" != kind:
         raise ValueError(
             f"credit=critic_token weighs tokens by an outcome critic and there is {_named(kind)}: use critic=outcome"
@@ -49,7 +49,7 @@ def penalty_of(pipeline: RolloutPipeline) -> KlPenalty | None:
     """The penalty that tokens of the pipeline's programs pay; it needs the frozen reference."""
     credit = pipeline.credit
     for step in credit.steps if isinstance(credit, Chain) else [credit]:
-        if isinstance(step, Gae) and isinstance(step.penalty, KlPenalty):
+        if isinstance(step, GAECredit) and isinstance(step.penalty, KlPenalty):
             return step.penalty
     return None
 

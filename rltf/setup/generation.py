@@ -12,11 +12,11 @@ from rltf.generation.remote import SeparateSampler
 from rltf.inference.base import Inference
 from rltf.inference.sample import Sample
 from rltf.rollouts.hooks import Explorer
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 
 
-def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
+def generation_callback(cfg: DictConfig, parts: Components) -> GenerationCallback:
     """What fills the buffer.
 
     Raises:
@@ -57,7 +57,7 @@ def generation_callback(cfg: DictConfig, parts: Assembly) -> GenerationCallback:
     return SeparateGeneration(sampler, cfg.generation.refresh, cfg.generation.max_staleness, **options)
 
 
-def _explorer(cfg: DictConfig, parts: Assembly) -> Explorer | None:
+def _explorer(cfg: DictConfig, parts: Components) -> Explorer | None:
     """What finds training programs in more than one round."""
     if OmegaConf.select(cfg, "inference.repair") is not None:
         raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")

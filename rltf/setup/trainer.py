@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from rltf.callbacks.gather_weights import Gathering
+from rltf.callbacks.gather_weights import GatherWeights
 from rltf.loggers.csv_file import CSVMetrics
 from rltf.setup.instantiate import build
 
@@ -42,7 +42,7 @@ def make_trainer(
         cfg,
         "trainer",
         logger=list(loggers),
-        callbacks=[Gathering(), *callbacks],
+        callbacks=[GatherWeights(), *callbacks],
         default_root_dir=str(folder),
         enable_checkpointing=saves,
         enable_progress_bar=False,

@@ -19,7 +19,7 @@ from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
-from rltf.rollouts.pipeline import Judged, Pending, RolloutPipeline
+from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
 from rltf.rollouts.problems import ProblemOrder
 from rltf.training.batches import Stream, TrainBatch
 from rltf.training.demonstrations import Demonstrations
@@ -157,7 +157,7 @@ class RolloutDataModule(L.LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
         size = plan.accumulate * plan.rollouts
         for start in range(self._epoch_batches() // plan.accumulate):
-            chosen = alike(rollouts[start * size : (start + 1) * size])
+            chosen = order_by_prompt(rollouts[start * size : (start + 1) * size])
             window = []
             for index in range(plan.accumulate):
                 parts = {}
@@ -171,35 +171,35 @@ class RolloutDataModule(L.LightningDataModule):
             for parts, divisor in zip(window, window_divisors(counts, plan.accumulate), strict=True):
                 yield TrainBatch(parts, divisor)
 
-    def val_dataloader(self) -> DataLoader[list[Judged]]:
+    def val_dataloader(self) -> DataLoader[list[JudgedGroup]]:
         """Judged programs of validation problems."""
         return self._evaluation(self.validation_plan, None)
 
-    def test_dataloader(self) -> DataLoader[list[Judged]]:
+    def test_dataloader(self) -> DataLoader[list[JudgedGroup]]:
         """Judged programs of held-out problems."""
         return self._evaluation(self.test_plan, self.inference)
 
-    def _evaluation(self, plan: EvaluationPlan, inference: Inference | None) -> DataLoader[list[Judged]]:
+    def _evaluation(self, plan: EvaluationPlan, inference: Inference | None) -> DataLoader[list[JudgedGroup]]:
         problems = list(self.benchmark.problems(plan.split))[: plan.problems]
         # strided and unpadded: a padded split would count some problems twice
         mine = problems[self.rank :: self.world_size]
         chunks = [mine[i : i + plan.chunk] for i in range(0, len(mine), plan.chunk)]
 
-        def launch(chunk: list[Problem]) -> Pending:
-            find = self.pipeline.launch if inference is None else inference.launch
-            return find(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
+        def start(chunk: list[Problem]) -> PendingRollouts:
+            start_rollouts = self.pipeline.start_rollouts if inference is None else inference.start_rollouts
+            return start_rollouts(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
 
-        def verdicts(pending: Pending) -> list[Judged]:
+        def verdicts(pending: PendingRollouts) -> list[JudgedGroup]:
             found = self.pipeline.verdicts(pending)
-            return found if inference is None else [inference.settle(judged) for judged in found]
+            return found if inference is None else [inference.finish_problem(judged) for judged in found]
 
-        def judged() -> Iterator[list[Judged]]:
-            launched = launch(chunks[0])
+        def judged() -> Iterator[list[JudgedGroup]]:
+            pending = start(chunks[0])
             for following in chunks[1:]:
-                ahead = launch(following)  # while the sandbox works on the chunk before
-                yield verdicts(launched)
-                launched = ahead
-            yield verdicts(launched)
+                ahead = start(following)  # while the sandbox works on the chunk before
+                yield verdicts(pending)
+                pending = ahead
+            yield verdicts(pending)
 
         return _loader(Stream(len(chunks), judged))
 
@@ -245,7 +245,7 @@ def _loader(stream: Stream) -> DataLoader[Any]:
     return DataLoader(stream, batch_size=None, generator=torch.Generator())
 
 
-def alike(rollouts: Sequence[Rollout]) -> list[Rollout]:
+def order_by_prompt(rollouts: Sequence[Rollout]) -> list[Rollout]:
     """The rollouts of one optimiser step, in the order that is cheapest to cut into micro-batches.
 
     Those of one problem stand side by side, since the policy runs a prompt once for all rows of a micro-batch that

@@ -18,15 +18,15 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
-from rltf.algorithms.loss_mix import Scored
+from rltf.algorithms.loss_mix import BatchLogprobs
 from rltf.algorithms.ratios import masked_mean, policy_metrics
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
-from rltf.rollouts.pipeline import Judged
+from rltf.rollouts.pipeline import JudgedGroup
 from rltf.training import sharding
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
-from rltf.training.oom_retry import Pieces
+from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
 from rltf.training.sharding import Sharded, copy_weights, sharded, whole
 from rltf.types import RolloutBatch, Sampling
@@ -64,7 +64,7 @@ class RLTFModule(L.LightningModule):
         """Optimiser steps of earlier phases."""
         self.evaluated: EvaluationResult | None = None
         """What the last test found."""
-        self.judged: list[Judged] = []
+        self.judged: list[JudgedGroup] = []
         """Programs of the last test, of this rank."""
         self.last_loss: float | None = None
         """Mean over the last logged steps, for the progress display."""
@@ -73,7 +73,7 @@ class RLTFModule(L.LightningModule):
         self._bad_steps = 0
         """Steps in a row whose gradient was not finite."""
         self._last_batch: TrainBatch | None = None
-        self._pieces = Pieces(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
+        self._pieces = OOMRetry(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
 
     # -------------------------------------------------------------------------------------------- phases
 
@@ -177,7 +177,7 @@ class RLTFModule(L.LightningModule):
     def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a micro-batch or a piece of it, and detached metrics."""
         assert self.phase is not None
-        scored: dict[str, Scored] = {}
+        scored: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
             logprobs_BT, entropy_BT = self._logprobs(self.policy, name, part)
@@ -187,7 +187,7 @@ class RLTFModule(L.LightningModule):
                     reference_BT = self._logprobs(self._reference[0], name, part)[0]
                 gap_BT = (logprobs_BT - reference_BT).detach()
                 metrics["policy/kl"] = masked_mean(gap_BT, part.mask_BT & torch.isfinite(gap_BT))
-            scored[name] = Scored(part, logprobs_BT, reference_BT)
+            scored[name] = BatchLogprobs(part, logprobs_BT, reference_BT)
             if name == "rl":
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(scored, batch.divisors)
@@ -283,12 +283,12 @@ class RLTFModule(L.LightningModule):
         self.evaluation.reset()
         self.judged.clear()
 
-    def validation_step(self, batch: Sequence[Judged], batch_idx: int) -> None:
+    def validation_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
         """Counts the verdicts of some problems."""
         for judged in batch:
             self.evaluation.update(judged.problem, judged.programs, judged.verdicts)
 
-    def test_step(self, batch: Sequence[Judged], batch_idx: int) -> None:
+    def test_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
         """The same, and keeps the programs for `samples.jsonl`."""
         self.validation_step(batch, batch_idx)
         self.judged.extend(batch)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Metrics = Mapping[str, Tensor]
 
 
-class Pieces:
+class OOMRetry:
     """Adds up the gradient of one optimiser step.
 
     Args:

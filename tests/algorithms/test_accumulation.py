@@ -6,7 +6,7 @@ import torch
 from objective_batches import batch_of
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised
@@ -26,7 +26,7 @@ class OneWeightAToken(L.LightningModule):
     def training_step(self, batch, batch_idx):
         parts, divisors = batch
         scored = {
-            name: Scored(part, -self.w_T.exp()[: part.mask_BT.shape[1]].expand(part.mask_BT.shape))
+            name: BatchLogprobs(part, -self.w_T.exp()[: part.mask_BT.shape[1]].expand(part.mask_BT.shape))
             for name, part in parts.items()
         }
         return self.mix(scored, divisors).total

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from objective_batches import batch_of
 
 from rltf.algorithms.advantages import Advantages
-from rltf.algorithms.loss_mix import LossMix, Scored
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix
 from rltf.rollouts.buffer import RolloutBuffer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -27,7 +27,7 @@ def test_algorithm_composes_and_gives_a_finite_loss_with_gradient(name):
     assert isinstance(algorithm.advantages, Advantages)
     logprobs_BT = torch.full((2, 3), -1.0, requires_grad=True)
     batch = batch_of([[1.0] * 3, [-0.5] * 3], lengths=[3, 2], old_logprobs=[[-1.0] * 3] * 2)
-    loss = mix({term: Scored(batch, logprobs_BT, logprobs_BT.detach()) for term in mix.terms})
+    loss = mix({term: BatchLogprobs(batch, logprobs_BT, logprobs_BT.detach()) for term in mix.terms})
     loss.total.backward()
     assert torch.isfinite(logprobs_BT.grad).all()
     assert logprobs_BT.grad[0, 0] < 0

@@ -5,7 +5,7 @@ import torch
 
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import LossMix, Scored, Term
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term
 from rltf.algorithms.reinforce import Reinforce
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
@@ -37,7 +37,7 @@ class TwoLayerPolicy(torch.nn.Module):
         return self(torch.tensor(PROGRAMS)).sum(dim=1).exp()
 
 
-def train(baseline, normalize, objective, share_of, iterations, samples, seed=0, lr=0.02):
+def train(baseline, normalize, objective, hash_fraction, iterations, samples, seed=0, lr=0.02):
     """On-policy iterations: draw, judge, credit, buffer, batch, loss mix, step. Returns the four probabilities."""
     policy, generator = TwoLayerPolicy(seed), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr)
@@ -50,7 +50,7 @@ def train(baseline, normalize, objective, share_of, iterations, samples, seed=0,
         for draw, (choice, greedy) in enumerate(choices):
             with torch.no_grad():
                 logprobs = policy(torch.tensor([PROGRAMS[choice]]))[0].tolist()
-            share = share_of[choice]
+            share = hash_fraction[choice]
             outcome = Outcome.PASSED if share == 1 else Outcome.WRONG_ANSWER
             program = Program(
                 problem_id="bandit",
@@ -70,7 +70,7 @@ def train(baseline, normalize, objective, share_of, iterations, samples, seed=0,
         buffer.extend(advantages(group))
         batch = collate(buffer.sample(samples, generator), pad_id=0, prompt_padding="right")
         optimizer.zero_grad()
-        mix({"rl": Scored(batch, policy(batch.response_BT))}).total.backward()
+        mix({"rl": BatchLogprobs(batch, policy(batch.response_BT))}).total.backward()
         optimizer.step()
     return policy.probabilities()
 

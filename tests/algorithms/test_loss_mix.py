@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from objective_batches import batch_of
 
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
 from rltf.algorithms.ratios import policy_metrics
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
@@ -72,7 +72,7 @@ def gradient_of_one_step(mix, supervised, rl, size, ranks=1):
     divisors = window_divisors(counts, accumulate)
     for r in range(ranks):
         for batches, divisor in zip(micro[r], divisors, strict=True):
-            scored = {name: Scored(b, model(b)) for name, b in batches.items()}
+            scored = {name: BatchLogprobs(b, model(b)) for name, b in batches.items()}
             (mix(scored, divisor).total / accumulate / ranks).backward()
     return model.logits_VV.grad
 
@@ -100,8 +100,8 @@ def test_micro_batch_without_divisors_is_its_own_window():
     demonstrations, rollouts = batch_of([[1.0, 1.0]]), batch_of([[0.5, 0.5]])
     loss = mix(
         {
-            "supervised": Scored(demonstrations, torch.tensor([[-1.0, -3.0]])),
-            "rl": Scored(rollouts, torch.tensor([[-2.0, -2.0]])),
+            "supervised": BatchLogprobs(demonstrations, torch.tensor([[-1.0, -3.0]])),
+            "rl": BatchLogprobs(rollouts, torch.tensor([[-2.0, -2.0]])),
         }
     )
     # (1 + 3)/2 + 3 * 0.5 * (2 + 2)/2
@@ -117,7 +117,7 @@ def test_term_absent_from_a_micro_batch_weighs_nothing_there():
     demonstrations = batch_of([[1.0]])
     divisors = window_divisors([mix.counts({"supervised": demonstrations}), mix.counts({"rl": demonstrations})], 2)
     assert divisors[0] == {"supervised": 0.5, "rl": 0.5}
-    loss = mix({"supervised": Scored(demonstrations, torch.tensor([[-1.0]]))}, divisors[0])
+    loss = mix({"supervised": BatchLogprobs(demonstrations, torch.tensor([[-1.0]]))}, divisors[0])
     assert loss.total.item() / 2 == pytest.approx(1.0)
     assert "loss/rl" not in loss.metrics
 
@@ -127,7 +127,7 @@ def test_window_of_empty_responses_has_loss_zero_and_no_nan():
     empty = batch_of([[1.0]], lengths=[0])
     logprobs_BT = torch.zeros(1, 1, requires_grad=True)
     for divisors in (None, {"rl": 0.0}):
-        loss = mix({"rl": Scored(empty, logprobs_BT)}, divisors)
+        loss = mix({"rl": BatchLogprobs(empty, logprobs_BT)}, divisors)
         loss.total.backward()
         assert loss.total.item() == 0.0
     assert logprobs_BT.grad.tolist() == [[0.0]]

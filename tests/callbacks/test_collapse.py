@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rltf.callbacks.stop_on_collapse import Collapse
+from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.train import train
 from rltf.setup.checks import check_numbers
 
@@ -34,11 +34,11 @@ def test_a_metric_that_stays_low_ends_the_run(composed, caplog):
 
 
 def test_only_iterations_in_a_row_count():
-    collapse = Collapse(2, {"a": 1.0})
+    collapse = StopOnCollapse(2, {"a": 1.0})
     said = [collapse._judge({"a": value}) for value in (0.5, 1.0, 0.5)]
     assert said == [None] * 3
     assert collapse._judge({"b": 0.0}) is None, "an iteration that does not log it does not count"
-    again = Collapse(2, {"a": 1.0})
+    again = StopOnCollapse(2, {"a": 1.0})
     again.load_state_dict(collapse.state_dict())
     assert again._judge({"a": 0.25}) == "a was below 1 in 2 iterations, in the last one 0.25"
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from rltf.callbacks.generation import GenerationCallback
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.pipeline import Pending
+from rltf.rollouts.pipeline import PendingRollouts
 from rltf.types import FinishReason, Outcome, Problem, Program, Sampling, Verdict
 
 
@@ -15,7 +15,7 @@ def test_a_checkpoint_that_waits_for_verdicts_counts_as_waiting_not_as_training(
     callback = GenerationCallback(SimpleNamespace(clock=clock), Sampling(), 1, 1, 1, 0)  # type: ignore[arg-type]
     program = Program("p", "pass", (1,), (2,), ((0, 4),), (-0.5,), FinishReason.EOS, 0, 0)
     verdict: Future[Verdict] = Future()
-    callback._pending = Pending(((Problem("p", "", ()), (program,), (verdict,)),))
+    callback._pending = PendingRollouts(((Problem("p", "", ()), (program,), (verdict,)),))
     judge = threading.Timer(0.3, lambda: verdict.set_result(Verdict(Outcome.PASSED, 1, 1)))
     clock.watch = lambda phase: judge.start() if phase == "execution_wait" else None
     with clock("training"):

@@ -8,7 +8,7 @@ import torch
 from critic_cases import CRITICS, POLICIES, random_rollouts, rollout_of, shaken, started, with_returns
 from torch import distributed
 
-from rltf.callbacks.phase_timer import Phases
+from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.commands.train import train
 from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import ValueCritic
@@ -196,7 +196,7 @@ def test_a_run_with_a_critic_goes_on_after_a_stop_to_the_bit(composed, tmp_path,
 
     broken = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(Phases, "on_train_epoch_start", dies)
+        patch.setattr(PhaseTimer, "on_train_epoch_start", dies)
         with pytest.raises(RuntimeError, match="power loss"):
             train(composed("train", *SMALL, *options, f"paths.output_dir={broken}"))
     resumed = train(composed("train", *SMALL, *options, f"paths.output_dir={broken}", f"resume={broken}"))

@@ -9,8 +9,8 @@ from critic_cases import POLICIES, program_of, random_rollouts, reading, rollout
 from rltf.algorithms.grpo import GRPO
 from rltf.credit.chain import Chain
 from rltf.credit.critic_token import CriticToken
-from rltf.credit.executed import Executed
-from rltf.credit.gae import Gae, gae
+from rltf.credit.executed import ExecutedLinesCredit
+from rltf.credit.gae import GAECredit, gae
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.value import MlpCritic, ValueCritic, value_loss
 from rltf.rollouts.batch import collate
@@ -28,7 +28,7 @@ def test_advantages_of_three_tokens_whose_last_earns_one():
 
 
 def test_with_lambda_one_the_return_of_every_token_is_what_is_still_earned():
-    [r] = Gae(lam=1.0, whiten=False)([rollout_of([1, 2, 3], reward=0.7, critic=reading([0.1, -0.4, 2.0]))])
+    [r] = GAECredit(lam=1.0, whiten=False)([rollout_of([1, 2, 3], reward=0.7, critic=reading([0.1, -0.4, 2.0]))])
     assert r.critic.returns == pytest.approx((0.7, 0.7, 0.7))
     assert r.weights == pytest.approx((0.6, 1.1, -1.3))
 
@@ -39,10 +39,10 @@ def test_the_reward_comes_at_the_last_token_and_spans_add_to_advantages_after_wh
         rollout_of([1, 2, 3], reward=1.0, credits=[blame], critic=HALVES),
         rollout_of([4], reward=-1.0, critic=reading([0.5])),
     ]
-    plain = Gae(whiten=False)(rollouts)
+    plain = GAECredit(whiten=False)(rollouts)
     assert plain[0].weights == pytest.approx((0.45125, 0.175, 0.2))
     assert plain[1].weights == pytest.approx((-1.5,))
-    white = Gae()(rollouts)
+    white = GAECredit()(rollouts)
     without = [*white[0].weights, *white[1].weights]
     without[1] += 0.3
     without[2] += 0.3
@@ -54,7 +54,7 @@ def test_the_reward_comes_at_the_last_token_and_spans_add_to_advantages_after_wh
 def test_greedy_programs_are_no_part_of_the_mean_that_whitens():
     drawn = [rollout_of([1, 2], reward=r, critic=reading([0, 0])) for r in (1.0, 0.0)]
     greedy = rollout_of([1], reward=9.0, greedy=True, critic=reading([0]))
-    gae_ = Gae(lam=1.0)
+    gae_ = GAECredit(lam=1.0)
     assert [r.weights for r in gae_([*drawn, greedy])[:2]] == [r.weights for r in gae_(drawn)] == [(1, 1), (-1, -1)]
 
 
@@ -63,7 +63,7 @@ def test_rewards_of_lines_are_earned_at_their_last_token_and_of_nothing_change_n
         lines = [Credit("prm", value, (0, 2)), Credit("prm", 2 * value, (2, 3))]
         return rollout_of([1, 2, 3], reward=1.0, credits=lines, critic=reading([0.3, 0.1, 0.2]))
 
-    dense = Gae(lam=1.0, whiten=False, spans="reward")
+    dense = GAECredit(lam=1.0, whiten=False, spans="reward")
     [r] = dense([some(0.1)])
     assert r.critic.returns == pytest.approx((1.3, 1.3, 1.2))
     assert dense([some(0.0)])[0].weights == dense([replace(some(0.0), credits=())])[0].weights
@@ -73,18 +73,18 @@ def test_lines_that_no_test_executed_get_no_gradient_and_the_critic_still_learns
     program = replace(program_of([1, 2, 3]), text="a\nb\nc", offsets=((0, 2), (2, 4), (4, 5)))
     rollout = replace(rollout_of([1, 2, 3], critic=HALVES), program=program)
     rollout = replace(rollout, verdict=Verdict(Outcome.WRONG_ANSWER, 0, 1, unexecuted=(2,)))
-    alone = Gae(lam=1.0, whiten=False)
-    [r] = Chain([alone, Executed()])([rollout])
+    alone = GAECredit(lam=1.0, whiten=False)
+    [r] = Chain([alone, ExecutedLinesCredit()])([rollout])
     assert r.weights == (0.5, 0.0, 0.5)
     assert r.critic == alone([rollout])[0].critic
-    assert Chain([alone, Executed()]).needs_coverage
+    assert Chain([alone, ExecutedLinesCredit()]).needs_coverage
     with pytest.raises(ValueError, match="a run has one critic"):
         Chain([alone, CriticToken()])
 
 
 def test_where_nothing_has_moved_the_surrogate_is_minus_the_mean_advantage_and_its_gradient_that_of_reinforce():
     rollouts = [rollout_of([1, 2], critic=reading([0.5, 0.2])), rollout_of([3], reward=-1, critic=reading([0.1]))]
-    batch = collate(Gae(whiten=False)(rollouts), 0, "right")
+    batch = collate(GAECredit(whiten=False)(rollouts), 0, "right")
     logprobs_BT = batch.old_logprobs_BT.clone().requires_grad_()
     loss = GRPO(reduction="token_mean")(logprobs_BT, batch)
     assert float(loss.total.detach() / loss.count) == pytest.approx(-float(batch.weight_BT.sum()) / 3, rel=1e-6)
@@ -127,7 +127,9 @@ def test_tokens_pay_for_what_the_reference_finds_less_probable_and_nothing_where
         assert cost == pytest.approx([0.1] * len(rollout.program.token_ids), abs=1e-6)
     tokens = sum(len(r.program.token_ids) for r in told)
     assert penalty.adapt()["kl"] == pytest.approx(0.5 * tokens / 5, abs=1e-5)
-    [paying] = Gae(lam=1.0, whiten=False, penalty=lambda rs: [[0.1, 0.2, 0.3]])([rollout_of([1, 2, 3], critic=HALVES)])
+    [paying] = GAECredit(lam=1.0, whiten=False, penalty=lambda rs: [[0.1, 0.2, 0.3]])(
+        [rollout_of([1, 2, 3], critic=HALVES)]
+    )
     assert paying.critic.returns == pytest.approx((0.4, 0.5, 0.7))
 
 
@@ -140,9 +142,9 @@ def test_numbers_out_of_range_are_refused():
         with pytest.raises(ValueError, match=rf"algorithm\.credit\.penalty\.{key}"):
             KlPenalty(**arguments)
     with pytest.raises(ValueError, match=r"credit\.lam is 1\.5"):
-        Gae(lam=1.5)
+        GAECredit(lam=1.5)
     with pytest.raises(ValueError, match=r"credit\.spans is 'weighed'"):
-        Gae(spans="weighed")
+        GAECredit(spans="weighed")
     with pytest.raises(ValueError, match=r"critic\.clip is 0"):
         ValueCritic(POLICIES["T5"](), clip=0)
 
@@ -174,7 +176,7 @@ def test_a_value_is_of_the_state_before_its_token_and_given_tokens_have_none(mak
 def test_values_come_near_what_programs_earn(make, kind):
     def visit():
         drawn = [rollout_of([5 + i % 2, 9, 10], reward=float(i % 2)) for i in range(16)]
-        return Gae(lam=1.0, whiten=False)(critic.read(drawn))
+        return GAECredit(lam=1.0, whiten=False)(critic.read(drawn))
 
     critic = started(kind(make(), lr=1e-2, clip=None))
     for _ in range(16):

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rltf.rollouts.clock import PhaseClock
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import StreamPlan
@@ -52,15 +52,15 @@ def main(target: str, devices: int, kind: str) -> None:
     ]
     with initialize_config_dir(str(Path(__file__).parents[2] / "configs"), version_base="1.3"):
         cfg = compose("train", overrides)
-    with Assembly.of(cfg, PhaseClock()) as parts:
+    with Components.of(cfg, PhaseClock()) as parts:
         keeps = KeepsGradient()
         trainer = make_trainer(cfg, Path(target).parent, [], [keeps], {"limit_val_batches": 0})
         module = RLTFModule(parts.policy, parts.sampling, [1])
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
         mix = build(cfg, "algorithm.mix")
         problems = data.train_problems[trainer.global_rank :: trainer.world_size]
-        pending = parts.pipeline.launch(problems, range(PROGRAMS // 8), parts.sampling, 0)
-        data.buffer.extend(rollout for group in parts.pipeline.harvest(pending) for rollout in group)
+        pending = parts.pipeline.start_rollouts(problems, range(PROGRAMS // 8), parts.sampling, 0)
+        data.buffer.extend(rollout for group in parts.pipeline.collect_rollouts(pending) for rollout in group)
         module.double()
         module.start(Phase("rl", mix, lr=1e-2))
         accumulate = trainer.accumulate_grad_batches

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.judge.test_calls import adopt, learned
+from rltf.execution.judge.test_calls import export_trace, import_trace
 from rltf.execution.judge.test_code import prepare
 from rltf.types import AssertTest, Job
 
@@ -15,12 +15,12 @@ from rltf.types import AssertTest, Job
 def test_what_one_worker_learned_reaches_another_unchanged() -> None:
     request = ["call", "f", [[1, {"tuple": [2, "x"]}], {}], []]
     rows = [["assert", "assert f(1, (2, 'x')) == 3"], ["assert", "assert True"]]
-    assert learned(rows) == b""
+    assert export_trace(rows) == b""
     text = json.dumps([[[request], True], [[], True]]).encode()
-    adopt(rows, text)
-    assert json.loads(learned(rows)) == [[[request], True], [[], True]]
-    adopt(rows, json.dumps([[[], False], [[], False]]).encode())  # word that comes late changes nothing
-    assert json.loads(learned(rows)) == [[[request], True], [[], True]]
+    import_trace(rows, text)
+    assert json.loads(export_trace(rows)) == [[[request], True], [[], True]]
+    import_trace(rows, json.dumps([[[], False], [[], False]]).encode())  # word that comes late changes nothing
+    assert json.loads(export_trace(rows)) == [[[request], True], [[], True]]
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 9), (9, 1)])

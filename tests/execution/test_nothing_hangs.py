@@ -21,10 +21,10 @@ from test_judge_command import GOOD, judge
 
 from rltf.execution import LocalExecutor, messages
 from rltf.execution.jsonl import InvalidInput, parse
-from rltf.execution.judge.progress import Sheet
+from rltf.execution.judge.progress import TestProgress
 from rltf.execution.option_ranges import LARGEST, require_limit
 from rltf.execution.pool.pending import encode_tests
-from rltf.execution.pool.supervisor import Supervisor, _Crew, _Task
+from rltf.execution.pool.supervisor import Supervisor, _Task, _WorkerProcess
 from rltf.execution.pool.worker import Worker
 from rltf.execution.sandbox.limits import Limits
 from rltf.execution.sandbox.process_tree import descendants
@@ -199,7 +199,7 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     ours, theirs, trainer, answers = sockets
     supervisor = Supervisor(trainer, {"workers": 1})
     process = SilentProcess()
-    crew = _Crew(process, messages.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
+    crew = _WorkerProcess(process, messages.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
     supervisor._crews.append(crew)
     crew.since = time.monotonic() - 31
     theirs.sendall(messages.pack(messages.ALIVE))
@@ -227,7 +227,7 @@ def test_a_worker_gives_signs_of_life_while_it_decides_tests_at_most_one_a_secon
     decided: list[Callable[[], None]] = []
     judge = SimpleNamespace(when_waiting=lambda call: None, when_decided=decided.append)
     Worker(ours, judge)  # type: ignore[arg-type]
-    progress = Sheet("", "", [["call"]] * 1000, Limits(1, 1, 1, 1), False, 1, when_decided=decided[0])
+    progress = TestProgress("", "", [["call"]] * 1000, Limits(1, 1, 1, 1), False, 1, when_decided=decided[0])
     for at in range(1000):
         progress.mark(at, "passed")
     received = list(messages.Unpacker().feed(theirs.recv(1 << 16)))

@@ -25,7 +25,7 @@ LOGIT_BORDER = 3e-5
 LEAST_COMPARED = 0.99
 """Share of the tokens that must be compared, or such borders are not what sets the samples apart."""
 
-Samples = Mapping[tuple[int, int], Sample]
+RolloutWriter = Mapping[tuple[int, int], Sample]
 """By request and draw."""
 
 
@@ -122,8 +122,8 @@ def shifted_log_probs(
 def assert_same(
     policy: Any,
     requests: Sequence[Request],
-    ours: Samples,
-    theirs: Samples,
+    ours: RolloutWriter,
+    theirs: RolloutWriter,
     sampling: Sampling,
     seed: int = 0,
     atol: float | None = None,

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from rltf.generation.engine import decode_state
-from rltf.generation.engine.cuda_graphs import Graphs
+from rltf.generation.engine.cuda_graphs import CudaGraphRunner
 from rltf.policies.compat import t5_output_scale
 from rltf.policies.decoding import cache_torch
 from rltf.types import Request, Span
@@ -210,8 +210,8 @@ def signature(leaf: Any) -> Any:
     return leaf
 
 
-class Taped(Graphs):
-    """`Graphs` whose captures are tapes."""
+class Taped(CudaGraphRunner):
+    """`CudaGraphRunner` whose captures are tapes."""
 
     def __init__(self, device: torch.device, limit: int) -> None:
         super().__init__(device, limit)

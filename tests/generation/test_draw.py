@@ -2,9 +2,9 @@ import pytest
 import torch
 from borders import cuts_at_a_border
 
-from rltf.generation.sampling import pick, row_key, uniforms
+from rltf.generation.sampling import row_key, sample_tokens, uniforms
 from rltf.policies import kernels as compiled
-from rltf.policies.distribution import warp
+from rltf.policies.distribution import log_probs
 from rltf.types import Sampling
 
 
@@ -57,27 +57,29 @@ def test_uniforms_are_uniform_over_rows_and_over_positions():
 def test_frequencies_follow_the_distribution(sampling, kernels):
     torch.manual_seed(0)
     logits = torch.randn(1, 12)
-    expected = warp(logits, sampling).exp()[0] * 20000
+    expected = log_probs(logits, sampling).exp()[0] * 20000
     uniform = uniforms([row_key(0, "p", i) for i in range(20000)], 1)[:, 0]
-    token, logprob = pick(logits.expand(20000, -1).clone(), uniform, sampling, None, kernels)
+    token, logprob = sample_tokens(logits.expand(20000, -1).clone(), uniform, sampling, None, kernels)
     counts = torch.bincount(token, minlength=12).float()
     kept = expected > 0
     assert counts[~kept].sum() == 0
     # chi-square with at most 11 degrees of freedom: 31.3 is its 99.9 % point.
     assert float(((counts - expected)[kept] ** 2 / expected[kept]).sum()) < 31.3
-    assert torch.allclose(logprob, warp(logits, sampling)[0][token], atol=1e-6)
+    assert torch.allclose(logprob, log_probs(logits, sampling)[0][token], atol=1e-6)
 
 
 def test_a_token_of_no_mass_is_never_drawn_even_by_extreme_numbers(kernels):
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]]).expand(2, -1).clone()
-    token, _ = pick(logits, torch.tensor([0.0, 1 - 2.0**-23]), Sampling(), None, kernels)
+    token, _ = sample_tokens(logits, torch.tensor([0.0, 1 - 2.0**-23]), Sampling(), None, kernels)
     assert token.tolist() == [1, 3]
 
 
 def test_greedy_rows_take_the_top_token_at_its_untempered_log_probability(kernels):
     logits = torch.tensor([[0.0, 1.0, 0.5], [3.0, 0.0, 0.0]])
     greedy = torch.tensor([True, False])
-    token, logprob = pick(logits.clone(), torch.tensor([0.0, 0.999]), Sampling(temperature=0.1), greedy, kernels)
+    token, logprob = sample_tokens(
+        logits.clone(), torch.tensor([0.0, 0.999]), Sampling(temperature=0.1), greedy, kernels
+    )
     assert token[0] == 1
     assert logprob[0].item() == pytest.approx(float(logits[0].log_softmax(-1)[1]), abs=1e-6)
 
@@ -99,8 +101,8 @@ def test_looking_at_a_few_tokens_draws_what_looking_at_all_does(spread, sampling
     generator = torch.Generator().manual_seed(0)
     logits = (torch.randn(200, 300, generator=generator) * spread / step).round() * step
     uniform = torch.rand(200, generator=generator)
-    token, logprob = pick(logits, uniform, sampling, None)
-    law = warp(logits, sampling)
+    token, logprob = sample_tokens(logits, uniform, sampling, None)
+    law = log_probs(logits, sampling)
     cumulated = law.exp().double().cumsum(-1)
     target = uniform[:, None].double() * cumulated[:, -1:]
     expected = torch.searchsorted(cumulated, target, right=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from borders import assert_same
 
-from rltf.generation.engine.decode_loop import Session
+from rltf.generation.engine.decode_loop import DecodeLoop
 from rltf.generation.engine.engine import Engine
 from rltf.generation.engine.memory_plan import make_plan
 from rltf.generation.hf import HFSampler
@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_request
     """A device that runs out of memory above so many rows, now and then in the middle."""
     requests, sampling = make_requests([5, 12, 3], 4, greedy=True), Sampling(max_new_tokens=9)
     wanted = by_key(Engine(slots=8).sample(policy, requests, sampling, 0))
-    honest = Session._step
+    honest = DecodeLoop._step
     steps = []
 
     def scarce(self):
@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_request
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(self)
 
-    monkeypatch.setattr(Session, "_step", scarce)
+    monkeypatch.setattr(DecodeLoop, "_step", scarce)
     engine = Engine(slots=8)
     drawn = list(engine.sample(policy, requests, sampling, 0))
     assert len(drawn) == len(wanted) == 15
@@ -207,6 +207,6 @@ def test_memory_that_does_not_hold_one_row_is_an_error(t5_policy, make_requests,
     def scarce(self):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Session, "_step", scarce)
+    monkeypatch.setattr(DecodeLoop, "_step", scarce)
     with pytest.raises(torch.OutOfMemoryError):
         list(Engine(slots=4).sample(t5_policy, make_requests([5], 4), Sampling(max_new_tokens=4), 0))

@@ -22,7 +22,7 @@ from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
 from rltf.generation.sampling import row_key, uniforms
 from rltf.policies import kernels
-from rltf.policies.distribution import warp
+from rltf.policies.distribution import log_probs
 from rltf.types import FinishReason, Sampling
 
 
@@ -77,7 +77,7 @@ def test_log_probs_equal_those_of_a_teacher_forced_forward(policy, make_requests
     for sample in Engine(slots=6, compiled=compiled).sample(policy, requests, sampling, seed=5):
         request = requests[sample.request]
         logits = teacher_forced(policy, request, sample.token_ids)
-        law = logits.log_softmax(-1) if sample.draw == -1 else warp(logits, sampling)
+        law = logits.log_softmax(-1) if sample.draw == -1 else log_probs(logits, sampling)
         expected = law.gather(1, torch.tensor(sample.token_ids)[:, None])[:, 0]
         tokens += len(sample.token_ids)
         shifts += shifted_log_probs(policy, request, sample, expected, sampling, atol=1e-5)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from borders import assert_same
 
-from rltf.generation.engine.cuda_graphs import Graphs, Steps, steps_on
-from rltf.generation.engine.decode_state import Room
-from rltf.generation.engine.engine import Engine
 from rltf.generation.engine import decode_state as rooms
+from rltf.generation.engine.cuda_graphs import CudaGraphRunner, StepRunner, steps_on
+from rltf.generation.engine.decode_state import DecodeState
+from rltf.generation.engine.engine import Engine
 from rltf.generation.engine.memory_plan import Plan
 from rltf.generation.hf import HFSampler
 from rltf.policies.decoding import StepShape, decoder_for
@@ -119,7 +119,7 @@ def test_a_step_needs_no_value_of_any_tensor_on_its_device(policy, sampling, dty
     """On torch's device without memory: what asks for a value raises, and so does most of what mixes devices."""
     monkeypatch.setattr(rooms, "decoding", lambda device: torch.inference_mode())  # there is no autocast to turn off
     decoder = decoder_for(policy.model.to("meta", dtype), 90)
-    room = Room(decoder, Plan(16, 80, 6, 40), sampling, 1, graphs=True)
+    room = DecodeState(decoder, Plan(16, 80, 6, 40), sampling, 1, graphs=True)
     room.seats.given = room.seats.greedy = True
     grid = room.cache.prompts.grid = Grid(5, 4, 32, True)
     with torch.inference_mode():
@@ -145,7 +145,7 @@ class Counted:
 
 
 def test_a_shape_runs_once_is_captured_at_its_second_step_and_replayed_from_then_on(monkeypatch):
-    graphs, counted = Graphs(torch.device("cpu"), 512), Counted()
+    graphs, counted = CudaGraphRunner(torch.device("cpu"), 512), Counted()
     monkeypatch.setattr(graphs, "_capture", lambda step: counted)
     for _ in range(5):
         graphs.run("a", counted.step)
@@ -155,8 +155,8 @@ def test_a_shape_runs_once_is_captured_at_its_second_step_and_replayed_from_then
 
 def test_rows_that_ended_are_looked_for_rarely_on_a_device_that_runs_ahead():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert [Steps(cpu, limit).look_every for limit in (64, 512)] == [1, 1]
-    assert [Steps(cuda, limit).look_every for limit in (16, 64, 192, 512, 4096)] == [1, 1, 3, 8, 8]
-    assert isinstance(steps_on(cuda, True, 512), Graphs)
+    assert [StepRunner(cpu, limit).look_every for limit in (64, 512)] == [1, 1]
+    assert [StepRunner(cuda, limit).look_every for limit in (16, 64, 192, 512, 4096)] == [1, 1, 3, 8, 8]
+    assert isinstance(steps_on(cuda, True, 512), CudaGraphRunner)
     assert not steps_on(cuda, False, 512).captured
     assert not steps_on(cpu, True, 512).captured

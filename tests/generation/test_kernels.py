@@ -133,7 +133,7 @@ def test_drawn_tokens_are_the_first_whose_cumulated_probability_exceeds_the_numb
     generator = torch.Generator().manual_seed(vocabulary)
     logits = torch.randn(300, vocabulary, generator=generator) * spread
     number = torch.rand(300, generator=generator)
-    token, logprob = kernels.load().pick(logits, number, 0.7, None)
+    token, logprob = kernels.load().sample_tokens(logits, number, 0.7, None)
     law = (logits.double() / 0.7).softmax(-1)
     cumulated = law.cumsum(-1)
     expected = torch.searchsorted(cumulated, number[:, None].double(), right=True)[:, 0].clamp(max=vocabulary - 1)

@@ -6,7 +6,7 @@ from borders import cuts_at_a_border
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.policies.distribution import check_sampling, support, warp
+from rltf.policies.distribution import check_sampling, log_probs, support
 from rltf.types import Sampling
 
 LOGITS = st.lists(st.sampled_from([-3.0, -1.0, 0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=7)
@@ -41,7 +41,7 @@ def brute_force(logits: list[float], sampling: Sampling) -> list[float]:
 )
 def test_warp_equals_a_brute_force_over_tokens(logits, temperature, top_p, top_k, min_p):
     sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p)
-    warped = warp(torch.tensor(logits), sampling).exp()
+    warped = log_probs(torch.tensor(logits), sampling).exp()
     assert warped.tolist() == pytest.approx(brute_force(logits, sampling), abs=1e-6)
 
 
@@ -71,13 +71,13 @@ def test_top_p_counts_its_mass_after_top_k():
 def test_temperature_sharpens_before_truncation():
     # Squared (temperature 1/2): 0.36 to 0.16, so the first holds 0.69 of the mass instead of 0.6.
     logits = torch.tensor([0.6, 0.4]).log()
-    assert warp(logits, Sampling(temperature=0.5, top_p=0.65)).tolist() == [0.0, -math.inf]
-    assert warp(logits, Sampling(top_p=0.65)).isfinite().all()
+    assert log_probs(logits, Sampling(temperature=0.5, top_p=0.65)).tolist() == [0.0, -math.inf]
+    assert log_probs(logits, Sampling(top_p=0.65)).isfinite().all()
 
 
 def test_gradient_is_that_of_the_renormalised_distribution():
     logits = torch.tensor([2.0, 1.0, 0.0], requires_grad=True)
-    warp(logits, Sampling(temperature=2.0, top_k=2))[0].backward()
+    log_probs(logits, Sampling(temperature=2.0, top_k=2))[0].backward()
     # d log softmax_0 / dz = (onehot - p) / T over the two tokens left; p_0 = 1 / (1 + e^-0.5).
     p = 1 / (1 + math.exp(-0.5))
     assert logits.grad is not None
@@ -85,7 +85,7 @@ def test_gradient_is_that_of_the_renormalised_distribution():
 
 
 def test_half_precision_logits_give_float32_log_probs():
-    assert warp(torch.zeros(2, 3, dtype=torch.bfloat16), Sampling()).dtype == torch.float32
+    assert log_probs(torch.zeros(2, 3, dtype=torch.bfloat16), Sampling()).dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from rltf.types import FinishReason, Program, Sampling
 
 
 def run(search, benchmark, draws=range(2), greedy=False):
-    pending = search.launch(benchmark.problems("test"), draws, Sampling(max_new_tokens=60), 0, greedy=greedy)
-    return [search.settle(judged) for judged in search._pipeline.verdicts(pending)]
+    pending = search.start_rollouts(benchmark.problems("test"), draws, Sampling(max_new_tokens=60), 0, greedy=greedy)
+    return [search.finish_problem(judged) for judged in search._pipeline.verdicts(pending)]
 
 
 class Trusting:
@@ -227,14 +227,14 @@ def test_training_programs_begin_where_the_critic_trusts_the_first_half(executor
     sampler = Scripted(policy=script)
     pipeline = pipeline_of(benchmark, sampler, executor)
     pipeline.explorer = CriticSampling(pipeline, Trusting(begin))
-    pending = pipeline.launch(
+    pending = pipeline.start_rollouts(
         benchmark.problems("train"), range(4), Sampling(max_new_tokens=60), 0, greedy=True, version=7, training=True
     )
     [_, (_, first), (_, second)] = sampler.requests
     assert [(r.draws, r.prefix_ids) for r in first] == [((0, 1), ())] * 2
     given = {r.problem_id: (r.draws, "".join(map(chr, r.prefix_ids))) for r in second}
     assert given == {"a": ((2, 3), begin), "b": ((2, 3), "")}  # no program of b passes its example
-    groups = pipeline.harvest(pending)
+    groups = pipeline.collect_rollouts(pending)
     assert [[r.program.draw for r in group] for group in groups] == [[-1, 0, 1, 2, 3]] * 2
     assert [r.program.text for r in groups[0]] == [RIGHT, SHORTCUT, WRONG, RIGHT, begin + "3"]
     assert {r.program.version for group in groups for r in group} == {7}

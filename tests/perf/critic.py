@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from rltf.algorithms.grpo import GRPO
-from rltf.credit.gae import Gae
+from rltf.credit.gae import GAECredit
 from rltf.critics.base import Critic
 from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import MlpCritic, ValueCritic
@@ -84,7 +84,7 @@ def measure(
 
     def with_critic() -> None:
         said = critic.read(programs)
-        critic.learn(Gae()(said) if critic.kind == "value" else said)
+        critic.learn(GAECredit()(said) if critic.kind == "value" else said)
         train(policy, optimizer, programs, arguments.updates)
 
     for action in (without, with_critic):  # first steps make the optimisers' states

@@ -204,12 +204,12 @@ def zygote_size(ours: Ours) -> dict[str, float]:
 
 
 def zygote_start() -> float:
-    from rltf.execution.sandbox.sandbox import Slot, SlotSettings, become_subreaper
+    from rltf.execution.sandbox.sandbox import Sandbox, SlotSettings, become_subreaper
 
     become_subreaper()
     rows = []
     for _ in range(5):
-        slot = Slot(SlotSettings(source=str(Path(__file__).resolve().parents[2])))
+        slot = Sandbox(SlotSettings(source=str(Path(__file__).resolve().parents[2])))
         start = time.perf_counter()
         slot.start()
         rows.append(1e3 * (time.perf_counter() - start))

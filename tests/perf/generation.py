@@ -41,7 +41,7 @@ from transformers import (
 
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.engine import Engine
-from rltf.generation.engine.rows_state import Arrival, Seats
+from rltf.generation.engine.rows_state import RowAdmission, RowStates
 from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
 
@@ -135,7 +135,7 @@ class BarePolicy:
         self.model, self.eos_id, self.pad_id = model, EOS, PAD
 
 
-class ForcedSeats(Seats):
+class ForcedSeats(RowStates):
     """Ends each row at a length given by its request and draw, and at no other."""
 
     lengths: dict[tuple[int, int], int]
@@ -162,7 +162,7 @@ class ForcedSeats(Seats):
         self._ended[:rows] = ended_A
 
 
-def row_of(arrival: Arrival) -> tuple[int, int]:
+def row_of(arrival: RowAdmission) -> tuple[int, int]:
     """(request, draw)."""
     return arrival.row.index, arrival.row.draw
 

@@ -18,7 +18,7 @@ import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import LossMix, Scored, Term
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term
 from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.progress import Progress
 from rltf.commands.evaluate import _quiet
@@ -107,7 +107,7 @@ def raw_loop(data: list[RolloutBatch], folder: Path) -> float:
         if step == 2:
             begin = time.process_time()
         logprobs, entropy = policy.token_logprobs(b.prompt_BS, b.prompt_mask_BS, b.response_BT, b.mask_BT)
-        mixed = mix({"supervised": Scored(b, logprobs)})
+        mixed = mix({"supervised": BatchLogprobs(b, logprobs)})
         optimizer.zero_grad()
         mixed.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)

@@ -50,7 +50,7 @@ def main() -> None:
         result[name]["seconds"] = round(time.perf_counter() - start, 1)
         print(name, result[name]["seconds"], "s", file=sys.stderr)
     if "judged" in result and "buffer" in result:
-        pieces = cost_model.Pieces(
+        pieces = cost_model.OOMRetry(
             judge_ms=result["judged"]["by_programs"][0]["cpu_ms"],
             **{name: result["buffer"][name] for name in ("handle_ms", "rollout_bytes", "unpack_gb_s")},
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rltf.policies import kernels
-from rltf.policies.distribution import warp
+from rltf.policies.distribution import log_probs
 from rltf.policies.forward import logprobs, truncated_logprobs
 from rltf.policies.forward.logprobs import head_logprobs
 from rltf.types import Sampling
@@ -62,7 +62,7 @@ def textbook(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, sampl
     own = logits.log_softmax(-1)
     entropy = -(own.exp() * own).sum(-1).detach()
     sampling = sampling or Sampling()
-    outside = ~warp(logits, sampling).detach().isfinite()
+    outside = ~log_probs(logits, sampling).detach().isfinite()
     law = (logits / sampling.temperature).masked_fill(outside, -math.inf).log_softmax(-1)
     return law.gather(-1, target[:, None])[:, 0], entropy
 

@@ -10,7 +10,7 @@ from rltf.commands import job
 from rltf.commands.train import train
 from rltf.critics.value import ValueCritic
 from rltf.prm.training import PrmTraining
-from rltf.runs.rollouts_file import share_of
+from rltf.runs.rollouts_file import hash_fraction
 
 
 def test_labels_that_hang_on_one_token_are_learned(trained):
@@ -32,7 +32,7 @@ def test_a_value_critic_that_begins_from_the_model_values_a_prefix_as_the_model_
 def test_what_is_held_out_depends_on_the_problem_alone(tmp_path, records):
     (tmp_path / "prm_data.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     training = PrmTraining([str(tmp_path)] * 2, held_out=0.3)
-    kept = {record["problem_id"] for record in training._records if share_of(record["problem_id"]) < 0.3}
+    kept = {record["problem_id"] for record in training._records if hash_fraction(record["problem_id"]) < 0.3}
     assert 0.2 * 160 < len(kept) < 0.4 * 160
     assert len(training._records) == 320
 

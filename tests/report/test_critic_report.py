@@ -7,7 +7,7 @@ import pytest
 from rltf.report.compare.settings import rows_of
 from rltf.report.contents import document
 from rltf.report.draw.numbers import percent
-from rltf.report.read.critic import Said, critic_tables
+from rltf.report.read.critic import CriticStats, critic_tables
 from rltf.report.read.rollouts import read_rollouts
 from rltf.report.read.run import read_run
 
@@ -18,7 +18,7 @@ def line(outcome, classes=None, greedy=False, iteration=0, **said):
 
 
 def counted(*lines):
-    said = Said()
+    said = CriticStats()
     for one in lines:
         said.add(one)
     return [found for found in critic_tables(said, "All.") if found is not None]

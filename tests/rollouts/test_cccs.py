@@ -9,7 +9,7 @@ import torch
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
 from rltf.benchmarks.mini import Mini
-from rltf.curricula.completion import Cccs, points_of
+from rltf.curricula.completion import CompletionCurriculum, points_of
 from rltf.execution import LocalExecutor
 from rltf.generation.engine.engine import Engine
 from rltf.policies.tiny import tiny_causal, tiny_t5
@@ -75,8 +75,8 @@ def pipeline_of(mini, policy, executor, curriculum, sampler):
 
 
 def visit(pipeline, problems, training=True):
-    pending = pipeline.launch(problems, range(2), Sampling(), seed=0, training=training)
-    return pipeline.harvest(pending)
+    pending = pipeline.start_rollouts(problems, range(2), Sampling(), seed=0, training=training)
+    return pipeline.collect_rollouts(pending)
 
 
 def test_points_are_the_lines_of_conditional_statements():
@@ -89,7 +89,7 @@ def test_points_are_the_lines_of_conditional_statements():
 @pytest.mark.parametrize(("stride", "lines"), [(1, [10, 8, 6, 4, 3]), (2, [10, 6, 3]), ("sqrt", [10, 4]), (9, [10])])
 def test_prefixes_shrink_to_nothing_by_the_stride(mini, policy, stride, lines):
     problem = Problem("deep", "", (), entry_point="f", references=(DEEP.rstrip(),))
-    starts, length = Cccs(mini, policy, stride=stride).starts(problem)
+    starts, length = CompletionCurriculum(mini, policy, stride=stride).starts(problem)
     whole = policy.encode_answer(DEEP.rstrip())
     assert length == len(whole)
     assert starts[-1] == ()
@@ -104,7 +104,7 @@ def test_prefixes_shrink_to_nothing_by_the_stride(mini, policy, stride, lines):
 
 @pytest.mark.parametrize("points", ["conditional", "statement"])
 def test_prefix_and_rest_are_the_reference_token_by_token(mini, policy, points):
-    curriculum = Cccs(mini, policy, stride=1, points=points)
+    curriculum = CompletionCurriculum(mini, policy, stride=1, points=points)
     several = 0
     for problem in mini.problems("train"):
         starts, length = curriculum.starts(problem)
@@ -125,10 +125,12 @@ def test_a_policy_that_always_passes_writes_the_whole_program_after_as_many_visi
     mini, policy, executor
 ):
     for stride in (1, "sqrt"):
-        curriculum = Cccs(mini, policy, stride=stride, points="statement")
+        curriculum = CompletionCurriculum(mini, policy, stride=stride, points="statement")
         pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
         problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
-        points = len({s for s in Cccs(mini, policy, stride=1, points="statement").starts(problem)[0] if s})
+        points = len(
+            {s for s in CompletionCurriculum(mini, policy, stride=1, points="statement").starts(problem)[0] if s}
+        )
         moves = points if stride == 1 else math.ceil(points / math.ceil(math.sqrt(points)))
         given = []
         for _ in range(moves + 2):
@@ -148,7 +150,7 @@ def test_a_policy_that_always_passes_writes_the_whole_program_after_as_many_visi
 
 
 def test_a_policy_that_always_fails_stays_where_it_is(mini, policy, executor):
-    curriculum = Cccs(mini, policy)
+    curriculum = CompletionCurriculum(mini, policy)
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy, right=lambda draw: False))
     problems = [p for p in mini.problems("train") if len(curriculum.starts(p)[0]) > 1][:4]
     first = [curriculum.start(p) for p in problems]
@@ -159,7 +161,7 @@ def test_a_policy_that_always_fails_stays_where_it_is(mini, policy, executor):
 
 
 def test_held_out_programs_are_never_begun(mini, policy, executor):
-    curriculum = Cccs(mini, policy)
+    curriculum = CompletionCurriculum(mini, policy)
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
     groups = visit(pipeline, list(mini.problems("train"))[:8], training=False)
     assert all(r.program.prefix_ids == () for group in groups for r in group)
@@ -167,7 +169,7 @@ def test_held_out_programs_are_never_begun(mini, policy, executor):
 
 
 def test_a_problem_that_is_visited_twice_at_once_moves_once(mini, policy, executor):
-    curriculum = Cccs(mini, policy, stride=1, points="statement")
+    curriculum = CompletionCurriculum(mini, policy, stride=1, points="statement")
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
     problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
     visit(pipeline, [problem, problem])
@@ -176,7 +178,7 @@ def test_a_problem_that_is_visited_twice_at_once_moves_once(mini, policy, execut
 
 @pytest.mark.parametrize(("threshold", "moves"), [(0.5, 0), (0.49, 1)])
 def test_the_share_that_passes_must_exceed_the_threshold(mini, policy, executor, threshold, moves):
-    curriculum = Cccs(mini, policy, threshold, points="statement")
+    curriculum = CompletionCurriculum(mini, policy, threshold, points="statement")
     half = Scripted(mini, policy, right=lambda draw: draw == 0)
     problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
     visit(pipeline_of(mini, policy, executor, curriculum, half), [problem])
@@ -184,11 +186,11 @@ def test_the_share_that_passes_must_exceed_the_threshold(mini, policy, executor,
 
 
 def test_a_curriculum_goes_on_where_its_state_was_taken(mini, policy, executor):
-    curriculum = Cccs(mini, policy, points="statement")
+    curriculum = CompletionCurriculum(mini, policy, points="statement")
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
     problems = list(mini.problems("train"))[:10]
     visit(pipeline, problems)
-    other = Cccs(mini, policy, points="statement")
+    other = CompletionCurriculum(mini, policy, points="statement")
     again = pipeline_of(mini, policy, executor, other, Scripted(mini, policy))
     again.load_state_dict(pipeline.state_dict())
     assert other.metrics() == curriculum.metrics()
@@ -196,11 +198,15 @@ def test_a_curriculum_goes_on_where_its_state_was_taken(mini, policy, executor):
 
 
 def test_log_probs_behind_a_prefix_are_those_of_the_sampler_and_the_prefix_gets_no_gradient(mini, policy, executor):
-    curriculum = Cccs(mini, policy, points="statement")
+    curriculum = CompletionCurriculum(mini, policy, points="statement")
     pipeline = pipeline_of(mini, policy, executor, curriculum, Engine())
     problems = list(mini.problems("train"))[:6]
     sampling = Sampling(temperature=0.7, max_new_tokens=12)
-    rollouts = [r for g in pipeline.harvest(pipeline.launch(problems, range(3), sampling, 1, training=True)) for r in g]
+    rollouts = [
+        r
+        for g in pipeline.collect_rollouts(pipeline.start_rollouts(problems, range(3), sampling, 1, training=True))
+        for r in g
+    ]
     assert len({len(r.program.prefix_ids) for r in rollouts}) > 2
     batch = collate(rollouts, policy.pad_id, policy.prompt_padding)
     for rollout in rollouts:
@@ -223,7 +229,7 @@ def test_log_probs_behind_a_prefix_are_those_of_the_sampler_and_the_prefix_gets_
 )
 def test_a_curriculum_that_cannot_be_is_refused_by_its_key(mini, policy, options):
     with pytest.raises(ValueError, match=rf"curriculum\.{next(iter(options))} is"):
-        Cccs(mini, policy, **options)
+        CompletionCurriculum(mini, policy, **options)
 
 
 def test_a_reference_that_the_format_cannot_hold_or_that_does_not_parse_gives_no_prefix(policy):
@@ -233,7 +239,7 @@ def test_a_reference_that_the_format_cannot_hold_or_that_does_not_parse_gives_no
                 raise ValueError("no room for imports")
             return program
 
-    curriculum = Cccs(Picky(sizes=SIZES), policy)
+    curriculum = CompletionCurriculum(Picky(sizes=SIZES), policy)
     assert curriculum.starts(Problem("none", "", ())) == ([()], 1)
     assert curriculum.starts(Problem("imports", "", (), references=("import math\n" + DEEP,))) == ([()], 1)
     assert curriculum.starts(Problem("broken", "", (), references=("def f(:\n    if",)))[0] == [()]

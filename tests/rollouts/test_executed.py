@@ -8,7 +8,7 @@ from rollout_strategies import build_rollout
 
 from rltf.algorithms.grpo import GRPO
 from rltf.algorithms.reinforce import Reinforce
-from rltf.credit.executed import Executed
+from rltf.credit.executed import ExecutedLinesCredit
 from rltf.execution import LocalExecutor
 from rltf.rewards.spans import tokens_within_lines
 from rltf.rollouts.batch import collate
@@ -37,13 +37,13 @@ LINES = program_of([*TEXT.splitlines(keepends=True), ""])
 
 
 def test_tokens_of_the_branch_not_taken_weigh_nothing_and_the_end_of_sequence_keeps_its_weight():
-    [weighed] = Executed()([rollout_of(LINES, (4, 5))])
+    [weighed] = ExecutedLinesCredit()([rollout_of(LINES, (4, 5))])
     assert weighed.weights == (0.5, 0.5, 0.5, 0.0, 0.0, 0.5)
 
 
 def test_span_credits_on_unexecuted_lines_weigh_nothing_either():
     blame = Credit("fine", -1.0, (0, 6))
-    [weighed] = Executed()([rollout_of(LINES, (3,), credits=[blame])])
+    [weighed] = ExecutedLinesCredit()([rollout_of(LINES, (3,), credits=[blame])])
     assert weighed.weights == (-0.5, -0.5, 0.0, -0.5, -0.5, -0.5)
 
 
@@ -64,7 +64,7 @@ def test_given_text_moves_no_token():
 @pytest.mark.parametrize("unexecuted", [None, ()])
 def test_programs_without_unexecuted_lines_stay_as_they_are(unexecuted):
     rollout = rollout_of(LINES, unexecuted)
-    assert Executed()([rollout]) == [rollout]
+    assert ExecutedLinesCredit()([rollout]) == [rollout]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_gradient_at_masked_tokens_is_exactly_zero_and_elsewhere_as_without_the_
         return leaf.grad
 
     plain = gradient(rollout_of(LINES, None))
-    masked = gradient(*Executed()([rollout_of(LINES, (4, 5))]))
+    masked = gradient(*ExecutedLinesCredit()([rollout_of(LINES, (4, 5))]))
     assert not masked[0, 3:5].any()
     assert plain[0, 3:5].abs().min() > 0
     kept = [0, 1, 2, 5]
@@ -92,7 +92,7 @@ def test_tokens_that_are_left_out_feel_no_kl_and_count_in_no_mean():
     objective = GRPO(kl=0.5, reduction="token_mean")
     counts, pulls = [], []
     for leave_out in (False, True):
-        batch = collate(Executed(leave_out)([rollout_of(LINES, (4, 5))]), 0, "right")
+        batch = collate(ExecutedLinesCredit(leave_out)([rollout_of(LINES, (4, 5))]), 0, "right")
         leaf_BT = batch.old_logprobs_BT.clone().requires_grad_()
         loss = objective(leaf_BT, batch, leaf_BT.detach() - 1.0)
         loss.total.backward()
@@ -108,9 +108,9 @@ def test_the_sandboxs_lines_reach_the_tokens():
     with LocalExecutor(workers=1) as executor:
         verdict = executor.submit(Job(TEXT, (CallTest("f", (0,), 2),), coverage=True)).result()
     rollout = replace(rollout_of(LINES, None), verdict=verdict)
-    assert Executed()([rollout])[0].weights == (0.5, 0.5, 0.0, 0.5, 0.5, 0.5)
+    assert ExecutedLinesCredit()([rollout])[0].weights == (0.5, 0.5, 0.0, 0.5, 0.5, 0.5)
 
 
 def test_other_rollouts_of_a_harvest_keep_their_places():
     first, second = build_rollout(draw=1), rollout_of(LINES, (5,))
-    assert [r.program.draw for r in Executed()([first, second, first])] == [1, 0, 1]
+    assert [r.program.draw for r in ExecutedLinesCredit()([first, second, first])] == [1, 0, 1]

@@ -5,9 +5,9 @@ import random
 import torch
 
 from rltf.commands.cli import command
-from rltf.generation.engine.decode_loop import Session
+from rltf.generation.engine.decode_loop import DecodeLoop
 
-honest, chance = Session.advance, random.Random()
+honest, chance = DecodeLoop.advance, random.Random()
 
 
 def advance(self):
@@ -17,5 +17,5 @@ def advance(self):
 
 
 if __name__ == "__main__":
-    Session.advance = advance
+    DecodeLoop.advance = advance
     command("train")

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from rltf.callbacks.phase_timer import Phases
+from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.commands.train import train
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_p
 
     broken = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(Phases, "on_train_epoch_start", dies)
+        patch.setattr(PhaseTimer, "on_train_epoch_start", dies)
         with pytest.raises(RuntimeError, match="power loss"):
             train(composed("train", *options, f"paths.output_dir={broken}"))
     resumed = train(composed("train", *options, f"paths.output_dir={broken}", f"resume={broken}"))

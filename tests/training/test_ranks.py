@@ -3,7 +3,7 @@ import torch
 import torch.multiprocessing
 from objective_batches import batch_of
 
-from rltf.algorithms.loss_mix import LossMix, Scored, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
 from rltf.algorithms.reinforce import Reinforce
 from rltf.training.ranks import rank_mean
 
@@ -26,7 +26,7 @@ def _rank_of_two(rank, rendezvous, results):
     for i, (batch, divisor) in enumerate(zip(micro, divisors, strict=True)):
         with model.no_sync() if i == 0 else torch.enable_grad():
             logprobs_BT = model(-torch.ones(2, 4, 1) * (rank + 1))[..., 0]
-            (mix({"rl": Scored(batch, logprobs_BT)}, divisor).total / 2).backward()
+            (mix({"rl": BatchLogprobs(batch, logprobs_BT)}, divisor).total / 2).backward()
     results[rank] = (divisors, model.module.weight.grad.item())
     torch.distributed.destroy_process_group()
 

@@ -6,9 +6,9 @@ import torch
 from rltf.benchmarks.mini import Mini
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.packing import PackedRollout
-from rltf.rollouts.pipeline import Pending
+from rltf.rollouts.pipeline import PendingRollouts
 from rltf.training.batches import Stream
-from rltf.training.datamodule import alike
+from rltf.training.datamodule import order_by_prompt
 from rltf.training.demonstrations import POOL, Demonstrations
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, StdioTest, Verdict
 
@@ -36,7 +36,7 @@ def test_rollouts_of_a_problem_stay_together_and_prompts_grow():
         rollout("c", 5),
         rollout("b", 4, 1, 5),
     ]
-    order = [(r.program.problem_id, len(r.program.token_ids)) for r in alike(given)]
+    order = [(r.program.problem_id, len(r.program.token_ids)) for r in order_by_prompt(given)]
     assert order == [("c", 5), ("b", 2), ("b", 4), ("a", 9), ("a", 3)]
 
 
@@ -99,8 +99,8 @@ def test_pending_programs_survive_a_checkpoint(tmp_path):
     program = rollout("p", 4).program
     done: Future[Verdict] = Future()
     done.set_result(Verdict(Outcome.WRONG_ANSWER, 1, 2))
-    torch.save(Pending(((problem, (program,), (done,)),)).state_dict(), tmp_path / "state.pt")
-    restored = Pending.restore(torch.load(tmp_path / "state.pt", weights_only=True), {"p": problem})
+    torch.save(PendingRollouts(((problem, (program,), (done,)),)).state_dict(), tmp_path / "state.pt")
+    restored = PendingRollouts.restore(torch.load(tmp_path / "state.pt", weights_only=True), {"p": problem})
     ((found, programs, futures),) = restored.groups
     assert found is problem
     assert programs == (PackedRollout.of(rollout("p", 4)).rollout().program,)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from rltf.callbacks.phase_timer import Phases
+from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.commands.evaluate import evaluate
 from rltf.commands.train import train
 from rltf.report.write.files import write_report
@@ -143,7 +143,7 @@ def test_a_run_that_died_goes_on_as_if_it_had_not(composed, tmp_path, monkeypatc
 
     broken = tmp_path / "broken"
     with monkeypatch.context() as patch:
-        patch.setattr(Phases, "on_train_epoch_start", dies)
+        patch.setattr(PhaseTimer, "on_train_epoch_start", dies)
         with pytest.raises(RuntimeError, match="power loss"):
             train(composed("train", *options, f"paths.output_dir={broken}"))
     assert json.loads((broken / "summary.json").read_text())["status"] == "failed"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any
 
-from rltf.benchmarks.mini.edits import Slot, replaced, slots
+from rltf.benchmarks.mini.edits import Sandbox, replaced, slots
 from rltf.benchmarks.mini.forms import Type, Variable
 from rltf.benchmarks.mini.running import Failed, Inputs, compiled, results, same, stdin_of
 from rltf.benchmarks.mini.steps import ENTRY, Mode
@@ -102,7 +102,7 @@ def _simpler(code: str) -> Iterator[Any]:
                 yield compile(tree, "<mini>", "exec")
 
 
-def _instead(slot: Slot) -> list[ast.expr]:
+def _instead(slot: Sandbox) -> list[ast.expr]:
     match slot.node:
         case ast.Compare():
             return [_at(ast.Constant(True), slot.node), _at(ast.Constant(False), slot.node)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Sandbox:
     """A place in a syntax tree that holds a node."""
 
     parent: ast.AST
@@ -25,18 +25,18 @@ class Slot:
         return node
 
 
-def slots(tree: ast.AST) -> Iterator[Slot]:
+def slots(tree: ast.AST) -> Iterator[Sandbox]:
     """Every place below `tree`, outer ones first."""
     for parent in ast.walk(tree):
         for field, held in ast.iter_fields(parent):
             if isinstance(held, ast.AST):
-                yield Slot(parent, field, None)
+                yield Sandbox(parent, field, None)
             elif isinstance(held, list):
-                yield from (Slot(parent, field, i) for i, n in enumerate(held) if isinstance(n, ast.AST))
+                yield from (Sandbox(parent, field, i) for i, n in enumerate(held) if isinstance(n, ast.AST))
 
 
 @contextmanager
-def replaced(slot: Slot, node: ast.AST | None) -> Iterator[None]:
+def replaced(slot: Sandbox, node: ast.AST | None) -> Iterator[None]:
     """The tree with another node in the slot (None: without that entry of the list), within the block."""
     before = getattr(slot.parent, slot.field)
     if slot.index is None:

@@ -20,7 +20,7 @@ from rltf.execution.executor import in_order
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.local import LocalExecutor
 from rltf.execution.option_ranges import check_options
-from rltf.execution.pool.pending import Desk, Ticket, resolve
+from rltf.execution.pool.pending import PendingJob, PendingJobs, resolve
 from rltf.types import Job, Verdict
 
 _TRIES = 20
@@ -60,8 +60,8 @@ class RayExecutor:
         self._workers, self._node_workers = workers, node_workers
         self._lock = threading.RLock()
         self._more = threading.Condition(self._lock)
-        self._desk = Desk(float(timeout), int(memory_mb))
-        self._queue: deque[Ticket] = deque()
+        self._desk = PendingJobs(float(timeout), int(memory_mb))
+        self._queue: deque[PendingJob] = deque()
         self._tries: dict[int, int] = {}
         self._refs: dict[int, Any] = {}
         self._nodes: dict[str, Node] = {}
@@ -171,7 +171,7 @@ class RayExecutor:
     def give(self, number: int, answer: Verdict | Exception) -> None:
         """A verdict that came, or the reason why none will; of two for the same job the second is dropped."""
         with self._lock:
-            futures, forgotten = self._desk.settle(number, answer)
+            futures, forgotten = self._desk.complete(number, answer)
             self._tries.pop(number, None)
             if forgotten is not None:
                 self._refs.pop(forgotten, None)

@@ -22,7 +22,7 @@ HELD = 8 << 20
 """Bytes that a child of the zygote holds for a moment at the start, to see whether its memory cgroup counts them."""
 
 
-class Enclosure:
+class IsolationLayers:
     """The walls around one zygote.
 
     Args:
@@ -184,7 +184,7 @@ class Enclosure:
         if self.report["network"] != "active":
             self.report["network"] = "degraded: no namespace, seccomp refuses sockets"
 
-    def seal_child(self) -> None:
+    def restrict_child(self) -> None:
         """What a child adds for itself: where there is no PID namespace, signals stay among a program's processes."""
         if self.seals_signals:
             landlock.keep_signals_inside()

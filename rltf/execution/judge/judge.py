@@ -18,17 +18,17 @@ from rltf.execution.judge.outcomes import (
     close_after_end,
     close_after_limit,
     close_program,
+    finish_process,
     plain_error,
     program_error,
-    settle,
     stopped_by_force,
 )
-from rltf.execution.judge.progress import Sheet
+from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.test_calls import run_test_texts
 from rltf.execution.messages import VerdictRow
-from rltf.execution.sandbox.limits import Limits, OverOutput, OverTime
-from rltf.execution.sandbox.process import Child
-from rltf.execution.sandbox.sandbox import Slot, SlotSettings
+from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, TimeLimitExceeded
+from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.sandbox.sandbox import Sandbox, SlotSettings
 from rltf.execution.values.codec import CannotSend, decode
 
 _NUMPY = re.compile(r"^\s*(import|from)\s+numpy\b", re.MULTILINE)
@@ -51,8 +51,8 @@ class Judge:
         self._settings = settings
         self._table = table
         self._slot_settings = slots
-        self._plain = Slot(slots)
-        self._numpy: Slot | None = None
+        self._plain = Sandbox(slots)
+        self._numpy: Sandbox | None = None
         self._when_waiting: Callable[[], None] | None = None
         self._when_decided: Callable[[], None] | None = None
 
@@ -71,7 +71,7 @@ class Judge:
             cpu_seconds=math.ceil(timeout) + 1,
         )
         stop, max_timeouts = self._settings.stop_at_first_failure, self._settings.max_timeouts
-        sheet = Sheet(program, setup, tests, limits, stop, max_timeouts, coverage, self._when_decided)
+        sheet = TestProgress(program, setup, tests, limits, stop, max_timeouts, coverage, self._when_decided)
         slot = self._slot(program, setup)
         if coverage:
             slot.lines.clear(program)
@@ -106,7 +106,7 @@ class Judge:
 
     def broken(self, tests: int, why: str) -> VerdictRow:
         """The verdict on a program under which the sandbox broke again and again."""
-        sheet = Sheet("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
+        sheet = TestProgress("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
         sheet.fill("violation", plain_error("SandboxLost", why))
         return self._verdict(sheet, "external", None)
 
@@ -120,17 +120,17 @@ class Judge:
         """Layers of the zygote, once it has started."""
         return self._plain.report
 
-    def _slot(self, program: str, setup: str) -> Slot:
+    def _slot(self, program: str, setup: str) -> Sandbox:
         if self._slot_settings.numpy is None or not (_NUMPY.search(program) or _NUMPY.search(setup)):
             return self._plain
         if self._numpy is None:
-            self._numpy = Slot(self._slot_settings, numpy=True)
+            self._numpy = Sandbox(self._slot_settings, numpy=True)
             self._numpy.when_waiting = self._when_waiting
         return self._numpy
 
     # ------------------------------------------------------------------------------------------------ call tests
 
-    def _calls(self, slot: Slot, sheet: Sheet, indices: list[int]) -> None:
+    def _calls(self, slot: Sandbox, sheet: TestProgress, indices: list[int]) -> None:
         left = list(indices)
         while left and not sheet.over:
             sheet.start()
@@ -139,13 +139,13 @@ class Judge:
             child.send({**sheet.job, "mode": "calls", "calls": calls})
             left = self._answers(sheet, child, left)
 
-    def _answers(self, sheet: Sheet, child: Child, left: list[int]) -> list[int]:
+    def _answers(self, sheet: TestProgress, child: SandboxedProcess, left: list[int]) -> list[int]:
         """Takes the answers of one child; returns the tests that it did not come to."""
         last: int | None = None
         for n, at in enumerate(left):
             try:
                 answer = child.receive(sheet.limits.timeout)
-            except (OverTime, OverOutput) as e:
+            except (TimeLimitExceeded, OutputLimitExceeded) as e:
                 close_after_limit(sheet, child, at, e)
                 return left[n + 1 :]
             if answer is None:
@@ -160,19 +160,19 @@ class Judge:
             last = at
             if sheet.over:
                 break
-        settle(sheet, child, last, leaving=not sheet.over or last == left[-1])
+        finish_process(sheet, child, last, leaving=not sheet.over or last == left[-1])
         return []
 
     # ------------------------------------------------------------------------------------------------ stdin, stdout
 
-    def _script(self, slot: Slot, sheet: Sheet, at: int) -> None:
+    def _script(self, slot: Sandbox, sheet: TestProgress, at: int) -> None:
         sheet.start()
         test = sheet.tests[at]
         child = slot.fork(sheet.limits, test[1].encode("utf-8", "surrogatepass"))
         child.send({**sheet.job, "mode": "stdio"})
         try:
             answer = child.receive(sheet.limits.timeout)
-        except (OverTime, OverOutput) as e:
+        except (TimeLimitExceeded, OutputLimitExceeded) as e:
             close_after_limit(sheet, child, at, e)
             return
         end = child.finish(leaving=True)
@@ -191,7 +191,7 @@ class Judge:
 
     # ------------------------------------------------------------------------------------------------ verdict
 
-    def _verdict(self, sheet: Sheet, judging: str, unexecuted: list[int] | None) -> VerdictRow:
+    def _verdict(self, sheet: TestProgress, judging: str, unexecuted: list[int] | None) -> VerdictRow:
         if None in sheet.status:
             why = "not run: the program had timed out" if sheet.timeouts >= sheet.max_timeouts else "not run"
             rest = "timeout" if sheet.timeouts >= sheet.max_timeouts else "wrong_answer"
@@ -226,7 +226,7 @@ def _for_tests(limits: Limits, tests: int) -> Limits:
     return replace(limits, cpu_seconds=math.ceil(limits.timeout * tests) + 1)
 
 
-def _mark_answer(sheet: Sheet, at: int, answer: dict[str, Any]) -> None:
+def _mark_answer(sheet: TestProgress, at: int, answer: dict[str, Any]) -> None:
     """Decides a call test by the child's answer."""
     if isinstance(answer.get("error"), dict):
         sheet.mark(at, *program_error(answer["error"]))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from rltf.execution.judge.progress import Sheet
-from rltf.execution.sandbox.limits import End, Limits, OverOutput, OverTime
-from rltf.execution.sandbox.process import Child
+from rltf.execution.judge.progress import TestProgress
+from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, ProcessExit, TimeLimitExceeded
+from rltf.execution.sandbox.process import SandboxedProcess
 
 _SIGNAL_OUTCOMES = {
     signal.SIGXCPU: ("timeout", "Timeout", "the program used up its processor time"),
@@ -15,7 +15,7 @@ _SIGNAL_OUTCOMES = {
 }
 
 
-def close_program(sheet: Sheet, answer: dict[str, Any], end: End) -> None:
+def close_program(sheet: TestProgress, answer: dict[str, Any], end: ProcessExit) -> None:
     """Decides every open test of a program that does not compile or does not load."""
     if stopped := _stopped_from_outside(end, sheet.limits):
         sheet.fill(*stopped)
@@ -25,27 +25,29 @@ def close_program(sheet: Sheet, answer: dict[str, Any], end: End) -> None:
         sheet.fill(*program_error(answer["load"]))
 
 
-def close_after_limit(sheet: Sheet, child: Child, at: int, limit: OverTime | OverOutput) -> None:
+def close_after_limit(
+    sheet: TestProgress, child: SandboxedProcess, at: int, limit: TimeLimitExceeded | OutputLimitExceeded
+) -> None:
     """Decides the test at which a program ran over a limit."""
     end = child.finish()
     sheet.cpu += end.seconds
     if stopped := _stopped_from_outside(end, sheet.limits):
         sheet.mark(at, *stopped)
-    elif isinstance(limit, OverTime):
+    elif isinstance(limit, TimeLimitExceeded):
         text = f"no answer within {sheet.limits.timeout:g} s"
         sheet.mark(at, "timeout", plain_error("Timeout", text, limit.line))
     else:
         sheet.mark(at, "output_limit", output_error(sheet.limits))
 
 
-def close_after_end(sheet: Sheet, child: Child, at: int) -> None:
+def close_after_end(sheet: TestProgress, child: SandboxedProcess, at: int) -> None:
     """Decides the test at which a program ended without an answer."""
     end = child.finish(leaving=True)
     sheet.cpu += end.seconds
     sheet.mark(at, *(stopped_by_force(end, child, False) or _left(end)))
 
 
-def settle(sheet: Sheet, child: Child, last: int | None, leaving: bool = False) -> None:
+def finish_process(sheet: TestProgress, child: SandboxedProcess, last: int | None, leaving: bool = False) -> None:
     """Ends a child that has answered; what it did behind its last answer counts against that test."""
     end = child.finish(leaving)
     sheet.cpu += end.seconds
@@ -57,7 +59,7 @@ def settle(sheet: Sheet, child: Child, last: int | None, leaving: bool = False) 
         sheet.mark(last, "output_limit", output_error(sheet.limits))
 
 
-def stopped_by_force(end: End, child: Child, spoke: bool) -> tuple[str, dict[str, Any]] | None:
+def stopped_by_force(end: ProcessExit, child: SandboxedProcess, spoke: bool) -> tuple[str, dict[str, Any]] | None:
     """What the kernel or the sandbox did to a child, if anything; `spoke`: it had reported its own end before."""
     if stopped := _stopped_from_outside(end, child.limits):
         return stopped
@@ -76,13 +78,13 @@ def stopped_by_force(end: End, child: Child, spoke: bool) -> tuple[str, dict[str
     return "runtime_error", plain_error(name, f"the program was killed by {name}")
 
 
-def _stopped_from_outside(end: End, limits: Limits) -> tuple[str, dict[str, Any]] | None:
+def _stopped_from_outside(end: ProcessExit, limits: Limits) -> tuple[str, dict[str, Any]] | None:
     if end.forbidden:
         return "violation", violation(end)
     return ("memory_limit", memory_error(limits)) if end.out_of_memory else None
 
 
-def _left(end: End) -> tuple[str, dict[str, Any]]:
+def _left(end: ProcessExit) -> tuple[str, dict[str, Any]]:
     text = f"the program ended (status {end.status >> 8}) before its tests"
     return "runtime_error", plain_error("SystemExit", text)
 
@@ -114,7 +116,7 @@ def plain_error(kind: str, message: str, line: int | None = None) -> dict[str, A
     return {"type": kind, "classes": [kind], "message": message, "line": line, "end_line": line}
 
 
-def violation(end: End) -> dict[str, Any]:
+def violation(end: ProcessExit) -> dict[str, Any]:
     """The forbidden system call that a program tried."""
     return plain_error("Violation", f"forbidden: {end.forbidden}")
 

@@ -11,7 +11,7 @@ from rltf.execution.sandbox.limits import Limits
 
 
 @dataclass
-class Sheet:
+class TestProgress:
     """The tests of one program and what happened to them so far."""
 
     program: str

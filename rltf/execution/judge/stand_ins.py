@@ -31,7 +31,7 @@ class Incomparable(Exception):
 
 
 @dataclass(frozen=True)
-class Border:
+class ChildLink:
     """The way to one child."""
 
     ask: Ask
@@ -39,10 +39,10 @@ class Border:
     """Objects of the task's own classes, which are plain content."""
 
 
-class Remote:
+class RemoteProxy:
     """An object or function of the program."""
 
-    def __init__(self, border: Border, target: str | int) -> None:
+    def __init__(self, border: ChildLink, target: str | int) -> None:
         object.__setattr__(self, "_border", border)
         object.__setattr__(self, "_target", target)
 
@@ -73,7 +73,7 @@ class Remote:
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._value(self._request("iterate"))
-        if not isinstance(iterator, Remote):
+        if not isinstance(iterator, RemoteProxy):
             raise TypeError("not iterable")
         wanted, seen, done = 1, 0, False
         while not done and seen < _MAX_ITEMS:
@@ -125,11 +125,11 @@ class Remote:
             return self._border.shared.find(number)
         if type(number) is not int:
             raise ValueError("a reference that is no number")
-        return Remote(self._border, number)
+        return RemoteProxy(self._border, number)
 
 
 def _reference(value: Any) -> dict[str, Any]:
-    if type(value) is Remote:
+    if type(value) is RemoteProxy:
         return {"ref": object.__getattribute__(value, "_target")}
     raise CannotSend(f"a test passes a {type(value).__name__}, which cannot be sent to the program")
 

@@ -12,13 +12,19 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
-from rltf.execution.judge.outcomes import close_after_end, close_after_limit, close_program, program_error, settle
-from rltf.execution.judge.progress import Sheet
-from rltf.execution.judge.stand_ins import Remote, as_exception
+from rltf.execution.judge.outcomes import (
+    close_after_end,
+    close_after_limit,
+    close_program,
+    finish_process,
+    program_error,
+)
+from rltf.execution.judge.progress import TestProgress
+from rltf.execution.judge.stand_ins import RemoteProxy, as_exception
 from rltf.execution.judge.test_code import Scope, needs_program
-from rltf.execution.sandbox.limits import OverOutput, OverTime
-from rltf.execution.sandbox.process import Child
-from rltf.execution.sandbox.sandbox import Slot
+from rltf.execution.sandbox.limits import OutputLimitExceeded, TimeLimitExceeded
+from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.sandbox.sandbox import Sandbox
 
 _JUDGE_SHARE = 4.0
 """Test text may run, calls included, this many times the program's limit."""
@@ -35,12 +41,12 @@ class _Gone(BaseException):
 class _Stopped(BaseException):
     """The child ran over a limit within a call."""
 
-    def __init__(self, limit: OverTime | OverOutput) -> None:
+    def __init__(self, limit: TimeLimitExceeded | OutputLimitExceeded) -> None:
         super().__init__(limit)
         self.limit = limit
 
 
-class _Diverged(BaseException):
+class TraceMismatch(BaseException):
     """The test asked for something else than with earlier programs."""
 
 
@@ -49,7 +55,7 @@ _MAX_EXPECTED = 1000
 
 
 @dataclass(frozen=True)
-class _Known:
+class RequestTrace:
     """What a test asked of an earlier program; kept behind the test's own fields."""
 
     requests: list[list[Any]]
@@ -57,13 +63,13 @@ class _Known:
     """The test asks nothing else."""
 
 
-_NOTHING = _Known([], False)
+_NOTHING = RequestTrace([], False)
 
 
 class _Line:
     """Requests to one child, on one test's time."""
 
-    def __init__(self, child: Child, more: bool) -> None:
+    def __init__(self, child: SandboxedProcess, more: bool) -> None:
         self._child = child
         self.left = 0.0
         self.raised: dict[Exception, Any] = {}
@@ -87,14 +93,14 @@ class _Line:
             with suppress(Exception):
                 self.ask(self.expected[len(self.asked)])
 
-    def learn(self) -> _Known:
+    def learn(self) -> RequestTrace:
         """The requests that will be the same with other programs: calls with plain arguments, up to the first other."""
         known = []
         for request in self.asked[:_MAX_EXPECTED]:
             if request[0] != "call" or type(request[1]) is not str or _mentions_live(request):
                 break
             known.append(request)
-        return _Known(known, len(known) == len(self.asked))
+        return RequestTrace(known, len(known) == len(self.asked))
 
     def ask(self, request: list[Any]) -> dict[str, Any]:
         start = time.monotonic()
@@ -102,13 +108,13 @@ class _Line:
         self.asked.append(request)
         if at >= len(self.expected):
             if not self.more:
-                raise _Diverged
+                raise TraceMismatch
             self._child.send(request)
         elif request != self.expected[at]:
-            raise _Diverged
+            raise TraceMismatch
         try:
             answer = self._child.receive(max(self.left, 0.001))
-        except (OverTime, OverOutput) as e:
+        except (TimeLimitExceeded, OutputLimitExceeded) as e:
             raise _Stopped(e) from None
         self.left -= time.monotonic() - start
         if answer is None:
@@ -120,7 +126,7 @@ class _Line:
         return answer
 
 
-def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
+def run_test_texts(slot: Sandbox, sheet: TestProgress, indices: list[int]) -> None:
     """Runs the tests at `indices`; after a hang or a death the rest goes on in a fresh child."""
     left = list(indices)
     ahead = True
@@ -134,7 +140,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
         child.send({**sheet.job, "setup": setup, "mode": "rpc", "calls": calls, "more": more})
         try:
             answer = child.receive(sheet.limits.timeout)
-        except (OverTime, OverOutput) as e:
+        except (TimeLimitExceeded, OutputLimitExceeded) as e:
             close_after_limit(sheet, child, left.pop(0), e)
             continue
         if answer is None:
@@ -147,7 +153,7 @@ def run_test_texts(slot: Slot, sheet: Sheet, indices: list[int]) -> None:
             return
         try:
             left = _in_one_child(sheet, child, left, calls, more)
-        except _Diverged:
+        except TraceMismatch:
             sheet.cpu += child.finish().seconds
             left, ahead = [at for at in left if sheet.status[at] is None], False
 
@@ -159,29 +165,31 @@ def _mentions_live(data: Any) -> bool:
     return type(data) in (list, dict) and any(map(_mentions_live, data.values() if type(data) is dict else data))
 
 
-def _known(test: list[Any]) -> _Known:
-    return test[-1] if isinstance(test[-1], _Known) else _NOTHING
+def _known(test: list[Any]) -> RequestTrace:
+    return test[-1] if isinstance(test[-1], RequestTrace) else _NOTHING
 
 
-def learned(tests: list[list[Any]]) -> bytes:
+def export_trace(tests: list[list[Any]]) -> bytes:
     """What a test set asks of every program, for the other workers; empty until a program has passed it."""
-    known = [test[-1] for test in tests if isinstance(test[-1], _Known)]
+    known = [test[-1] for test in tests if isinstance(test[-1], RequestTrace)]
     return json.dumps([[k.requests, k.whole] for k in known]).encode() if known and len(known) == len(tests) else b""
 
 
-def adopt(tests: list[list[Any]], text: bytes) -> None:
-    """Takes over what another worker has `learned`."""
+def import_trace(tests: list[list[Any]], text: bytes) -> None:
+    """Takes over what another worker has `export_trace`."""
     for test, (requests, whole) in zip(tests, json.loads(text), strict=True):
-        if not isinstance(test[-1], _Known):
-            test.append(_Known(requests, whole))
+        if not isinstance(test[-1], RequestTrace):
+            test.append(RequestTrace(requests, whole))
 
 
 def _learn(test: list[Any], line: _Line) -> None:
-    if not isinstance(test[-1], _Known):
+    if not isinstance(test[-1], RequestTrace):
         test.append(line.learn())
 
 
-def _in_one_child(sheet: Sheet, child: Child, left: list[int], calls: list[list[Any]], more: bool) -> list[int]:
+def _in_one_child(
+    sheet: TestProgress, child: SandboxedProcess, left: list[int], calls: list[list[Any]], more: bool
+) -> list[int]:
     line = _Line(child, more)
     asserts = [test[1] for test in sheet.tests if test[0] == "assert"]
     scope = Scope(line.ask, sheet.setup, [] if any(test[0] == "check" for test in sheet.tests) else asserts)
@@ -198,9 +206,9 @@ def _in_one_child(sheet: Sheet, child: Child, left: list[int], calls: list[list[
             close_after_end(sheet, child, at)
             return left[n + 1 :]
         except _Hung:
-            close_after_limit(sheet, child, at, OverTime(None))
+            close_after_limit(sheet, child, at, TimeLimitExceeded(None))
             return left[n + 1 :]
-        except _Diverged:
+        except TraceMismatch:
             sheet.tests[at][-1] = _NOTHING
             raise
         except BaseException as e:
@@ -218,7 +226,7 @@ def _in_one_child(sheet: Sheet, child: Child, left: list[int], calls: list[list[
         except (_Stopped, _Gone):
             sheet.cpu += child.finish().seconds
             return left[n + 1 :]
-    settle(sheet, child, left[-1], leaving=not more)
+    finish_process(sheet, child, left[-1], leaving=not more)
     return []
 
 
@@ -226,12 +234,12 @@ def _run(scope: Scope, line: _Line, test: list[Any]) -> None:
     scope.run(test[1])
     if test[0] == "check":
         candidate = scope.values.get(test[2])
-        if not isinstance(candidate, Remote):
-            candidate = Remote(scope.border, test[2])
+        if not isinstance(candidate, RemoteProxy):
+            candidate = RemoteProxy(scope.border, test[2])
         scope.values["check"](candidate)
 
 
-def _mark_failure(sheet: Sheet, at: int, line: _Line, error: BaseException) -> None:
+def _mark_failure(sheet: TestProgress, at: int, line: _Line, error: BaseException) -> None:
     """The program's own exception is an error of the program; any other of the test text is a wrong answer."""
     record = line.raised.get(error) if isinstance(error, Exception) else None
     if record is None:

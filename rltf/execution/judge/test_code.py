@@ -14,7 +14,7 @@ from importlib import import_module
 from types import CodeType
 from typing import Any
 
-from rltf.execution.judge.stand_ins import Ask, Border, Remote
+from rltf.execution.judge.stand_ins import Ask, ChildLink, RemoteProxy
 from rltf.execution.values.shared_objects import JUDGE, Shared, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
@@ -114,9 +114,9 @@ class Scope:
         if setup and not self._late:
             with suppress(Exception):  # the child ran the same text before, and would have said so
                 exec(prepare(setup).code, self.values)
-        self.border = Border(ask, Shared(classes_of(self.values), JUDGE))
+        self.border = ChildLink(ask, Shared(classes_of(self.values), JUDGE))
         if not self._late and (task := builtin_under_test(asserts, self.values.keys())) is not None:
-            self.values[task] = Remote(self.border, task)
+            self.values[task] = RemoteProxy(self.border, task)
 
     def run(self, text: str) -> None:
         """Runs test text; what of the setup builds on the program comes before the first."""
@@ -131,4 +131,4 @@ class Scope:
             if name in text.modules:
                 self.values[name] = import_module(name)
             else:
-                self.values[name] = Remote(self.border, name)
+                self.values[name] = RemoteProxy(self.border, name)

@@ -17,7 +17,7 @@ _CACHED = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Ticket:
+class PendingJob:
     """An open job."""
 
     number: int
@@ -30,18 +30,18 @@ class Ticket:
     """Of everyone who asked for it."""
 
 
-class Desk:
+class PendingJobs:
     """Open jobs and recent verdicts. Not thread-safe: the executor's lock guards it."""
 
     def __init__(self, timeout: float, memory_mb: int) -> None:
         self._timeout, self._memory_mb = timeout, memory_mb
-        self._open: dict[int, Ticket] = {}
-        self._same: dict[Any, Ticket] = {}
+        self._open: dict[int, PendingJob] = {}
+        self._same: dict[Any, PendingJob] = {}
         self._known: OrderedDict[Any, Verdict] = OrderedDict()
         self._next = 0
         self.sets = TestSets()
 
-    def enter(self, job: Job) -> tuple[Future[Verdict], Ticket | None, tuple[int, bytes] | None]:
+    def enter(self, job: Job) -> tuple[Future[Verdict], PendingJob | None, tuple[int, bytes] | None]:
         """Takes a job in.
 
         Returns:
@@ -68,11 +68,11 @@ class Desk:
             return future, None, new
         self._next += 1
         whole = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
-        ticket = self._same[key] = self._open[self._next] = Ticket(self._next, whole, tests, key, [future])
+        ticket = self._same[key] = self._open[self._next] = PendingJob(self._next, whole, tests, key, [future])
         self.sets.hold(tests)
         return future, ticket, new
 
-    def settle(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
+    def complete(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
         """Closes a job: (futures to be resolved, outside the lock; number of a test set that is now forgotten). A
         verdict is remembered for equal jobs, an exception is not."""
         ticket = self._open.pop(number, None)
@@ -85,7 +85,7 @@ class Desk:
             self._known.popitem(last=False)
         return ticket.futures, self.sets.release(ticket.tests)
 
-    def tickets(self) -> list[Ticket]:
+    def tickets(self) -> list[PendingJob]:
         """Every open job, oldest first."""
         return list(self._open.values())
 

@@ -43,7 +43,7 @@ class _Task:
 
 
 @dataclass
-class _Crew:
+class _WorkerProcess:
     """One worker process."""
 
     process: subprocess.Popen[bytes]
@@ -80,7 +80,7 @@ class Supervisor:
         self._queue: deque[_Task] = deque()
         self._tests: dict[int, tuple[bytes, int]] = {}
         self._learned: dict[int, bytes] = {}
-        self._crews: list[_Crew] = []
+        self._crews: list[_WorkerProcess] = []
         self._early_deaths = 0
         self._lost = False
         # not PDEATHSIG: it would come when the thread ends that started us
@@ -166,7 +166,7 @@ class Supervisor:
             tasks.append(self._queue.popleft())
         return tasks
 
-    def _give(self, crew: _Crew, tasks: list[_Task]) -> None:
+    def _give(self, crew: _WorkerProcess, tasks: list[_Task]) -> None:
         crew.tasks.extend(tasks)
         crew.since = time.monotonic()
         message = b""
@@ -180,7 +180,7 @@ class Supervisor:
             message += messages.pack(messages.JOB, task.body, task.number, task.tests)
         crew.connection.send(message)
 
-    def _hear(self, crew: _Crew) -> None:
+    def _hear(self, crew: _WorkerProcess) -> None:
         received = crew.connection.receive()
         if received is None:
             self._lose(crew)
@@ -210,11 +210,11 @@ class Supervisor:
             command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         theirs.close()
-        crew = _Crew(process, messages.Connection(ours))
+        crew = _WorkerProcess(process, messages.Connection(ours))
         self._crews.append(crew)
         self._selector.register(crew.connection, selectors.EVENT_READ, crew)
 
-    def _lose(self, crew: _Crew) -> None:
+    def _lose(self, crew: _WorkerProcess) -> None:
         """A worker died: its jobs go to others."""
         self._lost = True
         self._selector.unregister(crew.connection)

@@ -17,7 +17,7 @@ from rltf.execution import messages
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.judge import Judge, Settings
-from rltf.execution.judge.test_calls import adopt, learned
+from rltf.execution.judge.test_calls import export_trace, import_trace
 from rltf.execution.sandbox.control import STUCK_SIGNAL
 from rltf.execution.sandbox.limits import ZygoteLost
 from rltf.execution.sandbox.sandbox import SlotSettings, become_subreaper
@@ -85,11 +85,11 @@ class Worker:
                     self._learned.discard(tests)
                 elif kind == messages.LEARNED:
                     self._learned.add(tests)
-                    adopt(self._tests[tests], body)
+                    import_trace(self._tests[tests], body)
                 else:
                     verdict = self._attempt(json.loads(body), self._tests[tests])
                     self._verdicts += messages.pack(messages.VERDICT, messages.verdict_to_json(verdict), job)
-                    if tests not in self._learned and (news := learned(self._tests[tests])):
+                    if tests not in self._learned and (news := export_trace(self._tests[tests])):
                         self._learned.add(tests)
                         self._verdicts += messages.pack(messages.LEARNED, news, tests=tests)
             self._flush()

@@ -21,7 +21,7 @@ class ZygoteLost(Exception):
     """The zygote ended or broke the protocol; the text says what is known."""
 
 
-class OverTime(Exception):
+class TimeLimitExceeded(Exception):
     """The deadline passed; `line` is where the program was, when it could be seen."""
 
     def __init__(self, line: int | None) -> None:
@@ -29,12 +29,12 @@ class OverTime(Exception):
         self.line = line
 
 
-class OverOutput(Exception):
+class OutputLimitExceeded(Exception):
     """The program wrote more than it may."""
 
 
 @dataclass(frozen=True)
-class End:
+class ProcessExit:
     """How a child ended."""
 
     status: int

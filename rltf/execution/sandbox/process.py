@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rltf.execution.inside.channel import LIMIT
 from rltf.execution.isolation import seccomp
 from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, SURVIVORS
-from rltf.execution.sandbox.limits import End, Limits, OverOutput, OverTime, ZygoteLost
+from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, ProcessExit, TimeLimitExceeded, ZygoteLost
 from rltf.execution.sandbox.process_tree import kill_descendants
 
 if TYPE_CHECKING:
-    from rltf.execution.sandbox.sandbox import Slot
+    from rltf.execution.sandbox.sandbox import Sandbox
 
 _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR | select.POLLNVAL
 _LINE = re.compile(rb'File "<program>", line (\d+)')
@@ -35,11 +35,11 @@ _SLOW_HOST = 12.0
 """A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
 
 
-class Child:
+class SandboxedProcess:
     """Talks to one forked program; `finish` must be called exactly once."""
 
     def __init__(
-        self, slot: Slot, control: socket.socket, channel: _socket.socket, output: list[int], limits: Limits
+        self, slot: Sandbox, control: socket.socket, channel: _socket.socket, output: list[int], limits: Limits
     ) -> None:
         self._slot = slot
         self._control = control
@@ -92,10 +92,10 @@ class Child:
                 if more > 0.01 * seconds and time.monotonic() - start < _SLOW_HOST * seconds:
                     deadline = time.monotonic() + more
                     continue
-                raise OverTime(self._where())
+                raise TimeLimitExceeded(self._where())
             self._pump(left)
 
-    def finish(self, leaving: bool = False) -> End:
+    def finish(self, leaving: bool = False) -> ProcessExit:
         """Kills whatever is left of the program and returns how it ended; one that is `leaving` gets a moment.
 
         Raises:
@@ -113,7 +113,7 @@ class Child:
         self._close()
         status, seconds, survivors, size = ENDED.unpack_from(self._ended)
         forbidden = self._forbidden or self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return End(status, seconds, survivors, forbidden, b"".join(self._stdout), self._slot.out_of_memory())
+        return ProcessExit(status, seconds, survivors, forbidden, b"".join(self._stdout), self._slot.out_of_memory())
 
     def wait(self, seconds: float) -> None:
         """Waits until the program has ended by itself.
@@ -159,7 +159,7 @@ class Child:
             else:
                 self._attend([fd])
         if not quiet and self._written > self.limits.output_bytes:
-            raise OverOutput
+            raise OutputLimitExceeded
 
     def _attend(self, ready: list[int]) -> None:
         """What those say that the program cannot speak for: the zygote, and the kernel about forbidden calls."""

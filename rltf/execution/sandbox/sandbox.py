@@ -20,7 +20,7 @@ from rltf.execution.inside.coverage import Lines
 from rltf.execution.isolation import memory, root, syscalls
 from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, FORK, STOP_SIGNAL_OFFSET
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
-from rltf.execution.sandbox.process import Child
+from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.process_tree import kill_descendants
 
 PROGRAMS_PER_ZYGOTE = 5000
@@ -46,7 +46,7 @@ class SlotSettings:
     """Layers left out: `namespaces`, `landlock`, `seccomp`, `cgroup`."""
 
 
-class Slot:
+class Sandbox:
     """Starts a zygote when first needed, forks children in it, replaces it when it is worn or lost."""
 
     def __init__(self, settings: SlotSettings, numpy: bool = False) -> None:
@@ -67,7 +67,7 @@ class Slot:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(self, limits: Limits, stdin: bytes | None = None) -> Child:
+    def fork(self, limits: Limits, stdin: bytes | None = None) -> SandboxedProcess:
         """A new child that waits for its job; its stdout and stderr are kept apart only when it is given a `stdin`.
 
         Raises:
@@ -98,7 +98,7 @@ class Slot:
             theirs.close()
             for fd in given[1:]:
                 os.close(fd)
-        return Child(self, self._control, ours, outputs, limits)
+        return SandboxedProcess(self, self._control, ours, outputs, limits)
 
     def _limit_memory(self, size: int) -> None:
         if self._group is None:

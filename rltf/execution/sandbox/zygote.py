@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from rltf.execution.isolation import root, seccomp, syscalls
-from rltf.execution.isolation.layers import Enclosure
+from rltf.execution.isolation.layers import IsolationLayers
 from rltf.execution.isolation.probe import probe
 from rltf.execution.sandbox.control import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, STOP_SIGNAL_OFFSET, SURVIVORS
 
@@ -102,7 +102,7 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
 
     coverage.share(settings["lines"])
     own_bytes = _virtual_bytes()
-    enclosure = Enclosure(settings, control)
+    enclosure = IsolationLayers(settings, control)
     report = enclosure.enter()
     if not enclosure.private_root:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
@@ -153,7 +153,7 @@ class Zygote:
     def __init__(
         self,
         control: socket.socket,
-        enclosure: Enclosure,
+        enclosure: IsolationLayers,
         run: Callable[[int], None],
         own_bytes: int,
         after_fork: Sequence[Callable[[], object]],
@@ -266,7 +266,7 @@ class Zygote:
         memory += self._own_bytes
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU comes first, and tells a timeout
-        self._enclosure.seal_child()
+        self._enclosure.restrict_child()
 
 
 def _seconds() -> float:

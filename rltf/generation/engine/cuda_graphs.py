@@ -3,7 +3,7 @@
 Graphs are made per shape of a step (`StepShape`), and shapes are rounded up so that they are few. The first step of a
 shape runs kernel by kernel, which warms libraries up; the second is captured, which costs about as much again; from
 then on the host does next to nothing. All graphs share one pool of memory, as they never run at the same time and leave
-their results in tensors of `Seats` and `Cache`. No step draws from torch's random generators.
+their results in tensors of `RowStates` and `Cache`. No step draws from torch's random generators.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Replayable(Protocol):
         """Does the step that was captured once more."""
 
 
-class Steps:
+class StepRunner:
     """Runs steps kernel by kernel.
 
     Args:
@@ -50,7 +50,7 @@ class Steps:
         step()
 
 
-class Graphs(Steps):
+class CudaGraphRunner(StepRunner):
     """Captures and replays them; see the module. The weights, and all that steps write to, must stay where they are."""
 
     captured = True
@@ -65,7 +65,7 @@ class Graphs(Steps):
         self._stream: Any = None
 
     def run(self, key: Hashable, step: Callable[[], None]) -> None:
-        """See `Steps.run`."""
+        """See `StepRunner.run`."""
         if key not in self._graphs:
             self._graphs[key] = None
             if len(self._graphs) > _GRAPHS:
@@ -95,9 +95,9 @@ class Graphs(Steps):
         return graph
 
 
-def steps_on(device: torch.device, graphs: bool, limit: int) -> Steps:
+def steps_on(device: torch.device, graphs: bool, limit: int) -> StepRunner:
     """Graphs where the device has them and the user wants them."""
-    return Graphs(device, limit) if graphs and device.type == "cuda" else Steps(device, limit)
+    return CudaGraphRunner(device, limit) if graphs and device.type == "cuda" else StepRunner(device, limit)
 
 
 def _rarely(limit: int) -> int:

@@ -7,11 +7,11 @@ from collections import deque
 import numpy as np
 import torch
 
-from rltf.generation.engine.decode_state import Room
+from rltf.generation.engine.decode_state import DecodeState
 from rltf.generation.engine.memory_plan import Plan
 from rltf.generation.engine.prefill import Prefill
-from rltf.generation.engine.prompt_slots import Residents
-from rltf.generation.engine.rows_state import Arrival
+from rltf.generation.engine.prompt_slots import PromptSlots
+from rltf.generation.engine.rows_state import RowAdmission
 from rltf.generation.modes import decoding
 from rltf.generation.rows import Row, finish, sample_of
 from rltf.policies.base import Policy
@@ -23,7 +23,7 @@ _ENDED_SHARE = 32
 """Seats change hands once one in so many rows has ended: a change costs about as much as a few rows' step."""
 
 
-class Session:
+class DecodeLoop:
     """Draws rows until none is left.
 
     Args:
@@ -36,7 +36,7 @@ class Session:
     """
 
     def __init__(
-        self, policy: Policy, room: Room, rows: list[Row], sampling: Sampling, plan: Plan, prefill: Prefill
+        self, policy: Policy, room: DecodeState, rows: list[Row], sampling: Sampling, plan: Plan, prefill: Prefill
     ) -> None:
         self._policy, self._room, self._decoder = policy, room, room.decoder
         self._cache, self._seats = room.cache, room.seats
@@ -53,7 +53,7 @@ class Session:
         self._with_stops: list[int] = []
         self._seats.given = not self._decoder.prefix_in_prompt and any(row.request.prefix_ids for row in rows)
         self._cache.prompts.clear()
-        self._residents = Residents(self._cache.prompts, prefill, rows)
+        self._residents = PromptSlots(self._cache.prompts, prefill, rows)
         self.steps = 0
         """Decode steps so far."""
         self.row_steps = 0
@@ -136,7 +136,7 @@ class Session:
         free = [seat for seat, row in enumerate(self._rows) if row is None]
         free += range(len(self._rows), self._plan.seats)
         seats: list[int] = []
-        arrivals: list[Arrival] = []
+        arrivals: list[RowAdmission] = []
         for seat in free:
             slot = self._residents.admit(self._waiting[0]) if self._waiting else None
             if slot is None:
@@ -144,7 +144,7 @@ class Session:
             row = self._waiting.popleft()
             given = () if self._decoder.prefix_in_prompt else row.request.prefix_ids
             seats.append(seat)
-            arrivals.append(Arrival(row, given, *self._residents.lead(row)))
+            arrivals.append(RowAdmission(row, given, *self._residents.lead(row)))
             self._rows[seat : seat + 1] = [row]
             self._prompt_of[seat], self._begun[seat], self._given[seat] = slot, self._now, len(given)
         if arrivals:

@@ -9,14 +9,14 @@ import torch
 
 from rltf.generation.engine.cuda_graphs import steps_on
 from rltf.generation.engine.memory_plan import Plan
-from rltf.generation.engine.rows_state import Seats
+from rltf.generation.engine.rows_state import RowStates
 from rltf.generation.modes import decoding
 from rltf.policies.decoding import Decoder, StepShape, make_cache
 from rltf.policies.decoding.projections import renew, tensors_of
 from rltf.types import Sampling
 
 
-class Room:
+class DecodeState:
     """Takes all memory at once.
 
     Args:
@@ -35,7 +35,7 @@ class Room:
         self.captured = captured = self._steps.captured
         with decoding(decoder.device):
             self.cache = make_cache(decoder, plan.seats, plan.columns, plan.prompts, plan.prompt_length, captured)
-            self.seats = Seats(self.cache.age, plan.columns, sampling, eos_id, decoder.kernels, look=not captured)
+            self.seats = RowStates(self.cache.age, plan.columns, sampling, eos_id, decoder.kernels, look=not captured)
 
     def step(self, shape: StepShape, kind: Hashable = None) -> None:
         """Feeds one token to each row and draws the next.

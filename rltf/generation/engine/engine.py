@@ -16,8 +16,8 @@ from typing import Literal
 
 import torch
 
-from rltf.generation.engine.decode_loop import Session
-from rltf.generation.engine.decode_state import Room
+from rltf.generation.engine.decode_loop import DecodeLoop
+from rltf.generation.engine.decode_state import DecodeState
 from rltf.generation.engine.memory_plan import Plan, make_plan
 from rltf.generation.engine.prefill import Prefill, context
 from rltf.generation.modes import decoding
@@ -86,7 +86,7 @@ class Engine:
         self.prefill_tokens = prefill_tokens
         self.compiled = compiled
         self.graphs = graphs
-        self._room: Room | None = None
+        self._room: DecodeState | None = None
         """Kept from the last call."""
         self.report: Report | None = None
         """Of the last call that was read to its end."""
@@ -108,8 +108,8 @@ class Engine:
         given = 0 if decoder.prefix_in_prompt else max(len(request.prefix_ids) for request in requests)
         order = list(dict.fromkeys(row.index for row in rows))
         left = {(row.index, row.draw): row for row in rows}
-        session: Session | None
-        room: Room | None
+        session: DecodeLoop | None
+        room: DecodeState | None
         slots, tokens, steps, row_steps = self.slots, 0, 0, 0
         while left:
             plan = make_plan(
@@ -124,7 +124,7 @@ class Engine:
                 wanted = {index for index, _ in left}
                 room = self._room_for(decoder, plan, sampling, policy.eos_id)
                 prefill = Prefill(policy, decoder, requests, [i for i in order if i in wanted], self.prefill_tokens)
-                session = Session(policy, room, list(left.values()), sampling, plan, prefill)
+                session = DecodeLoop(policy, room, list(left.values()), sampling, plan, prefill)
                 while samples := session.advance():
                     for sample in samples:
                         del left[sample.request, sample.draw]
@@ -143,15 +143,15 @@ class Engine:
             self._room = room
         self.report = Report(plan, tokens, steps, row_steps)
 
-    def _room_for(self, decoder: Decoder, plan: Plan, sampling: Sampling, eos_id: int) -> Room:
+    def _room_for(self, decoder: Decoder, plan: Plan, sampling: Sampling, eos_id: int) -> DecodeState:
         """The last call's, where it fits; else a new one."""
         room, self._room = self._room, None
         if room is None or not room.renew(decoder, plan, sampling, eos_id):
             room = None  # its memory goes before the next one takes its own
-            room = Room(decoder, plan, sampling, eos_id, self.graphs is not False)
+            room = DecodeState(decoder, plan, sampling, eos_id, self.graphs is not False)
         return room
 
-    def _worth_keeping(self, room: Room) -> bool:
+    def _worth_keeping(self, room: DecodeState) -> bool:
         """Memory without graphs is quickly taken anew."""
         if not room.captured:
             return False

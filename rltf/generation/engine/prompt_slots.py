@@ -13,7 +13,7 @@ from rltf.generation.rows import Row
 from rltf.policies.decoding import Prompts
 
 
-class Residents:
+class PromptSlots:
     """Keeps the books of `Prompts`.
 
     Args:

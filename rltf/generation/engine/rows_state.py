@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from rltf.generation.rows import Row
-from rltf.generation.sampling import pick, uniforms
+from rltf.generation.sampling import sample_tokens, uniforms
 from rltf.policies.decoding import Kernels
 from rltf.types import Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class RowAdmission:
     """A row that takes a seat."""
 
     row: Row
@@ -31,7 +31,7 @@ class Arrival:
     """Where that token stands."""
 
 
-class Seats:
+class RowStates:
     """Tensors of up to as many rows as `age` has; the caller says how many are stepped.
 
     Args:
@@ -40,7 +40,7 @@ class Seats:
         sampling: how tokens are drawn.
         eos_id: the token that ends a response.
         kernels: compiled ones, for a float32 model on the CPU; None: torch's.
-        look: see `rltf.generation.sampling.pick`.
+        look: see `rltf.generation.sampling.sample_tokens`.
     """
 
     given = False
@@ -71,7 +71,7 @@ class Seats:
         self._ended = torch.zeros(seats, dtype=torch.bool, device=device)
         """Whether the row has drawn the token that ends it, at some age."""
 
-    def begin(self, seats: Sequence[int], arrivals: Sequence[Arrival]) -> None:
+    def begin(self, seats: Sequence[int], arrivals: Sequence[RowAdmission]) -> None:
         """Rows take these seats."""
         limit, columns = self._sampling.max_new_tokens, self._tokens.shape[1]
         marks = [(each.start, each.position, len(each.given), each.row.greedy) for each in arrivals]
@@ -113,7 +113,7 @@ class Seats:
         age_A1 = self._age[:rows, None]
         uniform_A = self._uniforms[:rows].gather(1, age_A1)[:, 0]
         greedy_A = self._greedy[:rows] if self.greedy else None
-        token_A, logprob_A = pick(logits_AV, uniform_A, self._sampling, greedy_A, self._kernels, self._look)
+        token_A, logprob_A = sample_tokens(logits_AV, uniform_A, self._sampling, greedy_A, self._kernels, self._look)
         ended_A = token_A == self._eos_id
         if self.given:
             given_A = self._given[:rows] > age_A1[:, 0]

@@ -45,7 +45,7 @@ class StaticCache(Cache):
         self._seat = torch.arange(seats, device=decoder.device)
         # What is added to scores: by distance up to the middle, the present token's last, and behind it what is barred.
         # A row's mask is a stretch of it, of which the present token's column says where it begins.
-        self._table_HC = torch.full((self._heads, 2 * columns), barred(decoder.dtype)).to(self._kv)
+        self._table_HC = torch.full((self._heads, 2 * columns), mask_value(decoder.dtype)).to(self._kv)
         self.refresh(decoder)
         self._mask = self._age = torch.zeros(0)
 
@@ -57,7 +57,7 @@ class StaticCache(Cache):
     def shape(self, rows: int, columns: int) -> StepShape:
         """See `Cache.shape`."""
         if self._buckets:
-            rows = min(quarter_octave(rows), len(self._seat))
+            rows = min(round_up_to_bucket(rows), len(self._seat))
             columns = min(-(-columns // _COLUMNS) * _COLUMNS, self.columns)
         return StepShape(rows, columns, self.prompts.grid)
 
@@ -106,12 +106,12 @@ class StaticCache(Cache):
         return qkv[:, :queries].reshape(count * heads, -1, self._width), keys, values
 
 
-def barred(dtype: torch.dtype) -> float:
+def mask_value(dtype: torch.dtype) -> float:
     """What is added to a score that may not be read. Finite, so that a row with nothing to read gives no NaN."""
     return torch.finfo(dtype).min / 2
 
 
-def quarter_octave(count: int) -> int:
+def round_up_to_bucket(count: int) -> int:
     """The next of 1 to 8, 10, 12, 14, 16, 20, 24, ...: few sizes, of which none is a quarter too large.
 
     Example:
@@ -168,7 +168,7 @@ class PromptCache(Prompts):
         lengths = self._lengths[: self.alive]
         length = max(1, int(lengths.max(initial=1)))
         if self._buckets:
-            prompts = min(quarter_octave(prompts), self.slots)
+            prompts = min(round_up_to_bucket(prompts), self.slots)
             places = min(1 << (places - 1).bit_length(), self._seats)
             length = min(-(-length // _POSITIONS) * _POSITIONS, self._length)
         self.grid = Grid(prompts, places, length, bool((lengths < length).any()))
@@ -186,7 +186,7 @@ class PromptCache(Prompts):
         self._collect[collect.size :] = 0
         if self.grid.masked:
             beyond = torch.from_numpy(np.arange(length) >= np.repeat(lengths, self._heads)[:, None])
-            self._mask[: len(beyond), :length] = beyond.to(self._mask.dtype) * barred(self._mask.dtype)
+            self._mask[: len(beyond), :length] = beyond.to(self._mask.dtype) * mask_value(self._mask.dtype)
 
     def scores(self, layer: int, query: Tensor) -> Tensor:
         """Queries of rows (A*H, R, D) times keys, barred beyond each prompt's end: (P*H, places*R, S) on the grid."""

@@ -107,9 +107,14 @@ def renew(kept: Decoder, fresh: Decoder) -> bool:
     if len(olds) != len(news):
         return False
     for old, new in zip(olds, news, strict=True):
-        alike = (old.shape, old.stride(), old.dtype, old.device) == (new.shape, new.stride(), new.dtype, new.device)
+        same_layout = (old.shape, old.stride(), old.dtype, old.device) == (
+            new.shape,
+            new.stride(),
+            new.dtype,
+            new.device,
+        )
         of_model = _storage(new) in weights
-        if not alike or of_model != (_storage(old) in weights) or (of_model and old.data_ptr() != new.data_ptr()):
+        if not same_layout or of_model != (_storage(old) in weights) or (of_model and old.data_ptr() != new.data_ptr()):
             return False
     for old, new in zip(olds, news, strict=True):
         if _storage(new) not in weights:

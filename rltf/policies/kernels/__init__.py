@@ -188,10 +188,10 @@ class Kernels:
         self._probabilities(x_NK.data_ptr(), lse_N1.data_ptr(), out_NK.data_ptr(), *x_NK.shape)
         return out_NK
 
-    def pick(
+    def sample_tokens(
         self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Tokens and log-probs as `rltf.generation.sampling.pick` gives them, where nothing is truncated."""
+        """Tokens and log-probs as `rltf.generation.sampling.sample_tokens` gives them, where nothing is truncated."""
         rows, vocabulary = logits_BV.shape
         if self._scratch.numel() < 2 * vocabulary + LANES + 1:
             self._scratch = torch.empty(2 * vocabulary + LANES + 1)

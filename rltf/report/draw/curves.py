@@ -42,7 +42,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Look:
+class AxisStyle:
     """How the axes of a line chart are."""
 
     share: bool = False
@@ -53,7 +53,7 @@ class Look:
     metrics: tuple[str, ...] = field(default=())
 
 
-def line_chart(name: str, title: str, lines: Sequence[Line], look: Look, note: str = "") -> Chart | None:
+def line_chart(name: str, title: str, lines: Sequence[Line], look: AxisStyle, note: str = "") -> Chart | None:
     """The lines that have points, at most `STYLES`; None when none has."""
     lines = [line for line in lines if line.points]
     if not lines:
@@ -104,7 +104,7 @@ def _legend_lines(names: Sequence[str], width: float) -> int:
     return math.ceil(len(names) / _legend_columns(names, width))
 
 
-def _draw_lines(lines: Sequence[Line], look: Look) -> Figure:
+def _draw_lines(lines: Sequence[Line], look: AxisStyle) -> Figure:
     figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
     axes = figure.subplots()
     for number, line in enumerate(lines):

@@ -17,7 +17,7 @@ TENTHS, WIDTH = 10, 0.25
 
 
 @dataclass
-class Said:
+class CriticStats:
     """Counts of some programs."""
 
     confusion: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Said:
             value = math.fsum(said["tokens"]) / len(said["tokens"])
             _count(self.values, math.floor(value / WIDTH), value, math.fsum(returns) / len(returns))
 
-    def merge(self, other: Said) -> None:
+    def merge(self, other: CriticStats) -> None:
         """Counts of other programs are added."""
         self.confusion += other.confusion
         for mine, theirs in ((self.passing, other.passing), (self.values, other.values)):
@@ -53,12 +53,12 @@ class Said:
                 mine[part] = (before[0] + count, before[1] + said, before[2] + found)
 
 
-def critic_tables(said: Said, note: str) -> list[Table | None]:
+def critic_tables(said: CriticStats, note: str) -> list[Table | None]:
     """Confusion matrix and calibration; nothing where no critic spoke."""
     return [_confusion(said, note), _passing(said), _values(said)]
 
 
-def _confusion(said: Said, note: str) -> Table | None:
+def _confusion(said: CriticStats, note: str) -> Table | None:
     body = []
     for true, name in enumerate(STAGES):
         row = [said.confusion[true, k] for k in range(len(STAGES))]
@@ -68,7 +68,7 @@ def _confusion(said: Said, note: str) -> Table | None:
     return table(head, body, f"What the critic held most probable. {note}".strip())
 
 
-def _passing(said: Said) -> Table | None:
+def _passing(said: CriticStats) -> Table | None:
     body = [
         [f"{percent(part / TENTHS)} to {percent((part + 1) / TENTHS)}", f"{n:,}", percent(p / n), percent(passed / n)]
         for part, (n, p, passed) in sorted(said.passing.items())
@@ -77,7 +77,7 @@ def _passing(said: Said) -> Table | None:
     return table(["probability of passing", "programs", "mean said", "passed"], body, note)
 
 
-def _values(said: Said) -> Table | None:
+def _values(said: CriticStats) -> Table | None:
     body = [
         [f"{part * WIDTH:+.2f} to {(part + 1) * WIDTH:+.2f}", f"{n:,}", f"{v / n:+.3f}", f"{r / n:+.3f}"]
         for part, (n, v, r) in sorted(said.values.items())

@@ -19,7 +19,7 @@ STAGES = ("syntax error", "runtime error", "wrong answer", "passed")
 
 
 @dataclass(frozen=True)
-class Solved:
+class ProblemOutcome:
     """What the programs of one problem did."""
 
     problem_id: str
@@ -41,11 +41,11 @@ class Solved:
 class HeldOut:
     """The same problems and the same seeds, before and after RL."""
 
-    before: tuple[Solved, ...]
-    after: tuple[Solved, ...]
+    before: tuple[ProblemOutcome, ...]
+    after: tuple[ProblemOutcome, ...]
     """Empty for a run that has not finished."""
 
-    def of(self, when: str) -> tuple[Solved, ...]:
+    def of(self, when: str) -> tuple[ProblemOutcome, ...]:
         """`before` or `after`."""
         return self.before if when == "before" else self.after
 
@@ -66,9 +66,9 @@ class HeldOut:
         k = int(measure.removeprefix("pass@"))
         return np.array([pass_at_k(len(s.draws), s.passed, k) for s in self.of(when)])
 
-    def shares(self, when: str, key: Callable[[Solved], Iterable[str]]) -> dict[str, tuple[float, int]]:
+    def shares(self, when: str, key: Callable[[ProblemOutcome], Iterable[str]]) -> dict[str, tuple[float, int]]:
         """Label -> (share of programs that passed, problems) over the problems to which `key` gives the label."""
-        labelled: dict[str, list[Solved]] = {}
+        labelled: dict[str, list[ProblemOutcome]] = {}
         for solved in self.of(when):
             for label in key(solved):
                 labelled.setdefault(label, []).append(solved)
@@ -116,12 +116,12 @@ def read_heldout(path: Path) -> tuple[HeldOut | None, list[str]]:
     return (heldout if heldout.before else None), []
 
 
-def _solved(record: Mapping[str, Any]) -> Solved:
+def _solved(record: Mapping[str, Any]) -> ProblemOutcome:
     draws: Sequence[str] = tuple(str(Outcome(draw)) for draw in record["draws"])
     if not draws:
         raise ValueError(f"{record['problem_id']} has no programs")
     greedy = record["greedy_passed"]
-    return Solved(
+    return ProblemOutcome(
         str(record["problem_id"]),
         str(record["difficulty"]),
         tuple(map(str, record["tags"])),

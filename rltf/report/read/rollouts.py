@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rltf.report.read.critic import Said
+from rltf.report.read.critic import CriticStats
 from rltf.report.read.examples import Example, example_of
 
 FIRST, LAST = 2, 4
@@ -26,7 +26,7 @@ class Line:
 
 
 @dataclass
-class Shelf:
+class ExampleSampler:
     """The first and the last programs of one outcome, none twice."""
 
     first: list[Line] = field(default_factory=list)
@@ -64,25 +64,25 @@ class Rollouts:
     """The most frequent first."""
     gallery: tuple[Example, ...] = ()
     """Programs to show, in the order of the run."""
-    critic: Said = field(default_factory=Said)
+    critic: CriticStats = field(default_factory=CriticStats)
     """What a critic said of the programs of the second half of the iterations."""
 
 
 def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
     """Counts and examples of a `rollouts.jsonl`, and what a reader should know of the file."""
-    shelves: dict[str, Shelf] = {}
+    shelves: dict[str, ExampleSampler] = {}
     by_iteration: Counter[int] = Counter()
     errors: Counter[tuple[str, int]] = Counter()
-    critic: dict[int, Said] = {}
+    critic: dict[int, CriticStats] = {}
     bad: list[int] = []
     for number, record in _records(path):
         if record is None:
             bad.append(number)
             continue
         by_iteration[record["iteration"]] += 1
-        shelves.setdefault(record["outcome"], Shelf()).add(Line(number, record))
+        shelves.setdefault(record["outcome"], ExampleSampler()).add(Line(number, record))
         try:
-            critic.setdefault(record["iteration"], Said()).add(record)
+            critic.setdefault(record["iteration"], CriticStats()).add(record)
         except (KeyError, TypeError, ValueError, AttributeError):
             bad.append(number)
         if record.get("error"):
@@ -96,7 +96,7 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
     # the iterations that were judged, not their range: some of a resumed run may be missing
     iterations = sorted(by_iteration)
     early = set(iterations[: (len(iterations) + 1) // 2])
-    late = Said()
+    late = CriticStats()
     for iteration in iterations:
         if iteration not in early or len(iterations) == 1:
             late.merge(critic[iteration])

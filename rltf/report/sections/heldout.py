@@ -12,9 +12,9 @@ from rltf.report.compare.statistics import Estimate
 from rltf.report.document import Table, table
 from rltf.report.draw.bars import BEFORE, Series, bar_chart, dot_chart, flow_chart
 from rltf.report.draw.chart import Chart
-from rltf.report.draw.curves import Line, Look, line_chart
+from rltf.report.draw.curves import AxisStyle, Line, line_chart
 from rltf.report.draw.numbers import percent
-from rltf.report.read.evaluation import STAGES, HeldOut, Solved
+from rltf.report.read.evaluation import STAGES, HeldOut, ProblemOutcome
 
 MOST_ERRORS = 12
 """Error types in the table."""
@@ -41,7 +41,7 @@ def curve_chart(heldout: HeldOuts, rows: Sequence[Row]) -> Chart | None:
         lines.append(Line(label, mean, low if several else (), high if several else (), style))
     note = "Bands reach from the lowest to the highest seed." if len(everything) > len(heldout) else ""
     return line_chart(
-        "pass_at_k", "pass@k by k", lines, Look(share=True, zero=True, x="k, programs one may submit"), note
+        "pass_at_k", "pass@k by k", lines, AxisStyle(share=True, zero=True, x="k, programs one may submit"), note
     )
 
 
@@ -77,7 +77,7 @@ def errors_parts(heldout: HeldOuts, rows: Sequence[Row]) -> list[Table | Chart |
 def kinds_parts(heldout: HeldOuts, rows: Sequence[Row]) -> list[Table | Chart | None]:
     """pass@1 by difficulty and by construct."""
     parts: list[Table | Chart | None] = []
-    keys: list[tuple[str, Callable[[Solved], Iterable[str]]]] = [
+    keys: list[tuple[str, Callable[[ProblemOutcome], Iterable[str]]]] = [
         ("difficulty", lambda solved: [solved.difficulty] if solved.difficulty else []),
         ("construct", lambda solved: solved.tags),
     ]

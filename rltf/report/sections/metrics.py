@@ -9,7 +9,7 @@ from statistics import fmean
 from rltf.report.compare.settings import Row
 from rltf.report.draw.bars import time_chart
 from rltf.report.draw.chart import Chart
-from rltf.report.draw.curves import Line, Look, Panel, area_chart, line_chart
+from rltf.report.draw.curves import AxisStyle, Line, Panel, area_chart, line_chart
 from rltf.report.read.metrics import Point
 from rltf.report.read.run import Run, object_of
 from rltf.types import Outcome
@@ -161,7 +161,7 @@ def _charts(
     seeds = BANDS if any(len(row.runs) > 1 for row in rows) else ""
     if len(rows) == 1:
         lines = [band(label, rows[0].runs, metric) for label, metric in metrics]
-        look = Look(share, zero, metrics=tuple(metric for _, metric in metrics))
+        look = AxisStyle(share, zero, metrics=tuple(metric for _, metric in metrics))
         return [line_chart(name, title, lines, look, f"{note} {seeds}".strip())]
     charts = []
     for i, (label, metric) in enumerate(metrics):
@@ -169,7 +169,7 @@ def _charts(
         missing = [line.label for line in lines if not line.points]
         lacks = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
         full = f"{title}: {label}" if len(metrics) > 1 else title
-        look = Look(share, zero, metrics=(metric,))
+        look = AxisStyle(share, zero, metrics=(metric,))
         said = " ".join(filter(None, (note, lacks, seeds)))
         charts.append(line_chart(f"{name}_{i + 1}" if len(metrics) > 1 else name, full, lines, look, said))
     return charts
@@ -179,7 +179,7 @@ def _warm_up(rows: Sequence[Row]) -> list[Chart | None]:
     """The supervised loss before RL; rows that share it lie on each other."""
     lines = [_band(r.label, [run.metrics.in_warmup("loss/total") for run in r.runs], i) for i, r in enumerate(rows)]
     named = [Line("warm-up", lines[0].points, lines[0].low, lines[0].high)] if len(rows) == 1 else lines
-    return [line_chart("warmup_loss", "Loss of the supervised warm-up", named, Look(metrics=("loss/total",)))]
+    return [line_chart("warmup_loss", "Loss of the supervised warm-up", named, AxisStyle(metrics=("loss/total",)))]
 
 
 def _outcomes(rows: Sequence[Row]) -> Chart | None:

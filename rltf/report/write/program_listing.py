@@ -17,7 +17,7 @@ FULL_COLOUR = 10.0
 
 
 @dataclass(frozen=True)
-class Paint:
+class TokenMark:
     """Characters of one weighted token."""
 
     start: int
@@ -52,18 +52,18 @@ def intensity(weight: float) -> float:
     return 0.2 + 0.8 * min(1.0, math.log1p(abs(weight)) / math.log1p(FULL_COLOUR))
 
 
-def _paints(example: Example) -> Iterator[Paint]:
+def _paints(example: Example) -> Iterator[TokenMark]:
     """Weighted tokens in order; a character that several tokens share belongs to the first."""
     done, silent = 0, example.silent()
     for token, ((start, end), weight) in enumerate(zip(example.offsets, example.weights(), strict=True)):
         if (weight or token in silent) and max(start, done) < end:
             said = f"token {token}: {example.sources(token)}"
             why = "; no test executed its line" if token in silent else ""
-            yield Paint(max(start, done), end, weight, said + why, token in silent)
+            yield TokenMark(max(start, done), end, weight, said + why, token in silent)
             done = end
 
 
-def _pieces(program: str, start: int, end: int, paints: list[Paint]) -> str:
+def _pieces(program: str, start: int, end: int, paints: list[TokenMark]) -> str:
     """The characters `start..end`, none of them a line end, in pieces of one weight each."""
     html, at = "", start
     for paint in paints:
@@ -74,7 +74,7 @@ def _pieces(program: str, start: int, end: int, paints: list[Paint]) -> str:
     return html + text(program[at:end])
 
 
-def _line_end(example: Example, start: int, end: int, paints: list[Paint]) -> str:
+def _line_end(example: Example, start: int, end: int, paints: list[TokenMark]) -> str:
     """A sign for a line end that is blamed on its own account: not as part of the whole response, nor with what stands
     before or behind it."""
     everything = (0, len(example.offsets))
@@ -88,10 +88,10 @@ def _end_of_sequence(example: Example) -> str:
     if example.finish != FinishReason.EOS or not weights or not weights[-1]:
         return ""
     last = len(weights) - 1
-    return _blamed("end of sequence", Paint(0, 0, weights[-1], f"token {last}: {example.sources(last)}"), "eos")
+    return _blamed("end of sequence", TokenMark(0, 0, weights[-1], f"token {last}: {example.sources(last)}"), "eos")
 
 
-def _blamed(characters: str, paint: Paint, more: str = "") -> str:
+def _blamed(characters: str, paint: TokenMark, more: str = "") -> str:
     kind = "silent" if paint.silent else "minus" if paint.weight < 0 else "plus"
     look = f"--w:{intensity(paint.weight):.2f}"
     return tag("b", text(characters), class_=f"{kind} {more}".strip(), style=look, title=paint.said)

@@ -13,7 +13,7 @@ import torch
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.types import FinishReason, Request, Rollout, Sample, Sampling
 from scale.runs import Instant, composed
 
@@ -33,7 +33,7 @@ class Canned:
 def buffer(quick: bool) -> dict[str, Any]:
     """What handling a program costs in the trainer, and what of an iteration grows with the buffer."""
     cfg = composed()
-    with Assembly.of(cfg, PhaseClock()) as parts:
+    with Components.of(cfg, PhaseClock()) as parts:
         torch.set_num_threads(1)
         pipeline = parts.pipeline
         found = list(parts.benchmark.problems("train"))[: 8 if quick else 64]
@@ -42,7 +42,7 @@ def buffer(quick: bool) -> dict[str, Any]:
         ]  # as long as CodeT5-770M writes
         pipeline.sampler, pipeline.executor = Canned(answer), Instant()  # type: ignore[assignment]
         start = time.process_time()
-        groups = pipeline.harvest(pipeline.launch(found, range(8), parts.sampling, 0))
+        groups = pipeline.collect_rollouts(pipeline.start_rollouts(found, range(8), parts.sampling, 0))
         handle_ms = 1e3 * (time.process_time() - start) / (8 * len(found))
         rollouts = [rollout for group in groups for rollout in group]
     rows = [_of_buffer(rollouts, size) for size in ((100, 400) if quick else (400, 1600, 6400, 25_600))]

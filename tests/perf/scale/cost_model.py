@@ -34,7 +34,7 @@ TEST_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Pieces:
+class OOMRetry:
     """What was measured on a processor."""
 
     judge_ms: float = 2.0
@@ -103,7 +103,7 @@ def gradients_floor(gpus: int) -> float:
     return UPDATES * 2 * (gpus - 1) / gpus * 4 * PARAMETERS / wire
 
 
-def iteration(gpus: int, pieces: Pieces) -> Iteration:
+def iteration(gpus: int, pieces: OOMRetry) -> Iteration:
     """One iteration on so many GPUs, the paper's work on each."""
     programs = PROBLEMS * SAMPLES
     trained = UPDATES * ROLLOUTS
@@ -123,7 +123,7 @@ def iteration(gpus: int, pieces: Pieces) -> Iteration:
     )
 
 
-def table(pieces: Pieces) -> list[dict[str, float | str]]:
+def table(pieces: OOMRetry) -> list[dict[str, float | str]]:
     """Rows for 1 to 1,024 GPUs: seconds by piece, efficiency against one GPU, and the next bottleneck."""
     one = iteration(1, pieces)
     rows: list[dict[str, float | str]] = []
@@ -140,9 +140,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Floors of an iteration on many GPUs.")
     parser.add_argument("--pieces", type=Path, help="output of scaling.py")
     arguments = parser.parse_args()
-    pieces = Pieces()
+    pieces = OOMRetry()
     if arguments.pieces:
-        pieces = Pieces(**json.loads(arguments.pieces.read_text())["pieces"])
+        pieces = OOMRetry(**json.loads(arguments.pieces.read_text())["pieces"])
     print(json.dumps({"pieces": asdict(pieces), "floors_not_measured": table(pieces)}, indent=1))
 
 

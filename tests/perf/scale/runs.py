@@ -21,12 +21,12 @@ from hydra import compose, initialize_config_dir
 
 from rltf.algorithms.loss_mix import LossMix
 from rltf.callbacks.generation import GenerationCallback
-from rltf.callbacks.phase_timer import Phases
+from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.commands.evaluate import _quiet
 from rltf.execution import LocalExecutor
-from rltf.execution.cores import Confinement
+from rltf.execution.cores import CorePinning
 from rltf.rollouts.clock import PhaseClock
-from rltf.setup.components import Assembly
+from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import StreamPlan
@@ -85,12 +85,12 @@ def composed(*overrides: str) -> Any:
         return compose("train", [f"paths.output_dir={tempfile.mkdtemp()}", *fixed, *overrides])
 
 
-def run(parts: Assembly, cfg: Any, executor: Any, iterations: int) -> list[float]:
+def run(parts: Components, cfg: Any, executor: Any, iterations: int) -> list[float]:
     """Wall seconds of each iteration of RL, evaluations and checkpoints left out."""
     parts.pipeline.executor = executor
     times = IterationTimes()
     callbacks = [
-        Phases(parts.clock),
+        PhaseTimer(parts.clock),
         GenerationCallback(parts.pipeline, parts.sampling, cfg.rollouts.problems, cfg.rollouts.samples, 1, cfg.seed),
         times,
     ]
@@ -134,7 +134,7 @@ def ddp_child(devices: int, quick: bool) -> None:
     several = ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={devices}"] if devices > 1 else []
     smaller = ["rollouts.problems=4", "rollouts.batch_size=8"] if quick else []
     cfg = composed(*several, *smaller)
-    with Assembly.of(cfg, PhaseClock()) as parts:
+    with Components.of(cfg, PhaseClock()) as parts:
         torch.set_num_threads(1)
         seconds = run(parts, cfg, Instant(), 3 if quick else 12)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
@@ -149,13 +149,13 @@ def hidden(quick: bool) -> dict[str, Any]:
     iterations = 2 if quick else 6
     programs = cfg.rollouts.problems * cfg.rollouts.samples
     rows = []
-    with Assembly.of(cfg, PhaseClock()) as parts:
+    with Components.of(cfg, PhaseClock()) as parts:
         torch.set_num_threads(1)
         workers = 16
         pool = LocalExecutor(workers=workers)
         assert parts.confinement is not None
         parts.confinement.close()
-        confinement = parts.clock.watch = Confinement(pool.use_cores, threads=1)
+        confinement = parts.clock.watch = CorePinning(pool.use_cores, threads=1)
         run(parts, cfg, Instant(), 1)  # the first pays for memory
         instant, phases = _run(parts, cfg, Instant(), iterations)
         for _ in range(1 if quick else 7):
@@ -181,7 +181,7 @@ def hidden(quick: bool) -> dict[str, Any]:
     return {**dict(zip(names, medians, strict=True)), "all": [round(row[0], 4) for row in rows], "goal": 0.98}
 
 
-def _run(parts: Assembly, cfg: Any, executor: Any, iterations: int) -> tuple[float, dict[str, float]]:
+def _run(parts: Components, cfg: Any, executor: Any, iterations: int) -> tuple[float, dict[str, float]]:
     """Wall seconds of so many iterations, and of their phases."""
     before = parts.clock.seconds()
     wall = sum(run(parts, cfg, executor, iterations))
