@@ -1,33 +1,101 @@
-"""The one sentence a user reads when a reward is given a number that makes no sense."""
+"""Checks of options: one sentence for a value that makes no sense, with the key, the value and what was expected.
+
+A constructor knows its own keywords and not where a config holds it. It names the keyword alone, and
+`rltf.setup.instantiate` puts the config's path in front: `algorithm.mix.rl.objective.eps_low is -1: expected ...`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection
+from typing import Any, Self
 
 
-def require_finite(term: str, numbers: Mapping[str, float]) -> None:
-    """Refuses anything but finite numbers.
+class OptionError(ValueError):
+    """An option that makes no sense.
 
     Args:
-        term: key under `reward.terms`.
-        numbers: constructor keyword -> value.
+        key: the constructor's keyword, or a dotted path below it.
+        value: what was given.
+        expected: what would make sense, e.g. `a number above 0`; may say what to do instead.
+
+    Example:
+        >>> print(OptionError("eps_low", -1, "a number above 0").below("algorithm.mix.rl.objective"))
+        algorithm.mix.rl.objective.eps_low is -1: expected a number above 0
+    """
+
+    def __init__(self, key: str, value: Any, expected: str) -> None:
+        super().__init__(f"{key} is {value!r}: expected {expected}")
+        self.key, self.value, self.expected = key, value, expected
+
+    def below(self, path: str) -> Self:
+        """The same mistake, of an object that the config has at `path`."""
+        return type(self)(f"{path}.{self.key}", self.value, self.expected)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.key, self.value, self.expected)
+
+
+def require(
+    key: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    whole: bool = False,
+    optional: bool = False,
+    choices: Collection[Any] | None = None,
+) -> None:
+    """Checks a number, or one of several choices. Infinity and NaN are no numbers.
+
+    Args:
+        key: the constructor's keyword.
+        value: what was given.
+        at_least: smallest number that makes sense.
+        above: all numbers that make sense are larger.
+        at_most: largest number that makes sense.
+        below: all numbers that make sense are smaller.
+        whole: only whole numbers make sense.
+        optional: None makes sense, too.
+        choices: the values that make sense; then nothing else is checked.
 
     Raises:
-        ValueError: names the config key, what was found and what was expected.
+        OptionError: the value makes no sense.
+
+    Example:
+        >>> require("temperature", 0.0, above=0)
+        Traceback (most recent call last):
+        rltf.validation.OptionError: temperature is 0.0: expected a number above 0
+        >>> require("lag", 2, choices=(0, 1))
+        Traceback (most recent call last):
+        rltf.validation.OptionError: lag is 2: expected 0 or 1
     """
-    for keyword, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"reward.terms.{term}.{keyword} is {value!r}: expected a finite number")
+    if optional and value is None:
+        return
+    if choices is not None:
+        if value not in choices or (isinstance(value, bool) and not any(choice is value for choice in choices)):
+            names = [str(choice) for choice in choices] + ["null"] * optional
+            raise OptionError(key, value, " or ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else names))
+        return
+    kinds = int if whole else (int, float)
+    number = not isinstance(value, bool) and isinstance(value, kinds) and math.isfinite(value)
+    if (
+        not number
+        or (at_least is not None and value < at_least)
+        or (above is not None and value <= above)
+        or (at_most is not None and value > at_most)
+        or (below is not None and value >= below)
+    ):
+        raise OptionError(key, value, _expectation(at_least, above, at_most, below, whole, optional))
 
 
-def require_positive(key: str, value: float | None) -> None:
-    """Raises ValueError unless `value` is None or a number above 0."""
-    if value is not None and not value > 0:
-        raise ValueError(f"{key} is {value}, expected null or a number above 0")
-
-
-def require_not_negative(key: str, value: float) -> None:
-    """Raises ValueError unless `value` is a number of at least 0."""
-    if not value >= 0:
-        raise ValueError(f"{key} is {value}, expected a number of at least 0")
+def _expectation(
+    at_least: float | None, above: float | None, at_most: float | None, below: float | None, whole: bool, optional: bool
+) -> str:
+    limits = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    bounds = " and ".join(f"{words} {limit}" for words, limit in limits.items() if limit is not None)
+    kind = "a whole number" if whole else "a number" if bounds else "a finite number"
+    joint = " of " if bounds.startswith("at") else " " if bounds else ""
+    return f"{'null or ' if optional else ''}{kind}{joint}{bounds}"

@@ -19,7 +19,7 @@ from rltf.algorithms.objective import Loss
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
-from rltf.validation import require_not_negative
+from rltf.validation import require
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,10 @@ class GRPO:
 
     def __post_init__(self) -> None:
         find_reduction(self.reduction)
-        if not 0 <= self.eps_low <= 1:
-            raise ValueError(f"objective.eps_low is {self.eps_low}, expected a number between 0 and 1")
-        require_not_negative("objective.eps_high", self.eps_high)
-        require_not_negative("objective.kl", self.kl)
-        if self.dual_clip is not None and not self.dual_clip > 1:
-            raise ValueError(f"objective.dual_clip is {self.dual_clip}, expected null or a number above 1")
+        require("eps_low", self.eps_low, at_least=0, at_most=1)
+        require("eps_high", self.eps_high, at_least=0)
+        require("kl", self.kl, at_least=0)
+        require("dual_clip", self.dual_clip, above=1, optional=True)
 
     @property
     def needs_reference(self) -> bool:

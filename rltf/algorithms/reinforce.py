@@ -19,7 +19,7 @@ from rltf.algorithms.objective import Loss
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
-from rltf.validation import require_not_negative, require_positive
+from rltf.validation import require
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Reinforce:
 
     def __post_init__(self) -> None:
         find_reduction(self.reduction)
-        require_positive("objective.importance_clip", self.importance_clip)
-        require_positive("objective.weight_clip", self.weight_clip)
-        require_not_negative("objective.kl", self.kl)
+        require("importance_clip", self.importance_clip, above=0, optional=True)
+        require("weight_clip", self.weight_clip, above=0, optional=True)
+        require("kl", self.kl, at_least=0)
 
     @property
     def needs_reference(self) -> bool:

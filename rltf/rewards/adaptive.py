@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
-from rltf.validation import require_finite
+from rltf.validation import require
 
 Mode = Literal["add", "replace"]
 
@@ -46,10 +46,8 @@ class Adaptive:
     mode: Mode = "add"
 
     def __post_init__(self) -> None:
-        require_finite(
-            "adaptive",
-            {"floor": self.floor, "ceiling": self.ceiling, "error": self.error, "syntax_error": self.syntax_error},
-        )
+        for key in ("floor", "ceiling", "error", "syntax_error"):
+            require(key, getattr(self, key))
         if self.floor > self.ceiling:
             raise ValueError(
                 f"reward.terms.adaptive.floor is {self.floor}: expected at most reward.terms.adaptive.ceiling, "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
-from rltf.validation import require_finite
+from rltf.validation import require
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Binary:
     failed: float = 0.0
 
     def __post_init__(self) -> None:
-        require_finite("binary", asdict(self))
+        for key, value in asdict(self).items():
+            require(key, value)
 
     def value(self, verdict: Verdict) -> float:
         """The reward that belongs to a verdict."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
-from rltf.validation import require_finite
+from rltf.validation import require
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Coarse:
     syntax_error: float = -1.0
 
     def __post_init__(self) -> None:
-        require_finite("coarse", asdict(self))
+        for key, value in asdict(self).items():
+            require(key, value)
 
     def value(self, verdict: Verdict) -> float:
         """The reward that belongs to a verdict."""

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from rltf.rewards.spans import tokens_of_lines
 from rltf.types import Category, Credit, FinishReason, Outcome, Problem, Program, Span, Verdict
-from rltf.validation import require_finite
+from rltf.validation import require
 
 Alpha = Literal["length_ratio", "one"]
 
@@ -54,13 +54,8 @@ class Fine:
     alpha: Alpha = "length_ratio"
 
     def __post_init__(self) -> None:
-        require_finite("fine", {"weight": self.weight})
-        if self.weight > 0:
-            raise ValueError(
-                f"reward.terms.fine.weight is {self.weight}: expected at most 0, for it is a penalty (paper: -0.3)"
-            )
-        if self.alpha not in get_args(Alpha):
-            raise ValueError(f"reward.terms.fine.alpha is {self.alpha!r}: expected 'length_ratio' or 'one'")
+        require("weight", self.weight, at_most=0)  # it is a penalty
+        require("alpha", self.alpha, choices=get_args(Alpha))
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
         """One credit on the blamed tokens, or none."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from rltf.validation import OptionError
 
 
 def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
@@ -33,6 +36,8 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
         if not extra:
             return instantiate(node, _convert_="all")
         return instantiate(node, _convert_="all", _partial_=True)(**extra)  # objects never enter the config
+    except OptionError as error:
+        raise error.below(key) from error
     except HydraException as error:
         raise ValueError(_sentence(error, key)) from error
 
@@ -71,9 +76,13 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _sentence(error: Exception, key: str) -> str:
-    """The constructor's own words, with the config key in front where it did not say it."""
+    """The constructor's own words, with the path of its node in the config where it named keywords alone."""
     cause: BaseException = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
+        named = re.search(r"^full_key: (\S+)$", str(cause), re.MULTILINE)
+        key = named[1] if named else key
         cause = cause.__cause__
+    if isinstance(cause, OptionError):
+        return str(cause.below(key))
     text = " ".join(str(cause).split()) or type(cause).__name__
     return text if isinstance(cause, ValueError) else f"{key}: {text}"
