@@ -132,6 +132,6 @@ def _phase(module: L.LightningModule) -> str:
 
 def _position(trainer: L.Trainer) -> tuple[int, int]:
     plan = trainer.datamodule.plan  # type: ignore[attr-defined]
-    if plan.total is not None:  # a phase whose last epoch is shorter, which Lightning does not know
-        return trainer.global_step, plan.total // trainer.accumulate_grad_batches
+    if plan.total_updates is not None:  # a phase whose last epoch is shorter, which Lightning does not know
+        return trainer.global_step, plan.total_updates
     return trainer.global_step, int(trainer.estimated_stepping_batches)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
@@ -117,17 +119,24 @@ def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, train
     steps, accumulate = cfg.warmup.steps, trainer.accumulate_grad_batches
     module.start(
         Phase(
-            "warmup",
-            supervised,
-            cfg.warmup.lr,
+            name="warmup",
+            mix=supervised,
+            optimizer=_optimizer(cfg),
+            lr=cfg.warmup.lr,
             warmup_steps=min(steps // 10, cfg.warmup.get("warmup_steps", 100)),
-            weight_decay=cfg.optimizer.weight_decay,
-            betas=tuple(cfg.optimizer.betas),
             decay_steps=steps if cfg.warmup.decay else None,
         )
     )
-    epoch = min(steps, cfg.warmup.save_every) * accumulate
-    data.start(StreamPlan(epoch, accumulate, 0, cfg.warmup.batch_size, supervised, total=steps * accumulate))
+    data.start(
+        StreamPlan(
+            mix=supervised,
+            updates=min(steps, cfg.warmup.save_every),
+            accumulate=accumulate,
+            batch_size=0,
+            demonstrations=cfg.warmup.batch_size,
+            total_updates=steps,
+        )
+    )
     _fit(trainer, module, data, at)
 
 
@@ -147,21 +156,29 @@ def _reinforce(
     accumulate = trainer.accumulate_grad_batches
     module.start(
         Phase(
-            "rl",
-            mix,
-            cfg.optimizer.lr,
+            name="rl",
+            mix=mix,
+            optimizer=_optimizer(cfg),
+            lr=cfg.optimizer.lr,
             warmup_steps=cfg.optimizer.warmup_steps,
-            weight_decay=cfg.optimizer.weight_decay,
-            betas=tuple(cfg.optimizer.betas),
             decay_steps=cfg.rollouts.updates * trainer.max_epochs if cfg.optimizer.decay else None,
         ),
         steps_before=cfg.warmup.steps,
     )
-    plan = StreamPlan(
-        cfg.rollouts.updates * accumulate, accumulate, cfg.rollouts.batch_size, cfg.rollouts.demonstrations, mix
+    data.start(
+        StreamPlan(
+            mix=mix,
+            updates=cfg.rollouts.updates,
+            accumulate=accumulate,
+            batch_size=cfg.rollouts.batch_size,
+            demonstrations=cfg.rollouts.demonstrations,
+        )
     )
-    data.start(plan)
     _fit(trainer, module, data, at)
+
+
+def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
+    return partial(torch.optim.AdamW, betas=tuple(cfg.optimizer.betas), weight_decay=cfg.optimizer.weight_decay)
 
 
 def _fit(trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, at: Path | None) -> None:

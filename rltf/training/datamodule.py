@@ -27,38 +27,40 @@ from rltf.training.ranks import gather, rank_mean
 from rltf.types import Problem, Rollout, Sampling, Split
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """Sizes of an epoch."""
+    """Sizes of a training epoch: an iteration of RL, or the warm-up between two checkpoints."""
 
-    batches: int
-    """Micro-batches."""
-    accumulate: int
-    """Micro-batches an optimiser step."""
-    rollouts: int
-    """Rollouts a micro-batch."""
-    demonstrations: int
-    """Demonstrations a micro-batch."""
     mix: LossMix
-    total: int | None = None
-    """Micro-batches of the whole phase, where they are no multiple of an epoch's: the last one is shorter."""
+    """Its loss terms decide whether micro-batches hold rollouts, demonstrations or both."""
+    updates: int
+    """Optimiser steps per epoch."""
+    accumulate: int
+    """Micro-batches per optimiser step."""
+    batch_size: int
+    """Rollouts per micro-batch."""
+    demonstrations: int
+    """Demonstrations per micro-batch."""
+    total_updates: int | None = None
+    """Optimiser steps of all epochs, if the last epoch is shorter; None: all epochs have `updates`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationPlan:
-    """What an evaluation draws."""
+    """Problems of an evaluation, and the programs sampled for each."""
 
     split: Split
     problems: int | None
-    """The first so many of the split; None: all."""
+    """Number of problems, from the start of the split; None: all."""
     samples: int
-    """Programs a problem, besides the greedy one."""
+    """Programs per problem, besides the greedy one."""
     sampling: Sampling
+    """Distribution of the sampled programs."""
     seed: int
     greedy: bool = False
-    """Also draw the greedy program."""
-    chunk: int = 64
-    """Problems sampled together; the next chunk is drawn while this one's programs are judged."""
+    """Also decode the greedy program."""
+    chunk_size: int = 64
+    """Problems sampled together; the next chunk is sampled while the programs of this one are judged."""
 
 
 class RolloutDataModule(L.LightningDataModule):
@@ -138,31 +140,32 @@ class RolloutDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TrainBatch]:
         """A sized stream of micro-batches; each epoch draws anew from the buffer."""
         assert self.plan is not None, "start(plan) comes before fit"
-        return _loader(Stream(self._epoch_batches(), self._train_batches))
+        return _loader(Stream(self._epoch_updates() * self.plan.accumulate, self._train_batches))
 
-    def _epoch_batches(self) -> int:
+    def _epoch_updates(self) -> int:
         plan, trainer = self.plan, self.trainer
         assert plan is not None
-        if plan.total is None or trainer is None:
-            return plan.batches
-        return min(plan.batches, plan.total - trainer.current_epoch * plan.batches)
+        if plan.total_updates is None or trainer is None:
+            return plan.updates
+        return min(plan.updates, plan.total_updates - trainer.current_epoch * plan.updates)
 
     def _train_batches(self) -> Iterator[TrainBatch]:
         plan = self.plan
         assert plan is not None
         rollouts = []
         if plan.mix.needs_rollouts:
-            rollouts = self.buffer.sample(plan.batches * plan.rollouts, self.seed * 1_000_003 + self.iteration)
+            count = plan.updates * plan.accumulate * plan.batch_size
+            rollouts = self.buffer.sample(count, self.seed * 1_000_003 + self.iteration)
         self.iteration += 1
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
-        size = plan.accumulate * plan.rollouts
-        for start in range(self._epoch_batches() // plan.accumulate):
-            chosen = order_by_prompt(rollouts[start * size : (start + 1) * size])
+        size = plan.accumulate * plan.batch_size
+        for update in range(self._epoch_updates()):
+            chosen = order_by_prompt(rollouts[update * size : (update + 1) * size])
             window = []
             for index in range(plan.accumulate):
                 parts = {}
                 if plan.mix.needs_rollouts:
-                    micro = chosen[index * plan.rollouts : (index + 1) * plan.rollouts]
+                    micro = chosen[index * plan.batch_size : (index + 1) * plan.batch_size]
                     parts["rl"] = collate(micro, self.policy.pad_id, self.policy.prompt_padding)
                 if plan.mix.needs_demonstrations:
                     parts["supervised"] = self.demonstrations.batch(plan.demonstrations)
@@ -183,7 +186,7 @@ class RolloutDataModule(L.LightningDataModule):
         problems = list(self.benchmark.problems(plan.split))[: plan.problems]
         # strided and unpadded: a padded split would count some problems twice
         mine = problems[self.rank :: self.world_size]
-        chunks = [mine[i : i + plan.chunk] for i in range(0, len(mine), plan.chunk)]
+        chunks = [mine[i : i + plan.chunk_size] for i in range(0, len(mine), plan.chunk_size)]
 
         def start(chunk: list[Problem]) -> PendingRollouts:
             start_rollouts = self.pipeline.start_rollouts if inference is None else inference.start_rollouts

@@ -118,18 +118,13 @@ class RLTFModule(L.LightningModule):
             copy_weights(self.policy, policy.to(self.device))
 
     def configure_optimizers(self) -> Any:
-        """AdamW with linear warm-up, then constant or cosine."""
+        """The phase's optimiser and learning-rate schedule, in Lightning's form."""
         phase = self.phase
         assert phase is not None, "start(phase) comes before fit"
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            self._trained,
-            lr=phase.lr,
-            betas=phase.betas,
-            weight_decay=phase.weight_decay,
-            fused=self.trainer.precision != "16-mixed",  # which must see gradients unscaled before they are clipped
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.rate)
+        # a fused step unscales float16 gradients itself, after they were clipped: too late
+        optimizer = phase.make_optimizer(self._trained, fused=self.trainer.precision != "16-mixed")
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,34 +1,51 @@
-"""What is optimised for how long, and how fast."""
+"""A phase of training: its loss, its optimiser and its learning-rate schedule."""
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
+
+from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from rltf.algorithms.loss_mix import LossMix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """What is optimised, and how fast."""
+    """Loss, optimiser and learning-rate schedule of one `fit`."""
 
-    name: str
-    """`warmup` or `rl`; the column `phase` of metrics.csv."""
+    name: Literal["warmup", "rl"]
+    """The column `phase` of metrics.csv."""
     mix: LossMix
+    optimizer: Callable[..., Optimizer]
+    """Makes the optimiser from parameters and the keyword `lr`: an optimiser class, or a partial of one."""
     lr: float
     """Peak learning rate."""
     warmup_steps: int = 0
     """Optimiser steps of linear warm-up; constant afterwards."""
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
     decay_steps: int | None = None
-    """Optimiser steps after which a cosine has brought the rate to a tenth; None: constant."""
+    """Optimiser steps after which a cosine has brought the rate to a tenth of the peak; None: constant."""
 
-    def rate(self, step: int) -> float:
-        """Factor of the learning rate at an optimiser step."""
+    def make_optimizer(self, parameters: Iterable[Parameter], fused: bool) -> Optimizer:
+        """The optimiser of these parameters.
+
+        Args:
+            parameters: what it updates.
+            fused: one kernel per step, for optimisers that have this option and where `optimizer` leaves it open.
+        """
+        option = inspect.signature(self.optimizer).parameters.get("fused")
+        options = {"fused": fused} if option is not None and option.default is None else {}
+        return self.optimizer(parameters, lr=self.lr, **options)
+
+    def lr_factor(self, step: int) -> float:
+        """The learning rate at an optimiser step, as a share of the peak."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         if self.decay_steps is None:
             return 1.0
-        done = min(1.0, (step - self.warmup_steps) / max(1, self.decay_steps - self.warmup_steps))
-        return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
+        progress = min(1.0, (step - self.warmup_steps) / max(1, self.decay_steps - self.warmup_steps))
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * progress))

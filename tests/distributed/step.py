@@ -7,6 +7,7 @@ other shapes: a ReLU unit within rounding of zero (7e-7 in float32 on a processo
 side only and move its own row of the gradient by 2e-4 of the whole."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -62,9 +63,9 @@ def main(target: str, devices: int, kind: str) -> None:
         pending = parts.pipeline.start_rollouts(problems, range(PROGRAMS // 8), parts.sampling, 0)
         data.buffer.extend(rollout for group in parts.pipeline.collect_rollouts(pending) for rollout in group)
         module.double()
-        module.start(Phase("rl", mix, lr=1e-2))
+        module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=1e-2))
         accumulate = trainer.accumulate_grad_batches
-        data.start(StreamPlan(accumulate, accumulate, PROGRAMS // 2, 0, mix))
+        data.start(StreamPlan(mix=mix, updates=1, accumulate=accumulate, batch_size=PROGRAMS // 2, demonstrations=0))
         trainer.fit(module, datamodule=data)
         if trainer.is_global_zero:
             torch.save(keeps.gradient, target)

@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -58,10 +59,10 @@ def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
     """CPU seconds a step."""
     module = RLTFModule(tiny_t5(), Sampling(), [1])
     mix = LossMix(supervised=Term(Supervised()))
-    module.start(Phase("rl", mix, 1e-4))
+    module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=1e-4))
 
     class Data(L.LightningDataModule):
-        plan = StreamPlan(len(data), accumulate=1, rollouts=0, demonstrations=len(data[0].mask_BT), mix=mix)
+        plan = StreamPlan(mix=mix, updates=len(data), accumulate=1, batch_size=0, demonstrations=len(data[0].mask_BT))
 
         def train_dataloader(self) -> DataLoader[TrainBatch]:
             def items() -> Iterator[TrainBatch]:

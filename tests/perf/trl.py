@@ -24,6 +24,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -151,14 +152,14 @@ def by_rltf(policy: TransformersPolicy, iterations: int) -> float:
         Advantages("group_mean", "std"),
         PhaseClock(),
     )
-    held_out = EvaluationPlan("validation", 1, 1, SAMPLING, 1)
+    held_out = EvaluationPlan(split="validation", problems=1, samples=1, sampling=SAMPLING, seed=1)
     data = RolloutDataModule(
         pipeline.benchmark, policy, pipeline, RolloutBuffer(capacity=ROWS), held_out, held_out, NEW, seed=1
     )
     mix = LossMix(rl=Term(GRPO()))
-    data.start(StreamPlan(1, 1, ROWS, 0, mix))
+    data.start(StreamPlan(mix=mix, updates=1, accumulate=1, batch_size=ROWS, demonstrations=0))
     module = RLTFModule(policy, SAMPLING, [1])
-    module.start(Phase("rl", mix, LR))
+    module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=LR))
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=iterations,

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -101,8 +102,16 @@ def run(parts: Components, cfg: Any, executor: Any, iterations: int) -> list[flo
     module = RLTFModule(parts.policy, parts.sampling, [1])
     data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
     accumulate = trainer.accumulate_grad_batches
-    module.start(Phase("rl", mix, lr=0.0))
-    data.start(StreamPlan(accumulate, accumulate, cfg.rollouts.batch_size, cfg.rollouts.demonstrations, mix))
+    module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=0.0))
+    data.start(
+        StreamPlan(
+            mix=mix,
+            updates=1,
+            accumulate=accumulate,
+            batch_size=cfg.rollouts.batch_size,
+            demonstrations=cfg.rollouts.demonstrations,
+        )
+    )
     trainer.fit(module, datamodule=data)
     return times.seconds[:-1]
 
