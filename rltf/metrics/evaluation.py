@@ -11,20 +11,24 @@ import torch.distributed as dist
 from torch import nn
 
 from rltf.metrics.intervals import bootstrap_interval
-from rltf.metrics.pass_at_k import PassAtK, pass_at_k
+from rltf.metrics.mean_pass_at_k import MeanPassAtK
+from rltf.metrics.pass_at_k import pass_at_k
 from rltf.types import Outcome, Problem, Program, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemResult:
-    """What happened to the programs of one problem."""
+    """Outcomes of the sampled programs of one problem, and whether its greedy program passed."""
 
     problem_id: str
     difficulty: str
     tags: tuple[str, ...]
-    drawn: int
+    samples: int
+    """Sampled programs."""
     passed: int
+    """Sampled programs that passed."""
     outcomes: dict[str, int]
+    """Outcome -> programs."""
     errors: dict[str, int]
     """Error type -> programs."""
     greedy_passed: bool | None
@@ -44,7 +48,7 @@ class EvaluationResult:
 
     @property
     def ks(self) -> tuple[int, ...]:
-        """Values of k."""
+        """The k of every `pass_at_k`."""
         return tuple(self.pass_at_k)
 
     @property
@@ -55,26 +59,26 @@ class EvaluationResult:
 
     def outcomes(self) -> dict[str, int]:
         """Outcome -> sampled programs, worst first."""
-        counts = _sum(r.outcomes for r in self.problems)
+        counts = _sum_counts(r.outcomes for r in self.problems)
         return {str(o): counts[o] for o in Outcome if counts[o]}
 
     def errors(self) -> dict[str, int]:
         """Error type -> sampled programs, the most frequent first."""
-        return dict(_sum(r.errors for r in self.problems).most_common())
+        return dict(_sum_counts(r.errors for r in self.problems).most_common())
 
     def by_difficulty(self) -> dict[str, dict[int, float]]:
         """pass@k of the problems of each difficulty."""
         names = list(dict.fromkeys(r.difficulty for r in self.problems if r.difficulty))
-        return {name: self._of(r for r in self.problems if r.difficulty == name) for name in names}
+        return {name: self._mean_pass_at_k(r for r in self.problems if r.difficulty == name) for name in names}
 
     def by_tag(self) -> dict[str, dict[int, float]]:
         """pass@k of the problems that carry each tag."""
         names = sorted({tag for r in self.problems for tag in r.tags})
-        return {name: self._of(r for r in self.problems if name in r.tags) for name in names}
+        return {name: self._mean_pass_at_k(r for r in self.problems if name in r.tags) for name in names}
 
     def metrics(self) -> dict[str, float]:
-        """Flat scalars for loggers."""
-        programs = sum(r.drawn for r in self.problems)
+        """Metric name -> value, for loggers."""
+        programs = sum(r.samples for r in self.problems)
         greedy = self.greedy_pass_at_1
         return {
             **{f"pass@{k}": value for k, value in self.pass_at_k.items()},
@@ -82,26 +86,26 @@ class EvaluationResult:
             **{f"outcome/{name}": count / programs for name, count in self.outcomes().items()},
         }
 
-    def _of(self, results: Iterable[ProblemResult]) -> dict[int, float]:
-        chosen = list(results)
-        return {k: fmean(pass_at_k(r.drawn, r.passed, k) for r in chosen) for k in self.ks}
+    def _mean_pass_at_k(self, subset: Iterable[ProblemResult]) -> dict[int, float]:
+        problems = list(subset)
+        return {k: fmean(pass_at_k(r.samples, r.passed, k) for r in problems) for k in self.ks}
 
 
 class Evaluation(nn.Module):
     """Collects verdicts; exact under DDP: sums are reduced, per-problem results gathered.
 
     Args:
-        ks: of pass@k; those above the number of programs drawn are left out of the result.
+        ks: every k of pass@k; those above the number of programs drawn are left out of the result.
     """
 
     def __init__(self, ks: Sequence[int]) -> None:
         super().__init__()
-        self.metrics = nn.ModuleDict({str(k): PassAtK(k) for k in ks})
-        self._results: list[ProblemResult] = []
+        self.metrics = nn.ModuleDict({str(k): MeanPassAtK(k) for k in ks})
+        self._problems: list[ProblemResult] = []
 
     def reset(self) -> None:
-        """Forgets everything."""
-        self._results.clear()
+        """Drops all collected verdicts."""
+        self._problems.clear()
         for metric in self.metrics.values():
             metric.reset()  # type: ignore[operator]
 
@@ -114,7 +118,7 @@ class Evaluation(nn.Module):
         for k, metric in self.metrics.items():
             if int(k) <= len(sampled):
                 metric.update([len(sampled)], [passed])  # type: ignore[operator]
-        self._results.append(
+        self._problems.append(
             ProblemResult(
                 problem.id,
                 problem.difficulty,
@@ -134,29 +138,29 @@ class Evaluation(nn.Module):
         Raises:
             ValueError: no problem was evaluated.
         """
-        results = _gather(self._results)
-        if not results:
+        problems = _gather_problems(self._problems)
+        if not problems:
             raise ValueError("evaluation.problems: no problem was evaluated")
-        drawn = min(r.drawn for r in results)
-        ks = [int(k) for k in self.metrics if int(k) <= drawn]
+        fewest_samples = min(r.samples for r in problems)
+        ks = [int(k) for k in self.metrics if int(k) <= fewest_samples]
         return EvaluationResult(
-            problems=tuple(results),
+            problems=tuple(problems),
             pass_at_k={k: float(self.metrics[str(k)].compute()) for k in ks},  # type: ignore[operator]
-            intervals={k: bootstrap_interval([pass_at_k(r.drawn, r.passed, k) for r in results]) for k in ks},
+            intervals={k: bootstrap_interval([pass_at_k(r.samples, r.passed, k) for r in problems]) for k in ks},
         )
 
 
-def _gather(mine: list[ProblemResult]) -> list[ProblemResult]:
+def _gather_problems(rank_problems: list[ProblemResult]) -> list[ProblemResult]:
     """Results of all ranks, ordered by problem as one process would have them."""
     if not (dist.is_available() and dist.is_initialized()):
-        return list(mine)
-    everyone: list[list[ProblemResult]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, mine)
-    longest = max(map(len, everyone))
-    return [results[i] for i in range(longest) for results in everyone if i < len(results)]
+        return list(rank_problems)
+    by_rank: list[list[ProblemResult]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(by_rank, rank_problems)
+    longest = max(map(len, by_rank))
+    return [problems[i] for i in range(longest) for problems in by_rank if i < len(problems)]
 
 
-def _sum(counts: Iterable[dict[str, int]]) -> Counter[str]:
+def _sum_counts(counts: Iterable[dict[str, int]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for count in counts:
         total.update(count)

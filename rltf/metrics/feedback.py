@@ -1,4 +1,4 @@
-"""What one iteration's rollouts say of the policy: rewards, outcomes, errors, groups, lengths.
+"""Metrics of one iteration's rollouts: rewards, outcomes, errors, groups, lengths.
 
 Shares and means are over sampled programs; greedy ones have their own `rollout/greedy_*`. A group is all sampled
 programs of one problem.
@@ -14,10 +14,10 @@ from rltf.types import FinishReason, Outcome, Rollout
 
 
 def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top_errors: int = 5) -> dict[str, float]:
-    """Flat metrics; empty without sampled programs.
+    """Metric name -> value; empty without sampled programs.
 
     Args:
-        rollouts: of one iteration.
+        rollouts: all programs of one iteration.
         terms: reward terms that are reported even when they gave no credit this time.
         top_errors: error types reported, the most frequent first.
     """
@@ -44,7 +44,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
 
 
 def _coverage(sampled: Sequence[Rollout]) -> dict[str, float]:
-    """Mean share of lines that no test executed, where the sandbox looked."""
+    """Mean share of lines that no test executed, over the programs whose coverage was measured."""
     shares = [
         len(r.verdict.unexecuted) / (r.program.text.count("\n") + 1)
         for r in sampled
@@ -54,7 +54,7 @@ def _coverage(sampled: Sequence[Rollout]) -> dict[str, float]:
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:
-    """Mean over programs of what each term gave: a reward, or a span's weight spread over all tokens of the program,
+    """Mean over programs of each term's credit: a reward, or a span's weight spread over all tokens of the program,
     which for `fine` with alpha = T / span is the paper's R_fine."""
     totals: dict[str, float] = dict.fromkeys(terms, 0.0)
     for rollout in sampled:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rltf.types import AssertTest, CallTest, CheckTest, ErrorReport, Outcome, Rollout, StdioTest, Test, Verdict
+from rltf.types import (
+    AssertTest,
+    CallTest,
+    Category,
+    CheckTest,
+    ErrorReport,
+    Outcome,
+    Rollout,
+    StdioTest,
+    Test,
+    Verdict,
+)
 
 LONGEST_TEST = 600
 """Characters of a failed test that are kept; those of APPS can be megabytes long."""
@@ -53,7 +64,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     if rollout.weights:
         record["weights"] = [None if weight != weight else round(weight, 6) for weight in rollout.weights]
     if rollout.critic is not None:
-        record["critic"] = {name: [round(v, 4) for v in said] for name, said in asdict(rollout.critic).items() if said}
+        estimates = asdict(rollout.critic).items()
+        record["critic"] = {name: [round(v, 4) for v in values] for name, values in estimates if values}
     return record
 
 
@@ -81,6 +93,23 @@ def hash_fraction(problem_id: str) -> float:
 def error_record(error: ErrorReport | None) -> dict[str, Any] | None:
     """Plain values of an error, or None."""
     return None if error is None else {**asdict(error), "category": str(error.category)}
+
+
+def error_from_record(record: Mapping[str, Any] | None) -> ErrorReport | None:
+    """The error of which `error_record` gave the plain values.
+
+    Raises:
+        KeyError, TypeError, ValueError: the record has another shape.
+    """
+    if record is None:
+        return None
+    return ErrorReport(
+        type=str(record["type"]),
+        message=str(record["message"]),
+        line=None if record["line"] is None else int(record["line"]),
+        end_line=None if record["end_line"] is None else int(record["end_line"]),
+        category=Category(record["category"]),
+    )
 
 
 def failed_test(verdict: Verdict, tests: Sequence[Test]) -> dict[str, Any] | None:

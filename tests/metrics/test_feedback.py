@@ -121,6 +121,7 @@ def test_metrics_are_plain_floats_and_nothing_without_programs(iteration):
     assert feedback_metrics(iteration[:1]) == {}
 
 
-def test_feedback_imports_no_torch():
-    code = "import sys, rltf.metrics.feedback; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("module", ["feedback", "pass_at_k", "intervals", "critic"])
+def test_what_the_report_and_the_callbacks_compute_imports_no_torch(module):
+    code = f"import sys, rltf.metrics.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

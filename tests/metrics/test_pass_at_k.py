@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltf.metrics.intervals import bootstrap_interval
-from rltf.metrics.pass_at_k import PassAtK, pass_at_k
+from rltf.metrics.mean_pass_at_k import MeanPassAtK
+from rltf.metrics.pass_at_k import pass_at_k
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,9 @@ def test_impossible_counts_are_refused(arguments):
 
 
 def test_metric_averages_problems_over_updates_of_any_size():
-    metric = PassAtK(k=2)
-    metric.update(drawn=[5, 5], passed=[2, 0])
-    metric.update(drawn=torch.tensor([4]), passed=torch.tensor([4]))
+    metric = MeanPassAtK(k=2)
+    metric.update(programs=[5, 5], passed=[2, 0])
+    metric.update(programs=torch.tensor([4]), passed=torch.tensor([4]))
     assert metric.compute().item() == pytest.approx((0.7 + 0.0 + 1.0) / 3)
     assert metric.compute().dtype == torch.float64
     metric.reset()
@@ -53,22 +54,22 @@ def test_metric_averages_problems_over_updates_of_any_size():
 
 
 def test_metric_keeps_precision_over_many_problems():
-    metric = PassAtK(k=1)
+    metric = MeanPassAtK(k=1)
     metric.update([10] * 20_000, [1] * 20_000)
     assert metric.compute().item() == pytest.approx(0.1, abs=1e-12)
 
 
 def test_metric_survives_pickling_and_refuses_k_of_zero():
-    metric = PassAtK(k=1)
+    metric = MeanPassAtK(k=1)
     metric.update([2], [1])
     assert pickle.loads(pickle.dumps(metric)).compute().item() == 0.5
     with pytest.raises(ValueError, match="k of pass@k is 0"):
-        PassAtK(k=0)
+        MeanPassAtK(k=0)
 
 
 def _rank_of_two(rank, rendezvous, results):
     torch.distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
-    metric = PassAtK(k=1)
+    metric = MeanPassAtK(k=1)
     for passed in ([3, 2, 0], [0, 0])[rank]:  # five problems on two ranks: three and two steps
         metric.update([5], [passed])
     results[rank] = metric.compute().item()

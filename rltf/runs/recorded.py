@@ -1,0 +1,56 @@
+"""What a run recorded of itself: `summary.json`, and the yaml files in which Hydra and rltf keep its config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+SUMMARY = "summary.json"
+OVERRIDES = Path(".hydra", "overrides.yaml")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Content of a run folder's `summary.json`.
+
+    Raises:
+        OSError: there is none that can be read.
+        ValueError: it is damaged; the sentence says how.
+    """
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{SUMMARY} is no JSON ({error})") from error
+    if not isinstance(summary, dict):
+        raise ValueError(f"{SUMMARY} holds {type(summary).__name__}, expected an object")
+    return summary
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """The overrides that started a run, as its user typed them.
+
+    Raises:
+        OSError: there is no record that can be read.
+        ValueError: the record is no list.
+    """
+    overrides = read_yaml(folder / OVERRIDES) or []
+    if not isinstance(overrides, list):
+        raise ValueError(f"{folder / OVERRIDES} is no list of overrides")
+    return [str(override) for override in overrides]
+
+
+def read_yaml(path: Path) -> Any:
+    """A yaml file as plain values; interpolations stay as they are written.
+
+    Raises:
+        OSError: there is no file that can be read.
+        ValueError: it is no yaml of plain values.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml of plain values") from error
