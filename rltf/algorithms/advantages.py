@@ -15,6 +15,7 @@ from typing import Any
 
 from rltf.algorithms.baselines import BASELINES, GroupRewards
 from rltf.types import Credit, Program, Rollout, Verdict
+from rltf.validation import require
 
 Credited = tuple[Program, Verdict, tuple[Credit, ...]]
 """A judged program and what the reward terms gave it."""
@@ -42,12 +43,9 @@ class Advantages:
     """
 
     def __init__(self, baseline: str = "best_so_far", normalize: str = "none", clip: float | None = None) -> None:
-        if baseline not in BASELINES:
-            raise ValueError(f"algorithm.advantages.baseline is {baseline!r}, expected one of {', '.join(BASELINES)}")
-        if normalize not in SPREADS:
-            raise ValueError(f"algorithm.advantages.normalize is {normalize!r}, expected one of {', '.join(SPREADS)}")
-        if clip is not None and not clip > 0:
-            raise ValueError(f"algorithm.advantages.clip is {clip}, expected null or a number above 0")
+        require("baseline", baseline, choices=BASELINES)
+        require("normalize", normalize, choices=SPREADS)
+        require("clip", clip, above=0, optional=True)
         self._baseline = BASELINES[baseline]()
         self._spread = SPREADS[normalize]
         self._clip = clip

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rltf.types import Rollout
+from rltf.validation import require
 
 Group = Sequence[Rollout]
 """The rollouts of one visit to a problem."""
@@ -29,8 +30,7 @@ class DynamicSampling:
     """
 
     def __init__(self, rounds: int = 3) -> None:
-        if rounds < 0:
-            raise ValueError(f"algorithm.selection.rounds is {rounds}: expected 0 or more")
+        require("rounds", rounds, at_least=0, whole=True)
         self.rounds = rounds
 
     def __call__(

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from rltf.algorithms.objective import Loss, Objective
 from rltf.types import RolloutBatch
+from rltf.validation import OptionError
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Term:
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
-            raise ValueError(f"algorithm.mix weight is {self.weight}, expected above 0 (null as a term drops it)")
+            raise OptionError("weight", self.weight, "a number above 0 (null as a term drops it)")
 
 
 @dataclass(frozen=True)

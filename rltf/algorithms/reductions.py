@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rltf.validation import require
+
 
 @dataclass(frozen=True)
 class Reduction:
@@ -59,8 +61,7 @@ def find_reduction(name: str) -> Reduction:
     """The reduction of that name.
 
     Raises:
-        ValueError: for an unknown name.
+        OptionError: for an unknown name.
     """
-    if name not in REDUCTIONS:
-        raise ValueError(f"objective.reduction is {name!r}, expected one of {', '.join(REDUCTIONS)}")
+    require("reduction", name, choices=REDUCTIONS)
     return REDUCTIONS[name]

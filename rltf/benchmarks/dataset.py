@@ -19,6 +19,7 @@ from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, PromptFormat
 from rltf.execution.pool.pending import encode_tests
 from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
+from rltf.validation import OptionError, require
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,7 @@ class FileBenchmark(Benchmark):
         self, path: str | None, hub: str | None, prompt: str, limit: int | None, keep_constant: bool = False
     ) -> None:
         self._format = _choice(self.formats, prompt)
-        if limit is not None and limit < 1:
-            raise ValueError(f"benchmark.limit is {limit}, expected at least 1, or null for all problems")
+        require("limit", limit, at_least=1, whole=True, optional=True)
         if path is None and hub is None:
             raise ValueError("benchmark.path and benchmark.hub are both null, expected a local file or a hub id")
         self._source = hub if path is None else path
@@ -139,7 +139,7 @@ def _choice(formats: Mapping[str, PromptFormat], prompt: str) -> PromptFormat:
     if prompt not in formats:
         near = get_close_matches(str(prompt), formats, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"benchmark.prompt is {prompt!r}, expected one of {', '.join(formats)}{hint}")
+        raise OptionError("prompt", prompt, f"one of {', '.join(formats)}{hint}")
     return formats[prompt]
 
 

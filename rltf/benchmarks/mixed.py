@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rltf.benchmarks.base import Benchmark
 from rltf.types import Extraction, Problem, Prompt, Split, Test
+from rltf.validation import OptionError
 
 
 class Mixed(Benchmark):
@@ -17,7 +18,7 @@ class Mixed(Benchmark):
 
     def __init__(self, parts: Mapping[str, Benchmark]) -> None:
         if len(parts) < 2:
-            raise ValueError(f"benchmark.parts has {list(parts)}, expected at least two benchmarks")
+            raise OptionError("parts", list(parts), "at least two benchmarks")
         self.name = "+".join(parts)
         self._first = next(iter(parts.values()))
         self._train = [(problem, part) for part in parts.values() for problem in part.problems("train")]

@@ -15,6 +15,7 @@ from typing import Literal
 
 from rltf.algorithms.advantages import token_weights
 from rltf.types import Rollout
+from rltf.validation import require
 
 SPANS = ("weighed", "plain")
 
@@ -30,8 +31,7 @@ class CriticToken:
     spans: str = "weighed"
 
     def __post_init__(self) -> None:
-        if self.spans not in SPANS:
-            raise ValueError(f"credit.spans is {self.spans!r}, expected one of {', '.join(SPANS)}")
+        require("spans", self.spans, choices=SPANS)
 
     @property
     def needs_coverage(self) -> bool:

@@ -17,6 +17,7 @@ from statistics import fmean, pstdev
 from typing import Literal
 
 from rltf.types import Rollout
+from rltf.validation import require
 
 SPANS = ("advantage", "reward")
 LEAST_SPREAD = 1e-8
@@ -41,11 +42,9 @@ class GAECredit:
     penalty: Callable[[Sequence[Rollout]], list[list[float]]] | None = None
 
     def __post_init__(self) -> None:
-        for key, value in (("gamma", self.gamma), ("lam", self.lam)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"credit.{key} is {value}, expected a number between 0 and 1")
-        if self.spans not in SPANS:
-            raise ValueError(f"credit.spans is {self.spans!r}, expected one of {', '.join(SPANS)}")
+        require("gamma", self.gamma, at_least=0, at_most=1)
+        require("lam", self.lam, at_least=0, at_most=1)
+        require("spans", self.spans, choices=SPANS)
 
     @property
     def needs_coverage(self) -> bool:

@@ -20,6 +20,7 @@ from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
 from rltf.training.ranks import gather
 from rltf.types import Rollout, Sampling
+from rltf.validation import OptionError, require
 
 ROWS = 64
 """Programs read together."""
@@ -36,11 +37,9 @@ class KlPenalty:
 
     def __init__(self, beta: float, target: float | None = None, horizon: int = 10_000) -> None:
         if not beta > 0:
-            raise ValueError(f"algorithm.credit.penalty.beta is {beta}, expected above 0 (penalty=null drops it)")
-        if target is not None and not target > 0:
-            raise ValueError(f"algorithm.credit.penalty.target is {target}, expected null or a number above 0")
-        if horizon < 1:
-            raise ValueError(f"algorithm.credit.penalty.horizon is {horizon}, expected at least 1 program")
+            raise OptionError("beta", beta, "a number above 0 (penalty=null drops it)")
+        require("target", target, above=0, optional=True)
+        require("horizon", horizon, at_least=1, whole=True)
         self.beta, self.target, self.horizon = beta, target, horizon
         self._reference: Policy | None = None
         self._sampling: Sampling | None = None

@@ -25,6 +25,7 @@ from rltf.benchmarks.base import Benchmark
 from rltf.policies.base import Policy
 from rltf.rewards.spans import line_spans
 from rltf.types import Outcome, Problem, Rollout
+from rltf.validation import OptionError, require
 
 Points = Literal["conditional", "statement"]
 CONDITIONAL = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Match)
@@ -53,12 +54,10 @@ class CompletionCurriculum:
         stride: int | Literal["sqrt"] = "sqrt",
         points: Points = "conditional",
     ) -> None:
-        if not 0 <= threshold < 1:
-            raise ValueError(f"curriculum.threshold is {threshold}: expected a share of at least 0 and below 1")
+        require("threshold", threshold, at_least=0, below=1)
         if stride != "sqrt" and (not isinstance(stride, int) or stride < 1):
-            raise ValueError(f"curriculum.stride is {stride!r}: expected 'sqrt' or a whole number of at least 1")
-        if points not in get_args(Points):
-            raise ValueError(f"curriculum.points is {points!r}: expected 'conditional' or 'statement'")
+            raise OptionError("stride", stride, "sqrt or a whole number of at least 1")
+        require("points", points, choices=get_args(Points))
         self._benchmark, self._policy = benchmark, policy
         self._threshold, self._stride, self._points = threshold, stride, points
         self._starts: dict[str, tuple[list[Ids], int]] = {}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
-from rltf.validation import require
+from rltf.validation import OptionError, require
 
 Mode = Literal["add", "replace"]
 
@@ -49,12 +49,8 @@ class Adaptive:
         for key in ("floor", "ceiling", "error", "syntax_error"):
             require(key, getattr(self, key))
         if self.floor > self.ceiling:
-            raise ValueError(
-                f"reward.terms.adaptive.floor is {self.floor}: expected at most reward.terms.adaptive.ceiling, "
-                f"which is {self.ceiling}"
-            )
-        if self.mode not in get_args(Mode):
-            raise ValueError(f"reward.terms.adaptive.mode is {self.mode!r}: expected 'add' or 'replace'")
+            raise OptionError("floor", self.floor, f"at most ceiling, which is {self.ceiling}")
+        require("mode", self.mode, choices=get_args(Mode))
 
     @property
     def replaces(self) -> tuple[str, ...]:

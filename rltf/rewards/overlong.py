@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rltf.types import Credit, Problem, Program, Verdict
+from rltf.validation import require
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,8 @@ class Overlong:
     margin: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"reward.terms.overlong.limit is {self.limit}: expected at least 1 token")
-        if not 0 < self.margin <= 1:
-            raise ValueError(f"reward.terms.overlong.margin is {self.margin}: expected a share above 0, at most 1")
+        require("limit", self.limit, at_least=1, whole=True)
+        require("margin", self.margin, above=0, at_most=1)
 
     def value(self, tokens: int) -> float:
         """The reward of a response of so many tokens."""

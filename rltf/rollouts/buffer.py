@@ -10,6 +10,7 @@ import torch
 
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
 from rltf.types import Rollout
+from rltf.validation import require
 
 
 class RolloutBuffer:
@@ -26,8 +27,7 @@ class RolloutBuffer:
     """
 
     def __init__(self, capacity: int = 6400, keep_greedy: bool = False) -> None:
-        if capacity < 1:
-            raise ValueError(f"buffer.capacity is {capacity}, expected at least 1 rollout")
+        require("capacity", capacity, at_least=1, whole=True)
         self.capacity = capacity
         self.keep_greedy = keep_greedy
         self._rollouts: deque[PackedRollout] = deque(maxlen=capacity)

@@ -9,19 +9,20 @@ from objective_batches import batch_of
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.loss_mix import BatchLogprobs, LossMix
 from rltf.rollouts.buffer import RolloutBuffer
+from rltf.setup.instantiate import build
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = sorted(path.stem for path in (CONFIGS / "algorithm").glob("*.yaml"))
 
 
-def build(group, name, *overrides):
+def component(group, name, *overrides):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return instantiate(compose(overrides=[f"+{group}={name}", *overrides])[group])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_algorithm_composes_and_gives_a_finite_loss_with_gradient(name):
-    algorithm = build("algorithm", name)
+    algorithm = component("algorithm", name)
     mix = algorithm.mix
     assert isinstance(mix, LossMix)
     assert isinstance(algorithm.advantages, Advantages)
@@ -34,11 +35,11 @@ def test_algorithm_composes_and_gives_a_finite_loss_with_gradient(name):
 
 
 def test_sft_samples_nothing_and_rltf_learns_from_both():
-    assert not build("algorithm", "sft").mix.needs_rollouts
-    both = build("algorithm", "rltf").mix
+    assert not component("algorithm", "sft").mix.needs_rollouts
+    both = component("algorithm", "rltf").mix
     assert both.needs_rollouts
     assert both.needs_demonstrations
-    assert not build("algorithm", "reinforce").mix.needs_demonstrations
+    assert not component("algorithm", "reinforce").mix.needs_demonstrations
 
 
 def test_paper_and_official_code_are_a_switch_away():
@@ -48,13 +49,29 @@ def test_paper_and_official_code_are_a_switch_away():
         "algorithm.mix.rl.objective.importance_clip=2.0",
         "algorithm.mix.supervised.weight=0.5",
     ]
-    mix = build("algorithm", "rltf", *overrides).mix
+    mix = component("algorithm", "rltf", *overrides).mix
     assert mix.terms["rl"].objective.reduction == "token_mean"
     assert mix.terms["supervised"].weight == 0.5
-    assert build("algorithm", "rltf").advantages.needs_greedy
+    assert component("algorithm", "rltf").advantages.needs_greedy
 
 
 def test_buffer_of_the_paper_holds_6400_rollouts():
-    buffer = build("buffer", "fifo")
+    buffer = component("buffer", "fifo")
     assert isinstance(buffer, RolloutBuffer)
     assert buffer.capacity == 6400
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "option"),
+    [
+        ("algorithm.advantages", "best", "baseline"),
+        ("algorithm.selection", "-1", "rounds"),
+        ("algorithm.mix", "-0.1", "rl.objective.eps_low"),
+        ("algorithm.mix", "0", "rl.weight"),
+        ("buffer", "0", "capacity"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_its_path_in_the_config(composed, key, value, option):
+    cfg = composed("train", "algorithm=dapo", f"{key}.{option}={value}")
+    with pytest.raises(ValueError, match=rf"^{key}\.{option} is '?{value}"):
+        build(cfg, key)

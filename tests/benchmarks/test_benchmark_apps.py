@@ -147,11 +147,11 @@ def test_a_malformed_apps_row_is_told_with_its_line(jsonl, row, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"prompt": "docs"}, r"benchmark\.prompt is 'docs', expected one of doc, chat, paper \(did you mean doc\?\)"),
-        ({"limit": 0}, r"benchmark\.limit is 0, expected at least 1"),
+        ({"prompt": "docs"}, r"^prompt is 'docs': expected one of doc, chat, paper \(did you mean doc\?\)"),
+        ({"limit": 0}, r"^limit is 0: expected null or a whole number of at least 1"),
         ({"path": None, "hub": None}, r"benchmark\.path and benchmark\.hub are both null"),
-        ({"validation_share": 1.0}, r"benchmark\.validation_share is 1\.0"),
-        ({"difficulties": "interview"}, r"benchmark\.difficulties is 'interview', expected a list"),
+        ({"validation_share": 1.0}, r"^validation_share is 1\.0"),
+        ({"difficulties": "interview"}, r"^difficulties is 'interview': expected a list"),
         ({"path": "nowhere.jsonl"}, r"benchmark\.path: there is no file nowhere\.jsonl"),
     ],
 )

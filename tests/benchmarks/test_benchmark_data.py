@@ -17,7 +17,7 @@ from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp
 from rltf.types import CallTest
 
-MODULES = ["apps_tests", "asserts", "constant", "files", "prompts", "references", "syntax"]
+MODULES = ["apps.tests", "asserts", "constant", "examples", "files", "prompts", "references"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -196,14 +196,14 @@ def test_any_seed_and_shape_gives_problems_whose_references_pass(seed, tests, st
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"sizes": {"training": 5}}, "benchmark.sizes names 'training'"),
-        ({"sizes": {"train": -1}}, "benchmark.sizes.train is -1"),
-        ({"difficulties": {"trivial": 1}}, "benchmark.difficulties names 'trivial'"),
-        ({"difficulties": {"easy": 0}}, "benchmark.difficulties are all 0"),
-        ({"bug_share": 1.5}, "benchmark.bug_share is 1.5"),
-        ({"stdio_share": -0.1}, "benchmark.stdio_share is -0.1"),
-        ({"tests_per_problem": 2}, "benchmark.tests_per_problem is 2"),
-        ({"demonstrations_per_problem": 0}, "benchmark.demonstrations_per_problem is 0"),
+        ({"sizes": {"training": 5}}, "^sizes.training is 5: expected only the names train, validation, test"),
+        ({"sizes": {"train": -1}}, "^sizes.train is -1"),
+        ({"difficulties": {"trivial": 1}}, "^difficulties.trivial is 1: expected only the names easy, medium, hard"),
+        ({"difficulties": {"easy": 0}}, "^difficulties is {'easy': 0}: expected a frequency above 0"),
+        ({"bug_share": 1.5}, "^bug_share is 1.5"),
+        ({"stdio_share": -0.1}, "^stdio_share is -0.1"),
+        ({"tests_per_problem": 2}, "^tests_per_problem is 2"),
+        ({"demonstrations_per_problem": 0}, "^demonstrations_per_problem is 0"),
     ],
 )
 def test_a_wrong_setting_is_named(arguments, said):

@@ -48,7 +48,7 @@ def test_a_problem_keeps_the_prompt_and_rules_of_its_own_benchmark(parts):
 
 
 def test_one_benchmark_or_an_id_twice_is_refused(parts):
-    with pytest.raises(ValueError, match=r"benchmark.parts has \['mini'\], expected at least two"):
+    with pytest.raises(ValueError, match=r"^parts is \['mini'\]: expected at least two"):
         Mixed({"mini": parts["mini"]})
     with pytest.raises(ValueError, match="is the id of problems of two benchmarks"):
         Mixed({"mini": parts["mini"], "again": small(seed=1)})

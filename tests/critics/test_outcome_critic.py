@@ -11,7 +11,7 @@ from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.critic_token import CriticToken
 from rltf.critics.outcome import OutcomeCritic
 from rltf.rollouts.batch import collate
-from rltf.types import Credit, CriticReading, Outcome, Verdict
+from rltf.types import Credit, Outcome, Verdict
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
 
@@ -117,25 +117,8 @@ def test_search_is_told_the_probability_that_each_prefix_passes():
     assert trust == list(passed.critic.tokens)
 
 
-SAID = CriticReading((0.5, 1.0, 0.25), (0.1, 0.2, 0.3, 0.4))
-
-
-@pytest.mark.parametrize(
-    ("spans", "weights"),
-    [
-        ("weighed", (0.5, 1.7, 0.425)),  # q (A + span): the official code's default
-        ("plain", (0.5, 1.7, 0.95)),  # q A + span
-    ],
-)
-def test_both_of_the_official_codes_ways_to_weigh_spans(spans, weights):
-    rollout = rollout_of([1, 2, 3], reward=1.0, credits=[Credit("fine", 0.7, (1, 3))], critic=SAID)
-    assert CriticToken(spans)([rollout])[0].weights == pytest.approx(weights)
-
-
-def test_an_unknown_way_is_refused():
-    with pytest.raises(ValueError, match=r"credit\.spans is 'both', expected one of weighed, plain"):
-        CriticToken("both")
-    with pytest.raises(ValueError, match=r"critic\.pool is 'mean', expected one of logits, states"):
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match=r"pool is 'mean'"):
         OutcomeCritic(POLICIES["T5"](), pool="mean")
 
 

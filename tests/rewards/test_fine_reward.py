@@ -135,9 +135,9 @@ def test_every_blame_weighs_weight_times_length_and_lies_inside_the_response(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Fine(weight=0.3), r"reward\.terms\.fine\.weight is 0\.3: expected at most 0"),
-        (lambda: Fine(weight=math.nan), r"reward\.terms\.fine\.weight is nan: expected a finite number"),
-        (lambda: Fine(alpha="mean"), r"reward\.terms\.fine\.alpha is 'mean': expected 'length_ratio' or 'one'"),
+        (lambda: Fine(weight=0.3), r"^weight is 0\.3: expected a number of at most 0"),
+        (lambda: Fine(weight=math.nan), r"^weight is nan: expected a number of at most 0"),
+        (lambda: Fine(alpha="mean"), r"^alpha is 'mean': expected length_ratio or one"),
     ],
 )
 def test_a_wrong_setting_names_its_key(make, words):

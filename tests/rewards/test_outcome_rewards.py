@@ -108,13 +108,13 @@ def test_credits_carry_the_name_that_the_term_has_in_the_stack(problem, make_pro
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Coarse(passed=math.nan), r"reward\.terms\.coarse\.passed is nan: expected a finite number"),
-        (lambda: Coarse(error="-0.6"), r"reward\.terms\.coarse\.error is '-0\.6': expected a finite number"),
-        (lambda: Binary(failed=math.inf), r"reward\.terms\.binary\.failed is inf: expected a finite number"),
-        (lambda: Binary(passed=True), r"reward\.terms\.binary\.passed is True: expected a finite number"),
-        (lambda: Adaptive(ceiling=None), r"reward\.terms\.adaptive\.ceiling is None: expected a finite number"),
-        (lambda: Adaptive(floor=2.0), r"reward\.terms\.adaptive\.floor is 2\.0: expected at most .*ceiling.* 1\.0"),
-        (lambda: Adaptive(mode="both"), r"reward\.terms\.adaptive\.mode is 'both': expected 'add' or 'replace'"),
+        (lambda: Coarse(passed=math.nan), r"^passed is nan: expected a finite number"),
+        (lambda: Coarse(error="-0.6"), r"^error is '-0\.6': expected a finite number"),
+        (lambda: Binary(failed=math.inf), r"^failed is inf: expected a finite number"),
+        (lambda: Binary(passed=True), r"^passed is True: expected a finite number"),
+        (lambda: Adaptive(ceiling=None), r"^ceiling is None: expected a finite number"),
+        (lambda: Adaptive(floor=2.0), r"^floor is 2\.0: expected at most ceiling, which is 1\.0$"),
+        (lambda: Adaptive(mode="both"), r"^mode is 'both': expected add or replace$"),
         (lambda: RewardStack({}), r"reward\.terms is empty"),
         (lambda: RewardStack({"x": 0.3}), r"reward\.terms\.x is 0\.3: expected a node whose _target_"),
     ],
@@ -139,7 +139,7 @@ def test_penalty_of_overlong_responses_grows_over_dapos_last_4096_of_20480_token
 
 @pytest.mark.parametrize("options", [{"margin": 0.0}, {"margin": 1.1}, {"limit": 0}])
 def test_a_penalty_without_room_is_refused_by_its_key(options):
-    with pytest.raises(ValueError, match=rf"reward\.terms\.overlong\.{next(iter(options))} is"):
+    with pytest.raises(ValueError, match=rf"^{next(iter(options))} is"):
         Overlong(**options)
 
 

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from rltf.rewards.base import RewardStack
+from rltf.setup.instantiate import build
 from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Program, Verdict
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -95,6 +96,12 @@ def test_switches_of_the_official_code_are_reachable_from_the_command_line():
     )
     assert list(rewards.terms) == ["fine", "adaptive"]
     assert rewards.terms["fine"].alpha == "one"
+
+
+def test_a_wrong_option_is_refused_by_its_path_in_the_config(composed):
+    cfg = composed("train", "reward=fine+adaptive", "reward.terms.fine.weight=0.3")
+    with pytest.raises(ValueError, match=r"^reward\.terms\.fine\.weight is 0\.3: expected a number of at most 0"):
+        build(cfg, "reward")
 
 
 def test_yaml_values_are_the_defaults_of_the_classes():

@@ -112,5 +112,5 @@ def test_age_is_counted_in_optimiser_steps_since_the_program_was_drawn():
 
 
 def test_capacity_below_one_is_refused():
-    with pytest.raises(ValueError, match=r"buffer\.capacity is 0"):
+    with pytest.raises(ValueError, match=r"^capacity is 0: expected a whole number of at least 1"):
         RolloutBuffer(0)

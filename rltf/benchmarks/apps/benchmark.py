@@ -18,6 +18,7 @@ from rltf.benchmarks.files import Row, long_integers
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import trim
 from rltf.types import CheckTest, Problem, Split, Test
+from rltf.validation import OptionError, require
 
 SETUP = """\
 import collections, fractions, functools, heapq, itertools, math, random, re, string, sys, time
@@ -65,10 +66,9 @@ class Apps(FileBenchmark):
         validation_share: float = 0.05,
         keep_constant: bool = False,
     ) -> None:
-        if not 0 <= validation_share < 1:
-            raise ValueError(f"benchmark.validation_share is {validation_share}, expected at least 0 and less than 1")
+        require("validation_share", validation_share, at_least=0, below=1)
         if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
-            raise ValueError(f"benchmark.difficulties is {difficulties!r}, expected a list of names, or null for all")
+            raise OptionError("difficulties", difficulties, "a list of names, or null for all")
         self._difficulties = None if difficulties is None else tuple(difficulties)
         self._seen: set[str] = set()
         self._max_statement, self._max_solution = max_statement, max_solution

@@ -14,6 +14,7 @@ from rltf.benchmarks.mini.shapes import SHAPES, draw_source
 from rltf.benchmarks.mini.skeleton import skeleton, split_of
 from rltf.benchmarks.mini.steps import ENTRY, Mode, Source
 from rltf.types import Extraction, Problem, Prompt, Split, Test
+from rltf.validation import OptionError, require
 
 _SIZES: Mapping[Split, int] = {"train": 2000, "validation": 100, "test": 300}
 _DIFFICULTIES: Mapping[str, float] = {"easy": 0.65, "medium": 0.25, "hard": 0.1}
@@ -58,22 +59,15 @@ class Mini(Benchmark):
         _check_table("sizes", sizes, get_args(Split))
         _check_table("difficulties", difficulties, tuple(SHAPES))
         if not sum(difficulties.values()):
-            raise ValueError("benchmark.difficulties are all 0: give at least one difficulty a positive frequency")
+            raise OptionError("difficulties", dict(difficulties), "a frequency above 0 of at least one of them")
         shares = {"stdio_share": stdio_share, "demonstrated_share": demonstrated_share, "bug_share": bug_share}
         for key, share in shares.items():
-            if not 0 <= share <= 1:
-                raise ValueError(f"benchmark.{key} is {share}: expected a share from 0 to 1")
-        for key, number, least in (
-            ("tests_per_problem", tests_per_problem, 3),
-            ("demonstrations_per_problem", demonstrations_per_problem, 1),
-        ):
-            if number < least:
-                raise ValueError(f"benchmark.{key} is {number}: expected a whole number of at least {least}")
+            require(key, share, at_least=0, at_most=1)
+        require("tests_per_problem", tests_per_problem, at_least=3, whole=True)
+        require("demonstrations_per_problem", demonstrations_per_problem, at_least=1, whole=True)
         if not 0 <= examples_per_problem < tests_per_problem:
-            raise ValueError(
-                f"benchmark.examples_per_problem is {examples_per_problem}: expected a whole number from 0, below "
-                f"benchmark.tests_per_problem={tests_per_problem}"
-            )
+            expected = f"a whole number of at least 0, below tests_per_problem, which is {tests_per_problem}"
+            raise OptionError("examples_per_problem", examples_per_problem, expected)
         self._seed = seed
         self._sizes = dict(sizes)
         self._difficulties = {d: difficulties.get(d, 0.0) for d in SHAPES}
@@ -161,9 +155,8 @@ class Mini(Benchmark):
         return tuple(dict.fromkeys(programs))
 
 
-def _check_table(key: str, table: Mapping[Any, float], known: Sequence[str]) -> None:
+def _check_table(key: str, table: Mapping[Any, float], names: Sequence[str]) -> None:
     for name, value in table.items():
-        if name not in known:
-            raise ValueError(f"benchmark.{key} names {name!r}: expected some of {', '.join(known)}")
-        if value < 0:
-            raise ValueError(f"benchmark.{key}.{name} is {value}: expected 0 or more")
+        if name not in names:
+            raise OptionError(f"{key}.{name}", value, f"only the names {', '.join(names)}")
+        require(f"{key}.{name}", value, at_least=0)

@@ -51,5 +51,5 @@ def test_the_greedy_program_does_not_make_a_group_worth_training_on():
 
 
 def test_a_negative_number_of_rounds_is_refused_by_its_key():
-    with pytest.raises(ValueError, match=r"algorithm\.selection\.rounds is -1"):
+    with pytest.raises(ValueError, match=r"^rounds is -1"):
         DynamicSampling(rounds=-1)
