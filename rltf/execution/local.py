@@ -102,7 +102,7 @@ class LocalExecutor:
         self._failure = ""
         """Why no job can be judged any more."""
         self._restarts = 0
-        self._desk = PendingJobs(float(timeout), int(memory_mb))
+        self._pending = PendingJobs(float(timeout), int(memory_mb))
         self._closed = False
         self._cores: frozenset[int] | None = None
         self._owner = os.getpid()
@@ -122,13 +122,15 @@ class LocalExecutor:
         with self._lock:
             if self._closed or self._failure:
                 raise RuntimeError(self._failure or "the executor is closed")
-            future, ticket, new = self._desk.enter(job)
-            message = messages.pack(messages.TESTS, new[1], len(job.tests), new[0]) if new else b""
-            if ticket is not None:
-                message += _packed(ticket)
+            entry = self._pending.add(job)
+            message = b""
+            if entry.new_tests:
+                message += messages.pack(messages.TESTS, entry.new_tests, len(job.tests), entry.test_set)
+            if entry.new_job is not None:
+                message += _packed(entry.new_job)
             if message:
                 self._send(message)
-        return future
+        return entry.future
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Verdict]:
         """Verdicts in the order of `jobs`, as they come; takes jobs as they are needed."""
@@ -211,9 +213,9 @@ class LocalExecutor:
             answer = e
         with self._lock:
             self._restarts = 0
-            futures, forgotten = self._desk.complete(number, answer)
-            if forgotten is not None:
-                self._send(messages.pack(messages.FORGET, tests=forgotten))
+            futures, dropped_set = self._pending.complete(number, answer)
+            if dropped_set is not None:
+                self._send(messages.pack(messages.FORGET, tests=dropped_set))
         resolve(futures, answer)
 
     def _recover(self) -> None:
@@ -231,9 +233,9 @@ class LocalExecutor:
                 return
             self._socket.close()
             self._start()
-            self._send(self._desk.sets.everything())
-            for ticket in self._desk.tickets():
-                self._send(_packed(ticket))
+            self._send(self._pending.test_sets.packed())
+            for job in self._pending.jobs():
+                self._send(_packed(job))
 
     def _fail(self, why: str) -> None:
         """Ends the processes and tells everybody who waits."""
@@ -241,12 +243,11 @@ class LocalExecutor:
             if self._closed:
                 return
             self._failure = self._failure or why
-            futures = self._desk.empty()
+            futures = self._pending.clear()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._up.set()
-        for future in futures:
-            resolve([future], RuntimeError(why))
+        resolve(futures, RuntimeError(why))
 
     def _check_layers(self) -> None:
         report = self.report()
@@ -266,7 +267,7 @@ class LocalExecutor:
             if self._closed:
                 return
             self._closed = True
-            futures = self._desk.empty()
+            futures = self._pending.clear()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         try:
@@ -300,8 +301,8 @@ def move(pid: int, cores: Collection[int]) -> None:
                     move(int(child), cores)
 
 
-def _packed(ticket: PendingJob) -> bytes:
-    return messages.pack(messages.JOB, messages.job_to_json(ticket.job), ticket.number, ticket.tests)
+def _packed(pending: PendingJob) -> bytes:
+    return messages.pack(messages.JOB, messages.job_to_json(pending.job), pending.number, pending.test_set)
 
 
 def _numpy_folder() -> str | None:

@@ -25,7 +25,7 @@ def processes(kind: str, below: int | None = None) -> list[int]:
     pids = []
     for pid in descendants(os.getpid() if below is None else below):
         try:
-            if f"rltf.execution.{kind} import".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if f".{kind} import main".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 pids.append(pid)
         except OSError:
             continue

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rltf.execution import RayExecutor
-from rltf.execution.cluster.executor import _TRIES
+from rltf.execution.cluster.dispatch import MAX_TRIES
 from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job, Outcome, Verdict
 
@@ -132,12 +132,13 @@ def test_a_thread_that_ends_tells_everybody_who_waits(cluster: Any, monkeypatch:
 def test_a_program_that_no_node_can_judge_is_an_error_and_is_asked_for_anew_the_next_time(cluster: Any) -> None:
     with RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=900) as executor:
         future = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
-        (ticket,) = executor._desk.tickets()
-        for _ in range(_TRIES):
-            executor.take_back([ticket.number], "the node died")
+        dispatcher = executor._dispatcher
+        (job,) = dispatcher._pending.jobs()
+        for _ in range(MAX_TRIES):
+            dispatcher.requeue([job.number], "the node died")
         with pytest.raises(RuntimeError, match="no node could judge this program: the node died"):
             future.result(60)
-        assert executor._desk.tickets() == []
+        assert dispatcher._pending.jobs() == []
         again = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
         assert not again.done()
 

@@ -19,7 +19,7 @@ _MARGIN = 32 << 20
 """Of page tables, stacks and pages that a fork copies: what a program cannot help using."""
 
 
-class Group:
+class MemoryGroup:
     """A memory cgroup for one zygote."""
 
     def __init__(self, folder: Path, modern: bool) -> None:

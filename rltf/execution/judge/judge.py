@@ -77,13 +77,14 @@ class Judge:
             slot.lines.clear(program)
         calls = [i for i, t in enumerate(tests) if t[0] == "call"]
         texts = [i for i, t in enumerate(tests) if t[0] in ("assert", "check")]
-        if calls:
-            self._calls(slot, sheet, calls)
-        if texts and not sheet.over:
-            run_test_texts(slot, sheet, texts)
-        for at, test in enumerate(tests):
-            if test[0] == "stdio" and not sheet.over:
-                self._script(slot, sheet, at)
+        with slot.replaced_when_lost():
+            if calls:
+                self._calls(slot, sheet, calls)
+            if texts and not sheet.over:
+                run_test_texts(slot, sheet, texts)
+            for at, test in enumerate(tests):
+                if test[0] == "stdio" and not sheet.over:
+                    self._script(slot, sheet, at)
         unexecuted = slot.lines.unexecuted(program) if coverage else None
         return self._verdict(sheet, "rpc" if texts else "external", unexecuted)
 

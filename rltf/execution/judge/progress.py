@@ -14,6 +14,8 @@ from rltf.execution.sandbox.limits import Limits
 class TestProgress:
     """The tests of one program and what happened to them so far."""
 
+    __test__ = False  # not a pytest class
+
     program: str
     setup: str
     tests: list[list[Any]]

@@ -1,4 +1,4 @@
-"""The front desk of an executor: equal jobs run once, and each open job is answered once, whoever judges it."""
+"""The open jobs of an executor: equal jobs run once, and each is answered once, whichever process judges it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rltf.execution import messages, option_ranges
 from rltf.execution.values.codec import CannotSend
 from rltf.types import Job, Test, Verdict
 
-_CACHED = 4096
+_MAX_VERDICTS = 4096
+"""Verdicts that are remembered for equal jobs."""
+_MAX_TEST_SETS = 1024
+"""Test sets that the judging side remembers, unless open jobs need more."""
+_MAX_IDENTITIES = 8
+"""Tuples of equal tests that are recognised without encoding them again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,30 +28,43 @@ class PendingJob:
     number: int
     job: Job
     """With timeout and memory filled in."""
-    tests: int
+    test_set: int
     """Number of its test set."""
     key: Any
+    """The same for equal jobs."""
     futures: list[Future[Verdict]]
-    """Of everyone who asked for it."""
+    """One for each time it was submitted."""
+
+
+class Entry(NamedTuple):
+    """What came of adding a job."""
+
+    future: Future[Verdict]
+    new_job: PendingJob | None
+    """The job to be judged; None when an equal one is open or was judged."""
+    test_set: int
+    new_tests: bytes
+    """The test set as it travels where it is new to the judging side, else empty."""
 
 
 class PendingJobs:
-    """Open jobs and recent verdicts. Not thread-safe: the executor's lock guards it."""
+    """Open jobs and recent verdicts. Not thread-safe: the executor's lock guards it.
+
+    Args:
+        timeout: seconds a test, for jobs that bring no limit of their own.
+        memory_mb: memory of a program, likewise.
+    """
 
     def __init__(self, timeout: float, memory_mb: int) -> None:
         self._timeout, self._memory_mb = timeout, memory_mb
-        self._open: dict[int, PendingJob] = {}
-        self._same: dict[Any, PendingJob] = {}
-        self._known: OrderedDict[Any, Verdict] = OrderedDict()
-        self._next = 0
-        self.sets = TestSets()
+        self._by_number: dict[int, PendingJob] = {}
+        self._by_key: dict[Any, PendingJob] = {}
+        self._verdicts: OrderedDict[Any, Verdict] = OrderedDict()
+        self._last_number = 0
+        self.test_sets = TestSets()
 
-    def enter(self, job: Job) -> tuple[Future[Verdict], PendingJob | None, tuple[int, bytes] | None]:
-        """Takes a job in.
-
-        Returns:
-            Its future; the ticket to be judged, None when an equal job is open or was judged; number and text
-            of its test set when that is new, else None.
+    def add(self, job: Job) -> Entry:
+        """Opens a job unless an equal one is open or was judged.
 
         Raises:
             ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
@@ -56,49 +74,53 @@ class PendingJobs:
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         option_ranges.require_limit("timeout", timeout)
         option_ranges.require_limit("memory_mb", memory_mb)
-        tests, text = self.sets.add(job.tests)
-        new = (tests, text) if text else None
-        key = (job.program, job.setup, tests, timeout, memory_mb, job.coverage)
-        if (verdict := self._known.get(key)) is not None:
-            self._known.move_to_end(key)
+        test_set, new_tests = self.test_sets.add(job.tests)
+        key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage)
+        if (verdict := self._verdicts.get(key)) is not None:
+            self._verdicts.move_to_end(key)
             future.set_result(verdict)
-            return future, None, new
-        if (ticket := self._same.get(key)) is not None:
-            ticket.futures.append(future)
-            return future, None, new
-        self._next += 1
-        whole = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
-        ticket = self._same[key] = self._open[self._next] = PendingJob(self._next, whole, tests, key, [future])
-        self.sets.hold(tests)
-        return future, ticket, new
+            return Entry(future, None, test_set, new_tests)
+        if (pending := self._by_key.get(key)) is not None:
+            pending.futures.append(future)
+            return Entry(future, None, test_set, new_tests)
+        self._last_number += 1
+        job = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
+        pending = PendingJob(self._last_number, job, test_set, key, [future])
+        self._by_key[key] = self._by_number[pending.number] = pending
+        self.test_sets.acquire(test_set)
+        return Entry(future, pending, test_set, new_tests)
 
     def complete(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
-        """Closes a job: (futures to be resolved, outside the lock; number of a test set that is now forgotten). A
-        verdict is remembered for equal jobs, an exception is not."""
-        ticket = self._open.pop(number, None)
-        if ticket is None:
+        """Closes a job. A verdict is remembered for equal jobs, an exception is not.
+
+        Returns:
+            The job's futures, to be resolved outside the lock (none when it was closed before); and the number of a
+            test set that is now forgotten, or None.
+        """
+        pending = self._by_number.pop(number, None)
+        if pending is None:
             return [], None
-        del self._same[ticket.key]
+        del self._by_key[pending.key]
         if isinstance(answer, Verdict):
-            self._known[ticket.key] = answer
-        while len(self._known) > _CACHED:
-            self._known.popitem(last=False)
-        return ticket.futures, self.sets.release(ticket.tests)
+            self._verdicts[pending.key] = answer
+        while len(self._verdicts) > _MAX_VERDICTS:
+            self._verdicts.popitem(last=False)
+        return pending.futures, self.test_sets.release(pending.test_set)
 
-    def tickets(self) -> list[PendingJob]:
+    def jobs(self) -> list[PendingJob]:
         """Every open job, oldest first."""
-        return list(self._open.values())
+        return list(self._by_number.values())
 
-    def empty(self) -> list[Future[Verdict]]:
-        """Forgets all open jobs; their futures."""
-        futures = [future for ticket in self._open.values() for future in ticket.futures]
-        self._open.clear()
-        self._same.clear()
+    def clear(self) -> list[Future[Verdict]]:
+        """Forgets all open jobs; returns their futures."""
+        futures = [future for pending in self._by_number.values() for future in pending.futures]
+        self._by_number.clear()
+        self._by_key.clear()
         return futures
 
 
-def resolve(futures: list[Future[Verdict]], answer: Verdict | Exception) -> None:
-    """Hands a verdict, or the reason why there is none, to everyone who waits for it and has not cancelled."""
+def resolve(futures: Sequence[Future[Verdict]], answer: Verdict | Exception) -> None:
+    """Sets a verdict, or the reason why there is none, as the result of all futures that are not cancelled."""
     for future in futures:
         if not future.cancelled():
             with contextlib.suppress(Exception):
@@ -106,9 +128,6 @@ def resolve(futures: list[Future[Verdict]], answer: Verdict | Exception) -> None
                     future.set_result(answer)
                 else:
                     future.set_exception(answer)
-
-
-_KEPT = 1024
 
 
 def encode_tests(tests: Sequence[Test]) -> bytes:
@@ -125,17 +144,29 @@ def encode_tests(tests: Sequence[Test]) -> bytes:
         raise ValueError(f"tests hold what cannot be judged outside the sandbox: {e}") from None
 
 
+@dataclass(frozen=True, eq=False)
+class _TestSet:
+    text: bytes
+    size: int
+    """Number of tests."""
+    identities: list[int]
+    """`id` of the tuples that have been recognised as this set."""
+
+
 class TestSets:
-    """The test sets that the judging side knows. Not thread-safe: the executor's lock guards it."""
+    """The test sets that the judging side remembers. Not thread-safe: the executor's lock guards it."""
 
     __test__ = False  # not a pytest class
 
     def __init__(self) -> None:
         self._by_identity: dict[int, tuple[tuple[Test, ...], int]] = {}
-        self._by_content: dict[bytes, int] = {}
-        self._sets: OrderedDict[int, tuple[bytes, int, list[int]]] = OrderedDict()
-        self._users: dict[int, int] = {}
-        self._next = 0
+        """`id` of a tuple of tests -> the tuple, which stays alive for it, and the number of its set."""
+        self._by_text: dict[bytes, int] = {}
+        self._sets: OrderedDict[int, _TestSet] = OrderedDict()
+        """By number, the longest unused first."""
+        self._open_jobs: dict[int, int] = {}
+        """Number of a set -> open jobs that need it."""
+        self._last_number = 0
 
     def add(self, tests: tuple[Test, ...]) -> tuple[int, bytes]:
         """The set's number, and its text when it is new, else nothing.
@@ -143,46 +174,46 @@ class TestSets:
         Raises:
             ValueError: There is no test, or one holds a value that cannot be sent.
         """
-        known = self._by_identity.get(id(tests))
-        if known is not None and known[0] is tests:
-            self._sets.move_to_end(known[1])
-            return known[1], b""
-        body = encode_tests(tests)
-        number = self._by_content.get(body)
-        text = b""
-        if number is None:
-            self._next += 1
-            number = self._next
-            self._by_content[body] = number
-            self._sets[number] = (body, len(tests), [])
-            text = body
+        same_tests, number = self._by_identity.get(id(tests), (None, 0))
+        if same_tests is tests:
+            self._sets.move_to_end(number)
+            return number, b""
+        text = encode_tests(tests)
+        new_text = b""
+        if text in self._by_text:
+            number = self._by_text[text]
+        else:
+            new_text = text
+            number = self._last_number = self._last_number + 1
+            self._by_text[text] = number
+            self._sets[number] = _TestSet(text, len(tests), [])
         self._sets.move_to_end(number)
-        identities = self._sets[number][2]
-        if len(identities) < 8:
+        identities = self._sets[number].identities
+        if len(identities) < _MAX_IDENTITIES:
             identities.append(id(tests))
             self._by_identity[id(tests)] = (tests, number)
-        return number, text
+        return number, new_text
 
-    def hold(self, number: int) -> None:
-        """One more job needs the set."""
-        self._users[number] = self._users.get(number, 0) + 1
+    def acquire(self, number: int) -> None:
+        """Counts one more open job that needs the set."""
+        self._open_jobs[number] = self._open_jobs.get(number, 0) + 1
 
     def release(self, number: int) -> int | None:
-        """One job less needs it; returns the number of a set that is forgotten for it, if any."""
-        self._users[number] -= 1
-        if not self._users[number]:
-            del self._users[number]
-        if len(self._sets) <= _KEPT:
+        """Counts one open job less; returns the number of a set that is forgotten for lack of use, if any."""
+        self._open_jobs[number] -= 1
+        if not self._open_jobs[number]:
+            del self._open_jobs[number]
+        if len(self._sets) <= _MAX_TEST_SETS:
             return None
-        oldest = next((n for n in self._sets if n not in self._users), None)
+        oldest = next((n for n in self._sets if n not in self._open_jobs), None)
         if oldest is None:
             return None
-        body, _, identities = self._sets.pop(oldest)
-        del self._by_content[body]
-        for identity in identities:
+        test_set = self._sets.pop(oldest)
+        del self._by_text[test_set.text]
+        for identity in test_set.identities:
             del self._by_identity[identity]
         return oldest
 
-    def everything(self) -> bytes:
-        """All sets, for a new supervisor."""
-        return b"".join(messages.pack(messages.TESTS, body, count, n) for n, (body, count, _) in self._sets.items())
+    def packed(self) -> bytes:
+        """The messages that tell a new supervisor of all sets."""
+        return b"".join(messages.pack(messages.TESTS, s.text, s.size, n) for n, s in self._sets.items())

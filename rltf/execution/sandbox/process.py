@@ -12,16 +12,16 @@ import select
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from rltf.execution.inside.channel import LIMIT
 from rltf.execution.isolation import seccomp
-from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, SURVIVORS
+from rltf.execution.isolation.memory import MemoryGroup
+from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, STOP_SIGNAL_OFFSET, SURVIVORS
 from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, ProcessExit, TimeLimitExceeded, ZygoteLost
 from rltf.execution.sandbox.process_tree import kill_descendants
-
-if TYPE_CHECKING:
-    from rltf.execution.sandbox.sandbox import Sandbox
 
 _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR | select.POLLNVAL
 _LINE = re.compile(rb'File "<program>", line (\d+)')
@@ -35,14 +35,50 @@ _SLOW_HOST = 12.0
 """A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
 
 
+@dataclass(frozen=True)
+class ZygoteLink:
+    """The ways from the trusted side to a running zygote."""
+
+    control: socket.socket
+    pid: int
+    """Process id of the zygote as we see it."""
+    listener: int | None
+    """Where forbidden calls of programs are announced; None where the kernel kills the caller instead."""
+    memory: MemoryGroup | None
+    """Counts the memory of all processes of a program, where there is such a group."""
+
+    def stop_program(self) -> None:
+        """Has the zygote kill its program; without effect when there is none."""
+        with contextlib.suppress(ProcessLookupError):  # that the zygote is lost shows at its control socket
+            os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
+
+    def out_of_memory(self) -> bool:
+        """True when the kernel ended a process of the last program, because all of them together took too much."""
+        return self.memory is not None and self.memory.exceeded()
+
+
 class SandboxedProcess:
-    """Talks to one forked program; `finish` must be called exactly once."""
+    """One forked program; `finish` must be called exactly once.
+
+    Args:
+        zygote: the ways to the zygote that forked it.
+        channel: socket to the program.
+        output: pipes of its stdout and stderr; one for both where they are not told apart.
+        limits: what it may use.
+        when_waiting: called when it takes longer than a few milliseconds.
+    """
 
     def __init__(
-        self, slot: Sandbox, control: socket.socket, channel: _socket.socket, output: list[int], limits: Limits
+        self,
+        zygote: ZygoteLink,
+        channel: _socket.socket,
+        output: list[int],
+        limits: Limits,
+        when_waiting: Callable[[], None] | None = None,
     ) -> None:
-        self._slot = slot
-        self._control = control
+        self._zygote = zygote
+        self._control = zygote.control
+        self._when_waiting = when_waiting
         self._channel = channel
         self._outputs = set(output)
         self._stdout_fd = output[0]
@@ -57,12 +93,12 @@ class SandboxedProcess:
         channel.setblocking(False)
         self._poll = select.poll()
         self._poll.register(channel, _IN)
-        self._poll.register(control, _IN)
+        self._poll.register(self._control, _IN)
         for fd in output:
             self._poll.register(fd, _IN)
-        self._trusted = [control.fileno()] + ([] if slot.listener is None else [slot.listener])
-        if slot.listener is not None:
-            self._poll.register(slot.listener, _IN)
+        self._trusted = [self._control.fileno()] + ([] if zygote.listener is None else [zygote.listener])
+        if zygote.listener is not None:
+            self._poll.register(zygote.listener, _IN)
         self._open = True
 
     def send(self, message: Any) -> None:
@@ -105,7 +141,7 @@ class SandboxedProcess:
             self._attend(select.select(self._trusted, [], [], _MOMENT if leaving else 0)[0])
         give_up = time.monotonic() + 20
         while self._ended is None:
-            self._slot.stop()
+            self._zygote.stop_program()
             self._pump(_AGAIN, quiet=True)
             if time.monotonic() > give_up:
                 self._lose("it does not answer")
@@ -113,7 +149,7 @@ class SandboxedProcess:
         self._close()
         status, seconds, survivors, size = ENDED.unpack_from(self._ended)
         forbidden = self._forbidden or self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return ProcessExit(status, seconds, survivors, forbidden, b"".join(self._stdout), self._slot.out_of_memory())
+        return ProcessExit(status, seconds, survivors, forbidden, b"".join(self._stdout), self._zygote.out_of_memory())
 
     def wait(self, seconds: float) -> None:
         """Waits until the program has ended by itself.
@@ -145,8 +181,8 @@ class SandboxedProcess:
 
     def _pump(self, seconds: float, quiet: bool = False) -> None:
         events = self._poll.poll(max(1, min(seconds * 1000, _PATIENCE)))
-        if not events and self._slot.when_waiting is not None:
-            self._slot.when_waiting()
+        if not events and self._when_waiting is not None:
+            self._when_waiting()
             events = self._poll.poll(max(1, seconds * 1000 - _PATIENCE))
         for fd, event in events:
             if fd == self._channel.fileno():
@@ -163,9 +199,9 @@ class SandboxedProcess:
 
     def _attend(self, ready: list[int]) -> None:
         """What those say that the program cannot speak for: the zygote, and the kernel about forbidden calls."""
-        if self._slot.listener in ready and (name := seccomp.announced(self._slot.listener)):
+        if self._zygote.listener in ready and (name := seccomp.announced(self._zygote.listener)):
             self._forbidden = self._forbidden or name
-            self._slot.stop()
+            self._zygote.stop_program()
         if self._trusted[0] in ready:
             self._listen()
 
@@ -202,7 +238,7 @@ class SandboxedProcess:
         except OSError as e:
             self._lose(str(e))
         if message == SURVIVORS:
-            kill_descendants(self._slot.pid)
+            kill_descendants(self._zygote.pid)
             self._control.send(REAP)
             return
         if len(message) < ENDED.size:
@@ -240,7 +276,6 @@ class SandboxedProcess:
 
     def _lose(self, why: str) -> NoReturn:
         self._close()
-        self._slot.close()
         raise ZygoteLost(why)
 
     @property
@@ -261,7 +296,7 @@ class SandboxedProcess:
 
     def _pid(self) -> int:
         try:
-            with open(f"/proc/{self._slot.pid}/task/{self._slot.pid}/children") as file:
+            with open(f"/proc/{self._zygote.pid}/task/{self._zygote.pid}/children") as file:
                 return int(file.read().split()[0])
         except (OSError, ValueError, IndexError):
             return 0

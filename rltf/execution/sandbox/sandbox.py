@@ -13,14 +13,15 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rltf.execution.inside.coverage import Lines
 from rltf.execution.isolation import memory, root, syscalls
-from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, FORK, STOP_SIGNAL_OFFSET
+from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, FORK
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
-from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.sandbox.process import SandboxedProcess, ZygoteLink
 from rltf.execution.sandbox.process_tree import kill_descendants
 
 PROGRAMS_PER_ZYGOTE = 5000
@@ -56,11 +57,11 @@ class Sandbox:
         self._served = 0
         self.pid = 0
         """Process id of the zygote as we see it."""
-        self.listener: int | None = None
+        self._listener: int | None = None
         """Where forbidden calls of programs are announced."""
         self.report: dict[str, str] = {}
         self._scratch = ""
-        self._group: memory.Group | None = None
+        self._group: memory.MemoryGroup | None = None
         self._group_state = ""
         self.lines = Lines()
         """Which lines the programs execute."""
@@ -98,7 +99,8 @@ class Sandbox:
             theirs.close()
             for fd in given[1:]:
                 os.close(fd)
-        return SandboxedProcess(self, self._control, ours, outputs, limits)
+        link = ZygoteLink(self._control, self.pid, self._listener, self._group)
+        return SandboxedProcess(link, ours, outputs, limits, self.when_waiting)
 
     def _limit_memory(self, size: int) -> None:
         if self._group is None:
@@ -109,9 +111,14 @@ class Sandbox:
             self.close()
             raise ZygoteLost(f"the memory limit could not be set: {e}") from None
 
-    def out_of_memory(self) -> bool:
-        """True when the kernel ended a process of the last program, because all of them together took too much."""
-        return self._group is not None and self._group.exceeded()
+    @contextmanager
+    def replaced_when_lost(self) -> Iterator[None]:
+        """Whatever of the zygote is left ends when it is lost in here, so that the next program gets a new one."""
+        try:
+            yield
+        except ZygoteLost:
+            self.close()
+            raise
 
     def start(self) -> None:
         """Starts the zygote unless it runs.
@@ -186,7 +193,7 @@ class Sandbox:
                     stub.wait()
                 control.send(b"go")
             else:
-                self.listener = fds[0] if fds else None
+                self._listener = fds[0] if fds else None
                 self.report = json.loads(message) | {"memory": self._group_state}
                 return
 
@@ -195,7 +202,7 @@ class Sandbox:
             self._group_state = "absent: left out by configuration"
             return
         try:
-            self._group = memory.Group.make(f"{os.getpid()}-{id(self):x}")
+            self._group = memory.MemoryGroup.make(f"{os.getpid()}-{id(self):x}")
             self._group.add(self.pid)
             self._group_state = "active"
         except OSError as e:
@@ -211,19 +218,14 @@ class Sandbox:
             self._group.remove()
             self._group = None
 
-    def stop(self) -> None:
-        """Has the zygote kill its program; of no effect when there is none."""
-        with contextlib.suppress(ProcessLookupError):  # whoever waits for its word will notice
-            os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
-
     def close(self) -> None:
         """Ends the zygote and with it everything inside."""
         if self._control is not None:
             self._control.close()
             self._control = None
-        if self.listener is not None:
-            os.close(self.listener)
-            self.listener = None
+        if self._listener is not None:
+            os.close(self._listener)
+            self._listener = None
         if self.pid:
             kill_descendants(self.pid)
             with contextlib.suppress(ProcessLookupError):
