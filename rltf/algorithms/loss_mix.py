@@ -13,7 +13,7 @@ gradients over the ranks R. So micro-batch m returns weight * total_m / divisor,
 because then (1/R) sum_ranks (1/A) sum_m total_m / divisor = (sum of totals) / (sum of counts). Counts need masks alone,
 so whoever holds the micro-batches of the window knows them before its first forward pass:
 
-    divisors = window_divisors(rank_mean([mix.counts(batches) for batches in micro_batches]), accumulate)
+    divisors = window_divisors(mean_over_ranks([mix.counts(batches) for batches in micro_batches]), accumulate)
 """
 
 from __future__ import annotations

@@ -25,6 +25,17 @@ def log_ratio(numerator_BT: Tensor, denominator_BT: Tensor) -> Tensor:
     return (numerator_BT - denominator_BT).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
 
 
+def k1(logprobs_BT: Tensor, reference_logprobs_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Per-token estimate of KL(policy || reference) for sampled tokens: log(policy / reference); may be negative.
+
+    Returns:
+        (k1_BT, bool_BT of tokens that both distributions can draw; k1_BT is 0 elsewhere).
+    """
+    k1_BT = logprobs_BT - reference_logprobs_BT
+    finite_BT = torch.isfinite(k1_BT)
+    return k1_BT.masked_fill(~finite_BT, 0.0), finite_BT
+
+
 def k3(logprobs_BT: Tensor, reference_logprobs_BT: Tensor) -> Tensor:
     """Per-token estimate of KL(policy || reference): e^d - d - 1 with d = log(reference / policy). Never negative."""
     d_BT = log_ratio(reference_logprobs_BT, logprobs_BT)

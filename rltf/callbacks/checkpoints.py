@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from rltf.runs.checkpoint_file import METRICS_FILE, ROLLOUTS_FILE, count_bytes, count_rows, cut_lines, cut_rows
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 
 
 class Checkpoints(Checkpoint):
@@ -92,7 +92,7 @@ class Checkpoints(Checkpoint):
         """Random states of all ranks, and the lengths of the run's files."""
         return {
             "best": self._best,
-            "random": gather(_random_state()),
+            "random": all_gather(_random_state()),
             "files": {
                 ROLLOUTS_FILE: count_bytes(self.folder / ROLLOUTS_FILE),
                 METRICS_FILE: count_rows(self.folder / METRICS_FILE),

@@ -13,7 +13,7 @@ from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.clock import PhaseClock
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 from rltf.types import Rollout
 
 
@@ -40,7 +40,7 @@ class CriticCallback(L.Callback):
     def on_rollouts(self, trainer: L.Trainer, module: RLTFModule, groups: Sequence[Sequence[Rollout]]) -> None:
         """A row of what it said and what it learned."""
         mine = [rollout for group in groups for rollout in group]
-        said = gather([(r.critic, r.verdict.outcome) for r in mine if not r.program.greedy])
+        said = all_gather([(r.critic, r.verdict.outcome) for r in mine if not r.program.greedy])
         row = critic_metrics([one for part in said for one in part])
         with self.clock("critic"):
             row |= self.critic.learn(mine)

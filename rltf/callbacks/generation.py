@@ -7,7 +7,6 @@ deterministic: what is in the buffer never depends on how fast the sandbox was."
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +15,8 @@ import lightning.pytorch as L
 from rltf.rollouts.pipeline import PendingRollouts, RolloutPipeline
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
+from rltf.training.seeds import iteration_seed
 from rltf.types import Rollout, Sampling
 
 
@@ -87,7 +87,7 @@ class GenerationCallback(L.Callback):
             self.sampling,
             iteration_seed(self.seed, trainer.current_epoch, again),
             greedy=self.pipeline.advantages.needs_greedy,
-            version=module.steps if self.online else module.steps_before,
+            version=module.steps if self.online else module.start_version,
             policy=None if self.online else module.start_policy,
             training=True,
         )
@@ -113,19 +113,8 @@ class GenerationCallback(L.Callback):
         """Programs of all ranks that are not harvested yet, with their verdicts: the sandbox is waited for."""
         with self.pipeline.clock("execution_wait"):
             pending = self._pending.state_dict() if self._pending else None
-        return {"sampled": self.sampled, "pending": gather(pending)}
+        return {"sampled": self.sampled, "pending": all_gather(pending)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """They are harvested when training goes on."""
         self.sampled, self._restored = state["sampled"], state["pending"]
-
-
-def iteration_seed(seed: int, iteration: int, again: int = 0) -> int:
-    """A 63-bit seed for one iteration, and for each time it samples `again`; stable over processes and versions.
-
-    Example:
-        >>> iteration_seed(1, 0) != iteration_seed(1, 1)
-        True
-    """
-    digest = hashlib.blake2b(f"{seed}/{iteration}{f'/{again}' if again else ''}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

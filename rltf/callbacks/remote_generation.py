@@ -18,12 +18,13 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from rltf.callbacks.generation import GenerationCallback, iteration_seed
+from rltf.callbacks.generation import GenerationCallback
 from rltf.generation.remote import SeparateSampler
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import PendingRollouts
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
+from rltf.training.seeds import iteration_seed
 from rltf.types import Problem
 
 
@@ -107,7 +108,7 @@ class SeparateGeneration(GenerationCallback):
 
     def _publish(self, module: RLTFModule) -> None:
         policy = self.pipeline.policy if self.online else module.start_policy
-        self.sampler.publish(policy, module.steps if self.online else module.steps_before)
+        self.sampler.publish(policy, module.steps if self.online else module.start_version)
         self._published = True
 
     def _ask(self, number: int, problems: Sequence[Problem]) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from rltf.metrics.feedback import feedback_metrics
 from rltf.runs.rollouts_file import rollout_record
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 from rltf.types import Rollout
 
 COLUMNS = ["iteration", "problem_id", "draw", "outcome", "passed", "total", "error_type", "error_line", "reward"]
@@ -39,7 +39,7 @@ class RolloutWriter(L.Callback):
 
     def on_rollouts(self, trainer: L.Trainer, module: RLTFModule, groups: Sequence[Sequence[Rollout]]) -> None:
         """One line a program, one row of feedback metrics, of all ranks."""
-        rollouts = [r for part in gather([r for group in groups for r in group]) for r in part]
+        rollouts = [r for part in all_gather([r for group in groups for r in group]) for r in part]
         self.judged += len(rollouts)
         if not trainer.is_global_zero:
             return

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class StopOnCollapse(L.Callback):
         """All processes stop together."""
         assert isinstance(module, RLTFModule)
         module.log_steps()
-        self.reason = gather(self._judge(module.take_logged()) if trainer.is_global_zero else None)[0]
+        self.reason = all_gather(self._judge(module.pop_logged_metrics()) if trainer.is_global_zero else None)[0]
         if self.reason:
             trainer.should_stop = True
             log.warning("the run has collapsed and stops early: %s", self.reason)

@@ -24,7 +24,7 @@ from rltf.setup.instantiate import build
 from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 
 
 def evaluate(cfg: DictConfig) -> Outcome:
@@ -41,7 +41,7 @@ def evaluate(cfg: DictConfig) -> Outcome:
         inference: Inference = build(cfg, "inference", pipeline=parts.pipeline)
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size, inference)
         result = _evaluate(console, trainer, module, data, parts, parts.benchmark.name)
-        found = [one for of_rank in gather(inference.results) for one in of_rank]
+        found = [one for of_rank in all_gather(inference.results) for one in of_rank]
         record = {
             "policy": str(cfg.policy),
             "benchmark": parts.benchmark.name,
@@ -57,7 +57,9 @@ def evaluate(cfg: DictConfig) -> Outcome:
         }
         if trainer.is_global_zero:
             write_json(folder / "results.json", record)
-            write_samples(folder / "samples.jsonl", (triple for group in module.judged for triple in group.triples()))
+            write_samples(
+                folder / "samples.jsonl", (triple for group in module.test_groups for triple in group.triples())
+            )
             print_table(console, {parts.benchmark.name: record})
             print_search(console, record["inference"])
             outcomes = "  ".join(f"{name} {count}" for name, count in result.outcomes().items())
@@ -92,7 +94,7 @@ def _evaluate(
 ) -> EvaluationResult:
     with parts.clock("evaluation", hold=True):
         trainer.test(module, datamodule=data, verbose=False)
-    result = module.evaluated
+    result = module.test_result
     assert result is not None
     if trainer.is_global_zero:
         k = min(result.ks)

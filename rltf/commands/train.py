@@ -33,7 +33,7 @@ from rltf.setup.trainer import close_loggers, make_loggers, make_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +69,10 @@ def train(cfg: DictConfig) -> Outcome:
         saving: list[L.Callback] = [Checkpoints(folder, "last", every)] if cfg.callbacks.checkpoint else []
         callbacks += [collapse] if collapse is not None else []
         trainer = make_trainer(cfg, folder, loggers, callbacks + saving)
-        keeps_start = bool(
+        keeps_start_policy = bool(
             cfg.reference or not cfg.rollouts.online or mix.needs_reference or penalty_of(parts.pipeline)
         )
-        module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start)
+        module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start_policy)
         data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
         summary = RunSummary.begin(cfg, folder, parts.benchmark.name, trainer.is_global_zero)
         try:
@@ -89,7 +89,7 @@ def train(cfg: DictConfig) -> Outcome:
                 summary.write()
             _reinforce(cfg, module, data, trainer, mix, at if in_rl else None)
             after = _evaluate(console, trainer, module, data, parts, "after RL")
-            sampled = sum(gather(generation.sampled))
+            sampled = sum(all_gather(generation.sampled))
             if trainer.is_global_zero:
                 with parts.clock("evaluation"):
                     parts.policy.export(folder / "policy")
@@ -142,7 +142,7 @@ def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, train
 
 def _load_start(module: RLTFModule, folder: Path) -> None:
     """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
-    start = newest(folder, ("warmup",)) if module.keeps_start else None
+    start = newest(folder, ("warmup",)) if module.keeps_start_policy else None
     if start is not None:
         checkpoint = read_checkpoint(start)
         module.on_load_checkpoint(checkpoint)
@@ -163,7 +163,7 @@ def _reinforce(
             warmup_steps=cfg.optimizer.warmup_steps,
             decay_steps=cfg.rollouts.updates * trainer.max_epochs if cfg.optimizer.decay else None,
         ),
-        steps_before=cfg.warmup.steps,
+        start_version=cfg.warmup.steps,
     )
     data.start(
         StreamPlan(

@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
+from rltf.algorithms.ratios import k1
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 from rltf.types import Rollout, Sampling
 from rltf.validation import OptionError, require
 
@@ -58,7 +59,7 @@ class KlPenalty:
 
     def adapt(self) -> dict[str, float]:
         """Moves the weight by what was seen since the last time; all processes together."""
-        seen = [nats for part in gather(self._seen) for nats in part]
+        seen = [nats for part in all_gather(self._seen) for nats in part]
         self._seen = []
         if not seen:
             return {}
@@ -77,10 +78,9 @@ class KlPenalty:
             reference_BT = policy.token_logprobs(
                 batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.read_BT, self._sampling, entropy=False
             )[0]
-        gap_BT = batch.old_logprobs_BT - reference_BT
-        gap_BT = gap_BT.masked_fill(~torch.isfinite(gap_BT), 0.0).cpu()
+        kl_BT = k1(batch.old_logprobs_BT, reference_BT)[0].cpu()
         mask_BT = batch.mask_BT.cpu()
-        return [gap_T[mask_T].tolist() for gap_T, mask_T in zip(gap_BT, mask_BT, strict=True)]
+        return [kl_T[mask_T].tolist() for kl_T, mask_T in zip(kl_BT, mask_BT, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """The weight; the same on all processes."""

@@ -17,7 +17,7 @@ from torch import Tensor, distributed
 
 from rltf.critics.network import CriticNetwork
 from rltf.rollouts.batch import collate
-from rltf.training.ranks import gather
+from rltf.training.ranks import all_gather
 from rltf.types import CriticReading, Rollout, RolloutBatch
 
 MAX_GRADIENT = 1.0
@@ -107,7 +107,7 @@ class Critic(ABC):
             order += torch.randperm(len(sampled), generator=draw).tolist()
         self.network.train()
         found = []
-        for start in range(0, max(gather(wanted)), self._size):
+        for start in range(0, max(all_gather(wanted)), self._size):
             chosen = [sampled[i] for i in order[start : min(start + self._size, wanted)]]
             found.append(self._step(chosen))
         self._rounds += 1
@@ -124,7 +124,7 @@ class Critic(ABC):
         if rollouts:
             with self._precision():
                 loss, count = self.loss(self._batch(rollouts), rollouts)
-        loss = loss / max(1, sum(gather(count)))  # so that gradients of processes add up
+        loss = loss / max(1, sum(all_gather(count)))  # so that gradients of processes add up
         if rollouts:
             loss.backward()
         trained = list(self.network.trained().values())
@@ -135,7 +135,7 @@ class Critic(ABC):
         norm = torch.nn.utils.clip_grad_norm_(trained, MAX_GRADIENT)
         if torch.isfinite(norm):
             self._optimizer.step()
-        return sum(gather(loss.detach().item())), norm.item()
+        return sum(all_gather(loss.detach().item())), norm.item()
 
     def _batch(self, rollouts: Sequence[Rollout]) -> RolloutBatch:
         """Where every drawn token counts, whatever `credit` made of it."""

@@ -50,6 +50,11 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
     enable({"use_reentrant": False})
 
 
+def layer_class_names(model: PreTrainedModel) -> set[str]:
+    """Names of the classes of the model's layers, which are the units of sharding. Private in both versions."""
+    return set(model._no_split_modules or ())
+
+
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Keeps the library's bars of loading and writing off the terminal, where the run shows its own progress."""

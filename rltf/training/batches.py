@@ -1,4 +1,4 @@
-"""What one training step gets, and the sized stream that hands it out.
+"""Micro-batches of training, and the sized stream that yields them.
 
 The stream has a length: without one Lightning fetches a batch ahead, from weights one step old."""
 
@@ -19,9 +19,9 @@ class TrainBatch:
     """One micro-batch of one optimiser step."""
 
     batches: Mapping[str, RolloutBatch]
-    """Loss term (`supervised`, `rl`) -> what it reads."""
+    """Loss term (`supervised`, `rl`) -> its rows."""
     divisors: Mapping[str, float]
-    """Loss term -> what its total is divided by (see `rltf.algorithms.loss_mix`)."""
+    """Loss term -> the number that its sum is divided by (see `rltf.algorithms.loss_mix`)."""
 
     def to(self, device: Any, **_: Any) -> TrainBatch:
         """The same batch on another device."""
@@ -29,43 +29,52 @@ class TrainBatch:
 
     @property
     def tokens(self) -> int:
-        """Of prompts and responses, padding included."""
+        """Number of tokens of prompts and responses, padding included."""
         return sum(part.prompt_BS.numel() + part.response_BT.numel() for part in self.batches.values())
 
     @property
-    def longest(self) -> int:
-        """Tokens of the longest row, its prompt included."""
+    def longest_row_tokens(self) -> int:
+        """Number of tokens of the longest row, its prompt included."""
         return max(int((b.prompt_mask_BS.sum(1) + b.read_BT.sum(1)).amax()) for b in self.batches.values())
 
-    def pieces(self, count: int) -> list[TrainBatch]:
-        """Micro-batches whose losses add up to this one's: each term apart, in up to `count` parts; itself for 1."""
-        if count == 1:
+    def split(self, pieces: int) -> list[TrainBatch]:
+        """Micro-batches whose losses add up to this one's.
+
+        Args:
+            pieces: of each loss term, at most one per row; 1: the batch itself, with all terms in one.
+        """
+        if pieces == 1:
             return [self]
         return [
-            TrainBatch({name: part}, self.divisors)
+            TrainBatch({name: piece}, self.divisors)
             for name, batch in self.batches.items()
-            for part in _rows(batch, min(count, len(batch.mask_BT)))
+            for piece in _split_rows(batch, min(pieces, len(batch.mask_BT)))
         ]
 
 
-def _rows(batch: RolloutBatch, count: int) -> list[RolloutBatch]:
-    columns = [getattr(batch, field.name).tensor_split(count) for field in dataclasses.fields(batch)]
-    return [RolloutBatch(*parts) for parts in zip(*columns, strict=True)]
+def _split_rows(batch: RolloutBatch, pieces: int) -> list[RolloutBatch]:
+    fields = [getattr(batch, field.name).tensor_split(pieces) for field in dataclasses.fields(batch)]
+    return [RolloutBatch(*tensors) for tensors in zip(*fields, strict=True)]
 
 
 class Stream(IterableDataset[Any]):
-    """`length` items, made anew by `items()` at the start of each epoch."""
+    """A data set of known length whose elements are made while it is read.
 
-    def __init__(self, length: int, items: Callable[[], Iterator[Any] | Sequence[Any]]) -> None:
-        self.length, self.items = length, items
+    Args:
+        length: number of elements.
+        make_iterator: called at the start of each epoch.
+    """
+
+    def __init__(self, length: int, make_iterator: Callable[[], Iterator[Any] | Sequence[Any]]) -> None:
+        self.length, self.make_iterator = length, make_iterator
 
     def __len__(self) -> int:
         return self.length
 
     def __iter__(self) -> Iterator[Any]:
-        yielded = 0
-        for item in self.items():
-            yielded += 1
-            yield item
-        if yielded != self.length:  # Lightning would end the epoch early and say nothing
-            raise RuntimeError(f"the stream promised {self.length} batches and gave {yielded}")
+        count = 0
+        for element in self.make_iterator():
+            count += 1
+            yield element
+        if count != self.length:  # Lightning would end the epoch early and say nothing
+            raise RuntimeError(f"the stream promised {self.length} batches and gave {count}")

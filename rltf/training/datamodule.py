@@ -1,7 +1,7 @@
 """The DataModule: splits, problem order, buffer, streams, and their state in checkpoints.
 
-It never samples: `GenerationCallback` fills the buffer at the start of an iteration, and the stream then draws a fixed
-number of micro-batches, the same on every rank, with demonstrations mixed in."""
+It samples no programs for training: `GenerationCallback` fills the buffer at the start of an iteration, and the stream
+then draws a fixed number of micro-batches, the same on every rank, with demonstrations mixed in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 from rltf.algorithms.loss_mix import LossMix, window_divisors
 from rltf.benchmarks.base import Benchmark
@@ -23,7 +24,8 @@ from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
 from rltf.rollouts.problems import ProblemOrder
 from rltf.training.batches import Stream, TrainBatch
 from rltf.training.demonstrations import Demonstrations
-from rltf.training.ranks import gather, rank_mean
+from rltf.training.ranks import all_gather, mean_over_ranks
+from rltf.training.seeds import minibatch_seed
 from rltf.types import Problem, Rollout, Sampling, Split
 
 
@@ -67,14 +69,17 @@ class RolloutDataModule(L.LightningDataModule):
     """Streams training micro-batches from the buffer, and judged held-out programs.
 
     Args:
-        benchmark: gives problems.
+        benchmark: problems, prompts and demonstrations.
         policy: encodes demonstrations.
-        pipeline: draws and judges held-out programs.
-        buffer: of rollouts.
-        validation, test: what evaluations draw.
+        pipeline: samples and judges held-out programs.
+        buffer: rollouts to train on.
+        validation: problems and programs of evaluations during RL.
+        test: problems and programs of the evaluations before and after RL.
+        max_tokens: longer demonstrations are left out.
         seed: of problem order and minibatches.
-        rank, world_size: this process's share of problems.
-        inference: finds the programs of the test; None: they are drawn.
+        rank: this process, 0-based.
+        world_size: number of processes, which share the problems out.
+        inference: search that finds the programs of the test; None: they are sampled.
     """
 
     def __init__(
@@ -97,30 +102,29 @@ class RolloutDataModule(L.LightningDataModule):
         self.validation_plan, self.test_plan = validation, test
         self.seed, self.rank, self.world_size, self.max_tokens = seed, rank, world_size, max_tokens
         self.plan: StreamPlan | None = None
+        """Sizes of the next `fit`; None: `start` was not called, as in an evaluation."""
         self.iteration = 0
         self._demonstrations: Demonstrations | None = None
-        self._train: list[Problem] | None = None
-        self._order: ProblemOrder | None = None
-
-    # -------------------------------------------------------------------------------------------- problems
+        self._train_problems: list[Problem] | None = None
+        self._problem_order: ProblemOrder | None = None
 
     @property
     def train_problems(self) -> list[Problem]:
         """Problems of the train split, loaded on first use."""
-        if self._train is None:
-            self._train = list(self.benchmark.problems("train"))
-        return self._train
+        if self._train_problems is None:
+            self._train_problems = list(self.benchmark.problems("train"))
+        return self._train_problems
 
     @property
-    def order(self) -> ProblemOrder:
-        """The order in which problems are visited."""
-        if self._order is None:
-            self._order = ProblemOrder(len(self.train_problems), self.seed, self.rank, self.world_size)
-        return self._order
+    def problem_order(self) -> ProblemOrder:
+        """The order in which this rank visits its training problems."""
+        if self._problem_order is None:
+            self._problem_order = ProblemOrder(len(self.train_problems), self.seed, self.rank, self.world_size)
+        return self._problem_order
 
     @property
     def demonstrations(self) -> Demonstrations:
-        """Encoded on first use."""
+        """Demonstrations of the training problems, encoded on first use."""
         if self._demonstrations is None:
             self._demonstrations = Demonstrations(
                 self.benchmark, self.policy, self.train_problems, self.max_tokens, self.seed, self.rank, self.world_size
@@ -128,17 +132,15 @@ class RolloutDataModule(L.LightningDataModule):
         return self._demonstrations
 
     def next_problems(self, count: int) -> list[Problem]:
-        """This rank's next `count` problems: none twice before all were seen once."""
-        return [self.train_problems[i] for i in self.order.next(count)]
-
-    # -------------------------------------------------------------------------------------------- streams
+        """This rank's next `count` training problems: none twice before all were visited once."""
+        return [self.train_problems[i] for i in self.problem_order.next(count)]
 
     def start(self, plan: StreamPlan) -> None:
-        """The next `fit` draws by this plan."""
+        """Sets the sizes of the next `fit`."""
         self.plan, self.iteration = plan, 1
 
+    @override
     def train_dataloader(self) -> DataLoader[TrainBatch]:
-        """A sized stream of micro-batches; each epoch draws anew from the buffer."""
         assert self.plan is not None, "start(plan) comes before fit"
         return _loader(Stream(self._epoch_updates() * self.plan.accumulate, self._train_batches))
 
@@ -155,66 +157,64 @@ class RolloutDataModule(L.LightningDataModule):
         rollouts = []
         if plan.mix.needs_rollouts:
             count = plan.updates * plan.accumulate * plan.batch_size
-            rollouts = self.buffer.sample(count, self.seed * 1_000_003 + self.iteration)
+            rollouts = self.buffer.sample(count, minibatch_seed(self.seed, self.iteration))
         self.iteration += 1
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
         size = plan.accumulate * plan.batch_size
         for update in range(self._epoch_updates()):
-            chosen = order_by_prompt(rollouts[update * size : (update + 1) * size])
-            window = []
+            step_rollouts = order_by_prompt(rollouts[update * size : (update + 1) * size])
+            step_batches = []
             for index in range(plan.accumulate):
-                parts = {}
+                batches = {}
                 if plan.mix.needs_rollouts:
-                    micro = chosen[index * plan.batch_size : (index + 1) * plan.batch_size]
-                    parts["rl"] = collate(micro, self.policy.pad_id, self.policy.prompt_padding)
+                    micro = step_rollouts[index * plan.batch_size : (index + 1) * plan.batch_size]
+                    batches["rl"] = collate(micro, self.policy.pad_id, self.policy.prompt_padding)
                 if plan.mix.needs_demonstrations:
-                    parts["supervised"] = self.demonstrations.batch(plan.demonstrations)
-                window.append(parts)
-            counts = rank_mean([plan.mix.counts(parts) for parts in window], device)
-            for parts, divisor in zip(window, window_divisors(counts, plan.accumulate), strict=True):
-                yield TrainBatch(parts, divisor)
+                    batches["supervised"] = self.demonstrations.batch(plan.demonstrations)
+                step_batches.append(batches)
+            counts = mean_over_ranks([plan.mix.counts(batches) for batches in step_batches], device)
+            for batches, divisors in zip(step_batches, window_divisors(counts, plan.accumulate), strict=True):
+                yield TrainBatch(batches, divisors)
 
+    @override
     def val_dataloader(self) -> DataLoader[list[JudgedGroup]]:
-        """Judged programs of validation problems."""
-        return self._evaluation(self.validation_plan, None)
+        return self._evaluation_loader(self.validation_plan, None)
 
+    @override
     def test_dataloader(self) -> DataLoader[list[JudgedGroup]]:
-        """Judged programs of held-out problems."""
-        return self._evaluation(self.test_plan, self.inference)
+        return self._evaluation_loader(self.test_plan, self.inference)
 
-    def _evaluation(self, plan: EvaluationPlan, inference: Inference | None) -> DataLoader[list[JudgedGroup]]:
+    def _evaluation_loader(self, plan: EvaluationPlan, inference: Inference | None) -> DataLoader[list[JudgedGroup]]:
         problems = list(self.benchmark.problems(plan.split))[: plan.problems]
         # strided and unpadded: a padded split would count some problems twice
-        mine = problems[self.rank :: self.world_size]
-        chunks = [mine[i : i + plan.chunk_size] for i in range(0, len(mine), plan.chunk_size)]
+        rank_problems = problems[self.rank :: self.world_size]
+        chunks = [rank_problems[i : i + plan.chunk_size] for i in range(0, len(rank_problems), plan.chunk_size)]
 
-        def start(chunk: list[Problem]) -> PendingRollouts:
+        def start_chunk(chunk: list[Problem]) -> PendingRollouts:
             start_rollouts = self.pipeline.start_rollouts if inference is None else inference.start_rollouts
             return start_rollouts(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
 
-        def verdicts(pending: PendingRollouts) -> list[JudgedGroup]:
-            found = self.pipeline.verdicts(pending)
-            return found if inference is None else [inference.finish_problem(judged) for judged in found]
+        def await_verdicts(pending: PendingRollouts) -> list[JudgedGroup]:
+            groups = self.pipeline.verdicts(pending)
+            return groups if inference is None else [inference.finish_problem(group) for group in groups]
 
-        def judged() -> Iterator[list[JudgedGroup]]:
-            pending = start(chunks[0])
-            for following in chunks[1:]:
-                ahead = start(following)  # while the sandbox works on the chunk before
-                yield verdicts(pending)
-                pending = ahead
-            yield verdicts(pending)
+        def judged_chunks() -> Iterator[list[JudgedGroup]]:
+            pending = start_chunk(chunks[0])
+            for chunk in chunks[1:]:
+                next_pending = start_chunk(chunk)  # while the sandbox works on the chunk before
+                yield await_verdicts(pending)
+                pending = next_pending
+            yield await_verdicts(pending)
 
-        return _loader(Stream(len(chunks), judged))
+        return _loader(Stream(len(chunks), judged_chunks))
 
-    # -------------------------------------------------------------------------------------------- state
-
+    @override
     def state_dict(self) -> dict[str, Any]:
-        """Buffer, orders, baselines, curriculum and the iteration, of every rank."""
         return {
-            "ranks": gather(
+            "ranks": all_gather(
                 {
                     "iteration": self.iteration,
-                    "order": self.order.state_dict(),
+                    "order": self.problem_order.state_dict(),
                     "demonstrations": self._demonstrations.state_dict() if self._demonstrations else {},
                     "buffer": self.buffer.state_dict(),
                     "pipeline": self.pipeline.state_dict(),
@@ -222,8 +222,9 @@ class RolloutDataModule(L.LightningDataModule):
             )
         }
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues where the checkpoint stands.
+        """Continues at a checkpoint.
 
         Raises:
             ValueError: it is of another number of processes.
@@ -236,24 +237,24 @@ class RolloutDataModule(L.LightningDataModule):
             )
         state = states[self.rank]
         self.iteration = state["iteration"]
-        self.order.load_state_dict(state["order"])
+        self.problem_order.load_state_dict(state["order"])
         self.demonstrations.load_state_dict(state["demonstrations"])
         self.buffer.load_state_dict(state["buffer"])
         self.pipeline.load_state_dict(state["pipeline"])
 
 
 def _loader(stream: Stream) -> DataLoader[Any]:
-    """Draws the number that every loader draws from a generator of its own: global random numbers are the policy's
-    dropout, and a run that goes on makes its loader at another moment."""
+    """A loader with a generator of its own: every loader draws a number, from the global generator by default, whose
+    numbers are the policy's dropout; and a resumed run makes its loader at another moment."""
     return DataLoader(stream, batch_size=None, generator=torch.Generator())
 
 
 def order_by_prompt(rollouts: Sequence[Rollout]) -> list[Rollout]:
-    """The rollouts of one optimiser step, in the order that is cheapest to cut into micro-batches.
+    """The rollouts of one optimiser step, in the order whose micro-batches cost least.
 
-    Those of one problem stand side by side, since the policy runs a prompt once for all rows of a micro-batch that
-    share it; problems are ordered by the length of their prompts, so that little of these is padding. Responses need no
-    order: the policy runs those of like length together. The step's gradient is the same in any order."""
+    Rollouts of one problem are neighbours, since the policy runs a prompt once for all rows of a micro-batch that share
+    it. Problems are ordered by the length of their prompts, against padding. Responses need no order: the policy runs
+    those of similar length together. The step's gradient is the same in any order."""
     groups: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         groups.setdefault(rollout.program.problem_id, []).append(rollout)

@@ -13,21 +13,22 @@ from rltf.rollouts.batch import collate_demonstrations
 from rltf.rollouts.problems import ProblemOrder
 from rltf.types import Problem, RolloutBatch
 
-POOL = 16
-"""Batches sorted by length together: enough for batches with little padding, few enough to stay a random order."""
+POOL_BATCHES = 16
+"""Batches sorted by length together: enough for little padding, few enough to keep the order of pairs random."""
 
 
 class Demonstrations:
-    """(prompt, answer) pairs of the problems that have demonstrations; a bad one stays as it is, as web code does.
+    """(prompt, answer) pairs of the problems that have demonstrations; wrong answers among them are learned too.
 
     Args:
-        benchmark: renders prompts and answers.
-        policy: encodes them.
+        benchmark: renders prompts and answers as text.
+        policy: encodes text as tokens.
         problems: of the train split.
-        max_tokens: longer answers are left out (and counted in `too_long`), never cut: a cut one would teach the policy
-            to stop in the middle.
+        max_tokens: longer answers are left out (and counted in `too_long`), never truncated: a truncated one would
+            teach the policy to stop in the middle.
         seed: of the order.
-        rank, world_size: this process's share.
+        rank: this process, 0-based.
+        world_size: number of processes, which share the pairs out.
     """
 
     def __init__(
@@ -54,15 +55,15 @@ class Demonstrations:
                 self._pairs.append((prompt, answer))
         self._order = ProblemOrder(len(self._pairs), seed, rank, world_size) if self._pairs else None
         self._seed = seed
-        self._pools = 0
-        self._ready: deque[list[int]] = deque()
+        self._pool_number = 0
+        self._ready_batches: deque[list[int]] = deque()
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def batch(self, size: int) -> RolloutBatch:
-        """The next `size` pairs as tensors, of similar length: `POOL` batches are drawn at a time, cut by length, and
-        handed out in random order.
+        """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by
+        length, and returned batch by batch in random order.
 
         Raises:
             ValueError: there is no demonstration.
@@ -73,13 +74,13 @@ class Demonstrations:
                 "choose a benchmark with reference programs, a larger generation.sampling.max_new_tokens, "
                 "or set algorithm.mix.supervised=null and warmup.steps=0"
             )
-        if not self._ready or len(self._ready[0]) != size:
-            pool = sorted(self._order.next(POOL * size), key=self._length)
+        if not self._ready_batches or len(self._ready_batches[0]) != size:
+            pool = sorted(self._order.next(POOL_BATCHES * size), key=self._length)
             batches = [pool[i : i + size] for i in range(0, len(pool), size)]
-            random.Random(f"{self._seed}/{self._pools}").shuffle(batches)
-            self._ready = deque(batches)
-            self._pools += 1
-        pairs = [self._pairs[i] for i in self._ready.popleft()]
+            random.Random(f"{self._seed}/{self._pool_number}").shuffle(batches)
+            self._ready_batches = deque(batches)
+            self._pool_number += 1
+        pairs = [self._pairs[i] for i in self._ready_batches.popleft()]
         return collate_demonstrations(pairs, self._policy.pad_id, self._policy.prompt_padding)
 
     def _length(self, index: int) -> tuple[int, int]:
@@ -87,13 +88,13 @@ class Demonstrations:
         return len(answer), len(prompt)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the order stands."""
+        """Position in the order of pairs, as plain builtins."""
         order = self._order.state_dict() if self._order else {}
-        return {"order": order, "pools": self._pools, "ready": [list(batch) for batch in self._ready]}
+        return {"order": order, "pools": self._pool_number, "ready": [list(batch) for batch in self._ready_batches]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues the order of a checkpoint."""
+        """Continues at the position of a checkpoint."""
         if self._order and state:
             self._order.load_state_dict(state["order"])
-            self._pools = state["pools"]
-            self._ready = deque(state["ready"])
+            self._pool_number = state["pools"]
+            self._ready_batches = deque(state["ready"])

@@ -1,4 +1,4 @@
-"""Metrics of many steps become one row for the loggers."""
+"""Means of metrics over steps, and the rows that loggers write of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 
 
 class StepMetrics:
-    """Gathers detached scalars without waiting for the device; one transfer when the mean is asked for."""
+    """Detached scalars of many micro-batches. They stay on the device: `means` makes one transfer of all."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Values of one micro-batch."""
+        """Adds the values of one micro-batch."""
         for name, value in metrics.items():
             self._values.setdefault(name, []).append(value.detach())
 
     def means(self) -> dict[str, float]:
-        """Mean of each metric since the last call (names that end in `_max`: the maximum); forgets them."""
+        """Mean of each metric over the micro-batches since the last call; the maximum of names that end in `_max`."""
         names = list(self._values)
         if not names:
             return {}
@@ -37,6 +37,14 @@ class StepMetrics:
 
 
 def log_row(loggers: Iterable[Logger], row: Mapping[str, float], *, phase: str, iteration: int, step: int) -> None:
-    """One row for every logger, with where in the run it belongs."""
+    """Writes one row with every logger.
+
+    Args:
+        loggers: of the trainer.
+        row: metric -> value.
+        phase: `warmup` or `rl`.
+        iteration: 0-based.
+        step: optimiser steps over all phases.
+    """
     for logger in loggers:
         logger.log_metrics({"phase": phase, "iteration": iteration, **row}, step=step)  # type: ignore[dict-item]

@@ -1,13 +1,11 @@
 """The LightningModule: policy, frozen reference, loss mix, optimiser and evaluation metrics.
 
-One module serves both phases, `warmup` (supervised) and `rl`; `start` switches. Metrics of a step are gathered in one
-dict and handed to the loggers every `log_every_n_steps`: each `self.log` would cost 0.25 ms."""
+One module serves both phases, `warmup` (supervised) and `rl`; `start` switches. Metrics of a step are collected in one
+dict and written every `log_every_n_steps`: each `self.log` would cost 0.25 ms."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,108 +15,118 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
+from typing_extensions import override
 
 from rltf.algorithms.loss_mix import BatchLogprobs
-from rltf.algorithms.ratios import masked_mean, policy_metrics
+from rltf.algorithms.ratios import k1, masked_mean, policy_metrics
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import JudgedGroup
-from rltf.training import sharding
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
+from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
-from rltf.training.sharding import Sharded, copy_weights, sharded, whole
+from rltf.training.sharding import (
+    ShardedStrategy,
+    copy_full_weights,
+    drop_frozen_weights,
+    full_tensor,
+    restore_frozen_weights,
+    shard_policy,
+)
 from rltf.types import RolloutBatch, Sampling
-
-log = logging.getLogger(__name__)
-
-MOST_BAD_STEPS = 20
-"""In a row: half precision needs up to 16 to find its scale."""
 
 
 class RLTFModule(L.LightningModule):
     """Trains a policy on demonstrations and judged programs.
 
     Args:
-        policy: what is trained.
+        policy: the policy to train.
         sampling: distribution that rollouts are drawn from; log-probs of the RL term are taken under it.
-        ks: of pass@k in validation and test.
-        keeps_start: keep a frozen copy of the policy as it is when RL starts: the reference of KL terms.
+        ks: values of k of pass@k in validation and test.
+        keeps_start_policy: keep a frozen copy of the policy as it is when RL starts: the reference of KL terms.
     """
 
     strict_loading = False  # the frozen reference is left out of checkpoints
 
-    def __init__(self, policy: Policy, sampling: Sampling, ks: Sequence[int], keeps_start: bool = False) -> None:
+    def __init__(self, policy: Policy, sampling: Sampling, ks: Sequence[int], keeps_start_policy: bool = False) -> None:
         super().__init__()
         self.policy = policy
         self.sampling = sampling
         self.evaluation = Evaluation(ks)
         self.phase: Phase | None = None
-        self.keeps_start = keeps_start
-        self._reference: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
-        self._whole: tuple[Policy, ...] = ()  # the same
+        """The phase that `fit` trains; None: `start` was not called, as in an evaluation."""
+        self.keeps_start_policy = keeps_start_policy
+        self._start_policy: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
+        self._unsharded_policy: tuple[Policy, ...] = ()  # the same
         self._step_metrics = StepMetrics()
         self._trained: list[torch.nn.Parameter] = []
-        self.steps_before = 0
-        """Optimiser steps of earlier phases."""
-        self.evaluated: EvaluationResult | None = None
-        """What the last test found."""
-        self.judged: list[JudgedGroup] = []
+        self.start_version = 0
+        """Policy version at the start of the phase: optimiser steps of earlier phases."""
+        self.test_result: EvaluationResult | None = None
+        """Figures of the last test, over all ranks."""
+        self.test_groups: list[JudgedGroup] = []
         """Programs of the last test, of this rank."""
         self.last_loss: float | None = None
         """Mean over the last logged steps, for the progress display."""
-        self._logged: dict[str, float] = {}
+        self._logged_metrics: dict[str, float] = {}
         self._logged_step = -1
-        self._bad_steps = 0
-        """Steps in a row whose gradient was not finite."""
+        self._skipped_steps = SkippedSteps()
         self._last_batch: TrainBatch | None = None
-        self._pieces = OOMRetry(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
+        self._oom_retry = OOMRetry(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
 
-    # -------------------------------------------------------------------------------------------- phases
+    def start(self, phase: Phase, start_version: int = 0) -> None:
+        """Sets the phase that the next `fit` trains.
 
-    def start(self, phase: Phase, steps_before: int = 0) -> None:
-        """The next `fit` trains this phase."""
-        self.phase, self.steps_before = phase, steps_before
+        Args:
+            phase: loss, optimiser and schedule.
+            start_version: optimiser steps of earlier phases.
+        """
+        self.phase, self.start_version = phase, start_version
         self.policy.train()
-        if phase.name == "rl" and self.keeps_start:
-            start = self._whole[0] if self._whole else self.policy
-            self._reference = (copy.deepcopy(start).requires_grad_(False).eval(),)
+        if phase.name == "rl" and self.keeps_start_policy:
+            policy = self._unsharded_policy[0] if self._unsharded_policy else self.policy
+            self._start_policy = (copy.deepcopy(policy).requires_grad_(False).eval(),)
+
+    @property
+    def phase_name(self) -> str:
+        """`warmup` or `rl`; empty before `start`."""
+        return self.phase.name if self.phase else ""
 
     @property
     def start_policy(self) -> Policy:
-        """The frozen copy."""
-        return self._reference[0]
+        """The policy as it was when RL started, frozen; only with `keeps_start_policy`."""
+        return self._start_policy[0]
 
     @property
     def steps(self) -> int:
         """Optimiser steps over all phases: the policy version."""
-        return self.steps_before + self.trainer.global_step
+        return self.start_version + self.trainer.global_step
 
+    @override
     def on_fit_start(self) -> None:
-        """The reference follows the policy to its device."""
-        for reference in self._reference:
-            reference.to(self.device)
+        for policy in self._start_policy:
+            policy.to(self.device)
 
+    @override
     def on_train_start(self) -> None:
-        """No row before the first step, also where a run goes on."""
-        self._logged_step = self.steps
+        self._logged_step = self.steps  # no row before the first step, also of a resumed run
 
+    @override
     def configure_model(self) -> None:
-        """Where the trainer shards weights, it gets a copy that is cut up: samplers, demonstrations and export keep the
-        policy that was given, which `gather_policy` brings up to date. Lightning calls this before every fit and
-        test."""
-        if isinstance(self.trainer.strategy, Sharded) and not self._whole:
-            self._whole = (self.policy,)
-            self.policy = sharded(self.policy)
+        # Lightning calls this before every fit and test. Samplers, demonstrations and export keep the unsharded policy.
+        if isinstance(self.trainer.strategy, ShardedStrategy) and not self._unsharded_policy:
+            self._unsharded_policy = (self.policy,)
+            self.policy = shard_policy(self.policy)
 
     def gather_policy(self) -> None:
-        """The policy that was given gets the present weights; all processes take part."""
-        for policy in self._whole:
-            copy_weights(self.policy, policy.to(self.device))
+        """Copies the present weights into the unsharded policy, where weights are sharded; a collective call."""
+        for policy in self._unsharded_policy:
+            copy_full_weights(self.policy, policy.to(self.device))
 
+    @override
     def configure_optimizers(self) -> Any:
-        """The phase's optimiser and learning-rate schedule, in Lightning's form."""
         phase = self.phase
         assert phase is not None, "start(phase) comes before fit"
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
@@ -127,41 +135,40 @@ class RLTFModule(L.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Without the weights that are not trained."""
-        sharding.leave_out(self, checkpoint)
+        drop_frozen_weights(self, checkpoint)
 
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """With the weights that are not trained."""
-        sharding.fill_in(self, checkpoint)
+        restore_frozen_weights(self, checkpoint)
 
-    # -------------------------------------------------------------------------------------------- training
-
+    @override
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
-        """Recomputes log-probs with gradient; the mix makes them one loss. Its gradient is added here and not by
-        Lightning: here, running out of memory can be undone (`rltf.training.oom_retry`)."""
+        # The gradient is added here and not by Lightning, so that running out of memory can be undone.
         self._last_batch = batch
         accumulate = self.trainer.accumulate_grad_batches
         if batch_idx % accumulate == 0:
-            self._pieces.begin()
+            self._oom_retry.begin_step()
         exchanges = self.trainer.world_size > 1 and (batch_idx + 1) % accumulate == 0
         shards = type(self.trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy)  # forward passes are collective
-        if shards or (exchanges and self._pieces.fits(batch)):
+        if shards or (exchanges and self._oom_retry.fits_whole(batch)):
             loss, metrics = self._forward(batch)
             self._step_metrics.add(metrics)
             return loss
-        loss, found = self._pieces.add(batch)
-        for said in found:
-            self._step_metrics.add({**said, "loss/total": loss})
+        loss, piece_metrics = self._oom_retry.add_gradient(batch)
+        for metrics_of_piece in piece_metrics:
+            self._step_metrics.add({**metrics_of_piece, "loss/total": loss})
         return loss + sum(0.0 * p.sum() for p in self._trained) if exchanges else loss
 
+    @override
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """What Lightning calls with what `training_step` returned: mostly, all is done."""
-        if loss.requires_grad:
+        if loss.requires_grad:  # else `training_step` has added the gradient
             loss.backward()
 
+    @override
     def optimizer_zero_grad(self, *args: Any) -> None:
-        """Gradients are dropped when a step begins, before its first loss."""
+        pass  # `training_step` drops gradients at the start of a step, before its first loss
 
     def _add_gradient(self, loss: Tensor) -> None:
         strategy, accumulate = self.trainer.strategy, self.trainer.accumulate_grad_batches
@@ -170,81 +177,73 @@ class RLTFModule(L.LightningModule):
             scaled.backward()
 
     def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a micro-batch or a piece of it, and detached metrics."""
+        """Loss and detached metrics of a micro-batch or a piece of it, from log-probs under the present weights."""
         assert self.phase is not None
-        scored: dict[str, BatchLogprobs] = {}
+        term_logprobs: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
             logprobs_BT, entropy_BT = self._logprobs(self.policy, name, part)
             reference_BT = None
-            if name == "rl" and self._reference:
+            if name == "rl" and self._start_policy:
                 with torch.no_grad():
-                    reference_BT = self._logprobs(self._reference[0], name, part)[0]
-                gap_BT = (logprobs_BT - reference_BT).detach()
-                metrics["policy/kl"] = masked_mean(gap_BT, part.mask_BT & torch.isfinite(gap_BT))
-            scored[name] = BatchLogprobs(part, logprobs_BT, reference_BT)
+                    reference_BT = self._logprobs(self.start_policy, name, part)[0]
+                kl_BT, finite_BT = k1(logprobs_BT.detach(), reference_BT)
+                metrics["policy/kl"] = masked_mean(kl_BT, part.mask_BT & finite_BT)
+            term_logprobs[name] = BatchLogprobs(part, logprobs_BT, reference_BT)
             if name == "rl":
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
-        mixed = self.phase.mix(scored, batch.divisors)
+        mixed = self.phase.mix(term_logprobs, batch.divisors)
         return mixed.total, metrics | mixed.metrics
 
     def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
         sampling = self.sampling if name == "rl" else None
-        wanted = name == "rl" and policy is self.policy
         logprobs_BT, entropy_BT = policy.token_logprobs(
-            part.prompt_BS, part.prompt_mask_BS, part.response_BT, part.read_BT, sampling, entropy=wanted
+            part.prompt_BS,
+            part.prompt_mask_BS,
+            part.response_BT,
+            part.read_BT,
+            sampling,
+            entropy=name == "rl" and policy is self.policy,
         )
         return logprobs_BT.masked_fill(~part.mask_BT, 0.0), entropy_BT
 
+    @override
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips, and keeps the gradient's norm before it: one pass over the parameters does both. A step whose gradient
-        is not finite is skipped."""
+        # One pass over the parameters clips and gives the norm before clipping, which is logged.
         if all(p.grad is None for p in self._trained):
-            return  # DeepSpeed keeps gradients to itself, and clips and skips by itself
+            return  # DeepSpeed has the gradients in buffers of its own, and clips and skips by itself
         limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
-        norm = whole(torch.nn.utils.clip_grad_norm_(self._trained, limit))
-        bad = ~torch.isfinite(norm)
-        self._step_metrics.add({"optimizer/skipped_share": bad.float()})
-        self._bad_steps = self._bad_steps + 1 if bad else 0
-        if bad:
-            self._skip(optimizer)
+        norm = full_tensor(torch.nn.utils.clip_grad_norm_(self._trained, limit))
+        nonfinite = ~torch.isfinite(norm)
+        self._step_metrics.add({"optimizer/skipped_share": nonfinite.float()})
+        if nonfinite:
+            optimizer.zero_grad(set_to_none=True)  # it leaves parameters without a gradient, and moments, as they are
+            folder = Path(self.trainer.default_root_dir)
+            self._skipped_steps.add(self.steps, self._last_batch, folder, writes=self.trainer.is_global_zero)
             return
+        self._skipped_steps.reset()
         self._step_metrics.add({"optimizer/grad_norm": norm})
         if gradient_clip_algorithm == "value":
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def _skip(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser passes over parameters without a gradient: weights and moments stay as they are."""
-        optimizer.zero_grad(set_to_none=True)
-        if self._bad_steps < MOST_BAD_STEPS:
-            log.warning("step %d: the gradient is not finite, the step is skipped", self.steps)
-            return
-        place = Path(self.trainer.default_root_dir) / "bad_batch.pt"
-        batch = self._last_batch
-        if batch is not None and self.trainer.is_global_zero:
-            torch.save({name: dataclasses.asdict(part) for name, part in batch.batches.items()}, place)
-        raise FloatingPointError(
-            f"the gradient was not finite in {MOST_BAD_STEPS} steps in a row; the last batch is in {place}"
-        )
-
+    @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """A row of metrics.csv every `log_every_n_steps` optimiser steps."""
         trainer = self.trainer
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if trainer.global_step % every == 0:
             self.log_steps()
 
+    @override
     def on_train_epoch_end(self) -> None:
-        """A row at the end of each iteration, however short."""
         self.log_steps()
 
     def log_steps(self) -> None:
-        """A row of the steps since the last one, if there were any."""
+        """Logs one row of metrics over the steps since the last row, if there were any."""
         if self.steps == self._logged_step:
             return
         self._logged_step = self.steps
@@ -257,46 +256,44 @@ class RLTFModule(L.LightningModule):
         self.log_row(row)
 
     def log_row(self, row: Mapping[str, float]) -> None:
-        """Hands metrics to every logger, with phase, iteration and step."""
+        """Writes metrics with every logger, beside phase, iteration and step."""
         assert self.phase is not None
-        self._logged.update(row)
+        self._logged_metrics.update(row)
         log_row(self.trainer.loggers, row, phase=self.phase.name, iteration=self.trainer.current_epoch, step=self.steps)
 
-    def take_logged(self) -> dict[str, float]:
-        """The last value of every metric logged since this was called before."""
-        taken, self._logged = self._logged, {}
-        return taken
+    def pop_logged_metrics(self) -> dict[str, float]:
+        """The last value of every metric that was logged since the last call."""
+        metrics, self._logged_metrics = self._logged_metrics, {}
+        return metrics
 
-    # -------------------------------------------------------------------------------------------- evaluation
-
+    @override
     def on_validation_epoch_start(self) -> None:
-        """Forgets the last evaluation."""
         self.evaluation.reset()
 
+    @override
     def on_test_epoch_start(self) -> None:
-        """Forgets the last evaluation and its programs."""
         self.evaluation.reset()
-        self.judged.clear()
+        self.test_groups.clear()
 
+    @override
     def validation_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
-        """Counts the verdicts of some problems."""
-        for judged in batch:
-            self.evaluation.update(judged.problem, judged.programs, judged.verdicts)
+        for group in batch:
+            self.evaluation.update(group.problem, group.programs, group.verdicts)
 
+    @override
     def test_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
-        """The same, and keeps the programs for `samples.jsonl`."""
         self.validation_step(batch, batch_idx)
-        self.judged.extend(batch)
+        self.test_groups.extend(batch)
 
+    @override
     def on_validation_epoch_end(self) -> None:
-        """`val/pass@k` for checkpoints; the whole row goes to the loggers."""
-        result = self.evaluation.compute()
-        row = {f"val/{name}": value for name, value in result.metrics().items()}
-        for k in result.ks:
-            self.log(f"val/pass@{k}", row[f"val/pass@{k}"], logger=False, sync_dist=True)  # the same on all ranks
+        evaluation = self.evaluation.compute()
+        row = {f"val/{name}": value for name, value in evaluation.metrics().items()}
+        for k in evaluation.ks:  # for checkpoints of the best weights; the same on all ranks
+            self.log(f"val/pass@{k}", row[f"val/pass@{k}"], logger=False, sync_dist=True)
         if self.phase is not None and not self.trainer.sanity_checking:
             self.log_row(row)
 
+    @override
     def on_test_epoch_end(self) -> None:
-        """Keeps the result for whoever asked."""
-        self.evaluated = self.evaluation.compute()
+        self.test_result = self.evaluation.compute()

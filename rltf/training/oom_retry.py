@@ -1,13 +1,13 @@
-"""A micro-batch that does not fit into memory is run in pieces, halved until they fit: the same gradient, to rounding.
+"""Training that runs out of memory repeats the step in smaller pieces: the same gradient, to rounding.
 
-The loss is a sum over rows divided by what the whole step counts (`rltf.algorithms.loss_mix`), so pieces just add up.
-Memory may run out half way through a backward pass, when some gradients are added already: so all gradients of the step
-are dropped, and its micro-batches so far are run again in smaller pieces.
+The loss is a sum over rows divided by what the whole step counts (`rltf.algorithms.loss_mix`), so the gradients of
+pieces add up. Memory may run out half way through a backward pass, when some gradients are added already: so all
+gradients of the step are dropped, and its micro-batches so far are run again in pieces of half the size.
 
-Where processes train together (DDP), gradients are exchanged in the last backward pass of a step, and what the others
-have received cannot be taken back. So there a micro-batch that is larger than all before it, or that needs pieces, is
-run ahead of the exchange, which then has a pass of zeros to itself. Every process makes one exchange a step, whatever
-ran out of memory where; should it be in the exchange itself, the run stops. So it does where weights are sharded."""
+Where processes train together (DDP), gradients are exchanged in the last backward pass of a step, and the exchange
+cannot be undone. So there a micro-batch that is larger than all before it, or that needs pieces, is run ahead of the
+exchange, which then happens in a pass of zeros. Every process makes one exchange per step, wherever memory ran out. If
+it runs out in the exchange itself, or where weights are sharded, the run stops."""
 
 from __future__ import annotations
 
@@ -25,72 +25,76 @@ Metrics = Mapping[str, Tensor]
 
 
 class OOMRetry:
-    """Adds up the gradient of one optimiser step.
+    """Adds up the gradient of an optimiser step, in as few pieces as fit into memory.
 
     Args:
-        forward: (loss, detached metrics) of a micro-batch, or of a piece of it.
+        forward: returns (loss, detached metrics) of a micro-batch or of a piece of it.
         backward: adds the gradient of a loss.
-        forget: drops all gradients.
+        zero_grad: drops all gradients.
     """
 
     def __init__(
         self,
         forward: Callable[[TrainBatch], tuple[Tensor, Metrics]],
         backward: Callable[[Tensor], None],
-        forget: Callable[[], None],
+        zero_grad: Callable[[], None],
     ) -> None:
-        self._forward, self._backward, self._forget = forward, backward, forget
-        self.count = 1
-        """Of each loss term of a micro-batch; doubled when memory runs out, for the rest of the run."""
-        self._largest = 0
-        self._done: list[TrainBatch] = []
+        self._forward, self._backward, self._zero_grad = forward, backward, zero_grad
+        self.pieces = 1
+        """Pieces of each loss term of a micro-batch; doubled when memory runs out, for the rest of the run."""
+        self._largest_tokens = 0
+        self._step_batches: list[TrainBatch] = []
+        """Micro-batches of this step whose gradient is added."""
 
-    def begin(self) -> None:
-        """A step begins."""
-        self._done.clear()
-        self._forget()
+    def begin_step(self) -> None:
+        """Drops the gradients of the step before."""
+        self._step_batches.clear()
+        self._zero_grad()
 
-    def fits(self, batch: TrainBatch) -> bool:
-        """Whether one of its size has been run in one piece."""
-        return self.count == 1 and batch.tokens <= self._largest
+    def fits_whole(self, batch: TrainBatch) -> bool:
+        """True when a batch of this size or more has been run in one piece."""
+        return self.pieces == 1 and batch.tokens <= self._largest_tokens
 
-    def add(self, batch: TrainBatch) -> tuple[Tensor, list[Metrics]]:
-        """Adds the gradient of a micro-batch; its detached loss, and the metrics of its pieces.
+    def add_gradient(self, batch: TrainBatch) -> tuple[Tensor, list[Metrics]]:
+        """Adds the gradient of a micro-batch.
+
+        Returns:
+            Its detached loss, and the metrics of each piece.
 
         Raises:
             torch.OutOfMemoryError: one row alone does not fit; one sentence.
         """
-        due = [batch]
-        while (found := self._try(due)) is None:
-            self._halve(batch)
-            due = [*self._done, batch]
-        self._done.append(batch)
-        self._largest = max(self._largest, batch.tokens)
-        return found
+        pending = [batch]
+        while (loss_and_metrics := self._try_batches(pending)) is None:
+            self._halve_pieces(batch)
+            pending = [*self._step_batches, batch]
+        self._step_batches.append(batch)
+        self._largest_tokens = max(self._largest_tokens, batch.tokens)
+        return loss_and_metrics
 
-    def _try(self, due: list[TrainBatch]) -> tuple[Tensor, list[Metrics]] | None:
-        """What was found of the last one; None: out of memory. What held it is gone with this frame."""
+    def _try_batches(self, batches: list[TrainBatch]) -> tuple[Tensor, list[Metrics]] | None:
+        """Loss and metrics of the last batch; None: out of memory. The tensors of a failed try die with this frame."""
         try:
-            for batch in due:
-                found = [self._run(piece) for piece in batch.pieces(self.count)]
+            for batch in batches:
+                piece_results = [self._run_piece(piece) for piece in batch.split(self.pieces)]
         except torch.OutOfMemoryError:
             return None
-        return torch.stack([loss for loss, _ in found]).sum(), [metrics for _, metrics in found]
+        return torch.stack([loss for loss, _ in piece_results]).sum(), [metrics for _, metrics in piece_results]
 
-    def _run(self, piece: TrainBatch) -> tuple[Tensor, Metrics]:
+    def _run_piece(self, piece: TrainBatch) -> tuple[Tensor, Metrics]:
         loss, metrics = self._forward(piece)
         self._backward(loss)
         return loss.detach(), metrics
 
-    def _halve(self, batch: TrainBatch) -> None:
-        self._forget()
+    def _halve_pieces(self, batch: TrainBatch) -> None:
+        self._zero_grad()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if len(batch.pieces(2 * self.count)) == len(batch.pieces(self.count)):
+        if len(batch.split(2 * self.pieces)) == len(batch.split(self.pieces)):
             raise torch.OutOfMemoryError(
-                f"out of memory: training on one program does not fit (in this batch up to {batch.longest} tokens, its "
-                "prompt included): set a lower generation.sampling.max_new_tokens or model.max_prompt_tokens, or "
-                "model.gradient_checkpointing=true"
+                f"out of memory: training on one program does not fit (in this batch up to {batch.longest_row_tokens} "
+                "tokens, its prompt included): set a lower generation.sampling.max_new_tokens or "
+                "model.max_prompt_tokens, or model.gradient_checkpointing=true"
             )
-        self.count *= 2
-        log.warning("training ran out of memory: micro-batches are run in %d pieces from now on", self.count)
+        self.pieces *= 2
+        log.warning("training ran out of memory: micro-batches are run in %d pieces from now on", self.pieces)

@@ -1,4 +1,4 @@
-"""What the ranks of a DDP run tell each other: counts, averaged before `window_divisors`, and states to checkpoint."""
+"""Exchange between the processes ("ranks") of a run: all of them call these functions together."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from torch import distributed
 
 
-def rank_mean(
+def mean_over_ranks(
     counts: Sequence[Mapping[str, float]], device: torch.device | str = "cpu"
 ) -> Sequence[Mapping[str, float]]:
-    """The counts of every micro-batch, averaged over all ranks by one collective; as they are in a single process.
+    """The counts of every micro-batch, averaged over all ranks by one collective; unchanged in a single process.
 
     Args:
-        counts: what `LossMix.counts` gave for each micro-batch of an iteration; the same terms and number on all ranks.
+        counts: `LossMix.counts` of each micro-batch of an iteration; the same terms and number on all ranks.
         device: where the process group's backend reduces (NCCL: the rank's GPU).
     """
     if not (distributed.is_available() and distributed.is_initialized()) or not counts:
@@ -27,10 +27,14 @@ def rank_mean(
     return [dict(zip(terms, row, strict=True)) for row in table_MK.tolist()]
 
 
-def gather(state: Any) -> list[Any]:
-    """The `state` of every rank, on every rank; all ranks call this together. Plain values and tensors."""
+def all_gather(state: Any) -> list[Any]:
+    """The `state` of every rank, on every rank.
+
+    Args:
+        state: plain values and tensors.
+    """
     if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
         return [state]
-    found: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(found, state)
-    return found
+    states: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(states, state)
+    return states

@@ -1,7 +1,10 @@
-"""`trainer=fsdp`: every process holds its part of weights, gradients and optimiser state (torch's `fully_shard`).
+"""Weights that a process holds in part, and weights that a checkpoint leaves out.
 
-A training step gathers a layer's weights when it reaches it. Samplers read weights without running modules and as often
-as they like, so they have a policy of their own, into which weights are gathered once a round of draws."""
+`trainer=fsdp`: every process holds its part of weights, gradients and optimiser state (torch's `fully_shard`). A
+training step gathers a layer's weights when it reaches it. Samplers read weights without running modules and as often
+as they like, so they have a policy of their own, into which weights are gathered once per round of sampling.
+
+Checkpoints, sharded or not, leave out frozen weights, e.g. those below LoRA's: the model's files have them."""
 
 from __future__ import annotations
 
@@ -14,29 +17,32 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
+from typing_extensions import override
 
 from rltf.policies.base import Policy
+from rltf.policies.compat import layer_class_names
 
 
-class Sharded(ModelParallelStrategy):
+class ShardedStrategy(ModelParallelStrategy):
     """Lightning's strategy for sharded models, over all processes and without tensor parallelism. Checkpoints are one
     file, as with any other trainer."""
 
     def __init__(self) -> None:
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
+    @override
     def setup_environment(self) -> None:
-        """The number of processes is known by now."""
+        # Private: the public argument `data_parallel_size` is wanted before the number of processes is known.
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
 
-def sharded(policy: Policy) -> Policy:
-    """A copy whose weights are cut up, layer by layer; all processes ask together."""
-    # Nobody writes into what a layer or `token_logprobs` gives: gradients equal those of one process.
+def shard_policy(policy: Policy) -> Policy:
+    """A copy whose weights are sharded layer by layer; a collective call."""
+    # No caller writes into the views that layers and `token_logprobs` return: gradients equal those of one process.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     policy = copy.deepcopy(policy)
-    layers = set(policy.model._no_split_modules or ())
+    layers = layer_class_names(policy.model)
     for module in list(policy.modules()):
         if type(module).__name__ in layers:
             fully_shard(module)
@@ -45,32 +51,32 @@ def sharded(policy: Policy) -> Policy:
     return policy
 
 
-def copy_weights(source: Policy, target: Policy) -> None:
-    """The whole weights of a sharded policy; all processes ask together."""
+def copy_full_weights(source: Policy, target: Policy) -> None:
+    """Copies the weights of a sharded policy into one that has all of them; a collective call."""
     with torch.no_grad():
-        for old, new in zip(target.parameters(), source.parameters(), strict=True):
-            old.copy_(whole(new))
+        for target_weight, source_weight in zip(target.parameters(), source.parameters(), strict=True):
+            target_weight.copy_(full_tensor(source_weight))
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """The value of a tensor that is spread over processes; all ask together."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The value of a tensor that may be sharded; a collective call if it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def leave_out(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Drops them from the checkpoint's `state_dict`."""
-    names = _frozen(module).keys()
+def drop_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Removes the module's frozen weights from the checkpoint's `state_dict`."""
+    names = _frozen_weights(module).keys()
     checkpoint["state_dict"] = {name: w for name, w in checkpoint["state_dict"].items() if name not in names}
 
 
-def fill_in(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Adds the module's own to the checkpoint's `state_dict`, where it has one: a strategy that shards weights has
-    loaded them by then, and left its frozen ones as they were."""
+def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Adds the module's own frozen weights to the checkpoint's `state_dict`. Without one it does nothing: a strategy
+    that shards weights has loaded them by then, and left the frozen ones as they were."""
     if "state_dict" in checkpoint:
-        checkpoint["state_dict"] = _frozen(module) | checkpoint["state_dict"]
+        checkpoint["state_dict"] = _frozen_weights(module) | checkpoint["state_dict"]
 
 
-def _frozen(module: nn.Module) -> dict[str, Tensor]:
+def _frozen_weights(module: nn.Module) -> dict[str, Tensor]:
     """By all of their names, of which tied weights have several."""
     named = module.named_parameters(remove_duplicate=False)
     return {name: weight.detach() for name, weight in named if not weight.requires_grad}

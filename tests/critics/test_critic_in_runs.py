@@ -95,7 +95,7 @@ def test_processes_add_up_their_gradients(monkeypatch):
     other = iter(gradients[1])
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr("rltf.critics.base.gather", lambda x: [x, tokens[1] if isinstance(x, int) else x])
+    monkeypatch.setattr("rltf.critics.base.all_gather", lambda x: [x, tokens[1] if isinstance(x, int) else x])
     monkeypatch.setattr(distributed, "all_reduce", lambda g: g.add_(next(other) / sum(tokens)))
     half._step(halves[0])
     for a, b in zip(alone.network.trained().values(), half.network.trained().values(), strict=True):
@@ -105,7 +105,7 @@ def test_processes_add_up_their_gradients(monkeypatch):
 def test_the_buffer_does_not_keep_what_a_critic_said():
     [said] = started(OutcomeCritic(POLICIES["T5"]())).read([rollout_of([1, 2])])
     assert said.critic is not None
-    assert PackedRollout.of(said).rollout().critic is None
+    assert PackedRollout.pack(said).unpack().critic is None
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from rltf.setup.trainer import make_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
-from rltf.training.sharding import whole
+from rltf.training.sharding import full_tensor
 
 PROGRAMS = 8
 
@@ -35,7 +35,9 @@ class KeepsGradient(L.Callback):
         self.gradient: dict[str, torch.Tensor] = {}
 
     def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
-        self.gradient = {n: whole(p.grad).clone() for n, p in module.policy.named_parameters() if p.grad is not None}
+        self.gradient = {
+            n: full_tensor(p.grad).clone() for n, p in module.policy.named_parameters() if p.grad is not None
+        }
 
 
 def main(target: str, devices: int, kind: str) -> None:

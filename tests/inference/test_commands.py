@@ -52,7 +52,7 @@ def test_the_critic_of_a_run_is_the_one_that_is_asked(composed, tmp_path):
     outcome = evaluate(cfg)
     search = outcome.data.inference
     assert search._critic is outcome.data.pipeline.critic
-    programs = [program for judged in outcome.module.judged for program in judged.programs]
+    programs = [program for judged in outcome.module.test_groups for program in judged.programs]
     trust = search._critic(programs)
     assert [len(one) for one in trust] == [len(program.token_ids) for program in programs]
     assert all(0 < value < 1 and value != 0.25 for one in trust for value in one)

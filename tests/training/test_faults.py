@@ -42,7 +42,7 @@ def test_a_step_without_a_finite_gradient_is_skipped_and_counted(composed, monke
 
 def test_a_run_that_is_lost_stops_and_keeps_the_batch(composed, monkeypatch, tmp_path):
     folder = tmp_path / "lost"
-    monkeypatch.setattr("rltf.training.module.MOST_BAD_STEPS", 3)
+    monkeypatch.setattr("rltf.training.nonfinite.MAX_NONFINITE_STEPS", 3)
     poisoned(monkeypatch, lambda step: True)
     with pytest.raises(FloatingPointError, match=r"not finite in 3 steps in a row.*bad_batch.pt"):
         train(composed("train", *SMALL, "trainer.accumulate_grad_batches=1", f"paths.output_dir={folder}"))
@@ -82,6 +82,6 @@ def test_programs_that_all_earn_the_same_teach_the_group_nothing(composed):
 
 
 def test_an_empty_buffer_is_one_sentence(composed, monkeypatch):
-    monkeypatch.setattr(RolloutPipeline, "harvest", lambda self, pending: [])
+    monkeypatch.setattr(RolloutPipeline, "collect_rollouts", lambda self, pending: [])
     with pytest.raises(ValueError, match=r"^the rollout buffer is empty, expected at least one judged program"):
         train(composed("train", *SMALL, "warmup.steps=0", "evaluation.problems=2"))

@@ -17,7 +17,7 @@ def module():
 
 def test_a_checkpoint_leaves_out_frozen_weights_by_all_their_names_and_keeps_buffers():
     checkpoint = {"state_dict": module().state_dict()}
-    sharding.leave_out(module(), checkpoint)
+    sharding.drop_frozen_weights(module(), checkpoint)
     names = set(checkpoint["state_dict"])
     assert not names & {"base.weight", "base.bias", "tied.weight"}
     assert {"adapter.weight", "tied.bias", "norm.weight", "norm.running_mean"} <= names
@@ -28,9 +28,9 @@ def test_what_was_left_out_comes_from_the_module_itself():
     with torch.no_grad():
         trained["adapter"].weight += 1
     checkpoint = {"state_dict": trained.state_dict()}
-    sharding.leave_out(trained, checkpoint)
+    sharding.drop_frozen_weights(trained, checkpoint)
     fresh = module()
-    sharding.fill_in(fresh, checkpoint)
+    sharding.restore_frozen_weights(fresh, checkpoint)
     fresh.load_state_dict(checkpoint["state_dict"], strict=True)
     assert all(
         torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), trained.state_dict().values(), strict=True)

@@ -5,14 +5,14 @@ from objective_batches import batch_of
 
 from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
 from rltf.algorithms.reinforce import Reinforce
-from rltf.training.ranks import rank_mean
+from rltf.training.ranks import mean_over_ranks
 
 LENGTHS = [[[1, 4], [2, 3]], [[4, 4], [4, 4]]]  # rank, micro-batch, row
 
 
 def test_counts_of_a_single_process_stay_as_they_are():
     counts = [{"rl": 3.0, "supervised": 1.0}]
-    assert rank_mean(counts) == counts
+    assert mean_over_ranks(counts) == counts
 
 
 def _rank_of_two(rank, rendezvous, results):
@@ -22,7 +22,7 @@ def _rank_of_two(rank, rendezvous, results):
         model.module.weight.fill_(1.0)
     mix = LossMix(rl=Term(Reinforce(reduction="token_mean")))
     micro = [batch_of([[1.0] * 4] * 2, lengths) for lengths in LENGTHS[rank]]
-    divisors = window_divisors(rank_mean([mix.counts({"rl": b}) for b in micro]), accumulate=2)
+    divisors = window_divisors(mean_over_ranks([mix.counts({"rl": b}) for b in micro]), accumulate=2)
     for i, (batch, divisor) in enumerate(zip(micro, divisors, strict=True)):
         with model.no_sync() if i == 0 else torch.enable_grad():
             logprobs_BT = model(-torch.ones(2, 4, 1) * (rank + 1))[..., 0]

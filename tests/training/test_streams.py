@@ -9,7 +9,7 @@ from rltf.rollouts.packing import PackedRollout
 from rltf.rollouts.pipeline import PendingRollouts
 from rltf.training.batches import Stream
 from rltf.training.datamodule import order_by_prompt
-from rltf.training.demonstrations import POOL, Demonstrations
+from rltf.training.demonstrations import POOL_BATCHES, Demonstrations
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, StdioTest, Verdict
 
 SIZES = {"train": 60, "validation": 1, "test": 1}
@@ -52,18 +52,18 @@ def demonstrations(policy, **options):
 
 def test_every_demonstration_comes_once_before_any_comes_twice(policy):
     source = demonstrations(policy)
-    size = len(source) // POOL
-    rows = [row for _ in range(POOL) for row in source.batch(size).response_BT.tolist()]
+    size = len(source) // POOL_BATCHES
+    rows = [row for _ in range(POOL_BATCHES) for row in source.batch(size).response_BT.tolist()]
     texts = [tuple(t for t in row if t != policy.pad_id) for row in rows]
     pairs = len({(text, i) for i, text in enumerate(texts)})
-    assert pairs == POOL * size
-    assert len(texts) == POOL * size
+    assert pairs == POOL_BATCHES * size
+    assert len(texts) == POOL_BATCHES * size
 
 
 def test_batches_have_answers_of_like_length(policy):
     source = demonstrations(policy)
     real = processed = 0
-    for _ in range(POOL):
+    for _ in range(POOL_BATCHES):
         mask = source.batch(3).mask_BT
         real, processed = real + int(mask.sum()), processed + mask.numel()
     assert real / processed > 0.9
