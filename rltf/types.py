@@ -22,8 +22,8 @@ Span = tuple[int, int]
 
 
 class Outcome(StrEnum):
-    """What the tests said of one program: that of its worst test. A syntax error outranks every other error (of those
-    the first that occurred counts), an error a wrong answer, a wrong answer a pass (RLTF, section 3.2)."""
+    """Outcome of one test, or of a program: that of its worst test. A syntax error outranks every other error (of
+    those the first that occurred counts), an error a wrong answer, a wrong answer a pass (RLTF, section 3.2)."""
 
     SYNTAX_ERROR = "syntax_error"
     """The program does not compile."""
@@ -38,8 +38,8 @@ class Outcome(StrEnum):
 
     @property
     def stage(self) -> int:
-        """How far the program came: 0 it does not compile, 1 it stopped with an error, 2 it answered wrong, 3 it
-        passed."""
+        """Rank of the outcome: 0 the program does not compile, 1 it stopped with an error, 2 it ran to a wrong answer,
+        3 it passed."""
         return {Outcome.SYNTAX_ERROR: 0, Outcome.WRONG_ANSWER: 2, Outcome.PASSED: 3}.get(self, 1)
 
     @property
@@ -49,14 +49,14 @@ class Outcome(StrEnum):
 
 
 class Category(StrEnum):
-    """Where an error's blame lies (RLTF, table of error sub-types)."""
+    """Which tokens an error is blamed on (RLTF, table of error sub-types)."""
 
     LINE = "line"
     """The tokens of the lines `line..end_line`."""
     GLOBAL = "global"
     """The whole program: timeouts, recursion, truncated programs."""
     IGNORE = "ignore"
-    """Nowhere: the position is not reliable."""
+    """No tokens: the error's position is not reliable."""
 
 
 class FinishReason(StrEnum):
@@ -68,9 +68,6 @@ class FinishReason(StrEnum):
     """A stop string of the prompt format appeared; the program is complete."""
     LENGTH = "length"
     """`max_new_tokens` ran out: the program is truncated."""
-
-
-# ------------------------------------------------------------------------------------------------ problems and tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ class Problem:
     demonstrations: tuple[str, ...] = ()
     """Programs that supervised training sees; may be imperfect. Empty: `references` are used."""
     tags: tuple[str, ...] = ()
-    """Constructs inside, for results by tag."""
+    """Language constructs in the reference, for results by construct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +155,11 @@ class Extraction:
     start: int
     end: int
     lead: str = ""
-    """Given text that belongs to the program but was not sampled, e.g. `def f(`."""
+    """Text in front that belongs to the program but was not sampled, e.g. `def f(`."""
 
     def program(self, text: str) -> str:
-        """The program inside `text`."""
+        """The program that the answer `text` holds."""
         return self.lead + text[self.start : self.end]
-
-
-# ------------------------------------------------------------------------------------------------ sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +180,17 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A prompt and the programs wanted of it."""
+    """A prompt, and how many programs are drawn for it."""
 
     problem_id: str
     prompt_ids: tuple[int, ...]
     """The encoded prompt, special tokens included."""
     draws: tuple[int, ...]
-    """One sampled program per entry; with the seed and `problem_id` it fixes the random stream."""
+    """Indices of the programs to sample; with the seed and `problem_id` an index fixes the random stream."""
     greedy: bool = False
     """Also draw the greedy program (it comes with draw index -1)."""
     prefix_ids: tuple[int, ...] = ()
-    """Given start of every response: context, never drawn."""
+    """Start of every response that is not drawn: context for the policy."""
     stop: tuple[str, ...] = ()
     """Stop strings, looked for in the decoded response."""
 
@@ -219,11 +213,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One program a policy wrote, with what training needs to know of how it was drawn."""
+    """One program that a policy wrote, and how it was drawn."""
 
     problem_id: str
     text: str
-    """What runs in the sandbox."""
+    """The code that runs in the sandbox."""
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     """The response as drawn (see `Sample`)."""
@@ -232,14 +226,13 @@ class Program:
     logprobs: tuple[float, ...]
     finish: FinishReason
     version: int = 0
-    """Optimiser steps behind the weights that drew it."""
+    """Optimiser steps that had made the weights it was drawn from."""
     draw: int = 0
+    """Draw index; -1 for the greedy program."""
     greedy: bool = False
     prefix_ids: tuple[int, ...] = ()
-    """Given start of the response, before `token_ids`: context that carries no loss. Its characters are in `text`."""
-
-
-# ------------------------------------------------------------------------------------------------ verdicts
+    """Start of the response before `token_ids` that was not drawn: context without loss. Its characters are in
+    `text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +246,7 @@ class Job:
     """Seconds a test; None: the executor's default."""
     memory_mb: int | None = None
     coverage: bool = False
-    """Find out which lines the tests execute (`Verdict.unexecuted`)."""
+    """Also measure which lines the tests execute (`Verdict.unexecuted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +257,7 @@ class ErrorReport:
     """Class name, e.g. `NameError`; `Timeout`, `MemoryLimit`, ... for limits."""
     message: str
     line: int | None
-    """First line, 1-based, of the program as given; None when unknown."""
+    """First line of the program, 1-based; None when unknown."""
     end_line: int | None
     """Last line, inclusive."""
     category: Category
@@ -272,7 +265,7 @@ class ErrorReport:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What happened to one test."""
+    """Outcome of one test."""
 
     __test__ = False  # not a pytest class
 
@@ -283,20 +276,20 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the tests said of one program."""
+    """Result of running a program's tests."""
 
     outcome: Outcome
     passed: int
     total: int
     error: ErrorReport | None = None
-    """That of the first test with the program's outcome."""
+    """Error of the first test with the program's outcome."""
     tests: tuple[TestResult, ...] = ()
     seconds: float = 0.0
     """CPU seconds in the sandbox."""
     isolation: Mapping[str, str] = field(default_factory=dict)
     """Layer -> `active`, `degraded: why` or `absent: why`."""
     unexecuted: tuple[int, ...] | None = None
-    """Lines (1-based) that no test executed; None: not asked for, or the program does not compile."""
+    """Lines (1-based) that no test executed; None: not measured, or the program does not compile."""
 
     @property
     def share(self) -> float:
@@ -304,12 +297,10 @@ class Verdict:
         return self.passed / self.total if self.total else 0.0
 
 
-# ------------------------------------------------------------------------------------------------ rewards and rollouts
-
-
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What one reward term gives to one program."""
+    """What one reward term (`rltf.rewards`) gives to one program. The options `credit` and `algorithm.credit` are
+    something else: rules that turn credits and advantage into a weight of each token (`rollouts.hooks.TokenCredit`)."""
 
     term: str
     value: float
@@ -320,34 +311,35 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class CriticReading:
-    """What a critic said of a program before it learned from it."""
+    """A critic's prediction for a program, made before the critic learns from it."""
 
     tokens: tuple[float, ...]
-    """Of each drawn token: the probability of the program's outcome, once the token is read (outcome critics), or the
-    return that is expected before it is drawn (value critics)."""
+    """One number per drawn token: the probability of the program's outcome, once the token is read (outcome critics),
+    or the return expected before the token is drawn (value critics)."""
     classes: tuple[float, ...] = ()
-    """Outcome critics: the probability of each class, of the whole program."""
+    """Outcome critics: probability of each class, for the whole program."""
     returns: tuple[float, ...] = ()
-    """Value critics: the return from each token on, as it was estimated afterwards: what the critic learns."""
+    """Value critics: return from each token on, estimated after judging: the target that the critic learns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A judged and credited program: the unit of the buffer, of `rollouts.jsonl` and of sample tables."""
+    """A judged program with its credits: the unit of the buffer, of `rollouts.jsonl` and of sample tables."""
 
     program: Program
     verdict: Verdict
-    credits: tuple[Credit, ...]
-    reward: float
+    credits: tuple[Credit, ...] = ()
+    reward: float = 0.0
     """Sum of the whole-program credits."""
-    baseline: float
-    advantage: float
+    baseline: float = 0.0
+    advantage: float = 0.0
     """`reward - baseline`, normalised over the group where the algorithm says so."""
     weights: tuple[float, ...] = ()
-    """Weight of each response token as `credit` has it, NaN for one that is left out of the loss; empty: the advantage
-    plus the span credits."""
+    """Weight of each response token, where `credit` sets it; empty: the advantage plus the span credits."""
     critic: CriticReading | None = None
-    """What `critic` said; not kept in the buffer."""
+    """Prediction of `critic`; not kept in the buffer."""
+    excluded_tokens: tuple[int, ...] = ()
+    """Positions in `weights` of the tokens that `credit` takes out of the loss, rising; their weights are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +356,7 @@ class RolloutBatch:
     mask_BT: Tensor
     """bool, True at drawn tokens: those that carry loss."""
     read_BT: Tensor
-    """bool, True at real tokens: drawn ones, and those that were given to start the response."""
+    """bool, True at real tokens: drawn ones and those of `Program.prefix_ids`."""
     old_logprobs_BT: Tensor
     """float32 behaviour log-probs; 0 at padding and for demonstrations."""
     weight_BT: Tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from rltf.types import (
@@ -84,5 +86,9 @@ def rollouts(draw, max_length=5):
     spans = st.none() | st.tuples(bound, bound).map(lambda pair: (min(pair), max(pair)))
     credits = draw(st.lists(st.builds(Credit, texts, st.floats(-5, 5), spans), max_size=3))
     values = st.floats(-5, 5)
-    weights = draw(st.just(()) | st.tuples(*[float32s] * length))
-    return Rollout(program, draw(verdicts), tuple(credits), draw(values), draw(values), draw(values), weights)
+    rollout = Rollout(program, draw(verdicts), tuple(credits), draw(values), draw(values), draw(values))
+    if length and draw(st.booleans()):
+        excluded = draw(st.sets(st.integers(0, length - 1)))
+        weights = tuple(0.0 if t in excluded else draw(float32s) for t in range(length))
+        return replace(rollout, weights=weights, excluded_tokens=tuple(sorted(excluded)))
+    return rollout

@@ -25,7 +25,7 @@ def three_cores(monkeypatch):
 
 def test_the_sandbox_is_kept_off_torchs_cores_while_torch_computes(three_cores, tmp_path):
     moves, clock = [], PhaseClock()
-    clock.watch = CorePinning(moves.append, threads=2, lock=tmp_path / "lock")
+    clock.on_phase = CorePinning(moves.append, threads=2, lock=tmp_path / "lock")
     with clock("warmup"):
         pass
     with clock("training"):
@@ -33,7 +33,7 @@ def test_the_sandbox_is_kept_off_torchs_cores_while_torch_computes(three_cores, 
             pass
         with clock("execution_wait"):
             pass
-        with clock("evaluation", hold=True), clock("generation"):
+        with clock("evaluation", exclusive=True), clock("generation"):
             pass
     assert moves == [[9], [3, 5, 9]] + [[9], [3, 5, 9]] * 3  # once a change, and never inside an evaluation
 

@@ -4,7 +4,8 @@
     advantage = (reward - baseline) / spread of the group's rewards, where `normalize` asks for it
     weight of a token = advantage + the span credits that cover it
 
-Span credits meet no baseline and no normalisation (RLTF, equation 4). `credit=` may weigh tokens otherwise.
+Span credits meet no baseline and no normalisation (RLTF, equation 4). A token credit (`rltf.credit`) replaces the last
+line.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from rltf.algorithms.baselines import BASELINES, GroupRewards
 from rltf.types import Credit, Program, Rollout, Verdict
 from rltf.validation import require
 
-Credited = tuple[Program, Verdict, tuple[Credit, ...]]
-"""A judged program and what the reward terms gave it."""
+CreditedProgram = tuple[Program, Verdict, tuple[Credit, ...]]
+"""A judged program and its credits."""
 
 SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
     "none": lambda rewards: 1.0,
     "std": lambda rewards: pstdev(rewards) if rewards else 0.0,
     "sample_std": lambda rewards: stdev(rewards) if len(rewards) > 1 else 0.0,
 }
+"""`algorithm.advantages.normalize` -> function of a group's sampled rewards that advantages are divided by."""
 
 
 class Advantages:
-    """Turns the programs of one visit of a problem into rollouts.
+    """Turns one problem's programs of one iteration into rollouts.
 
     Args:
         baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out` or `none`.
@@ -52,47 +54,49 @@ class Advantages:
 
     @property
     def needs_greedy(self) -> bool:
-        """True when the greedy program must be drawn at every visit."""
+        """True when every group needs its greedy program."""
         return self._baseline.needs_greedy
 
-    def __call__(self, group: Sequence[Credited]) -> list[Rollout]:
-        """Rollouts of one visit, in the order given.
+    def __call__(self, group: Sequence[CreditedProgram]) -> list[Rollout]:
+        """Rollouts of one group, in its order.
 
         Args:
-            group: all programs of one problem, at most one of them greedy. The greedy program becomes a rollout too,
-                but is part of no group mean or spread.
+            group: one problem's programs of one iteration, at most one of them greedy. The greedy program becomes a
+                rollout too, but is part of no group mean or spread.
         """
         if not group:
             return []
         rewards = [whole_program_reward(credits) for _, _, credits in group]
-        drawn = [i for i, (program, _, _) in enumerate(group) if not program.greedy]
+        sampled = [i for i, (program, _, _) in enumerate(group) if not program.greedy]
         greedy = [i for i, (program, _, _) in enumerate(group) if program.greedy]
         assert len({program.problem_id for program, _, _ in group}) == 1, "a group is of one problem"
-        assert len(greedy) <= 1, "a visit has at most one greedy program"
+        assert len(greedy) <= 1, "a group has at most one greedy program"
 
-        sampled = tuple(rewards[i] for i in drawn)
-        visit = GroupRewards(_task(group[0][0]), sampled, rewards[greedy[0]] if greedy else None)
-        baselines = dict(zip(drawn + greedy, self._baseline(visit), strict=True))
-        spread = self._spread(sampled) or 1.0
+        sampled_rewards = tuple(rewards[i] for i in sampled)
+        group_rewards = GroupRewards(_history_key(group[0][0]), sampled_rewards, rewards[greedy[0]] if greedy else None)
+        baselines = dict(zip(sampled + greedy, self._baseline(group_rewards), strict=True))
+        spread = self._spread(sampled_rewards) or 1.0
+        advantages = [self._clip_advantage((reward - baselines[i]) / spread) for i, reward in enumerate(rewards)]
         return [
-            Rollout(program, verdict, credits, reward, baselines[i], self._clipped((reward - baselines[i]) / spread))
-            for i, ((program, verdict, credits), reward) in enumerate(zip(group, rewards, strict=True))
+            Rollout(program, verdict, credits, rewards[i], baselines[i], advantages[i])
+            for i, (program, verdict, credits) in enumerate(group)
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """What the baseline remembers, as plain builtins."""
+        """The baseline's state for a checkpoint, in plain builtins."""
         return self._baseline.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
+        """Restores a state that `state_dict` returned."""
         self._baseline.load_state_dict(state)
 
-    def _clipped(self, advantage: float) -> float:
+    def _clip_advantage(self, advantage: float) -> float:
         return advantage if self._clip is None else max(-self._clip, min(self._clip, advantage))
 
 
-def _task(program: Program) -> str:
-    """What a program's history is kept under: one that was begun for the policy is another task than the whole."""
+def _history_key(program: Program) -> str:
+    """Key of the problem's rewards in the baseline's history: a program that starts with a prefix is another task than
+    one that the policy writes whole."""
     return program.problem_id if not program.prefix_ids else f"{program.problem_id}+{len(program.prefix_ids)}"
 
 
@@ -102,8 +106,8 @@ def whole_program_reward(credits: Sequence[Credit]) -> float:
 
 
 def token_weights(rollout: Rollout) -> list[float]:
-    """Weight of each response token: its own where `credit` gave one, else the advantage plus the value of every span
-    credit that covers it."""
+    """Weight of each response token: `rollout.weights` where they are set, else the advantage plus the value of every
+    span credit that covers the token."""
     if rollout.weights:
         return list(rollout.weights)
     weights = [rollout.advantage] * len(rollout.program.token_ids)

@@ -1,6 +1,6 @@
-"""What a program's reward is compared with: one baseline a class, found by name in `BASELINES`.
+"""Baselines of rewards: one class each, selected by name from `BASELINES`.
 
-A visit is one problem's programs of one iteration: sampled ones, and the greedy one when it was drawn.
+A group is one problem's programs of one iteration: the sampled ones, and the greedy one if it was drawn.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class GroupRewards:
-    """Rewards of one visit of a problem."""
+    """Rewards of one group."""
 
     problem_id: str
+    """Key of the group's problem in a history."""
     sampled: tuple[float, ...]
     """Rewards of the sampled programs, in order."""
     greedy: float | None = None
@@ -23,106 +24,105 @@ class GroupRewards:
 
 
 class Baseline(Protocol):
-    """Gives each program of a visit the reward it is compared with."""
+    """Computes the reward that each program of a group is compared with."""
 
     needs_greedy: bool
-    """True when the greedy program must be drawn at every visit."""
+    """True when every group needs its greedy program."""
 
-    def __call__(self, visit: GroupRewards) -> Sequence[float]:
-        """One value for each of `visit.sampled`, then one for the greedy program if there is one."""
+    def __call__(self, group: GroupRewards) -> Sequence[float]:
+        """One baseline for each of `group.sampled`, then one for the greedy program if there is one."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain builtins."""
+        """State for a checkpoint, in plain builtins."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
+        """Restores a state that `state_dict` returned."""
         ...
 
 
-class Stateless:
-    """A baseline that looks at the present visit alone."""
+class StatelessBaseline:
+    """A baseline computed from the present group alone."""
 
     needs_greedy = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
+        """An empty state."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore."""
+        """No effect: there is no state."""
 
 
-class Zero(Stateless):
-    """Plain REINFORCE: the reward itself is the advantage."""
+class ZeroBaseline(StatelessBaseline):
+    """Baseline 0: the reward itself is the advantage (plain REINFORCE)."""
 
-    def __call__(self, visit: GroupRewards) -> list[float]:
-        """Zeros."""
-        return [0.0] * _programs(visit)
+    def __call__(self, group: GroupRewards) -> list[float]:
+        """0 for every program."""
+        return [0.0] * _group_size(group)
 
 
-class GroupMean(Stateless):
+class GroupMean(StatelessBaseline):
     """Mean reward of the sampled programs (GRPO)."""
 
-    def __call__(self, visit: GroupRewards) -> list[float]:
-        """The mean, for all."""
-        return [_group_mean(visit)] * _programs(visit)
+    def __call__(self, group: GroupRewards) -> list[float]:
+        """The mean, for every program."""
+        return [_group_mean(group)] * _group_size(group)
 
 
-class LeaveOneOut(Stateless):
-    """For each sampled program the mean of the others, so that a program does not compete with itself (RLOO)."""
+class LeaveOneOut(StatelessBaseline):
+    """Mean reward of the group's other sampled programs (RLOO), so that a reward is no part of its own baseline."""
 
-    def __call__(self, visit: GroupRewards) -> list[float]:
-        """Means of the others; the greedy program, which is in no mean, meets the mean of all sampled ones."""
-        if len(visit.sampled) < 2:
+    def __call__(self, group: GroupRewards) -> list[float]:
+        """The mean of the others for each sampled program; the mean of all sampled ones for the greedy program."""
+        if len(group.sampled) < 2:
             raise ValueError(
-                f"algorithm.advantages.baseline is leave_one_out with {len(visit.sampled)} sampled program of problem "
-                f"{visit.problem_id}, expected at least 2 programs a problem"
+                f"algorithm.advantages.baseline is leave_one_out with {len(group.sampled)} sampled program of problem "
+                f"{group.problem_id}, expected at least 2 programs a problem"
             )
-        others = [mean(visit.sampled[:i] + visit.sampled[i + 1 :]) for i in range(len(visit.sampled))]
-        return others if visit.greedy is None else [*others, _group_mean(visit)]
+        means = [mean(group.sampled[:i] + group.sampled[i + 1 :]) for i in range(len(group.sampled))]
+        return means if group.greedy is None else [*means, _group_mean(group)]
 
 
-class GreedyLatest(Stateless):
-    """Reward of this visit's greedy program (RLTF's official code, without its race between visits)."""
+class GreedyLatest(StatelessBaseline):
+    """Reward of the present greedy program (RLTF's official code, without its race between processes)."""
 
     needs_greedy = True
 
-    def __call__(self, visit: GroupRewards) -> list[float]:
-        """The greedy program's reward, for all."""
-        if visit.greedy is None:
+    def __call__(self, group: GroupRewards) -> list[float]:
+        """The greedy program's reward, for every program."""
+        if group.greedy is None:
             raise ValueError(
-                f"algorithm.advantages.baseline is greedy_latest but problem {visit.problem_id} came without its "
-                "greedy program, expected it to be drawn at every visit"
+                f"algorithm.advantages.baseline is greedy_latest but problem {group.problem_id} came without its "
+                "greedy program, expected it to be drawn every time"
             )
-        return [visit.greedy] * _programs(visit)
+        return [group.greedy] * _group_size(group)
 
 
 class BestSoFar:
-    """Best reward that any earlier program of the problem earned: the model is asked to beat its own history (RLTF,
-    W_b of equations 3 and 5). At the first visit the greedy program stands in, or else the group's mean."""
+    """Best reward that any earlier program of the problem earned (RLTF, W_b of equations 3 and 5). In a problem's first
+    group: the greedy program's reward, or without one the group's mean."""
 
     needs_greedy = True
 
     def __init__(self) -> None:
         self._best: dict[str, float] = {}
 
-    def __call__(self, visit: GroupRewards) -> list[float]:
-        """The best before this visit, for all; then this visit joins the history."""
-        before = self._best.get(visit.problem_id)
-        first = _group_mean(visit) if visit.greedy is None else visit.greedy
-        baseline = first if before is None else before
-        seen = [*visit.sampled, *(r for r in (visit.greedy, before) if r is not None)]
-        self._best[visit.problem_id] = max(seen)
-        return [baseline] * _programs(visit)
+    def __call__(self, group: GroupRewards) -> list[float]:
+        """The best reward before this group, for every program; the history then includes this group."""
+        best = self._best.get(group.problem_id)
+        first = _group_mean(group) if group.greedy is None else group.greedy
+        baseline = first if best is None else best
+        self._best[group.problem_id] = max([*group.sampled, *(r for r in (group.greedy, best) if r is not None)])
+        return [baseline] * _group_size(group)
 
     def state_dict(self) -> dict[str, Any]:
-        """`best`: problem id -> best reward."""
+        """State for a checkpoint: `best`, problem id -> best reward."""
         return {"best": dict(self._best)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replaces the history."""
+        """Restores a state that `state_dict` returned."""
         self._best = {str(problem): float(reward) for problem, reward in state["best"].items()}
 
 
@@ -131,17 +131,18 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
     "greedy_latest": GreedyLatest,
     "group_mean": GroupMean,
     "leave_one_out": LeaveOneOut,
-    "none": Zero,
+    "none": ZeroBaseline,
 }
+"""`algorithm.advantages.baseline` -> class."""
 
 
-def _programs(visit: GroupRewards) -> int:
-    return len(visit.sampled) + (visit.greedy is not None)
+def _group_size(group: GroupRewards) -> int:
+    return len(group.sampled) + (group.greedy is not None)
 
 
-def _group_mean(visit: GroupRewards) -> float:
-    # statistics.mean is exact: equal rewards have advantage 0, not 1e-17. A visit with the greedy program alone has no
-    # group, so that program is compared with itself.
-    if visit.sampled:
-        return mean(visit.sampled)
-    return visit.greedy or 0.0
+def _group_mean(group: GroupRewards) -> float:
+    # statistics.mean is exact: equal rewards have advantage 0, not 1e-17. In a group of the greedy program
+    # alone that program is compared with itself.
+    if group.sampled:
+        return mean(group.sampled)
+    return group.greedy or 0.0

@@ -3,9 +3,9 @@
     L = -(1/G) sum_i (1/|o_i|) sum_t min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A) + kl * k3
     rho = p / p_behaviour of one token
 
-The group normalisation of A is not here but in `rltf.algorithms.advantages`; span credits come on top of it, so
-A_t = A + span credits of token t. With `reduction=sequence_sum` and advantages that are not divided by their spread
-this is Dr. GRPO up to a constant; with `token_mean` and `eps_high=0.28` it is DAPO's loss.
+`rltf.algorithms.advantages` normalises A by group and adds span credits: A_t = A + span credits of token t. With
+`reduction=sequence_sum` and advantages that are not divided by their spread this is Dr. GRPO up to a constant; with
+`token_mean` and `eps_high=0.28` it is DAPO's loss.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from rltf.validation import require
 
 @dataclass(frozen=True)
 class GRPO:
-    """Pessimistic surrogate against the stored behaviour log-probs."""
+    """Clipped surrogate with ratios to the behaviour log-probs stored in the batch."""
 
     eps_low: float = 0.2
-    """Ratios below 1 - eps_low earn nothing more when the advantage is negative."""
+    """With a negative advantage, no gradient at ratios below 1 - eps_low."""
     eps_high: float = 0.2
-    """Ratios above 1 + eps_high earn nothing more when the advantage is positive."""
+    """With a positive advantage, no gradient at ratios above 1 + eps_high."""
     kl: float = 0.0
     """Weight of the divergence from the frozen reference; 0: no reference is kept."""
     dual_clip: float | None = None
@@ -46,19 +46,19 @@ class GRPO:
 
     @property
     def needs_reference(self) -> bool:
-        """True with a KL term."""
+        """True when the loss has a KL term."""
         return self.kl > 0
 
     def count(self, batch: RolloutBatch) -> Tensor:
-        """Tokens or sequences of the batch, as the reduction says."""
+        """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
     def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
         """Clipped surrogate. Metrics: `ratio_mean`, `ratio_max`, `clipped_share` of tokens whose gradient the clip
         removed, `outside_support_share`, `kl`."""
-        live_BT = in_support(logprobs_BT, batch)
-        logprobs_BT = logprobs_BT.masked_fill(~live_BT, 0.0)
-        ratio_BT = torch.exp(log_ratio(logprobs_BT, batch.old_logprobs_BT.masked_fill(~live_BT, 0.0)))
+        in_support_BT = in_support(logprobs_BT, batch)
+        logprobs_BT = logprobs_BT.masked_fill(~in_support_BT, 0.0)
+        ratio_BT = torch.exp(log_ratio(logprobs_BT, batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)))
         advantage_BT = batch.weight_BT
 
         plain_BT = ratio_BT * advantage_BT
@@ -71,15 +71,15 @@ class GRPO:
             surrogate_BT = torch.where(advantage_BT < 0, torch.maximum(surrogate_BT, floor_BT), surrogate_BT)
         terms_BT = -surrogate_BT
         metrics = {
-            "ratio_mean": masked_mean(ratio_BT, live_BT),
-            "ratio_max": masked_max(ratio_BT, live_BT),
-            "clipped_share": masked_mean(clipped_BT, live_BT),
-            "outside_support_share": masked_mean(~live_BT, batch.mask_BT),
+            "ratio_mean": masked_mean(ratio_BT, in_support_BT),
+            "ratio_max": masked_max(ratio_BT, in_support_BT),
+            "clipped_share": masked_mean(clipped_BT, in_support_BT),
+            "outside_support_share": masked_mean(~in_support_BT, batch.mask_BT),
         }
         if self.kl:
             assert reference_logprobs_BT is not None, "an objective with needs_reference was called without one"
-            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~live_BT, 0.0))
+            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~in_support_BT, 0.0))
             terms_BT = terms_BT + self.kl * kl_BT
-            metrics["kl"] = masked_mean(kl_BT, live_BT)
-        total = find_reduction(self.reduction).total(terms_BT.masked_fill(~live_BT, 0.0), batch.mask_BT)
+            metrics["kl"] = masked_mean(kl_BT, in_support_BT)
+        total = find_reduction(self.reduction).total(terms_BT.masked_fill(~in_support_BT, 0.0), batch.mask_BT)
         return Loss(total=total, count=self.count(batch), metrics=metrics)

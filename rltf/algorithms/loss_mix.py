@@ -1,4 +1,4 @@
-"""Several objectives become one loss over a stated count.
+"""Several objectives as one loss over a stated count.
 
     L = sum_k weight_k * (sum of totals of term k) / (count of term k)
 
@@ -11,7 +11,7 @@ gradients over the ranks R. So micro-batch m returns weight * total_m / divisor,
     divisor = (count over the window, averaged over ranks) / A,
 
 because then (1/R) sum_ranks (1/A) sum_m total_m / divisor = (sum of totals) / (sum of counts). Counts need masks alone,
-so whoever holds the micro-batches of the window knows them before its first forward pass:
+so they are known for all micro-batches of a window before its first forward pass:
 
     divisors = window_divisors(mean_over_ranks([mix.counts(batches) for batches in micro_batches]), accumulate)
 """
@@ -30,7 +30,7 @@ from rltf.validation import OptionError
 
 
 @dataclass(frozen=True)
-class Term:
+class WeightedObjective:
     """An objective and its weight in the mix."""
 
     objective: Objective
@@ -43,18 +43,18 @@ class Term:
 
 @dataclass(frozen=True)
 class BatchLogprobs:
-    """A batch with the log-probs the policy gives to its responses."""
+    """A batch and the policy's log-probs of its responses."""
 
     batch: RolloutBatch
     logprobs_BT: Tensor
     """float32 with gradient."""
     reference_logprobs_BT: Tensor | None = None
-    """float32 without gradient; given when the objective needs it."""
+    """float32 without gradient; None: the objective needs no reference."""
 
 
 @dataclass(frozen=True)
 class MixedLoss:
-    """What one micro-batch contributes to a step."""
+    """Contribution of one micro-batch to an optimiser step."""
 
     total: Tensor
     """Scalar to call `backward` on."""
@@ -66,18 +66,18 @@ class LossMix:
     """The supervised term on demonstrations plus the RL term on judged programs.
 
     Args:
-        supervised: term on demonstrations; None: none are drawn.
-        rl: term on rollouts; None: nothing needs to be sampled.
+        supervised: term on demonstrations; None: no such term.
+        rl: term on rollouts; None: no such term, and no programs are sampled.
 
     Example:
         >>> from rltf.algorithms.supervised import Supervised
-        >>> LossMix(supervised=Term(Supervised())).needs_rollouts
+        >>> LossMix(supervised=WeightedObjective(Supervised())).needs_rollouts
         False
     """
 
-    def __init__(self, supervised: Term | None = None, rl: Term | None = None) -> None:
-        named = {"supervised": supervised, "rl": rl}
-        self.terms: dict[str, Term] = {name: term for name, term in named.items() if term is not None}
+    def __init__(self, supervised: WeightedObjective | None = None, rl: WeightedObjective | None = None) -> None:
+        terms = {"supervised": supervised, "rl": rl}
+        self.terms: dict[str, WeightedObjective] = {name: term for name, term in terms.items() if term is not None}
         if not self.terms:
             raise ValueError("algorithm.mix has neither a supervised nor an rl term, expected at least one")
 
@@ -93,28 +93,28 @@ class LossMix:
 
     @property
     def needs_reference(self) -> bool:
-        """True when some term needs the frozen reference's log-probs."""
+        """True when one of the terms needs the frozen reference's log-probs."""
         return any(term.objective.needs_reference for term in self.terms.values())
 
     def counts(self, batches: Mapping[str, RolloutBatch]) -> dict[str, float]:
-        """Count of each term in one micro-batch, 0 for a term it has no batch of."""
+        """Count of each term in one micro-batch; 0 for a term without a batch."""
         return {
             name: float(term.objective.count(batches[name])) if name in batches else 0.0
             for name, term in self.terms.items()
         }
 
-    def __call__(self, scored: Mapping[str, BatchLogprobs], divisors: Mapping[str, float] | None = None) -> MixedLoss:
+    def __call__(self, logprobs: Mapping[str, BatchLogprobs], divisors: Mapping[str, float] | None = None) -> MixedLoss:
         """Loss of one micro-batch.
 
         Args:
-            scored: term name -> scored batch; a term may be absent.
+            logprobs: term name -> batch with log-probs; a term may be absent.
             divisors: term name -> divisor, from `window_divisors`; None: the micro-batch is the whole window.
         """
         losses = {
             name: self.terms[name].objective(s.logprobs_BT, s.batch, s.reference_logprobs_BT)
-            for name, s in scored.items()
+            for name, s in logprobs.items()
         }
-        total = combine(losses, {name: self.terms[name].weight for name in losses}, divisors)
+        total = combine_losses(losses, {name: self.terms[name].weight for name in losses}, divisors)
         metrics = {"loss/total": total.detach()}
         for name, loss in losses.items():
             metrics[f"loss/{name}"] = loss.total.detach() / loss.count.clamp(min=1)
@@ -122,7 +122,7 @@ class LossMix:
         return MixedLoss(total, metrics)
 
 
-def combine(
+def combine_losses(
     losses: Mapping[str, Loss], weights: Mapping[str, float], divisors: Mapping[str, float] | None = None
 ) -> Tensor:
     """sum_k weight_k * total_k / divisor_k. Without divisors each term is divided by its own count. A term whose whole
@@ -138,10 +138,10 @@ def combine(
 
 
 def window_divisors(counts: Sequence[Mapping[str, float]], accumulate: int) -> list[dict[str, float]]:
-    """Divisors of successive micro-batches whose every `accumulate` make one optimiser step.
+    """Divisors of successive micro-batches, `accumulate` of which make one optimiser step.
 
     Args:
-        counts: per micro-batch, what `LossMix.counts` gave; under DDP averaged over the ranks.
+        counts: `LossMix.counts` of each micro-batch; under DDP averaged over the ranks.
         accumulate: micro-batches an optimiser step; must divide their number, since a window that the end of an epoch
             cuts short is still divided by its full length.
 

@@ -1,4 +1,4 @@
-"""What an objective is, and how several become one loss."""
+"""The protocol of an objective, and the loss that it returns."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Loss:
     count: Tensor
     """Scalar without gradient: tokens (or sequences) the sum is over, as the reduction says."""
     metrics: dict[str, Tensor] = field(default_factory=dict)
-    """Detached scalars; each name answers a question."""
+    """Detached scalars by name."""
 
 
 class Objective(Protocol):
-    """Turns log-probs into a loss. Pure: no state, no I/O."""
+    """A loss function of log-probs, without state or I/O."""
 
     @property
     def needs_reference(self) -> bool:
@@ -31,9 +31,15 @@ class Objective(Protocol):
         ...
 
     def count(self, batch: RolloutBatch) -> Tensor:
-        """What `Loss.count` of this batch will be. Needs the mask alone, so it is known before any forward pass."""
+        """`Loss.count` of this batch. It depends on the mask alone, so it is known before the forward pass."""
         ...
 
     def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
-        """`logprobs_BT` carry gradient, and are taken under the distribution the rollouts were drawn from."""
+        """Loss of one batch.
+
+        Args:
+            logprobs_BT: log-probs of the response tokens with gradient, under the distribution that drew the rollouts.
+            batch: the rollouts or demonstrations.
+            reference_logprobs_BT: log-probs by the frozen reference; None: `needs_reference` is False.
+        """
         ...

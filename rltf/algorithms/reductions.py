@@ -1,4 +1,4 @@
-"""How the terms of single tokens become one sum, and what that sum is divided by.
+"""Reductions of per-token terms: their sum, and the count that it is divided by.
 
 | name | total | count |
 |---|---|---|
@@ -22,15 +22,15 @@ from rltf.validation import require
 
 @dataclass(frozen=True)
 class Reduction:
-    """Two functions of the mask, so that the count is known before the forward pass."""
+    """A reduction as two functions of the mask, so that the count is known before the forward pass."""
 
     shares_BT: Callable[[Tensor], Tensor]
     """mask_BT -> factor of each token's term in the total."""
     count: Callable[[Tensor], Tensor]
-    """mask_BT -> scalar the total is divided by."""
+    """mask_BT -> scalar that the total is divided by."""
 
     def total(self, terms_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """Sum of the terms of real tokens; whatever stands at padding, even NaN, is left out."""
+        """Weighted sum of the terms where the mask is True; terms elsewhere may be anything, even NaN."""
         return (terms_BT.masked_fill(~mask_BT, 0.0) * self.shares_BT(mask_BT)).sum()
 
 
@@ -55,6 +55,7 @@ REDUCTIONS: dict[str, Reduction] = {
     "token_mean": Reduction(_one, _tokens),
     "sequence_mean": Reduction(_inverse_length, _sequences),
 }
+"""`reduction` of an objective -> its two functions."""
 
 
 def find_reduction(name: str) -> Reduction:

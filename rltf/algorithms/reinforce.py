@@ -24,7 +24,7 @@ from rltf.validation import require
 
 @dataclass(frozen=True)
 class Reinforce:
-    """REINFORCE over judged programs."""
+    """Policy gradient on judged programs."""
 
     reduction: str = "sequence_sum"
     """`sequence_sum` (paper), `token_mean` (official code) or `sequence_mean`."""
@@ -43,20 +43,20 @@ class Reinforce:
 
     @property
     def needs_reference(self) -> bool:
-        """True with a KL term."""
+        """True when the loss has a KL term."""
         return self.kl > 0
 
     def count(self, batch: RolloutBatch) -> Tensor:
-        """Tokens or sequences of the batch, as the reduction says."""
+        """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
     def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
         """Policy-gradient loss. Metrics: `ratio_mean`, `ratio_max` of present to behaviour probability,
         `truncated_share` of tokens whose importance weight was cut, `outside_support_share` of tokens that the present
         policy can no longer draw (they get no gradient), `kl`."""
-        live_BT = in_support(logprobs_BT, batch)
-        logprobs_BT = logprobs_BT.masked_fill(~live_BT, 0.0)
-        ratio_BT = torch.exp(log_ratio(logprobs_BT.detach(), batch.old_logprobs_BT.masked_fill(~live_BT, 0.0)))
+        in_support_BT = in_support(logprobs_BT, batch)
+        logprobs_BT = logprobs_BT.masked_fill(~in_support_BT, 0.0)
+        ratio_BT = torch.exp(log_ratio(logprobs_BT.detach(), batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)))
 
         weight_BT = batch.weight_BT
         if self.weight_clip is not None:
@@ -65,16 +65,16 @@ class Reinforce:
             weight_BT = weight_BT * ratio_BT.clamp(max=self.importance_clip)
         terms_BT = -weight_BT * logprobs_BT
         metrics = {
-            "ratio_mean": masked_mean(ratio_BT, live_BT),
-            "ratio_max": masked_max(ratio_BT, live_BT),
-            "outside_support_share": masked_mean(~live_BT, batch.mask_BT),
+            "ratio_mean": masked_mean(ratio_BT, in_support_BT),
+            "ratio_max": masked_max(ratio_BT, in_support_BT),
+            "outside_support_share": masked_mean(~in_support_BT, batch.mask_BT),
         }
         if self.importance_clip is not None:
-            metrics["truncated_share"] = masked_mean(ratio_BT > self.importance_clip, live_BT)
+            metrics["truncated_share"] = masked_mean(ratio_BT > self.importance_clip, in_support_BT)
         if self.kl:
             assert reference_logprobs_BT is not None, "an objective with needs_reference was called without one"
-            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~live_BT, 0.0))
+            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~in_support_BT, 0.0))
             terms_BT = terms_BT + self.kl * kl_BT
-            metrics["kl"] = masked_mean(kl_BT, live_BT)
+            metrics["kl"] = masked_mean(kl_BT, in_support_BT)
         total = find_reduction(self.reduction).total(terms_BT, batch.mask_BT)
         return Loss(total=total, count=self.count(batch), metrics=metrics)

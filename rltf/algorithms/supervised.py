@@ -24,15 +24,15 @@ class Supervised:
 
     @property
     def needs_reference(self) -> bool:
-        """Never."""
+        """False: there is no KL term."""
         return False
 
     def count(self, batch: RolloutBatch) -> Tensor:
-        """Tokens or sequences of the batch, as the reduction says."""
+        """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
     def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
-        """Weighted negative log-likelihood. Metric `nll`: nats a token, whatever the reduction."""
+        """Weighted negative log-likelihood. Metric `nll`: nats per token, with every reduction."""
         terms_BT = -batch.weight_BT * logprobs_BT
         return Loss(
             total=find_reduction(self.reduction).total(terms_BT, batch.mask_BT),

@@ -1,4 +1,4 @@
-"""Several credits, one after the other: each weighs what the one before it left."""
+"""Several token credits in sequence: each starts from the weights that the one before it set."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rltf.rollouts.hooks import TokenCredit
 from rltf.types import Rollout
 
 
-class Chain:
-    """Credit of single tokens in steps.
+class CreditChain:
+    """A token credit made of several (`rltf.rollouts.hooks.TokenCredit`).
 
     Args:
-        steps: in the order in which they weigh.
+        steps: the credits in the order in which they are applied.
 
     Raises:
         ValueError: two of them read different kinds of critics.
@@ -27,21 +27,21 @@ class Chain:
                 "credit reads an outcome critic and a value critic and a run has one critic: leave out "
                 "credit=critic_token or what reads values (algorithm=ppo, credit=gae)"
             )
-        self._reads = kinds.pop() if kinds else None
+        self._critic_kind = kinds.pop() if kinds else None
 
     @property
     def needs_coverage(self) -> bool:
-        """True when one step does."""
+        """True when one of the steps reads coverage."""
         return any(step.needs_coverage for step in self.steps)
 
     @property
     def critic_kind(self) -> Literal["outcome", "value"] | None:
-        """What one of the steps reads."""
-        return self._reads
+        """Kind of critic that the steps read."""
+        return self._critic_kind
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """The last step's rollouts."""
-        weighed = list(rollouts)
+        """The rollouts with the weights of the last step."""
+        weighted = list(rollouts)
         for step in self.steps:
-            weighed = step(weighed)
-        return weighed
+            weighted = step(weighted)
+        return weighted

@@ -1,5 +1,5 @@
-"""Credit by what a critic of outcomes says of each token: CodeRL's (arXiv 2207.01780), and how RLTF's official code
-uses it. q_t is the critic's probability of the program's own outcome once token t is read.
+"""Weights of tokens by an outcome critic's probabilities: CodeRL's (arXiv 2207.01780), and as RLTF's official code has
+it. q_t is the critic's probability of the program's own outcome once token t is read.
 
     weight of a token = q_t * (advantage + span credits)        spans=weighed (official code, `fine_grained_type` 1)
     weight of a token = q_t * advantage + span credits          spans=plain (`fine_grained_type` 0)
@@ -21,11 +21,11 @@ SPANS = ("weighed", "plain")
 
 
 @dataclass(frozen=True)
-class CriticToken:
-    """Multiplies weights of tokens by what an outcome critic said of them.
+class CriticTokenCredit:
+    """Weights multiplied by an outcome critic's probability at each token.
 
     Args:
-        spans: whether span credits are `weighed`, too, or stay `plain`.
+        spans: `weighed`: span credits are multiplied, too; `plain`: only the advantage is.
     """
 
     spans: str = "weighed"
@@ -35,20 +35,20 @@ class CriticToken:
 
     @property
     def needs_coverage(self) -> bool:
-        """Never."""
+        """False: it reads no coverage."""
         return False
 
     @property
     def critic_kind(self) -> Literal["outcome"]:
-        """What the program's outcome was likely to be."""
+        """It reads an outcome critic."""
         return "outcome"
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Every rollout gets `weights`."""
+        """The rollouts, all with new `weights`."""
         return [replace(rollout, weights=self._weights(rollout)) for rollout in rollouts]
 
     def _weights(self, rollout: Rollout) -> tuple[float, ...]:
-        assert rollout.critic is not None, "a critic reads a harvest before credit does"
+        assert rollout.critic is not None, "the critic reads rollouts before credit does"
         pairs = zip(rollout.critic.tokens, token_weights(rollout), strict=True)
         if self.spans == "weighed":
             return tuple(q * weight for q, weight in pairs)

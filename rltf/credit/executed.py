@@ -12,7 +12,6 @@ How it reads what the paper leaves open:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,31 +22,30 @@ from rltf.types import Rollout
 
 @dataclass(frozen=True)
 class ExecutedLinesCredit:
-    """Takes the weight from tokens of lines that no test executed.
+    """Weight 0 for tokens of lines that no test executed.
 
     Args:
-        leave_out: take them out of the loss altogether.
+        leave_out: True: those tokens are no part of the loss at all.
     """
 
     leave_out: bool = False
 
     @property
     def needs_coverage(self) -> bool:
-        """Always."""
+        """True: weights depend on the lines that tests executed."""
         return True
 
     @property
     def critic_kind(self) -> None:
-        """No critic."""
+        """None: it reads no critic."""
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Rollouts with unexecuted lines get `weights`; the others stay as they are."""
-        instead = math.nan if self.leave_out else 0.0
-        return [_weighed(rollout, instead) if rollout.verdict.unexecuted else rollout for rollout in rollouts]
+        """The rollouts, those with unexecuted lines with new `weights`; the others unchanged."""
+        return [self._weigh(rollout) if rollout.verdict.unexecuted else rollout for rollout in rollouts]
 
-
-def _weighed(rollout: Rollout, instead: float) -> Rollout:
-    program = rollout.program
-    silent = tokens_within_lines(program.text, program.offsets, rollout.verdict.unexecuted or ())
-    weights = tuple(instead if t in silent else weight for t, weight in enumerate(token_weights(rollout)))
-    return replace(rollout, weights=weights)
+    def _weigh(self, rollout: Rollout) -> Rollout:
+        program = rollout.program
+        unexecuted = tokens_within_lines(program.text, program.offsets, rollout.verdict.unexecuted or ())
+        weights = tuple(0.0 if t in unexecuted else weight for t, weight in enumerate(token_weights(rollout)))
+        excluded = tuple(sorted({*rollout.excluded_tokens, *(unexecuted if self.leave_out else ())}))
+        return replace(rollout, weights=weights, excluded_tokens=excluded)

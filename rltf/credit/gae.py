@@ -25,14 +25,15 @@ LEAST_SPREAD = 1e-8
 
 @dataclass(frozen=True)
 class GAECredit:
-    """Weighs each token by its advantage, and says what the critic should have said.
+    """Each token's weight is its advantage; the critic's targets (`CriticReading.returns`) are set with it.
 
     Args:
-        gamma: discount of a token.
-        lam: lambda; 1: the return less the value, 0: one step ahead.
-        whiten: advantages of a harvest's sampled programs get mean 0 and variance 1, all tokens alike.
-        spans: `advantage` or `reward`.
-        penalty: what each token pays, e.g. for its divergence from a frozen policy; None: nothing.
+        gamma: discount per token.
+        lam: lambda of the estimator; 1: return minus value, 0: one-step temporal difference.
+        whiten: True: advantages of an iteration's sampled programs are shifted and scaled to mean 0 and variance 1 over
+            all their tokens.
+        spans: span credits are added to the `advantage` of their tokens, or to the `reward` at their last token.
+        penalty: cost of each token, subtracted from its reward, e.g. for divergence from a frozen policy; None: 0.
     """
 
     gamma: float = 1.0
@@ -48,27 +49,28 @@ class GAECredit:
 
     @property
     def needs_coverage(self) -> bool:
-        """Never."""
+        """False: it reads no coverage."""
         return False
 
     @property
     def critic_kind(self) -> Literal["value"]:
-        """What a program was expected to earn."""
+        """It reads a value critic."""
         return "value"
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Every rollout gets `weights`, and its critic's `returns`."""
-        penalties = self.penalty(rollouts) if self.penalty else [[0.0] * len(r.program.token_ids) for r in rollouts]
-        found = [self._advantages(r, paid) for r, paid in zip(rollouts, penalties, strict=True)]
-        sampled = [a for r, row in zip(rollouts, found, strict=True) if not r.program.greedy for a in row]
+        """The rollouts, all with new `weights` and their critic's `returns`."""
+        costs = self.penalty(rollouts) if self.penalty else [[0.0] * len(r.program.token_ids) for r in rollouts]
+        advantages = [self._advantages(r, costs_T) for r, costs_T in zip(rollouts, costs, strict=True)]
+        sampled = [a for r, row in zip(rollouts, advantages, strict=True) if not r.program.greedy for a in row]
         mean, spread = (fmean(sampled), max(pstdev(sampled), LEAST_SPREAD)) if self.whiten and sampled else (0.0, 1.0)
         return [
-            self._rollout(r, row, [(a - mean) / spread for a in row]) for r, row in zip(rollouts, found, strict=True)
+            self._rollout(r, row, [(a - mean) / spread for a in row])
+            for r, row in zip(rollouts, advantages, strict=True)
         ]
 
-    def _advantages(self, rollout: Rollout, paid: Sequence[float]) -> list[float]:
-        assert rollout.critic is not None, "a critic reads a harvest before credit does"
-        rewards = [-cost for cost in paid]
+    def _advantages(self, rollout: Rollout, costs_T: Sequence[float]) -> list[float]:
+        assert rollout.critic is not None, "the critic reads rollouts before credit does"
+        rewards = [-cost for cost in costs_T]
         if rewards:
             rewards[-1] += rollout.reward
         if self.spans == "reward":
@@ -89,15 +91,15 @@ class GAECredit:
 
 
 def gae(rewards: Sequence[float], values: Sequence[float], gamma: float, lam: float) -> list[float]:
-    """Advantages of one episode, which ends behind its last token.
+    """Advantage of each token of one episode, which ends behind its last token.
 
     Example:
         >>> [round(a, 5) for a in gae([0, 0, 1], [0.5, 0.5, 0.5], gamma=1, lam=0.95)]
         [0.45125, 0.475, 0.5]
     """
-    advantages, following, value_after = [], 0.0, 0.0
+    advantages, advantage, next_value = [], 0.0, 0.0
     for reward, value in zip(reversed(rewards), reversed(values), strict=True):
-        following = reward + gamma * value_after - value + gamma * lam * following
-        advantages.append(following)
-        value_after = value
+        advantage = reward + gamma * next_value - value + gamma * lam * advantage
+        advantages.append(advantage)
+        next_value = value
     return advantages[::-1]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed
 
 from rltf.critics.network import CriticNetwork
-from rltf.rollouts.batch import collate
+from rltf.rollouts.batch import collate_programs
 from rltf.training.ranks import all_gather
 from rltf.types import CriticReading, Rollout, RolloutBatch
 
@@ -139,7 +139,7 @@ class Critic(ABC):
 
     def _batch(self, rollouts: Sequence[Rollout]) -> RolloutBatch:
         """Where every drawn token counts, whatever `credit` made of it."""
-        return collate([replace(rollout, weights=()) for rollout in rollouts], *self._pad).to(self._device)
+        return collate_programs([rollout.program for rollout in rollouts], *self._pad).to(self._device)
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16) if self._mixed else nullcontext()

@@ -88,4 +88,4 @@ def _rollout(pipeline: RolloutPipeline, known: Mapping[str, Problem], record: Ma
     program = Program(
         problem.id, record["program"], pipeline.prompt_ids(problem), tokens, (), (0.0,) * len(tokens), FinishReason.EOS
     )
-    return Rollout(program, Verdict(Outcome(record["outcome"]), record["passed"], record["total"]), (), 0.0, 0.0, 0.0)
+    return Rollout(program, Verdict(Outcome(record["outcome"]), record["passed"], record["total"]))

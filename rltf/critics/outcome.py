@@ -67,7 +67,7 @@ class OutcomeCritic(Critic):
         """The probability that each program passes, up to and with each of its drawn tokens: what search asks
         (`rltf.rollouts.hooks.PrefixCritic`)."""
         passed = Verdict(Outcome.PASSED, 1, 1)
-        read = self.read([Rollout(program, passed, (), 0.0, 0.0, 0.0) for program in programs])
+        read = self.read([Rollout(program, passed) for program in programs])
         return [list(rollout.critic.tokens) for rollout in read if rollout.critic is not None]
 
     def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:

@@ -1,8 +1,8 @@
 """Curriculum of completion subtasks: StepCoder's CCCS (arXiv 2402.01391, section 3.1).
 
 Programs of a problem begin with a prefix of its reference program, which is context and carries no loss. The prefix
-ends at the beginning of a conditional statement, first the last one; once enough of a visit's programs pass, it ends at
-an earlier one, problem by problem, until the policy writes the whole program.
+ends at the beginning of a conditional statement, first the last one; once enough of an iteration's programs pass, it
+ends at an earlier one, problem by problem, until the policy writes the whole program.
 
 How it reads what the paper leaves open:
 1. Conditional statements are `if` and `elif`, `for`, `while`, `match`. With `points=statement` a program may begin at
@@ -33,17 +33,17 @@ Ids = tuple[int, ...]
 
 
 class CompletionCurriculum:
-    """Gives the start of a reference program, less of it as training succeeds.
+    """Starts training programs with a prefix of a reference program, shorter as more programs pass.
 
     Args:
-        benchmark: writes answers.
-        policy: encodes them.
-        threshold: share of a visit's sampled programs that must be exceeded by those that pass, to move on.
-        stride: points a move; `sqrt`: the square root of their number, rounded up.
+        benchmark: writes reference programs as answers.
+        policy: encodes the answers.
+        threshold: the prefix is shortened when more than this share of an iteration's sampled programs pass.
+        stride: points by which the prefix is shortened; `sqrt`: the square root of their number, rounded up.
         points: where a program may begin: at a `conditional` statement, or at any `statement`.
 
     Raises:
-        ValueError: an argument makes no sense.
+        OptionError: an argument is out of range.
     """
 
     def __init__(
@@ -60,72 +60,73 @@ class CompletionCurriculum:
         require("points", points, choices=get_args(Points))
         self._benchmark, self._policy = benchmark, policy
         self._threshold, self._stride, self._points = threshold, stride, points
-        self._starts: dict[str, tuple[list[Ids], int]] = {}
+        self._prefixes: dict[str, tuple[list[Ids], int]] = {}
         self._moves: dict[str, int] = {}
-        """Problem with points -> moves so far."""
-        self._given: dict[str, float] = {}
-        """Problem with points -> share of the reference's tokens that is given now."""
+        """Id of a problem with points -> times its prefix was shortened."""
+        self._given_share: dict[str, float] = {}
+        """Id of a problem with points -> share of the reference's tokens that is its prefix now."""
 
-    def start(self, problem: Problem) -> Ids:
+    def prefix_ids(self, problem: Problem) -> Ids:
         """The prefix of the problem's next programs."""
-        starts, length = self.starts(problem)
-        if len(starts) == 1:
+        prefixes, length = self.prefixes(problem)
+        if len(prefixes) == 1:
             return ()
-        prefix = starts[self._moves.setdefault(problem.id, 0)]
-        self._given[problem.id] = len(prefix) / length
+        prefix = prefixes[self._moves.setdefault(problem.id, 0)]
+        self._given_share[problem.id] = len(prefix) / length
         return prefix
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
-        """Moves on when enough of the sampled programs that began at the present point passed."""
-        starts, length = self.starts(problem)
-        at = self._moves.get(problem.id, 0)
-        sampled = [r for r in rollouts if not r.program.greedy and r.program.prefix_ids == starts[at]]
-        if at + 1 == len(starts) or not sampled:
+        """Shortens the prefix when enough of the sampled programs with the present prefix passed."""
+        prefixes, length = self.prefixes(problem)
+        move = self._moves.get(problem.id, 0)
+        sampled = [r for r in rollouts if not r.program.greedy and r.program.prefix_ids == prefixes[move]]
+        if move + 1 == len(prefixes) or not sampled:
             return
         if fmean(r.verdict.outcome is Outcome.PASSED for r in sampled) > self._threshold:
-            self._moves[problem.id] = at + 1
-            self._given[problem.id] = len(starts[at + 1]) / length
+            self._moves[problem.id] = move + 1
+            self._given_share[problem.id] = len(prefixes[move + 1]) / length
 
-    def starts(self, problem: Problem) -> tuple[list[Ids], int]:
-        """(prefixes from the first to be given to the empty one, tokens of the whole reference)."""
-        if problem.id not in self._starts:
-            self._starts[problem.id] = self._find(problem)
-        return self._starts[problem.id]
+    def prefixes(self, problem: Problem) -> tuple[list[Ids], int]:
+        """(prefixes from the longest to the empty one, number of tokens of the whole reference)."""
+        if problem.id not in self._prefixes:
+            self._prefixes[problem.id] = self._cut_reference(problem)
+        return self._prefixes[problem.id]
 
     def metrics(self) -> dict[str, float]:
-        """Of the problems seen that have points: `curriculum/problems`, `curriculum/given_share` of the reference's
-        tokens, `curriculum/whole_share` of problems written whole by now, `curriculum/moves` a problem."""
+        """Metrics over the problems met so far that have points: their number `curriculum/problems`, means of the share
+        of the reference that is given `curriculum/given_share` and of `curriculum/moves`, and
+        `curriculum/whole_share`, the share of problems whose programs are written whole."""
         if not self._moves:
             return {}
         return {
             "curriculum/problems": float(len(self._moves)),
-            "curriculum/given_share": fmean(self._given.values()),
-            "curriculum/whole_share": fmean(share == 0 for share in self._given.values()),
+            "curriculum/given_share": fmean(self._given_share.values()),
+            "curriculum/whole_share": fmean(share == 0 for share in self._given_share.values()),
             "curriculum/moves": fmean(self._moves.values()),
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where every problem stands."""
-        return {"moves": dict(self._moves), "given": dict(self._given)}
+        """State for a checkpoint: moves and share given, by problem id."""
+        return {"moves": dict(self._moves), "given": dict(self._given_share)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
-        self._moves, self._given = dict(state["moves"]), dict(state["given"])
+        """Restores a state that `state_dict` returned."""
+        self._moves, self._given_share = dict(state["moves"]), dict(state["given"])
 
-    def _find(self, problem: Problem) -> tuple[list[Ids], int]:
+    def _cut_reference(self, problem: Problem) -> tuple[list[Ids], int]:
         for program in problem.references:
             try:
                 answer = self._benchmark.answer(problem, program)
-            except ValueError:  # the format has no place for this one
+            except ValueError:  # the prompt format cannot hold this program
                 continue
-            place = self._benchmark.extract(problem, answer)
+            extraction = self._benchmark.extract(problem, answer)
             ids = self._policy.encode_answer(answer)
             text, offsets = self._policy.decode(ids)
-            if text != answer or place.program(answer) != program:
+            if text != answer or extraction.program(answer) != program:
                 continue
-            shift = place.start - len(place.lead)
+            shift = extraction.start - len(extraction.lead)
             ends = [end for _, end in offsets]
-            cuts = [_tokens_before(ends, point + shift) for point in points_of(program, self._points)]
+            cuts = [_tokens_before(ends, point + shift) for point in statement_offsets(program, self._points)]
             cuts = sorted({cut for cut in cuts if cut and ends[cut - 1]})
             step = math.ceil(math.sqrt(len(cuts))) if self._stride == "sqrt" else self._stride
             return [*(ids[:cut] for cut in cuts[::-1][:: max(step, 1)]), ()], len(ids)
@@ -133,21 +134,22 @@ class CompletionCurriculum:
 
 
 def _tokens_before(ends: Sequence[int], character: int) -> int:
-    """Tokens that lie wholly before a character."""
+    """Number of tokens that lie wholly before a character."""
     return next((t for t, end in enumerate(ends) if end > character), len(ends) - 1)
 
 
-def points_of(program: str, points: Points) -> list[int]:
-    """Characters at which the lines of such statements begin, rising; none for a program that does not parse.
+def statement_offsets(program: str, points: Points) -> list[int]:
+    """Offsets of the characters at which the lines of such statements begin, rising; empty for a program that does not
+    parse.
 
-    >>> points_of("x = 1\\nif x:\\n    x = 2\\n", "conditional")
+    >>> statement_offsets("x = 1\\nif x:\\n    x = 2\\n", "conditional")
     [6]
     """
     try:
         tree = ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    wanted = CONDITIONAL if points == "conditional" else ast.stmt
+    statements = CONDITIONAL if points == "conditional" else ast.stmt
     starts = [start for start, _ in line_spans(program)]
-    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, wanted)}
+    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, statements)}
     return [starts[line - 1] for line in sorted(lines)]

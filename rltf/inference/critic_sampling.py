@@ -84,7 +84,7 @@ class CriticSampling(Search):
                 found[at] = found[at] + drafts
         return found
 
-    def explore(
+    def draw_in_rounds(
         self,
         problems: Sequence[Problem],
         draws: Sequence[int],
@@ -95,8 +95,8 @@ class CriticSampling(Search):
         version: int,
         policy: Policy | None,
     ) -> Iterator[tuple[int, Program]]:
-        """See `Explorer.explore`. The second half of a problem's programs begins where the first half is trusted; where
-        none of it passes the examples, they are drawn like the first. What a program is given carries no loss.
+        """See `MultiRoundSampler.draw_in_rounds`. The second half of a problem's programs begins where the first half is
+        trusted; where none of it passes the examples, they are drawn like the first. Tokens of a prefix carry no loss.
 
         A repair model takes no part: its programs answer other prompts than the policy's.
         """

@@ -135,7 +135,8 @@ class Search(Inference):
         ]
         found: list[dict[int, tuple[Program, Future[Verdict] | None]]] = [{} for _ in wishes]
         problems = [wish.task.problem for wish in wishes]
-        for at, program in self._pipeline.draw(problems, requests, sampling, seed, version=version, policy=policy):
+        programs = self._pipeline.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
+        for at, program in programs:
             tried = self._pipeline.judge(problems[at], program) if problems[at].tests else None
             found[at][program.draw] = (program, tried)
         with self._pipeline.clock("execution_wait"):
@@ -155,7 +156,7 @@ class Search(Inference):
     ) -> Iterator[tuple[int, Program]]:
         """The greedy program of each problem, which takes part in no search."""
         wanted = [Request(t.problem.id, t.prompt_ids, (), greedy=True, stop=t.stop) for t in tasks]
-        return self._pipeline.draw(problems, wanted, sampling, seed, version=version, policy=policy)
+        return self._pipeline.draw_programs(problems, wanted, sampling, seed, version=version, policy=policy)
 
     def _task(self, problem: Problem) -> Task:
         benchmark = self._pipeline.benchmark

@@ -54,7 +54,7 @@ class PrmData:
             for start in range(0, len(problems), self._chunk):
                 chunk = problems[start : start + self._chunk]
                 pending = pipeline.start_rollouts(chunk, range(self._samples), sampling, seed)
-                judged = [one for group in pipeline.verdicts(pending) for one in _different(group.triples())]
+                judged = [one for group in pipeline.collect_verdicts(pending) for one in _different(group.triples())]
                 for record in self.label(pipeline, judged, sampling, seed):
                     file.write(json.dumps(record) + "\n")
                     shares.append([label > 0 for label in record["labels"]])
@@ -109,7 +109,7 @@ class PrmData:
         ]
         problems = [problem for problem, _, _ in prefixes]
         verdicts: list[list[Future[Verdict]]] = [[] for _ in prefixes]
-        for at, completed in pipeline.draw(problems, requests, sampling, seed):
+        for at, completed in pipeline.draw_programs(problems, requests, sampling, seed):
             verdicts[at].append(pipeline.judge(problems[at], completed))
         with pipeline.clock("execution_wait"):
             return [any(v.result().outcome is Outcome.PASSED for v in of_prefix) for of_prefix in verdicts]

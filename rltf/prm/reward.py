@@ -20,8 +20,8 @@ from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.prm.lines import steps_of
-from rltf.rollouts.batch import collate
-from rltf.types import Credit, Outcome, Problem, Program, Rollout, Verdict
+from rltf.rollouts.batch import collate_programs
+from rltf.types import Credit, Outcome, Problem, Program, Verdict
 
 
 class Prm:
@@ -51,9 +51,9 @@ class Prm:
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
         """Of one program."""
-        return self.many([(problem, program, verdict)])[0]
+        return self.credit_batch([(problem, program, verdict)])[0]
 
-    def many(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[Sequence[Credit]]:
+    def credit_batch(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[Sequence[Credit]]:
         """Of the programs of a harvest: one credit a line with code."""
         said = self.scores([program for _, program, _ in judged])
         return [
@@ -67,11 +67,10 @@ class Prm:
         network, policy = self._model()
         said: list[list[float]] = [[] for _ in programs]
         order = sorted((i for i, p in enumerate(programs) if p.token_ids), key=lambda i: len(programs[i].token_ids))
-        verdict = Verdict(Outcome.PASSED, 0, 0)
         for start in range(0, len(order), self._size):
             chosen = order[start : start + self._size]
-            rows = [Rollout(programs[i], verdict, (), 0.0, 0.0, 0.0) for i in chosen]
-            batch = collate(rows, policy.pad_id, policy.prompt_padding).to(policy.model.device)
+            batch = collate_programs([programs[i] for i in chosen], policy.pad_id, policy.prompt_padding)
+            batch = batch.to(policy.model.device)
             with torch.no_grad():
                 value_BT = network(batch).squeeze(2).float()
             for row, i in enumerate(chosen):

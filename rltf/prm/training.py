@@ -128,4 +128,4 @@ def _rollout(record: dict[str, Any]) -> Rollout:
         record["problem_id"], record["answer"], tuple(record["prompt_ids"]), tokens, (), zeros, FinishReason.EOS
     )
     reading = CriticReading((), returns=tuple(labels))
-    return Rollout(program, Verdict(Outcome(record["outcome"]), 0, 0), (), 0.0, 0.0, 0.0, critic=reading)
+    return Rollout(program, Verdict(Outcome(record["outcome"]), 0, 0), critic=reading)

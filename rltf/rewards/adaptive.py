@@ -58,7 +58,7 @@ class Adaptive:
         return ("coarse",) if self.mode == "replace" else ()
 
     def value(self, verdict: Verdict) -> float:
-        """The reward that belongs to a verdict."""
+        """Reward of a program with this verdict."""
         match verdict.outcome:
             case Outcome.PASSED:
                 return self.ceiling

@@ -11,14 +11,15 @@ from rltf.types import Credit, Problem, Program, Verdict
 
 
 class RewardTerm(Protocol):
-    """Reads what happened to a program; gives credits to the whole program or to spans of its tokens.
+    """Turns a verdict into credits of the whole program or of spans of its tokens.
 
     A term may also have an attribute `replaces: tuple[str, ...]`: names of terms that the stack leaves out when this
-    one is present; and a method `many`, as that of the stack, when it is cheaper to ask of many programs at once.
+    one is present; and a method `credit_batch`, as that of the stack, when it is cheaper to credit many programs at
+    once.
     """
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
-        """Credits of one program; may be none."""
+        """Credits of one program; may be empty."""
         ...
 
 
@@ -29,14 +30,14 @@ class RewardStack:
         terms: name -> term. The name is what metrics, credits and `rollouts.jsonl` call it.
 
     Raises:
-        ValueError: no terms, something that is no term, or only terms that replace each other.
+        ValueError: no terms, an object that cannot be called, or only terms that replace each other.
 
     Example:
         >>> from rltf.rewards.coarse import Coarse
         >>> from rltf.types import Outcome
-        >>> stack = RewardStack({"mine": Coarse()})
+        >>> stack = RewardStack({"outcome": Coarse()})
         >>> stack(None, None, Verdict(Outcome.PASSED, passed=4, total=4))
-        (Credit(term='mine', value=1.0, span=None),)
+        (Credit(term='outcome', value=1.0, span=None),)
     """
 
     def __init__(self, terms: Mapping[str, RewardTerm]) -> None:
@@ -48,7 +49,8 @@ class RewardStack:
                     f"reward.terms.{name} is {term!r}: expected a node whose _target_ is a reward term, such as "
                     "rltf.rewards.coarse.Coarse"
                 )
-        replaced = {gone for name, term in terms.items() for gone in getattr(term, "replaces", ()) if gone != name}
+        targets = {name: getattr(term, "replaces", ()) for name, term in terms.items()}
+        replaced = {target for name in terms for target in targets[name] if target != name}
         self.terms = {name: term for name, term in terms.items() if name not in replaced}
         """The terms that are applied."""
         if not self.terms:
@@ -56,14 +58,14 @@ class RewardStack:
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> tuple[Credit, ...]:
         """All credits of one program, each under the name that its term has in the stack."""
-        return self.many([(problem, program, verdict)])[0]
+        return self.credit_batch([(problem, program, verdict)])[0]
 
-    def many(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[tuple[Credit, ...]]:
-        """The same for the programs of a whole harvest."""
-        found: list[list[Credit]] = [[] for _ in judged]
+    def credit_batch(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[tuple[Credit, ...]]:
+        """All credits of each of several programs, e.g. of an iteration."""
+        credits_by_program: list[list[Credit]] = [[] for _ in judged]
         for name, term in self.terms.items():
-            ask = getattr(term, "many", None)
-            given = [term(*one) for one in judged] if ask is None else ask(judged)
-            for credits, more in zip(found, given, strict=True):
-                credits += [credit if credit.term == name else replace(credit, term=name) for credit in more]
-        return [tuple(credits) for credits in found]
+            credit_batch = getattr(term, "credit_batch", None)
+            by_term = [term(*triple) for triple in judged] if credit_batch is None else credit_batch(judged)
+            for credits, term_credits in zip(credits_by_program, by_term, strict=True):
+                credits += [credit if credit.term == name else replace(credit, term=name) for credit in term_credits]
+        return [tuple(credits) for credits in credits_by_program]

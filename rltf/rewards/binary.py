@@ -34,7 +34,7 @@ class Binary:
             require(key, value)
 
     def value(self, verdict: Verdict) -> float:
-        """The reward that belongs to a verdict."""
+        """Reward of a program with this verdict."""
         return self.passed if verdict.outcome is Outcome.PASSED else self.failed
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:

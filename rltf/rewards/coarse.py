@@ -38,7 +38,7 @@ class Coarse:
             require(key, value)
 
     def value(self, verdict: Verdict) -> float:
-        """The reward that belongs to a verdict."""
+        """Reward of a program with this verdict."""
         match verdict.outcome:
             case Outcome.PASSED:
                 return self.passed

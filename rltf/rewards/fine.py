@@ -67,17 +67,17 @@ class Fine:
 
 
 def blamed_tokens(program: Program, verdict: Verdict) -> Span | None:
-    """Half-open range of the response's tokens that the verdict's error is blamed on; None for nobody."""
+    """Half-open range of the response's tokens that the verdict's error is blamed on; None: no tokens are."""
     if not program.token_ids or verdict.outcome in (Outcome.PASSED, Outcome.WRONG_ANSWER):
         return None
-    everything = (0, len(program.token_ids))
+    whole_response = (0, len(program.token_ids))
     if verdict.outcome is Outcome.SYNTAX_ERROR and program.finish is FinishReason.LENGTH:
-        return everything
+        return whole_response
     error = verdict.error
     if error is None or error.category is Category.IGNORE:
         return None
     if error.category is Category.GLOBAL:
-        return everything
+        return whole_response
     if error.line is None:
         return None
     return tokens_of_lines(program.text, program.offsets, error.line, error.end_line or error.line)

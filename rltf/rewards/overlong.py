@@ -33,7 +33,7 @@ class Overlong:
         require("margin", self.margin, above=0, at_most=1)
 
     def value(self, tokens: int) -> float:
-        """The reward of a response of so many tokens."""
+        """Reward of a response of `tokens` tokens."""
         start = self.limit * (1.0 - self.margin)
         return -min(max((tokens - start) / (self.limit - start), 0.0), 1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -11,34 +12,49 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from rltf.algorithms.advantages import token_weights
-from rltf.types import Rollout, RolloutBatch
+from rltf.types import Program, Rollout, RolloutBatch
 
 Ids = Sequence[int]
 
 
 def collate(rollouts: Sequence[Rollout], pad_id: int, prompt_padding: str) -> RolloutBatch:
-    """A batch of rollouts, each drawn token weighted by `token_weights`; given tokens are read and carry no loss.
+    """A batch of rollouts, each drawn token weighted by `token_weights`; excluded tokens and those of
+    `Program.prefix_ids` carry no loss.
 
     Args:
         rollouts: at least one.
         pad_id: token id put at padding.
         prompt_padding: side of prompts that is padded, `left` or `right`; responses are padded on the right.
     """
-    programs = [rollout.program for rollout in rollouts]
+    batch = collate_programs([rollout.program for rollout in rollouts], pad_id, prompt_padding)
+    excluded_BT = torch.zeros_like(batch.mask_BT)
+    for row, rollout in enumerate(rollouts):
+        prefix = len(rollout.program.prefix_ids)
+        excluded_BT[row, [prefix + t for t in rollout.excluded_tokens]] = True
+    weight_BT = _floats(map(token_weights, rollouts), batch.mask_BT)
+    return replace(batch, mask_BT=batch.mask_BT & ~excluded_BT, weight_BT=weight_BT.masked_fill(excluded_BT, 0.0))
+
+
+def collate_programs(programs: Sequence[Program], pad_id: int, prompt_padding: str) -> RolloutBatch:
+    """A batch of programs that no reward has weighed: `mask_BT` is True and `weight_BT` 1 at every drawn token.
+
+    Args:
+        programs: at least one.
+        pad_id: token id put at padding.
+        prompt_padding: side of prompts that is padded, `left` or `right`; responses are padded on the right.
+    """
     prompt_BS, prompt_mask_BS = _ids([p.prompt_ids for p in programs], pad_id, prompt_padding)
     response_BT, read_BT = _ids([p.prefix_ids + p.token_ids for p in programs], pad_id, "right")
-    given_B1 = torch.tensor([[len(p.prefix_ids)] for p in programs])
-    drawn_BT = read_BT & (torch.arange(read_BT.shape[1]) >= given_B1)
-    weight_BT = _floats(map(token_weights, rollouts), drawn_BT)
-    mask_BT = drawn_BT & ~weight_BT.isnan()
+    prefix_B1 = torch.tensor([[len(p.prefix_ids)] for p in programs])
+    mask_BT = read_BT & (torch.arange(read_BT.shape[1]) >= prefix_B1)
     return RolloutBatch(
         prompt_BS=prompt_BS,
         prompt_mask_BS=prompt_mask_BS,
         response_BT=response_BT,
         mask_BT=mask_BT,
         read_BT=read_BT,
-        old_logprobs_BT=_floats((p.logprobs for p in programs), drawn_BT),
-        weight_BT=weight_BT.nan_to_num(),
+        old_logprobs_BT=_floats((p.logprobs for p in programs), mask_BT),
+        weight_BT=mask_BT.to(torch.float32),
         version_B=torch.tensor([p.version for p in programs], dtype=torch.int64),
     )
 

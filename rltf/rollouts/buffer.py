@@ -17,8 +17,9 @@ class RolloutBuffer:
     """Bounded queue of rollouts; when it is full the oldest leave.
 
     Args:
-        capacity: rollouts kept (paper: 6400).
-        keep_greedy: also keep greedy programs, which are the baseline's and not drawn from the policy's distribution.
+        capacity: largest number of rollouts (paper: 6400).
+        keep_greedy: True: also greedy programs, which serve the baseline and are not drawn from the policy's
+            distribution.
 
     Example:
         >>> buffer = RolloutBuffer(capacity=2)
@@ -36,19 +37,19 @@ class RolloutBuffer:
         return len(self._rollouts)
 
     def __iter__(self) -> Iterator[Rollout]:
-        """Oldest first."""
-        return (packed.rollout() for packed in self._rollouts)
+        """Rollouts, the oldest first."""
+        return (packed.unpack() for packed in self._rollouts)
 
     def extend(self, rollouts: Iterable[Rollout]) -> None:
-        """Appends in order."""
-        self._rollouts.extend(PackedRollout.of(r) for r in rollouts if self.keep_greedy or not r.program.greedy)
+        """Appends rollouts in their order; the oldest leave when the buffer is full."""
+        self._rollouts.extend(PackedRollout.pack(r) for r in rollouts if self.keep_greedy or not r.program.greedy)
 
     def sample(self, n: int, generator: torch.Generator | int) -> list[Rollout]:
-        """`n` rollouts drawn uniformly; none comes twice before all came once.
+        """`n` rollouts drawn uniformly; none is drawn twice before each was drawn once.
 
         Args:
-            n: rollouts.
-            generator: source of randomness on the CPU, or a seed.
+            n: number of rollouts.
+            generator: random generator on the CPU, or a seed.
 
         Raises:
             ValueError: when the buffer is empty.
@@ -61,7 +62,7 @@ class RolloutBuffer:
         order: list[int] = []
         while len(order) < n:
             order += torch.randperm(len(packed), generator=generator).tolist()
-        return [packed[i].rollout() for i in order[:n]]
+        return [packed[i].unpack() for i in order[:n]]
 
     def metrics(self, version: int) -> dict[str, float]:
         """`buffer/size`, `buffer/fill`, and `buffer/age_mean` and `_max` in optimiser steps.
@@ -69,7 +70,7 @@ class RolloutBuffer:
         Args:
             version: optimiser steps done so far.
         """
-        ages = [version - packed.light.program.version for packed in self._rollouts]
+        ages = [version - packed.without_tokens.program.version for packed in self._rollouts]
         return {
             "buffer/size": float(len(ages)),
             "buffer/fill": len(ages) / self.capacity,
@@ -78,7 +79,7 @@ class RolloutBuffer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and builtins that `torch.load(weights_only=True)` accepts."""
+        """State for a checkpoint: tensors and builtins that `torch.load(weights_only=True)` accepts."""
         return to_state(list(self._rollouts))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

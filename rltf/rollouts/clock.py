@@ -1,4 +1,4 @@
-"""Where the time goes: exactly one phase accrues wall time at any moment, so the phases add up to the whole."""
+"""Wall time by phase: exactly one phase is counted at any moment, so that the phases add up to the total."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 PHASES = ("setup", "warmup", "generation", "execution_wait", "training", "evaluation")
-"""Others appear once they were entered: `critic`."""
+"""Phases that are always reported; others, such as `critic`, are once they were entered."""
 
 
 class PhaseClock:
-    """Wall seconds by phase. Inside a `with` the inner phase accrues and the outer one pauses, unless the outer one is
-    held: an evaluation counts as evaluation whatever it calls.
+    """Wall seconds by phase. A phase inside another is counted in its place, unless the outer one is exclusive: all of
+    an evaluation counts as evaluation, its generation too.
 
     Example:
         >>> clock = PhaseClock()
         >>> with clock("generation"):
         ...     pass
-        >>> earlier = clock.total()
-        >>> earlier <= sum(clock.seconds().values()) + 1e-9 <= clock.total() + 2e-9
+        >>> total = clock.total()
+        >>> total <= sum(clock.seconds().values()) + 1e-9 <= clock.total() + 2e-9
         True
     """
 
     def __init__(self) -> None:
-        self.watch: Callable[[str], None] | None = None
-        """Is told of every phase that begins."""
+        self.on_phase: Callable[[str], None] | None = None
+        """Called with the name of every phase that begins."""
         self._phase = "setup"
-        self._held = False
+        self._exclusive = False
         self._start = self._mark = time.monotonic()
         self._seconds = dict.fromkeys(PHASES, 0.0)
 
     @contextmanager
-    def __call__(self, phase: str, hold: bool = False) -> Iterator[None]:
-        """The block counts as `phase`; with `hold`, phases inside it count as it too."""
-        if self._held:
+    def __call__(self, phase: str, exclusive: bool = False) -> Iterator[None]:
+        """Counts the block as `phase`; with `exclusive`, phases inside it count as this one."""
+        if self._exclusive:
             yield
             return
-        before = self._phase
+        outer_phase = self._phase
         self._enter(phase)
-        self._held = hold
+        self._exclusive = exclusive
         try:
             yield
         finally:
-            self._held = False
-            self._enter(before)
+            self._exclusive = False
+            self._enter(outer_phase)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by phase up to now."""
+        """Seconds of each phase so far."""
         self._enter(self._phase)
         return dict(self._seconds)
 
@@ -56,9 +56,9 @@ class PhaseClock:
         return time.monotonic() - self._start
 
     def _enter(self, phase: str) -> None:
-        now = time.monotonic()
-        self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._mark
-        begins = phase != self._phase
-        self._phase, self._mark = phase, now
-        if begins and self.watch is not None:
-            self.watch(phase)
+        seconds = time.monotonic()
+        self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + seconds - self._mark
+        changes = phase != self._phase
+        self._phase, self._mark = phase, seconds
+        if changes and self.on_phase is not None:
+            self.on_phase(phase)

@@ -1,6 +1,6 @@
-"""What may be plugged into the pipeline: how a program is begun (`curriculum=`), and what each of its tokens is worth
-(`credit=`). Each option is one class in one file and one yaml of its group; the pipeline and the loop know these two
-protocols and nothing else of them."""
+"""Protocols of the components that a config may add to the pipeline: `credit=` weighs single tokens, `critic=` predicts
+outcomes or returns, `curriculum=` begins training programs, `inference=` draws them in several rounds. An
+implementation is one class in one file and one yaml of its group."""
 
 from __future__ import annotations
 
@@ -14,70 +14,79 @@ if TYPE_CHECKING:
 
 
 class TokenCredit(Protocol):
-    """Says what each token of a judged program is worth: the last step before the buffer."""
+    """Rule that sets `Rollout.weights`: how much each token of a judged program weighs in the loss.
+
+    Implementations are in `rltf.credit`; the config nodes `algorithm.credit` (part of an algorithm: PPO's GAE) and
+    `credit` (an addition to any algorithm) hold one each and run in this order. The record `rltf.types.Credit` is
+    something else: the value that a reward term gives, which these rules read.
+    """
 
     @property
     def needs_coverage(self) -> bool:
-        """True when the sandbox must say which lines the tests executed (`Verdict.unexecuted`)."""
+        """True when it reads which lines the tests executed (`Verdict.unexecuted`)."""
         ...
 
     @property
     def critic_kind(self) -> Literal["outcome", "value"] | None:
-        """The kind of critic without which it cannot do (`Rollout.critic`)."""
+        """Kind of critic whose predictions (`Rollout.critic`) it reads; None: it reads none."""
         ...
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """The rollouts of one harvest, all problems together so that a network is asked once, with `weights`."""
+        """The same rollouts with `weights`.
+
+        Args:
+            rollouts: those of all problems of one iteration, so that a network runs once.
+        """
         ...
 
 
 class Critic(Protocol):
-    """Says how programs will end or what they will earn, before `credit` weighs their tokens (`rltf.critics`)."""
+    """Predicts outcomes or returns of programs, before `credit` weighs their tokens (`rltf.critics`)."""
 
     @property
     def kind(self) -> Literal["outcome", "value"]:
-        """What it predicts."""
+        """`outcome`: how a program ends; `value`: the reward still to come at each token."""
         ...
 
     @property
     def has_learned(self) -> bool:
-        """True once it knows more than chance."""
+        """True once it was trained, in this run or by the file it started from."""
         ...
 
     def read(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """The rollouts of one harvest with `critic`."""
+        """The same rollouts with `critic`, the prediction for each."""
         ...
 
 
 class Curriculum(Protocol):
-    """Says how much of a training problem's answer the policy is given."""
+    """Chooses how much of a training problem's reference program the policy is given."""
 
-    def start(self, problem: Problem) -> tuple[int, ...]:
-        """Token ids that the next programs of the problem begin with; none: the policy writes everything."""
+    def prefix_ids(self, problem: Problem) -> tuple[int, ...]:
+        """Token ids that the problem's next programs begin with; empty: the policy writes the whole program."""
         ...
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
-        """Learns how the programs of one visit fared, in the order of harvests."""
+        """Updates the problem's state by its judged programs of one iteration; called in the order of iterations."""
         ...
 
     def metrics(self) -> dict[str, float]:
-        """Where the curriculum stands; each name answers a question."""
+        """Metrics of the curriculum's present state, by full name (`curriculum/...`)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain builtins."""
+        """State for a checkpoint, in plain builtins."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
+        """Restores a state that `state_dict` returned."""
         ...
 
 
 @runtime_checkable
-class Explorer(Protocol):
-    """Finds programs to train on in more than one round (`inference=` of `train.py`)."""
+class MultiRoundSampler(Protocol):
+    """Draws training programs in more than one round (`inference=` of `train.py`)."""
 
-    def explore(
+    def draw_in_rounds(
         self,
         problems: Sequence[Problem],
         draws: Sequence[int],
@@ -88,20 +97,23 @@ class Explorer(Protocol):
         version: int,
         policy: Policy | None,
     ) -> Iterable[tuple[int, Program]]:
-        """Index of a problem and one of its programs: one for each entry of `draws`, and the greedy one. See
-        `RolloutPipeline.start_rollouts`, which has all of them judged."""
+        """Pairs of the index of a problem and one of its programs: one program for each entry of `draws`, and the
+        greedy one. Arguments as of `RolloutPipeline.start_rollouts`, which has the programs judged."""
         ...
 
 
 class PrefixCritic(Protocol):
-    """Says how far a program can be trusted up to each of its tokens: what search at test time asks a critic."""
+    """Estimates, for search at test time, how likely each prefix of a program is to lead to a program that passes."""
 
     def start(self, device: Any) -> None:
-        """Comes before the first question; `device` is the policy's."""
+        """Moves the critic to the policy's `device`; called before the first estimate."""
         ...
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
-        """One number for each drawn token of each program: trust in the program up to and with that token, e.g. the
-        probability that it passes. Only their order matters. All programs of a search at once, so that a network is
-        asked in batches."""
+        """One number for each drawn token of each program: the estimate for the program up to and with that token,
+        e.g. the probability that it passes. Only the order of the numbers matters.
+
+        Args:
+            programs: all programs of a search at once, so that a network runs on batches.
+        """
         ...

@@ -24,66 +24,72 @@ from rltf.types import Category, Credit, ErrorReport, FinishReason, Outcome, Pro
 class PackedRollout:
     """A rollout whose T tokens are arrays."""
 
-    light: Rollout
-    """The rollout without `token_ids`, `offsets`, `logprobs`, `weights` and what a critic said; its prompt is shared
-    with others of the problem."""
+    without_tokens: Rollout
+    """The rollout without `token_ids`, `offsets`, `logprobs`, `weights`, `excluded_tokens` and `critic`; its prompt is
+    shared with others of the problem."""
     token_ids_T: NDArray[np.int32]
     offsets_T2: NDArray[np.int32]
     logprobs_T: NDArray[np.float32]
     weights_T: NDArray[np.float32]
-    """Empty where the rollout has none of its own."""
+    """Empty where `Rollout.weights` is; NaN at `Rollout.excluded_tokens`, as checkpoints have it."""
 
     @classmethod
-    def of(cls, rollout: Rollout) -> PackedRollout:
-        """Packs one rollout."""
-        program = rollout.program
+    def pack(cls, rollout: Rollout) -> PackedRollout:
+        """The rollout in arrays; what its critic predicted is dropped."""
+        program = replace(rollout.program, token_ids=(), offsets=(), logprobs=())
+        weights_T = np.array(rollout.weights, dtype=np.float32)
+        weights_T[list(rollout.excluded_tokens)] = np.nan
         return cls(
-            light=replace(
-                rollout, program=replace(program, token_ids=(), offsets=(), logprobs=()), weights=(), critic=None
-            ),
-            token_ids_T=np.array(program.token_ids, dtype=np.int32),
-            offsets_T2=np.array(program.offsets, dtype=np.int32).reshape(-1, 2),
-            logprobs_T=np.array(program.logprobs, dtype=np.float32),
-            weights_T=np.array(rollout.weights, dtype=np.float32),
+            without_tokens=replace(rollout, program=program, weights=(), critic=None, excluded_tokens=()),
+            token_ids_T=np.array(rollout.program.token_ids, dtype=np.int32),
+            offsets_T2=np.array(rollout.program.offsets, dtype=np.int32).reshape(-1, 2),
+            logprobs_T=np.array(rollout.program.logprobs, dtype=np.float32),
+            weights_T=weights_T,
         )
 
-    def rollout(self) -> Rollout:
-        """The rollout that was packed."""
+    def unpack(self) -> Rollout:
+        """The rollout that was packed, its log-probs and weights in float32."""
         program = replace(
-            self.light.program,
+            self.without_tokens.program,
             token_ids=tuple(self.token_ids_T.tolist()),
             offsets=tuple(map(tuple, self.offsets_T2.tolist())),
             logprobs=tuple(self.logprobs_T.tolist()),
         )
-        return replace(self.light, program=program, weights=tuple(self.weights_T.tolist()))
+        excluded_T = np.isnan(self.weights_T)
+        return replace(
+            self.without_tokens,
+            program=program,
+            weights=tuple(np.where(excluded_T, np.float32(0), self.weights_T).tolist()),
+            excluded_tokens=tuple(np.flatnonzero(excluded_T).tolist()),
+        )
 
 
 def to_state(packed: Sequence[PackedRollout]) -> dict[str, Any]:
     """Flat tensors, each prompt once, and one JSON string for verdicts, credits and texts."""
-    prompts = list(dict.fromkeys(p.light.program.prompt_ids for p in packed))
+    prompts = list(dict.fromkeys(p.without_tokens.program.prompt_ids for p in packed))
     prompt_row = {prompt: row for row, prompt in enumerate(prompts)}
     return {
         "prompt_ids": _tensor(chain.from_iterable(prompts)),
         "prompt_lengths": _tensor(map(len, prompts)),
-        "prompt_rows": _tensor(prompt_row[p.light.program.prompt_ids] for p in packed),
+        "prompt_rows": _tensor(prompt_row[p.without_tokens.program.prompt_ids] for p in packed),
         "lengths": _tensor(len(p.token_ids_T) for p in packed),
         "token_ids": _joined([p.token_ids_T for p in packed], np.zeros(0, np.int32)),
         "offsets": _joined([p.offsets_T2 for p in packed], np.zeros((0, 2), np.int32)),
         "logprobs": _joined([p.logprobs_T for p in packed], np.zeros(0, np.float32)),
         "weight_lengths": _tensor(len(p.weights_T) for p in packed),
         "weights": _joined([p.weights_T for p in packed], np.zeros(0, np.float32)),
-        "records": json.dumps([_record(p.light) for p in packed], separators=(",", ":")),
+        "records": json.dumps([_record(p.without_tokens) for p in packed], separators=(",", ":")),
     }
 
 
 def from_state(state: Mapping[str, Any]) -> list[PackedRollout]:
-    """What `to_state` was given."""
+    """The rollouts of a state that `to_state` made."""
     prompt_rows = np.split(state["prompt_ids"].numpy(), _borders(state["prompt_lengths"]))
     prompts = [tuple(row.tolist()) for row in prompt_rows]
     borders = _borders(state["lengths"])
     # copies, since a view would keep the whole checkpoint in memory for as long as one rollout stays
     return [
-        PackedRollout(_light(record, prompts[row]), *(array.copy() for array in arrays))
+        PackedRollout(_from_record(record, prompts[row]), *(array.copy() for array in arrays))
         for record, row, *arrays in zip(
             json.loads(state["records"]),
             state["prompt_rows"].tolist(),
@@ -98,16 +104,16 @@ _IN_ARRAYS = ("prompt_ids", "token_ids", "offsets", "logprobs")
 _IN_RECORD = tuple(name for name in Program.__dataclass_fields__ if name not in _IN_ARRAYS)
 
 
-def _record(light: Rollout) -> dict[str, Any]:
+def _record(rollout: Rollout) -> dict[str, Any]:
     return {
-        "program": {name: getattr(light.program, name) for name in _IN_RECORD},
-        "verdict": {**asdict(light.verdict), "isolation": dict(light.verdict.isolation)},
-        "credits": [(c.term, c.value, c.span) for c in light.credits],
-        "values": (light.reward, light.baseline, light.advantage),
+        "program": {name: getattr(rollout.program, name) for name in _IN_RECORD},
+        "verdict": {**asdict(rollout.verdict), "isolation": dict(rollout.verdict.isolation)},
+        "credits": [(c.term, c.value, c.span) for c in rollout.credits],
+        "values": (rollout.reward, rollout.baseline, rollout.advantage),
     }
 
 
-def _light(record: Mapping[str, Any], prompt_ids: tuple[int, ...]) -> Rollout:
+def _from_record(record: Mapping[str, Any], prompt_ids: tuple[int, ...]) -> Rollout:
     program = {
         **record["program"],
         "finish": FinishReason(record["program"]["finish"]),

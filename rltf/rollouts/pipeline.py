@@ -1,8 +1,8 @@
 """Problems in, rollouts out: prompt, sample, extract, judge, reward, baseline. Training, validation and `eval.py` all
-go through here. Knows no Lightning.
+use it. No import of Lightning.
 
-Sampling and judging overlap: a program goes to the executor the moment its last token is drawn, and its verdict is
-collected when somebody harvests."""
+Sampling and judging overlap: a program goes to the executor the moment its last token is drawn, and `collect_rollouts`
+waits for the verdicts."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.hooks import Critic, Curriculum, Explorer, TokenCredit
+from rltf.rollouts.hooks import Critic, Curriculum, MultiRoundSampler, TokenCredit
 from rltf.rollouts.packing import PackedRollout, from_state, to_state
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRollouts:
-    """Programs on their way through the sandbox, problem by problem, draws in order (the greedy one first)."""
+    """Programs that are drawn and not yet judged, by problem."""
 
     groups: tuple[tuple[Problem, tuple[Program, ...], tuple[Future[Verdict], ...]], ...]
+    """(problem, its programs, a verdict to come for each); the greedy program comes first, then draws in order."""
 
     @property
     def programs(self) -> int:
-        """How many."""
+        """Number of programs."""
         return sum(len(programs) for _, programs, _ in self.groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """Waits for the verdicts; what `restore` reads, loadable under `torch.load(weights_only=True)`."""
+        """State for a checkpoint, loadable under `torch.load(weights_only=True)`. Waits for all verdicts."""
         return {
             "problems": [problem.id for problem, _, _ in self.groups],
             "sizes": [len(programs) for _, programs, _ in self.groups],
             "judged": to_state(
                 [
-                    PackedRollout.of(Rollout(program, future.result(), (), 0.0, 0.0, 0.0))
+                    PackedRollout.pack(Rollout(program, future.result()))
                     for _, programs, futures in self.groups
                     for program, future in zip(programs, futures, strict=True)
                 ]
@@ -54,54 +55,52 @@ class PendingRollouts:
         """The pending programs of a checkpoint, verdicts included.
 
         Args:
-            state: what `state_dict` gave.
+            state: a state that `state_dict` returned.
             problems: problem id -> problem.
         """
-        judged = (packed.rollout() for packed in from_state(state["judged"]))
+        rollouts = (packed.unpack() for packed in from_state(state["judged"]))
         groups = []
         for problem_id, size in zip(state["problems"], state["sizes"], strict=True):
-            chosen = [next(judged) for _ in range(size)]
-            futures: list[Future[Verdict]] = [Future() for _ in chosen]
-            for future, rollout in zip(futures, chosen, strict=True):
+            group = [next(rollouts) for _ in range(size)]
+            futures: list[Future[Verdict]] = [Future() for _ in group]
+            for future, rollout in zip(futures, group, strict=True):
                 future.set_result(rollout.verdict)
-            groups.append((problems[problem_id], tuple(r.program for r in chosen), tuple(futures)))
+            groups.append((problems[problem_id], tuple(r.program for r in group), tuple(futures)))
         return cls(tuple(groups))
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedGroup:
-    """The programs of one visit to a problem, and what the tests said of them."""
+    """One problem's programs of one iteration, with their verdicts."""
 
     problem: Problem
     programs: tuple[Program, ...]
     verdicts: tuple[Verdict, ...]
 
     def triples(self) -> list[tuple[Problem, Program, Verdict]]:
-        """Program by program."""
+        """(problem, program, verdict) of each program: the arguments of a reward term."""
         return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
 
     def to(self, device: object) -> JudgedGroup:
-        """Itself: nothing in it lives on a device (Lightning asks)."""
+        """The group itself, which holds no tensors; Lightning calls this when it moves a batch to a device."""
         return self
 
 
 class RolloutPipeline:
-    """Draws programs from a policy and finds out what they are worth.
+    """Draws programs from a policy, has them judged, and turns verdicts into rollouts.
 
     Args:
         benchmark: renders prompts and finds programs in answers.
-        policy: its present weights are sampled.
+        policy: the model that is sampled.
         sampler: draws responses.
         executor: judges programs.
-        rewards: credits judged programs.
-        advantages: compares the programs of a problem.
-        clock: phases `generation`, `execution_wait` and `critic` accrue here.
-        critic: says how programs will end, for `credit`; None: nobody does.
-        credit: weighs single tokens; None: the advantage plus the span credits.
-        curriculum: begins training programs; None: the policy writes everything.
-        selection: which groups are trained on; None: all.
-
-    `explorer`, if set, finds training programs; without one they are drawn in one round.
+        rewards: the reward terms.
+        advantages: compares the rewards of one problem's programs.
+        clock: counts the time of the phases `generation`, `execution_wait` and `critic`.
+        critic: predicts outcomes or returns, for `credit`; None: no predictions.
+        credit: sets the weights of single tokens; None: the advantage plus the span credits.
+        curriculum: chooses the start of training programs; None: the policy writes the whole program.
+        selection: chooses the groups that are trained on; None: all are.
     """
 
     def __init__(
@@ -121,11 +120,13 @@ class RolloutPipeline:
         self.benchmark, self.policy, self.sampler, self.executor = benchmark, policy, sampler, executor
         self.rewards, self.advantages, self.clock = rewards, advantages, clock
         self.critic, self.credit, self.curriculum, self.selection = critic, credit, curriculum, selection
-        self.explorer: Explorer | None = None
+        self.multi_round_sampler: MultiRoundSampler | None = None
+        """Draws training programs in place of the single round of `draw_programs`. Set after construction
+        (`rltf.setup.generation`), because it draws its rounds through this pipeline."""
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
-        """The encoded prompt; rendered once per problem."""
+        """The problem's encoded prompt; rendered at the first call only."""
         ids = self._prompts.get(problem.id)
         if ids is None:
             ids = self._prompts[problem.id] = self.policy.encode_prompt(self.benchmark.prompt(problem))
@@ -143,35 +144,46 @@ class RolloutPipeline:
         policy: Policy | None = None,
         training: bool = False,
     ) -> PendingRollouts:
-        """Samples every problem once per entry of `draws` (and once greedily), and hands the programs to the executor
-        as they finish. Returns when the last program is drawn, not when it is judged. `policy` draws in place of the
-        pipeline's own. Programs for `training` begin where the curriculum says, and the sandbox looks at them as
-        closely as the credit needs."""
-        begin = self.curriculum.start if training and self.curriculum is not None else _nothing
+        """Draws programs for the problems and hands each to the executor when it is finished.
+
+        Args:
+            problems: problems to draw for.
+            draws: draw indices; one sampled program per problem and index.
+            sampling: distribution that tokens are drawn from.
+            seed: seed of the random streams.
+            greedy: also draw each problem's greedy program.
+            version: optimiser steps that made the weights.
+            policy: policy to sample; None: the pipeline's own.
+            training: programs begin with the curriculum's prefix, and coverage is measured where `credit` needs it.
+
+        Returns:
+            The programs with verdicts to come, as soon as the last one is drawn.
+        """
+        prefix_of = self.curriculum.prefix_ids if training and self.curriculum is not None else _no_prefix
         coverage = training and self.credit is not None and self.credit.needs_coverage
-        drawn: Iterable[tuple[int, Program]]
-        if training and self.explorer is not None:
-            drawn = self.explorer.explore(
+        programs: Iterable[tuple[int, Program]]
+        if training and self.multi_round_sampler is not None:
+            programs = self.multi_round_sampler.draw_in_rounds(
                 problems, draws, sampling, seed, greedy=greedy, version=version, policy=policy
             )
         else:
             requests = [
-                Request(p.id, self.prompt_ids(p), tuple(draws), greedy, begin(p), self.benchmark.prompt(p).stop)
+                Request(p.id, self.prompt_ids(p), tuple(draws), greedy, prefix_of(p), self.benchmark.prompt(p).stop)
                 for p in problems
             ]
-            drawn = self.draw(problems, requests, sampling, seed, version=version, policy=policy)
-        found: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
-        for index, program in drawn:
-            found[index][program.draw] = (program, self.judge(problems[index], program, coverage))
+            programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
+        by_problem: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
+        for index, program in programs:
+            by_problem[index][program.draw] = (program, self.judge(problems[index], program, coverage))
         order = ((-1,) if greedy else ()) + tuple(draws)
         return PendingRollouts(
             tuple(
                 (problem, tuple(by_draw[d][0] for d in order), tuple(by_draw[d][1] for d in order))
-                for problem, by_draw in zip(problems, found, strict=True)
+                for problem, by_draw in zip(problems, by_problem, strict=True)
             )
         )
 
-    def draw(
+    def draw_programs(
         self,
         problems: Sequence[Problem],
         requests: Sequence[Request],
@@ -181,38 +193,43 @@ class RolloutPipeline:
         version: int = 0,
         policy: Policy | None = None,
     ) -> Iterator[tuple[int, Program]]:
-        """Programs as they finish, none of them judged.
+        """Programs in the order in which they finish; none is judged.
 
         Args:
-            problems: one a request; a problem may come more than once, with other draws.
-            requests: what is drawn.
-            sampling: how.
-            seed: of the random streams.
-            version: optimiser steps behind the weights.
-            policy: draws in place of the pipeline's own.
+            problems: the problem of each request; a problem may come more than once, with other draws.
+            requests: encoded prompts and draw indices.
+            sampling: distribution that tokens are drawn from.
+            seed: seed of the random streams.
+            version: optimiser steps that made the weights.
+            policy: policy to sample; None: the pipeline's own.
 
         Yields:
-            Index of the request, and a program.
+            (index of the request, program).
         """
         policy = policy or self.policy
         with self.clock("generation"):
             for sample in self.sampler.sample(policy, requests, sampling, seed):
-                at = sample.request
-                yield at, self._program(policy, problems[at], requests[at], sample, version)
+                index = sample.request
+                yield index, self._program(policy, problems[index], requests[index], sample, version)
 
     def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
-        """Starts the tests of one program.
+        """The verdict to come of a program, whose tests start to run.
+
+        Args:
+            problem: the problem that it answers.
+            program: the program.
+            coverage: also measure which lines the tests execute.
 
         Raises:
-            ValueError: The problem's tests cannot be judged.
+            ValueError: the sandbox cannot be sent the problem's tests.
         """
         try:
             return self.executor.submit(Job(program.text, problem.tests, problem.setup, coverage=coverage))
         except ValueError as error:
             raise ValueError(f"problem {problem.id}: {error}") from error
 
-    def verdicts(self, pending: PendingRollouts) -> list[JudgedGroup]:
-        """Waits for the verdicts; problem by problem, in the order they were launched."""
+    def collect_verdicts(self, pending: PendingRollouts) -> list[JudgedGroup]:
+        """The judged programs by problem, in the order in which they were started. Waits for the last verdict."""
         with self.clock("execution_wait"):
             return [
                 JudgedGroup(problem, programs, tuple(future.result() for future in futures))
@@ -220,11 +237,12 @@ class RolloutPipeline:
             ]
 
     def collect_rollouts(self, pending: PendingRollouts) -> list[list[Rollout]]:
-        """Waits for the verdicts and says what the programs are worth: rollouts problem by problem."""
-        everything = self.verdicts(pending)
-        credits = iter(self.rewards.many([one for judged in everything for one in judged.triples()]))
+        """Rollouts by problem: rewards, advantages, the critic's predictions and the weights of tokens. Waits for the
+        last verdict."""
+        judged_groups = self.collect_verdicts(pending)
+        credits = iter(self.rewards.credit_batch([triple for judged in judged_groups for triple in judged.triples()]))
         groups = []
-        for judged in everything:
+        for judged in judged_groups:
             group = self.advantages([(program, verdict, next(credits)) for _, program, verdict in judged.triples()])
             if self.curriculum is not None:
                 self.curriculum.update(judged.problem, group)
@@ -239,16 +257,16 @@ class RolloutPipeline:
         return [[next(weighed) for _ in group] for group in groups]
 
     def metrics(self) -> dict[str, float]:
-        """Of the curriculum."""
+        """The curriculum's metrics; empty without a curriculum."""
         return {} if self.curriculum is None else self.curriculum.metrics()
 
     def state_dict(self) -> dict[str, Any]:
-        """Of baselines and curriculum, as plain builtins."""
+        """State of baselines and curriculum for a checkpoint, in plain builtins."""
         curriculum = {} if self.curriculum is None else self.curriculum.state_dict()
         return {"advantages": self.advantages.state_dict(), "curriculum": curriculum}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken."""
+        """Restores a state that `state_dict` returned."""
         self.advantages.load_state_dict(state["advantages"])
         if self.curriculum is not None:
             self.curriculum.load_state_dict(state["curriculum"])
@@ -279,7 +297,7 @@ class RolloutPipeline:
         )
 
 
-def _nothing(problem: Problem) -> tuple[int, ...]:
+def _no_prefix(problem: Problem) -> tuple[int, ...]:
     return ()
 
 
@@ -287,8 +305,8 @@ def _cut_at_stop(
     text: str, offsets: tuple[tuple[int, int], ...], stop: tuple[str, ...]
 ) -> tuple[str, tuple[tuple[int, int], ...]]:
     """Text up to the first stop string; tokens beyond it keep an empty range at its end."""
-    found = [at for s in stop if (at := text.find(s)) >= 0]
-    if not found:
+    stop_positions = [position for s in stop if (position := text.find(s)) >= 0]
+    if not stop_positions:
         return text, offsets
-    end = min(found)
+    end = min(stop_positions)
     return text[:end], tuple((min(a, end), min(b, end)) for a, b in offsets)

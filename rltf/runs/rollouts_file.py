@@ -62,7 +62,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     if verdict.unexecuted is not None:
         record["unexecuted"] = verdict.unexecuted
     if rollout.weights:
-        record["weights"] = [None if weight != weight else round(weight, 6) for weight in rollout.weights]
+        excluded = set(rollout.excluded_tokens)
+        record["weights"] = [None if t in excluded else round(weight, 6) for t, weight in enumerate(rollout.weights)]
     if rollout.critic is not None:
         estimates = asdict(rollout.critic).items()
         record["critic"] = {name: [round(v, 4) for v in values] for name, values in estimates if values}

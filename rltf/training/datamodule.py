@@ -133,7 +133,7 @@ class RolloutDataModule(L.LightningDataModule):
 
     def next_problems(self, count: int) -> list[Problem]:
         """This rank's next `count` training problems: none twice before all were visited once."""
-        return [self.train_problems[i] for i in self.problem_order.next(count)]
+        return [self.train_problems[i] for i in self.problem_order.next_indices(count)]
 
     def start(self, plan: StreamPlan) -> None:
         """Sets the sizes of the next `fit`."""
@@ -195,7 +195,7 @@ class RolloutDataModule(L.LightningDataModule):
             return start_rollouts(chunk, range(plan.samples), plan.sampling, plan.seed, greedy=plan.greedy)
 
         def await_verdicts(pending: PendingRollouts) -> list[JudgedGroup]:
-            groups = self.pipeline.verdicts(pending)
+            groups = self.pipeline.collect_verdicts(pending)
             return groups if inference is None else [inference.finish_problem(group) for group in groups]
 
         def judged_chunks() -> Iterator[list[JudgedGroup]]:

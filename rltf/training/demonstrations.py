@@ -75,7 +75,7 @@ class Demonstrations:
                 "or set algorithm.mix.supervised=null and warmup.steps=0"
             )
         if not self._ready_batches or len(self._ready_batches[0]) != size:
-            pool = sorted(self._order.next(POOL_BATCHES * size), key=self._length)
+            pool = sorted(self._order.next_indices(POOL_BATCHES * size), key=self._length)
             batches = [pool[i : i + size] for i in range(0, len(pool), size)]
             random.Random(f"{self._seed}/{self._pool_number}").shuffle(batches)
             self._ready_batches = deque(batches)

@@ -6,7 +6,7 @@ import torch
 from objective_batches import batch_of
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised
@@ -36,7 +36,7 @@ class OneWeightAToken(L.LightningModule):
 
 
 def weights_after_one_step(reduction, size):
-    mix = LossMix(Term(Supervised(reduction), 0.5), Term(Reinforce(reduction=reduction)))
+    mix = LossMix(WeightedObjective(Supervised(reduction), 0.5), WeightedObjective(Reinforce(reduction=reduction)))
     micro = []
     for start in range(0, 8, size):
         rows = slice(start, start + size)

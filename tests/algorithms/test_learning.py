@@ -5,7 +5,7 @@ import torch
 
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
 from rltf.algorithms.reinforce import Reinforce
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
@@ -41,7 +41,7 @@ def train(baseline, normalize, objective, hash_fraction, iterations, samples, se
     """On-policy iterations: draw, judge, credit, buffer, batch, loss mix, step. Returns the four probabilities."""
     policy, generator = TwoLayerPolicy(seed), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr)
-    advantages, mix = Advantages(baseline, normalize), LossMix(rl=Term(objective))
+    advantages, mix = Advantages(baseline, normalize), LossMix(rl=WeightedObjective(objective))
     for version in range(iterations):
         probabilities = policy.probabilities()
         drawn = torch.multinomial(probabilities, samples, replacement=True, generator=generator).tolist()

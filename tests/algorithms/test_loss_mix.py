@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from objective_batches import batch_of
 
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
 from rltf.algorithms.ratios import policy_metrics
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
@@ -88,7 +88,7 @@ lengths_of_8 = st.lists(st.integers(1, 9), min_size=8, max_size=8)
     make=st.sampled_from([Reinforce, GRPO]),
 )
 def test_one_by_eight_four_by_two_and_two_ranks_give_the_gradient_of_one_batch(supervised, rl, reduction, make):
-    mix = LossMix(Term(Supervised(reduction), 0.5), Term(make(reduction=reduction), 2.0))
+    mix = LossMix(WeightedObjective(Supervised(reduction), 0.5), WeightedObjective(make(reduction=reduction), 2.0))
     batches = sequences(supervised, 1), sequences(rl, 2)
     whole = gradient_of_one_step(mix, *batches, size=8)
     for size, ranks in ((1, 1), (2, 1), (4, 1), (1, 2), (4, 2), (2, 4)):
@@ -96,7 +96,9 @@ def test_one_by_eight_four_by_two_and_two_ranks_give_the_gradient_of_one_batch(s
 
 
 def test_micro_batch_without_divisors_is_its_own_window():
-    mix = LossMix(Term(Supervised("token_mean")), Term(Reinforce(reduction="token_mean"), weight=3.0))
+    mix = LossMix(
+        WeightedObjective(Supervised("token_mean")), WeightedObjective(Reinforce(reduction="token_mean"), weight=3.0)
+    )
     demonstrations, rollouts = batch_of([[1.0, 1.0]]), batch_of([[0.5, 0.5]])
     loss = mix(
         {
@@ -113,7 +115,7 @@ def test_micro_batch_without_divisors_is_its_own_window():
 
 
 def test_term_absent_from_a_micro_batch_weighs_nothing_there():
-    mix = LossMix(Term(Supervised()), Term(Reinforce()))
+    mix = LossMix(WeightedObjective(Supervised()), WeightedObjective(Reinforce()))
     demonstrations = batch_of([[1.0]])
     divisors = window_divisors([mix.counts({"supervised": demonstrations}), mix.counts({"rl": demonstrations})], 2)
     assert divisors[0] == {"supervised": 0.5, "rl": 0.5}
@@ -123,7 +125,7 @@ def test_term_absent_from_a_micro_batch_weighs_nothing_there():
 
 
 def test_window_of_empty_responses_has_loss_zero_and_no_nan():
-    mix = LossMix(rl=Term(Reinforce(reduction="sequence_mean")))
+    mix = LossMix(rl=WeightedObjective(Reinforce(reduction="sequence_mean")))
     empty = batch_of([[1.0]], lengths=[0])
     logprobs_BT = torch.zeros(1, 1, requires_grad=True)
     for divisors in (None, {"rl": 0.0}):
@@ -134,7 +136,10 @@ def test_window_of_empty_responses_has_loss_zero_and_no_nan():
 
 
 def test_mix_says_which_data_it_needs():
-    sft, both = LossMix(supervised=Term(Supervised())), LossMix(Term(Supervised()), Term(GRPO(kl=0.1)))
+    sft, both = (
+        LossMix(supervised=WeightedObjective(Supervised())),
+        LossMix(WeightedObjective(Supervised()), WeightedObjective(GRPO(kl=0.1))),
+    )
     assert (sft.needs_demonstrations, sft.needs_rollouts, sft.needs_reference) == (True, False, False)
     assert (both.needs_demonstrations, both.needs_rollouts, both.needs_reference) == (True, True, True)
 
@@ -143,7 +148,7 @@ def test_mix_without_terms_or_with_a_weight_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"algorithm\.mix has neither"):
         LossMix()
     with pytest.raises(ValueError, match=r"^weight is 0"):
-        Term(Supervised(), 0.0)
+        WeightedObjective(Supervised(), 0.0)
 
 
 @pytest.mark.parametrize("accumulate", [0, -1, 3])

@@ -17,7 +17,7 @@ def test_a_checkpoint_that_waits_for_verdicts_counts_as_waiting_not_as_training(
     verdict: Future[Verdict] = Future()
     callback._pending = PendingRollouts(((Problem("p", "", ()), (program,), (verdict,)),))
     judge = threading.Timer(0.3, lambda: verdict.set_result(Verdict(Outcome.PASSED, 1, 1)))
-    clock.watch = lambda phase: judge.start() if phase == "execution_wait" else None
+    clock.on_phase = lambda phase: judge.start() if phase == "execution_wait" else None
     with clock("training"):
         state = callback.state_dict()
     assert len(state["pending"]) == 1

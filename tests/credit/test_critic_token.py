@@ -3,7 +3,7 @@
 import pytest
 from critic_cases import rollout_of
 
-from rltf.credit.critic_token import CriticToken
+from rltf.credit.critic_token import CriticTokenCredit
 from rltf.types import Credit, CriticReading
 
 READING = CriticReading((0.5, 1.0, 0.25), (0.1, 0.2, 0.3, 0.4))
@@ -18,9 +18,9 @@ READING = CriticReading((0.5, 1.0, 0.25), (0.1, 0.2, 0.3, 0.4))
 )
 def test_both_of_the_official_codes_ways_to_weigh_spans(spans, weights):
     rollout = rollout_of([1, 2, 3], reward=1.0, credits=[Credit("fine", 0.7, (1, 3))], critic=READING)
-    assert CriticToken(spans)([rollout])[0].weights == pytest.approx(weights)
+    assert CriticTokenCredit(spans)([rollout])[0].weights == pytest.approx(weights)
 
 
 def test_an_unknown_way_to_weigh_spans_is_refused():
     with pytest.raises(ValueError, match=r"^spans is 'both': expected weighed or plain"):
-        CriticToken("both")
+        CriticTokenCredit("both")

@@ -7,8 +7,8 @@ import torch
 from critic_cases import program_of, reading, rollout_of
 
 from rltf.algorithms.grpo import GRPO
-from rltf.credit.chain import Chain
-from rltf.credit.critic_token import CriticToken
+from rltf.credit.chain import CreditChain
+from rltf.credit.critic_token import CriticTokenCredit
 from rltf.credit.executed import ExecutedLinesCredit
 from rltf.credit.gae import GAECredit, gae
 from rltf.rollouts.batch import collate
@@ -71,12 +71,12 @@ def test_lines_that_no_test_executed_get_no_gradient_and_the_critic_still_learns
     rollout = replace(rollout_of([1, 2, 3], critic=HALVES), program=program)
     rollout = replace(rollout, verdict=Verdict(Outcome.WRONG_ANSWER, 0, 1, unexecuted=(2,)))
     alone = GAECredit(lam=1.0, whiten=False)
-    [r] = Chain([alone, ExecutedLinesCredit()])([rollout])
+    [r] = CreditChain([alone, ExecutedLinesCredit()])([rollout])
     assert r.weights == (0.5, 0.0, 0.5)
     assert r.critic == alone([rollout])[0].critic
-    assert Chain([alone, ExecutedLinesCredit()]).needs_coverage
+    assert CreditChain([alone, ExecutedLinesCredit()]).needs_coverage
     with pytest.raises(ValueError, match="a run has one critic"):
-        Chain([alone, CriticToken()])
+        CreditChain([alone, CriticTokenCredit()])
 
 
 def test_where_nothing_has_moved_the_surrogate_is_minus_the_mean_advantage_and_its_gradient_that_of_reinforce():

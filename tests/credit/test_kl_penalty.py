@@ -13,17 +13,17 @@ from rltf.types import Sampling
 
 def test_the_weight_of_the_divergence_grows_by_the_formula():
     penalty = KlPenalty(beta=0.1, target=1.0, horizon=10_000)
-    penalty._seen = [2.0] * 32
-    assert penalty.adapt() == {"kl": 2.0, "kl_weight": 0.1}
+    penalty._divergences = [2.0] * 32
+    assert penalty.adapt_beta() == {"kl": 2.0, "kl_weight": 0.1}
     assert penalty.beta == pytest.approx(0.1 * 1.00064)  # 1 + 0.2 * 32 / 10000
-    penalty._seen = [0.9] * 32
-    penalty.adapt()
+    penalty._divergences = [0.9] * 32
+    penalty.adapt_beta()
     assert penalty.beta == pytest.approx(0.1 * 1.00064 * (1 - 0.1 * 32 / 10_000))
     fixed = KlPenalty(beta=0.1)
-    fixed._seen = [5.0]
-    fixed.adapt()
+    fixed._divergences = [5.0]
+    fixed.adapt_beta()
     assert fixed.beta == 0.1
-    assert fixed.adapt() == {}
+    assert fixed.adapt_beta() == {}
 
 
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
@@ -38,11 +38,11 @@ def test_tokens_pay_for_what_the_reference_finds_less_probable_and_nothing_where
         for r, row in zip(rollouts, own_BT, strict=True)
     ]
     penalty = KlPenalty(beta=0.2)
-    penalty.start(policy, Sampling())
+    penalty.set_reference(policy, Sampling())
     for cost, rollout in zip(penalty(told), told, strict=True):
         assert cost == pytest.approx([0.1] * len(rollout.program.token_ids), abs=1e-6)
     tokens = sum(len(r.program.token_ids) for r in told)
-    assert penalty.adapt()["kl"] == pytest.approx(0.5 * tokens / 5, abs=1e-5)
+    assert penalty.adapt_beta()["kl"] == pytest.approx(0.5 * tokens / 5, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,8 @@ def test_metrics_of_two_programs_by_hand():
 
 SMALL = (
     "debug=default",
-    "callbacks.report=false",
-    "callbacks.progress=false",
+    "report=false",
+    "callbacks.progress=null",
     "logger=none",
     "benchmark.sizes={train: 8, validation: 4, test: 6}",
     "warmup={steps: 10, batch_size: 8}",

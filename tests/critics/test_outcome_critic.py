@@ -8,7 +8,7 @@ from critic_cases import POLICIES, program_of, random_rollouts, rollout_of, shak
 
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
-from rltf.credit.critic_token import CriticToken
+from rltf.credit.critic_token import CriticTokenCredit
 from rltf.critics.outcome import OutcomeCritic
 from rltf.rollouts.batch import collate
 from rltf.types import Credit, Outcome, Verdict
@@ -22,7 +22,7 @@ def test_a_fresh_critic_gives_each_of_four_outcomes_a_quarter_and_the_loss_is_a_
     read = started(OutcomeCritic(make())).read(rollouts)
     assert all(set(r.critic.tokens) == {0.25} and r.critic.classes == (0.25,) * 4 for r in read)
     losses = []
-    for chosen in (rollouts, CriticToken()(read)):
+    for chosen in (rollouts, CriticTokenCredit()(read)):
         batch = collate(chosen, 0, "right")
         logprobs_BT = torch.linspace(-2, -1, batch.mask_BT.numel()).view(batch.mask_BT.shape) * batch.mask_BT
         losses.append(Reinforce()(logprobs_BT, batch).total)

@@ -9,7 +9,7 @@ import torch
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
 from rltf.benchmarks.mini import Mini
-from rltf.curricula.completion import CompletionCurriculum, points_of
+from rltf.curricula.completion import CompletionCurriculum, statement_offsets
 from rltf.execution import LocalExecutor
 from rltf.generation.engine.engine import Engine
 from rltf.policies.tiny import tiny_causal, tiny_t5
@@ -80,16 +80,16 @@ def visit(pipeline, problems, training=True):
 
 
 def test_points_are_the_lines_of_conditional_statements():
-    lines = [DEEP.count("\n", 0, at) + 1 for at in points_of(DEEP, "conditional")]
+    lines = [DEEP.count("\n", 0, at) + 1 for at in statement_offsets(DEEP, "conditional")]
     assert lines == [3, 4, 6, 8, 10]  # for, if, elif, while, if
-    assert len(points_of(DEEP, "statement")) == 12
-    assert points_of("def f(:\n", "conditional") == []
+    assert len(statement_offsets(DEEP, "statement")) == 12
+    assert statement_offsets("def f(:\n", "conditional") == []
 
 
 @pytest.mark.parametrize(("stride", "lines"), [(1, [10, 8, 6, 4, 3]), (2, [10, 6, 3]), ("sqrt", [10, 4]), (9, [10])])
 def test_prefixes_shrink_to_nothing_by_the_stride(mini, policy, stride, lines):
     problem = Problem("deep", "", (), entry_point="f", references=(DEEP.rstrip(),))
-    starts, length = CompletionCurriculum(mini, policy, stride=stride).starts(problem)
+    starts, length = CompletionCurriculum(mini, policy, stride=stride).prefixes(problem)
     whole = policy.encode_answer(DEEP.rstrip())
     assert length == len(whole)
     assert starts[-1] == ()
@@ -107,14 +107,14 @@ def test_prefix_and_rest_are_the_reference_token_by_token(mini, policy, points):
     curriculum = CompletionCurriculum(mini, policy, stride=1, points=points)
     several = 0
     for problem in mini.problems("train"):
-        starts, length = curriculum.starts(problem)
+        starts, length = curriculum.prefixes(problem)
         whole = policy.encode_answer(problem.references[0])
         assert length == len(whole) or len(starts) == 1
         assert all(whole[: len(start)] == start for start in starts)
         sizes = [len(start) for start in starts]
         assert sizes == sorted(set(sizes), reverse=True)
         assert sizes[-1] == 0
-        conditions = points_of(problem.references[0], points)
+        conditions = statement_offsets(problem.references[0], points)
         assert len(starts) <= len(conditions) + 1
         assert len(starts) > 1 or not [c for c in conditions if c]
         several += len(starts) > 2
@@ -127,9 +127,9 @@ def test_a_policy_that_always_passes_writes_the_whole_program_after_as_many_visi
     for stride in (1, "sqrt"):
         curriculum = CompletionCurriculum(mini, policy, stride=stride, points="statement")
         pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
-        problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
+        problem = max(mini.problems("train"), key=lambda p: len(curriculum.prefixes(p)[0]))
         points = len(
-            {s for s in CompletionCurriculum(mini, policy, stride=1, points="statement").starts(problem)[0] if s}
+            {s for s in CompletionCurriculum(mini, policy, stride=1, points="statement").prefixes(problem)[0] if s}
         )
         moves = points if stride == 1 else math.ceil(points / math.ceil(math.sqrt(points)))
         given = []
@@ -152,11 +152,11 @@ def test_a_policy_that_always_passes_writes_the_whole_program_after_as_many_visi
 def test_a_policy_that_always_fails_stays_where_it_is(mini, policy, executor):
     curriculum = CompletionCurriculum(mini, policy)
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy, right=lambda draw: False))
-    problems = [p for p in mini.problems("train") if len(curriculum.starts(p)[0]) > 1][:4]
-    first = [curriculum.start(p) for p in problems]
+    problems = [p for p in mini.problems("train") if len(curriculum.prefixes(p)[0]) > 1][:4]
+    first = [curriculum.prefix_ids(p) for p in problems]
     for _ in range(3):
         visit(pipeline, problems)
-    assert [curriculum.start(p) for p in problems] == first
+    assert [curriculum.prefix_ids(p) for p in problems] == first
     assert curriculum.metrics()["curriculum/moves"] == 0.0
 
 
@@ -171,7 +171,7 @@ def test_held_out_programs_are_never_begun(mini, policy, executor):
 def test_a_problem_that_is_visited_twice_at_once_moves_once(mini, policy, executor):
     curriculum = CompletionCurriculum(mini, policy, stride=1, points="statement")
     pipeline = pipeline_of(mini, policy, executor, curriculum, Scripted(mini, policy))
-    problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
+    problem = max(mini.problems("train"), key=lambda p: len(curriculum.prefixes(p)[0]))
     visit(pipeline, [problem, problem])
     assert curriculum.state_dict()["moves"] == {problem.id: 1}
 
@@ -180,7 +180,7 @@ def test_a_problem_that_is_visited_twice_at_once_moves_once(mini, policy, execut
 def test_the_share_that_passes_must_exceed_the_threshold(mini, policy, executor, threshold, moves):
     curriculum = CompletionCurriculum(mini, policy, threshold, points="statement")
     half = Scripted(mini, policy, right=lambda draw: draw == 0)
-    problem = max(mini.problems("train"), key=lambda p: len(curriculum.starts(p)[0]))
+    problem = max(mini.problems("train"), key=lambda p: len(curriculum.prefixes(p)[0]))
     visit(pipeline_of(mini, policy, executor, curriculum, half), [problem])
     assert curriculum.state_dict()["moves"] == {problem.id: moves}
 
@@ -194,7 +194,7 @@ def test_a_curriculum_goes_on_where_its_state_was_taken(mini, policy, executor):
     again = pipeline_of(mini, policy, executor, other, Scripted(mini, policy))
     again.load_state_dict(pipeline.state_dict())
     assert other.metrics() == curriculum.metrics()
-    assert [other.start(p) for p in problems] == [curriculum.start(p) for p in problems]
+    assert [other.prefix_ids(p) for p in problems] == [curriculum.prefix_ids(p) for p in problems]
 
 
 def test_log_probs_behind_a_prefix_are_those_of_the_sampler_and_the_prefix_gets_no_gradient(mini, policy, executor):
@@ -240,8 +240,8 @@ def test_a_reference_that_the_format_cannot_hold_or_that_does_not_parse_gives_no
             return program
 
     curriculum = CompletionCurriculum(Picky(sizes=SIZES), policy)
-    assert curriculum.starts(Problem("none", "", ())) == ([()], 1)
-    assert curriculum.starts(Problem("imports", "", (), references=("import math\n" + DEEP,))) == ([()], 1)
-    assert curriculum.starts(Problem("broken", "", (), references=("def f(:\n    if",)))[0] == [()]
+    assert curriculum.prefixes(Problem("none", "", ())) == ([()], 1)
+    assert curriculum.prefixes(Problem("imports", "", (), references=("import math\n" + DEEP,))) == ([()], 1)
+    assert curriculum.prefixes(Problem("broken", "", (), references=("def f(:\n    if",)))[0] == [()]
     second = Problem("second", "", (), references=("import math\n" + DEEP, DEEP))
-    assert len(curriculum.starts(second)[0]) == 3
+    assert len(curriculum.prefixes(second)[0]) == 3

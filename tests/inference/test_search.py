@@ -16,7 +16,7 @@ from rltf.types import FinishReason, Program, Sampling
 
 def run(search, benchmark, draws=range(2), greedy=False):
     pending = search.start_rollouts(benchmark.problems("test"), draws, Sampling(max_new_tokens=60), 0, greedy=greedy)
-    return [search.finish_problem(judged) for judged in search._pipeline.verdicts(pending)]
+    return [search.finish_problem(judged) for judged in search._pipeline.collect_verdicts(pending)]
 
 
 class Trusting:
@@ -226,7 +226,7 @@ def test_training_programs_begin_where_the_critic_trusts_the_first_half(executor
         script[name] = {**dict(enumerate(script[name])), -1: (RIGHT, -0.1)}
     sampler = Scripted(policy=script)
     pipeline = pipeline_of(benchmark, sampler, executor)
-    pipeline.explorer = CriticSampling(pipeline, Trusting(begin))
+    pipeline.multi_round_sampler = CriticSampling(pipeline, Trusting(begin))
     pending = pipeline.start_rollouts(
         benchmark.problems("train"), range(4), Sampling(max_new_tokens=60), 0, greedy=True, version=7, training=True
     )

@@ -19,7 +19,7 @@ import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
 from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.progress import Progress
 from rltf.commands.evaluate import _quiet
@@ -58,7 +58,7 @@ def batches(count: int, rows: int) -> list[RolloutBatch]:
 def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
     """CPU seconds a step."""
     module = RLTFModule(tiny_t5(), Sampling(), [1])
-    mix = LossMix(supervised=Term(Supervised()))
+    mix = LossMix(supervised=WeightedObjective(Supervised()))
     module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=1e-4))
 
     class Data(L.LightningDataModule):
@@ -99,7 +99,7 @@ def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
 def raw_loop(data: list[RolloutBatch], folder: Path) -> float:
     """CPU seconds a step."""
     policy = tiny_t5().train()
-    mix = LossMix(supervised=Term(Supervised()))
+    mix = LossMix(supervised=WeightedObjective(Supervised()))
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     logger = CSVMetrics(folder)
     gathered: list[dict[str, torch.Tensor]] = []

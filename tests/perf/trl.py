@@ -39,7 +39,7 @@ import torch
 
 from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import LossMix, Term
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective
 from rltf.benchmarks.mini import Mini
 from rltf.callbacks.generation import GenerationCallback
 from rltf.generation.engine.engine import Engine
@@ -156,7 +156,7 @@ def by_rltf(policy: TransformersPolicy, iterations: int) -> float:
     data = RolloutDataModule(
         pipeline.benchmark, policy, pipeline, RolloutBuffer(capacity=ROWS), held_out, held_out, NEW, seed=1
     )
-    mix = LossMix(rl=Term(GRPO()))
+    mix = LossMix(rl=WeightedObjective(GRPO()))
     data.start(StreamPlan(mix=mix, updates=1, accumulate=1, batch_size=ROWS, demonstrations=0))
     module = RLTFModule(policy, SAMPLING, [1])
     module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=LR))

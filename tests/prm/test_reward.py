@@ -56,7 +56,7 @@ def test_the_weight_is_a_tenth_once_the_tests_pass_and_a_harvest_asks_once():
     term = Spoken()
     program = program_of(LINES)
     stack = RewardStack({"prm": term})
-    found = stack.many([(None, program, PASSED), (None, program, FAILED), (None, program, PASSED)])
+    found = stack.credit_batch([(None, program, PASSED), (None, program, FAILED), (None, program, PASSED)])
     assert [sum(c.value for c in credits) for credits in found] == pytest.approx([0.025, 0.25, 0.025])
     assert term.asked == [3]
 

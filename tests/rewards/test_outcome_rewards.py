@@ -148,7 +148,7 @@ def test_a_term_that_can_answer_for_many_programs_is_asked_once():
         def __init__(self):
             self.asked = []
 
-        def many(self, judged):
+        def credit_batch(self, judged):
             self.asked.append(len(judged))
             return [[Credit("x", float(n))] for n, _ in enumerate(judged)]
 
@@ -158,6 +158,6 @@ def test_a_term_that_can_answer_for_many_programs_is_asked_once():
     term = Numbers()
     stack = RewardStack({"coarse": Coarse(), "numbers": term})
     verdicts = [Verdict(Outcome.PASSED, 1, 1), Verdict(Outcome.WRONG_ANSWER, 0, 1)]
-    found = stack.many([(None, None, verdict) for verdict in verdicts])
+    found = stack.credit_batch([(None, None, verdict) for verdict in verdicts])
     assert term.asked == [2]
     assert found == [(Credit("coarse", 1.0), Credit("numbers", 0.0)), (Credit("coarse", -0.3), Credit("numbers", 1.0))]

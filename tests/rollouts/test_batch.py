@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rollout_strategies import build_rollout, rollouts
 
 from rltf.algorithms.advantages import token_weights
-from rltf.rollouts.batch import collate, collate_demonstrations
+from rltf.rollouts.batch import collate, collate_demonstrations, collate_programs
 from rltf.types import Credit
 
 
@@ -18,7 +18,10 @@ def test_real_tokens_of_a_batch_are_those_of_its_rollouts(originals, side):
     for i, rollout in enumerate(originals):
         program = rollout.program
         prompt = batch.prompt_BS[i][batch.prompt_mask_BS[i]]
-        mask = batch.mask_BT[i]
+        mask = batch.read_BT[i].clone()
+        mask[: len(program.prefix_ids)] = False
+        included = [t for t in range(len(program.token_ids)) if t not in rollout.excluded_tokens]
+        assert batch.mask_BT[i].nonzero().flatten().tolist() == [len(program.prefix_ids) + t for t in included]
         assert tuple(prompt.tolist()) == program.prompt_ids
         assert tuple(batch.response_BT[i][mask].tolist()) == program.token_ids
         assert tuple(batch.response_BT[i][batch.read_BT[i]].tolist()) == program.prefix_ids + program.token_ids
@@ -28,7 +31,7 @@ def test_real_tokens_of_a_batch_are_those_of_its_rollouts(originals, side):
     assert (batch.response_BT[~batch.read_BT] == 99).all()
     assert (batch.prompt_BS[~batch.prompt_mask_BS] == 99).all()
     assert (batch.weight_BT[~batch.mask_BT] == 0).all()
-    assert (batch.old_logprobs_BT[~batch.mask_BT] == 0).all()
+    assert (batch.old_logprobs_BT[~batch.read_BT] == 0).all()
 
 
 def test_responses_are_padded_on_the_right_and_prompts_where_the_policy_asks():
@@ -69,6 +72,23 @@ def test_tokens_that_credit_weighed_have_that_weight():
     assert collate([replace(build_rollout(length=3), weights=(0.5, 0.0, -1.0))], 0, "left").weight_BT.tolist() == [
         [0.5, 0.0, -1.0]
     ]
+
+
+def test_excluded_tokens_are_read_and_carry_neither_weight_nor_loss():
+    rollout = replace(build_rollout(length=3), weights=(0.5, 9.0, -1.0), excluded_tokens=(1,))
+    batch = collate([replace(rollout, program=replace(rollout.program, prefix_ids=(90,)))], 0, "left")
+    assert batch.read_BT.tolist() == [[True] * 4]
+    assert batch.mask_BT.tolist() == [[False, True, False, True]]
+    assert batch.weight_BT.tolist() == [[0.0, 0.5, 0.0, -1.0]]
+    assert batch.old_logprobs_BT.tolist() == [[0.0, -0.5, -0.5, -0.5]]
+
+
+def test_programs_without_a_reward_weigh_one_a_drawn_token():
+    rollout = build_rollout(advantage=7.0, length=2)
+    program = replace(rollout.program, prefix_ids=(90,))
+    batch = collate_programs([program], 0, "left")
+    assert batch.mask_BT.tolist() == [[False, True, True]]
+    assert batch.weight_BT.tolist() == [[0.0, 1.0, 1.0]]
 
 
 def test_batch_has_the_types_that_policies_and_objectives_expect():

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,6 +71,16 @@ def test_checkpoint_gives_back_equal_rollouts_through_a_weights_only_load(origin
     restored = RolloutBuffer(100)
     restored.load_state_dict(torch.load(file, weights_only=True))
     assert list(restored) == originals
+
+
+def test_checkpoints_mark_excluded_tokens_by_a_weight_of_nan():
+    rollout = replace(build_rollout(length=3), weights=(0.5, 0.0, -1.0), excluded_tokens=(1,))
+    buffer = RolloutBuffer(1)
+    buffer.extend([rollout])
+    state = buffer.state_dict()
+    assert str(state["weights"].tolist()) == "[0.5, nan, -1.0]"
+    buffer.load_state_dict(state)
+    assert list(buffer) == [rollout]
 
 
 def test_resumed_buffer_draws_the_same_next_batch_and_drops_the_same_oldest():

@@ -9,14 +9,14 @@ from rltf.rollouts.problems import ProblemOrder
 def test_every_problem_comes_once_before_any_comes_again(count, seed, passes):
     order = ProblemOrder(count, seed)
     for _ in range(passes):
-        assert sorted(order.next(count)) == list(range(count))
+        assert sorted(order.next_indices(count)) == list(range(count))
 
 
 @given(count=st.integers(4, 30), world_size=st.integers(1, 4), seed=st.integers(0, 5))
 def test_ranks_share_all_problems_without_overlap_in_every_pass(count, world_size, seed):
     orders = [ProblemOrder(count, seed, rank, world_size) for rank in range(world_size)]
     for _ in range(2):
-        drawn = [p for order in orders for p in order.next(len(order))]
+        drawn = [p for order in orders for p in order.next_indices(len(order))]
         assert sorted(drawn) == list(range(count))
     assert max(map(len, orders)) - min(map(len, orders)) <= 1
 
@@ -25,24 +25,24 @@ def test_ranks_share_all_problems_without_overlap_in_every_pass(count, world_siz
 def test_one_draw_holds_a_problem_twice_only_when_it_asks_for_more_than_there_are(count, n, calls):
     order = ProblemOrder(count, seed=3)
     for _ in range(calls):
-        drawn = order.next(n)
+        drawn = order.next_indices(n)
         assert len(set(drawn)) == min(n, count)
 
 
 def test_passes_differ_and_seeds_differ():
     order = ProblemOrder(50, seed=0)
-    first, second = order.next(50), order.next(50)
+    first, second = order.next_indices(50), order.next_indices(50)
     assert first != second
-    assert first != ProblemOrder(50, seed=1).next(50)
-    assert first == ProblemOrder(50, seed=0).next(50)
+    assert first != ProblemOrder(50, seed=1).next_indices(50)
+    assert first == ProblemOrder(50, seed=0).next_indices(50)
 
 
 @given(before=st.integers(0, 40), after=st.integers(1, 40))
 def test_resumed_order_goes_on_as_the_uninterrupted_one(before, after):
     order, resumed = ProblemOrder(7, seed=2), ProblemOrder(7, seed=2)
-    order.next(before)
+    order.next_indices(before)
     resumed.load_state_dict(order.state_dict())
-    assert resumed.next(after) == order.next(after)
+    assert resumed.next_indices(after) == order.next_indices(after)
 
 
 def test_checkpoint_of_another_world_size_is_refused():

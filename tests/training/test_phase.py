@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 import torch
 
-from rltf.algorithms.loss_mix import LossMix, Term
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective
 from rltf.algorithms.supervised import Supervised
 from rltf.training.phase import Phase
 
 
 def phase(optimizer=torch.optim.AdamW, **options):
-    return Phase(name="warmup", mix=LossMix(supervised=Term(Supervised())), optimizer=optimizer, lr=0.5, **options)
+    return Phase(name="warmup", mix=LossMix(supervised=WeightedObjective(Supervised())), optimizer=optimizer, lr=0.5, **options)
 
 
 def weights():

@@ -3,7 +3,7 @@ import torch
 import torch.multiprocessing
 from objective_batches import batch_of
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, Term, window_divisors
+from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
 from rltf.algorithms.reinforce import Reinforce
 from rltf.training.ranks import mean_over_ranks
 
@@ -20,7 +20,7 @@ def _rank_of_two(rank, rendezvous, results):
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1, bias=False))
     with torch.no_grad():
         model.module.weight.fill_(1.0)
-    mix = LossMix(rl=Term(Reinforce(reduction="token_mean")))
+    mix = LossMix(rl=WeightedObjective(Reinforce(reduction="token_mean")))
     micro = [batch_of([[1.0] * 4] * 2, lengths) for lengths in LENGTHS[rank]]
     divisors = window_divisors(mean_over_ranks([mix.counts({"rl": b}) for b in micro]), accumulate=2)
     for i, (batch, divisor) in enumerate(zip(micro, divisors, strict=True)):

@@ -103,5 +103,5 @@ def test_pending_programs_survive_a_checkpoint(tmp_path):
     restored = PendingRollouts.restore(torch.load(tmp_path / "state.pt", weights_only=True), {"p": problem})
     ((found, programs, futures),) = restored.groups
     assert found is problem
-    assert programs == (PackedRollout.of(rollout("p", 4)).rollout().program,)
+    assert programs == (PackedRollout.pack(rollout("p", 4)).unpack().program,)
     assert futures[0].result() == Verdict(Outcome.WRONG_ANSWER, 1, 2)

@@ -1,1 +1,1 @@
-""""""
+"""APPS: problems from the official folders, packed JSON lines or the hub."""

@@ -164,7 +164,7 @@ def hidden(quick: bool) -> dict[str, Any]:
         pool = LocalExecutor(workers=workers)
         assert parts.confinement is not None
         parts.confinement.close()
-        confinement = parts.clock.watch = CorePinning(pool.use_cores, threads=1)
+        confinement = parts.clock.on_phase = CorePinning(pool.use_cores, threads=1)
         run(parts, cfg, Instant(), 1)  # the first pays for memory
         instant, phases = _run(parts, cfg, Instant(), iterations)
         for _ in range(1 if quick else 7):
