@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rltf.report.compare.settings import by_benchmark, rows_of
+from rltf.report.read.folders import read_runs, run_folders
 from rltf.report.read.run import Run
-from rltf.report.write.files import read_runs, run_folders, write_reports
-from rltf.report.write.wandb import check, publish
+from rltf.report.write.files import FILE_WRITERS, write_reports
+from rltf.report.write.wandb import WandbWriter, check_project
+from rltf.report.write.writer import ReportWriter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.wandb:
-            check(options.wandb)
+            check_project(options.wandb)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -75,11 +77,11 @@ def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Se
         print(f"The runs are of different held-out problems ({sizes}): a report each.", file=sys.stderr)
     for benchmark, runs in groups.items():
         folder = out if len(groups) == 1 else out / re.sub(r"[^\w.-]+", "_", benchmark).strip("_")
-        rows, said = rows_of(runs, options.by)
-        document = write_reports(rows, [*said, *unread], folder)
-        print(folder / "report.html")
+        rows, notices = rows_of(runs, options.by)
+        writers: list[ReportWriter] = list(FILE_WRITERS)
         if options.wandb:
-            print(publish(document, rows, options.wandb, options.group, folder))
+            writers.append(WandbWriter(rows, options.wandb, options.group))
+        print(*write_reports(rows, [*notices, *unread], folder, writers), sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import pytest
 from rltf.report.compare.settings import rows_of
 from rltf.report.contents import document
 from rltf.report.draw.numbers import percent
-from rltf.report.read.critic import CriticStats, critic_tables
+from rltf.report.read.critic import CriticStats
 from rltf.report.read.rollouts import read_rollouts
 from rltf.report.read.run import read_run
+from rltf.report.sections.critic import critic_tables
 
 
 def line(outcome, classes=None, greedy=False, iteration=0, **said):
@@ -18,10 +19,10 @@ def line(outcome, classes=None, greedy=False, iteration=0, **said):
 
 
 def counted(*lines):
-    said = CriticStats()
-    for one in lines:
-        said.add(one)
-    return [found for found in critic_tables(said, "All.") if found is not None]
+    stats = CriticStats()
+    for record in lines:
+        stats.add(record)
+    return [table for table in critic_tables(stats, "All.") if table is not None]
 
 
 def test_the_confusion_matrix_has_the_truth_in_rows_and_calibration_goes_by_tenths():

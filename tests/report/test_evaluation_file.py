@@ -29,12 +29,15 @@ def evaluated(*outcomes):
 
 def test_what_an_evaluation_found_is_read_back_draw_by_draw(tmp_path):
     path = tmp_path / "evaluation.json"
-    write_evaluation(path, "before", evaluated((E, W), (W, W)))
-    write_evaluation(path, "after", evaluated((P, W), (E, P)))
+    write_evaluation(tmp_path, "before", evaluated((E, W), (W, W)))
+    write_evaluation(tmp_path, "after", evaluated((P, W), (E, P)))
     heldout, said = read_heldout(path)
     assert said == []
-    assert [solved.draws for solved in heldout.before] == [("runtime_error", "wrong_answer"), ("wrong_answer",) * 2]
-    first = heldout.after[0]
+    assert [problem.draws for problem in heldout.before_rl] == [
+        ("runtime_error", "wrong_answer"),
+        ("wrong_answer",) * 2,
+    ]
+    first = heldout.after_rl[0]
     assert (first.problem_id, first.difficulty, first.tags, first.greedy_passed) == (
         "p0",
         "easy",
@@ -50,15 +53,15 @@ def test_what_an_evaluation_found_is_read_back_draw_by_draw(tmp_path):
 def test_a_run_that_begins_anew_forgets_the_results_of_the_last(tmp_path):
     path = tmp_path / "evaluation.json"
     for when in ("before", "after", "before"):
-        write_evaluation(path, when, evaluated((P, P)))
+        write_evaluation(tmp_path, when, evaluated((P, P)))
     heldout, _ = read_heldout(path)
-    assert heldout.after == ()
+    assert heldout.after_rl == ()
 
 
 def test_before_and_after_of_different_problems_are_not_compared(tmp_path):
     path = tmp_path / "evaluation.json"
-    write_evaluation(path, "before", evaluated((P, P)))
-    write_evaluation(path, "after", evaluated((P, P), (W, W)))
+    write_evaluation(tmp_path, "before", evaluated((P, P)))
+    write_evaluation(tmp_path, "after", evaluated((P, P), (W, W)))
     heldout, [sentence] = read_heldout(path)
     assert heldout is None
     assert "before and after hold different problems" in sentence
@@ -67,6 +70,6 @@ def test_before_and_after_of_different_problems_are_not_compared(tmp_path):
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_half_a_file_is_left_out_in_a_sentence(tmp_path, cut):
     path = tmp_path / "evaluation.json"
-    write_evaluation(path, "before", evaluated((P, P), (W, W)))
+    write_evaluation(tmp_path, "before", evaluated((P, P), (W, W)))
     path.write_text(path.read_text()[:cut])
     assert read_heldout(path)[0] is None

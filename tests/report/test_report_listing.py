@@ -12,11 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.report.read.examples import Example, example_of
-from rltf.report.write.gallery import gallery
-from rltf.report.write.program_listing import intensity, listing
+from rltf.report.read.examples import Example, example_from_record
+from rltf.report.write.html import templates
+from rltf.report.write.program_listing import intensity
 from rltf.runs.rollouts_file import rollout_record
 from rltf.types import Category, Credit, ErrorReport
+
+
+def listing(example) -> str:
+    """HTML of one program."""
+    return templates().get_template("programs.html").module.listing(example)
+
+
+def gallery(examples) -> str:
+    """HTML of the gallery."""
+    return templates().get_template("programs.html").module.gallery(examples)
 
 
 def example(pieces, credits=(), error=None, finish="stop", outcome="runtime_error"):
@@ -58,27 +68,33 @@ def test_whole_program_credits_colour_nothing():
 
 def test_weights_of_several_terms_add_up():
     shown = example(["a", "b", "c"], [Credit("x", -1.0, (0, 2)), Credit("y", 0.5, (1, 3))])
-    assert shown.weights() == [-1.0, -0.5, 0.5]
+    assert shown.span_weights() == [-1.0, -0.5, 0.5]
     assert '<b class="plus"' in listing(shown)
 
 
 def test_a_token_says_where_its_weight_is_from():
     credits = [Credit("fine", -1.5, (0, 1)), Credit("lines", 0.25, (0, 2)), Credit("coarse", 1.0)]
     shown = replace(example(["a", "b"], credits), advantage=0.5)
-    assert shown.sources(0) == "fine -1.5, lines 0.25, advantage 0.5: -0.75 in all"
-    assert shown.sources(1) == "lines 0.25, advantage 0.5: 0.75 in all"
-    assert replace(shown, final=(-0.2, 0.1)).sources(0) == "fine -1.5, lines 0.25, advantage 0.5: -0.2 in all"
+    assert shown.weight_sources(0) == "fine -1.5, lines 0.25, advantage 0.5: -0.75 in all"
+    assert shown.weight_sources(1) == "lines 0.25, advantage 0.5: 0.75 in all"
+    assert (
+        replace(shown, token_weights=(-0.2, 0.1)).weight_sources(0)
+        == "fine -1.5, lines 0.25, advantage 0.5: -0.2 in all"
+    )
 
 
 def test_tokens_that_no_test_executed_are_struck_out_and_those_given_are_set_apart():
     shown = replace(
-        example(["if x:\n", "    a = 1\n", "b = 2", ""]), advantage=0.5, unexecuted=(2,), final=(0.5, 0.0, 0.5, 0.5)
+        example(["if x:\n", "    a = 1\n", "b = 2", ""]),
+        advantage=0.5,
+        unexecuted_lines=(2,),
+        token_weights=(0.5, 0.0, 0.5, 0.5),
     )
     html = listing(shown)
     assert coloured(html) == [(1, "    a = 1")]
     assert 'title="token 1: advantage 0.5: 0 in all; no test executed its line"' in html
     assert "no weight on 1 of 4 tokens" in copied(gallery([shown]))
-    begun = listing(replace(shown, given=8, offsets=((8, 16), (16, 21), (21, 21)), final=()))
+    begun = listing(replace(shown, prefix_length=8, offsets=((8, 16), (16, 21), (21, 21)), token_weights=()))
     assert re.findall(r'<i class="given">(.*?)</i>', begun) == ["if x:", "  "]
     assert copied(begun) == "if x:\n    a = 1\nb = 2"
 
@@ -89,10 +105,10 @@ def test_a_record_of_weighed_tokens_comes_back(make_rollout):
     verdict = replace(rollout.verdict, unexecuted=(2,))
     rollout = replace(rollout, verdict=verdict, weights=(0.25,) * tokens)
     record = json.loads(json.dumps(rollout_record(rollout, 0)))
-    shown = example_of(record)
-    assert (shown.unexecuted, shown.final, shown.given) == ((2,), (0.25,) * tokens, 0)
+    shown = example_from_record(record)
+    assert (shown.unexecuted_lines, shown.token_weights, shown.prefix_length) == ((2,), (0.25,) * tokens, 0)
     with pytest.raises(ValueError, match="2 weights"):
-        example_of({**record, "weights": [1.0, 2.0]})
+        example_from_record({**record, "weights": [1.0, 2.0]})
 
 
 def test_a_token_over_a_line_end_is_coloured_in_both_lines():
@@ -171,7 +187,7 @@ def test_invisible_and_reordering_characters_are_spelled_out():
 @pytest.mark.parametrize("seed", range(20))
 def test_what_training_writes_is_read_back(make_rollout, seed):
     rollout = make_rollout(random.Random(seed), 0.3, version=12, draw=3)
-    read = example_of(rollout_record(rollout, iteration=5))
+    read = example_from_record(rollout_record(rollout, iteration=5))
     assert (read.iteration, read.version, read.draw) == (5, 12, 3)
     assert read.program == rollout.program.text
     assert read.offsets == rollout.program.offsets
@@ -183,4 +199,4 @@ def test_what_training_writes_is_read_back(make_rollout, seed):
 def test_records_of_another_shape_are_refused(make_rollout, change):
     record = rollout_record(make_rollout(random.Random(1), 0.3, 1, 1), 0) | change
     with pytest.raises((KeyError, TypeError, ValueError)):
-        example_of(record)
+        example_from_record(record)

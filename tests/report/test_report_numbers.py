@@ -21,7 +21,7 @@ from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.run import Run, read_run
 from rltf.report.sections.metrics import band, phase_seconds
-from rltf.report.write.files import table_csv
+from rltf.report.write.table import table_csv
 from rltf.runs.rollouts_file import failed_test
 from rltf.types import CallTest, Outcome, StdioTest, TestResult, Verdict
 
@@ -102,8 +102,8 @@ def test_without_a_summary_the_seconds_of_the_rows_are_summed(tmp_path):
 
 
 def heldout_of(folder) -> HeldOut:
-    heldout, said = read_heldout(folder / "evaluation.json")
-    assert said == []
+    heldout, notices = read_heldout(folder / "evaluation.json")
+    assert notices == []
     assert heldout is not None
     return heldout
 
@@ -122,8 +122,8 @@ def test_the_flow_pairs_each_program_with_the_one_of_the_same_draw(write_run):
 
 def test_results_by_kind_are_means_over_problems(write_run):
     heldout = heldout_of(write_run(after=(3, 1, 4, 0)))
-    assert heldout.shares("after", lambda solved: [solved.difficulty]) == {"easy": (0.5, 2), "hard": (0.5, 2)}
-    assert heldout.shares("after", lambda solved: solved.tags) == {"loop": (pytest.approx(2 / 3), 3)}
+    assert heldout.shares("after", lambda problem: [problem.difficulty]) == {"easy": (0.5, 2), "hard": (0.5, 2)}
+    assert heldout.shares("after", lambda problem: problem.tags) == {"loop": (pytest.approx(2 / 3), 3)}
     assert heldout.errors("after") == {"NameError": 3 / 16}
     assert heldout.values("after", "greedy").tolist() == [1, 0, 1, 0]
     # pass@2 of 4 draws: 1 - C(4 - c, 2) / 6
@@ -154,15 +154,15 @@ def test_the_table_holds_means_over_seeds_and_paired_differences(write_run, tmp_
     rows = ablation(write_run, tmp_path)
     first, second = (r for r in results_of(rows) if r.measure == "pass@1")
     assert (first.row, second.row) == ("reward=coarse", "reward=fine")
-    assert first.after.value == pytest.approx(0.5)  # (0.5 + 0.5) / 2
-    assert second.after.value == pytest.approx(0.75)
+    assert first.after_rl.value == pytest.approx(0.5)  # (0.5 + 0.5) / 2
+    assert second.after_rl.value == pytest.approx(0.75)
     assert second.gain.value == pytest.approx(0.5)  # 1 of 4 before
     assert first.difference is None
     # one of two seeds, one of two problems: 4/4 - 2/4, 2/4 - 2/4, 3/4 - 1/4, 3/4 - 3/4, so 0.25 in the mean with an
     # error of 0.25; seeds agree, problems have 0.5 and 0: one degree of freedom, 12.7 * 0.25, and shares end at 1
     assert second.difference.value == pytest.approx(0.25)
     assert second.difference.interval == (-1.0, 1.0)
-    assert second.better == (2, 2)
+    assert second.better_seeds == (2, 2)
 
 
 def test_the_csv_is_the_table(write_run, tmp_path):
@@ -180,7 +180,7 @@ def test_a_run_without_evaluation_has_a_difference_without_an_interval(write_run
     (tmp_path / "fine2" / "evaluation.json").unlink()
     rows = rows_of([read_run(run.folder) for row in rows for run in row.runs])[0]
     second = next(r for r in results_of(rows) if (r.measure, r.row) == ("pass@1", "reward=fine"))
-    assert second.after.value == pytest.approx((0.75 + 0.561) / 2)  # the summary's number stands in
+    assert second.after_rl.value == pytest.approx((0.75 + 0.561) / 2)  # the summary's number stands in
     assert second.difference.interval is None
 
 
@@ -188,7 +188,7 @@ def test_one_run_without_evaluation_shows_the_summarys_intervals(write_run):
     folder = write_run(iterations=1)
     (folder / "evaluation.json").unlink()
     [first, *_] = results_of(rows_of([read_run(folder)])[0])
-    assert first.after == Estimate(0.561, 0.52, 0.604)
+    assert first.after_rl == Estimate(0.561, 0.52, 0.604)
     assert first.gain == Estimate(pytest.approx(0.561 - 0.214))
 
 

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from rltf.report.compare.settings import by_benchmark, rows_of
-from rltf.report.contents import commands_of
+from rltf.report.read.folders import read_runs, run_folders
 from rltf.report.read.run import read_run
-from rltf.report.write.files import read_runs, run_folders
+from rltf.report.sections.overview import commands
 
 
 def sweep(write_run, tmp_path, *jobs):
@@ -114,8 +114,8 @@ def test_jobs_of_a_multirun_come_by_their_numbers_and_empty_ones_are_named(write
 def test_the_command_of_a_sweep_is_put_together_again(write_run, tmp_path):
     jobs = [{"reward": reward, "seed": seed} for reward in ("coarse", "fine") for seed in (1, 2)]
     runs = sweep(write_run, tmp_path, *jobs)
-    assert commands_of(rows_of(runs)[0]) == ("python train.py -m reward=coarse,fine seed=1,2",)
-    assert commands_of(rows_of(runs[:1])[0]) == ("python train.py reward=coarse seed=1",)
+    assert commands(rows_of(runs)[0]) == ("python train.py -m reward=coarse,fine seed=1,2",)
+    assert commands(rows_of(runs[:1])[0]) == ("python train.py reward=coarse seed=1",)
     # three of the four combinations are no multirun
     apart = ("python train.py reward=coarse seed=1", "python train.py reward=fine seed=1")
-    assert commands_of(rows_of(runs[:3])[0]) == apart
+    assert commands(rows_of(runs[:3])[0]) == apart

@@ -38,7 +38,7 @@ def rows(write_run, tmp_path):
 
 
 def built(rows, tmp_path, group="sweep-1"):
-    return wandb.build(document(rows, [], tmp_path), rows, "team/rltf", group)
+    return wandb.WandbWriter(rows, "team/rltf", group).build(document(rows, [], tmp_path))
 
 
 def grids(report):
@@ -97,7 +97,7 @@ def test_offline_the_specification_is_written_and_the_user_told_how_to_publish(r
 
 def test_w_and_b_that_is_switched_off_is_not_asked(rows, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    said = wandb.publish(document(rows, [], tmp_path), rows, "team/rltf", None, tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B is off (WANDB_MODE=offline): its specification is in ")
 
 
@@ -117,11 +117,11 @@ def test_a_user_who_is_logged_in_gets_the_address(rows, tmp_path, monkeypatch):
                 "createdAt": None, "updatedAt": None}  # fmt: skip
         return {"upsertView": {"view": view, "inserted": True}}
 
-    monkeypatch.setattr(wandb, "_cannot_publish", lambda: None)
+    monkeypatch.setattr(wandb, "_publishing_obstacle", lambda: None)
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface._get_api", Server)
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface.get_app_url", lambda api: "https://wandb.ai")
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface.execute_graphql", answer)
-    said = wandb.publish(document(rows, [], tmp_path), rows, "team/rltf", None, tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B report: https://wandb.ai/team/rltf/reports/RLTF,-2-rows-of-4-runs")
     written = json.loads((tmp_path / "wandb_report.json").read_text())["spec"]
     assert [b["type"] for b in json.loads(sent["spec"])["blocks"]] == [b["type"] for b in written["blocks"]]
@@ -131,9 +131,9 @@ def test_a_server_that_refuses_does_not_lose_the_report(rows, tmp_path, monkeypa
     def refuses(self):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr(wandb, "_cannot_publish", lambda: None)
+    monkeypatch.setattr(wandb, "_publishing_obstacle", lambda: None)
     monkeypatch.setattr(wr.Report, "save", refuses)
-    said = wandb.publish(document(rows, [], tmp_path), rows, "team/rltf", None, tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B did not take the report (ConnectionError: no route): its specification is in ")
 
 

@@ -1,4 +1,4 @@
-"""The table: what each row reached, with intervals, and how far it is from the first row."""
+"""Held-out results of each row with intervals, and their differences to the first row."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ class Result:
     """`pass@k`, or `greedy`: pass@1 of the greedy program."""
     row: str
     seeds: tuple[Any, ...]
-    before: Estimate
-    after: Estimate
+    """Seed of each run."""
+    before_rl: Estimate
+    after_rl: Estimate
     gain: Estimate
-    """After less before."""
+    """After RL minus before RL."""
     difference: Estimate | None = None
-    """To the first row, after RL; None for that row itself, and without `evaluation.json`."""
-    better: tuple[int, int] | None = None
+    """After RL, this row minus the first; None for the first row itself."""
+    better_seeds: tuple[int, int] | None = None
     """(seeds that are better than the first row's run of the same seed, seeds that both have)."""
 
 
@@ -43,59 +44,59 @@ def results_of(rows: Sequence[Row]) -> list[Result]:
 
 
 def measures(rows: Sequence[Row]) -> list[str]:
-    """What every run has: pass@k by rising k, then `greedy`."""
+    """The measures that every run has: pass@k by rising k, then `greedy`."""
     runs = [run for row in rows for run in row.runs]
     if not runs:
         return []
     ks = set.intersection(*({k for k in _pass_at_k(run, "before") if k in _pass_at_k(run, "after")} for run in runs))
     draws = min((run.heldout.draws for run in runs if run.heldout is not None), default=None)
-    found = [f"pass@{k}" for k in sorted(map(int, filter(str.isdigit, ks))) if draws is None or k <= draws]
+    names = [f"pass@{k}" for k in sorted(map(int, filter(str.isdigit, ks))) if draws is None or k <= draws]
     greedy = all(isinstance(_greedy(run, when), int | float) for run in runs for when in ("before", "after"))
-    return found + (["greedy"] if found and greedy else [])
+    return names + (["greedy"] if names and greedy else [])
 
 
-def value(run: Run, when: str, measure: str) -> float:
-    """One number of one finished run."""
-    if run.heldout is not None and run.heldout.of(when):
+def measured(run: Run, when: str, measure: str) -> float:
+    """Value of a measure, `before` or `after` RL, of one finished run."""
+    if run.heldout is not None and run.heldout.problems(when):
         return float(run.heldout.values(when, measure).mean())
     return float(_greedy(run, when) if measure == "greedy" else _pass_at_k(run, when)[measure.removeprefix("pass@")])
 
 
 def _result(measure: str, row: Row, first: Row, alone: bool) -> Result:
-    before, after = ([value(run, when, measure) for run in row.runs] for when in ("before", "after"))
-    gains = [b - a for a, b in zip(before, after, strict=True)]
-    estimates = (over_seeds(before), over_seeds(after), over_seeds(gains, bounded=False))
+    starts, ends = ([measured(run, when, measure) for run in row.runs] for when in ("before", "after"))
+    gains = [end - start for start, end in zip(starts, ends, strict=True)]
+    estimates = (over_seeds(starts), over_seeds(ends), over_seeds(gains, bounded=False))
     if alone:
-        estimates = _of_problems(measure, row.runs[0], estimates[2])
+        estimates = _single_run_estimates(measure, row.runs[0], estimates[2])
     difference = None if row is first else _difference(measure, first, row)
-    return Result(measure, row.label, row.seeds, *estimates, difference, _better(measure, first, row))
+    return Result(measure, row.label, row.seeds, *estimates, difference, _better_seeds(measure, first, row))
 
 
-def _of_problems(measure: str, run: Run, gain: Estimate) -> tuple[Estimate, Estimate, Estimate]:
-    """Before, after and gain of one run with intervals over problems: its own, else those that the summary knows."""
+def _single_run_estimates(measure: str, run: Run, gain: Estimate) -> tuple[Estimate, Estimate, Estimate]:
+    """Before RL, after RL and gain of one run with intervals over problems: from `evaluation.json`, else from the
+    summary, which has none of the gain."""
     if run.heldout is not None:
         start, end = run.heldout.values("before", measure), run.heldout.values("after", measure)
         return over_problems(start), over_problems(end), over_problems(end - start)
-    known = object_of(run.summary.get("pass_at_k_interval"))
-    k = measure.removeprefix("pass@")
-    bounds = {when: object_of(object_of(known.get(when)).get(k)) for when in ("before", "after")}
-    before, after = (
-        Estimate(value(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
+    intervals, k = object_of(run.summary.get("pass_at_k_interval")), measure.removeprefix("pass@")
+    bounds = {when: object_of(object_of(intervals.get(when)).get(k)) for when in ("before", "after")}
+    before_rl, after_rl = (
+        Estimate(measured(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
     )
-    return before, after, gain
+    return before_rl, after_rl, gain
 
 
 def _difference(measure: str, first: Row, row: Row) -> Estimate | None:
     paired = _by_seed(first).keys() == _by_seed(row).keys() and len(_by_seed(row)) == len(row.runs) == len(first.runs)
-    tables = [_table(measure, r, paired) for r in (first, row)]
+    tables = [_seeds_by_problems(measure, r, paired) for r in (first, row)]
     if tables[0] is None or tables[1] is None:
-        mean = fmean(value(run, "after", measure) for run in row.runs)
-        return Estimate(mean - fmean(value(run, "after", measure) for run in first.runs))
+        mean, first_mean = (fmean(measured(run, "after", measure) for run in r.runs) for r in (row, first))
+        return Estimate(mean - first_mean)
     return paired_difference(tables[0], tables[1], paired)
 
 
-def _table(measure: str, row: Row, paired: bool) -> Values | None:
-    """Seeds by problems; seeds in rising order where they are paired."""
+def _seeds_by_problems(measure: str, row: Row, paired: bool) -> Values | None:
+    """Values after RL, with seeds in rising order where they are paired; None where a run has no `evaluation.json`."""
     runs = list(_by_seed(row).values()) if paired else row.runs
     values = [run.heldout.values("after", measure) for run in runs if run.heldout is not None]
     return np.stack(values) if len(values) == len(runs) else None
@@ -105,13 +106,15 @@ def _by_seed(row: Row) -> dict[str, Run]:
     return {str(run.seed): run for run in sorted(row.runs, key=lambda run: str(run.seed)) if run.seed is not None}
 
 
-def _better(measure: str, first: Row, row: Row) -> tuple[int, int] | None:
+def _better_seeds(measure: str, first: Row, row: Row) -> tuple[int, int] | None:
     if row is first:
         return None
-    theirs, ours = _by_seed(first), _by_seed(row)
-    both = theirs.keys() & ours.keys()
-    won = sum(value(ours[seed], "after", measure) > value(theirs[seed], "after", measure) for seed in both)
-    return (won, len(both)) if both else None
+    first_runs, runs = _by_seed(first), _by_seed(row)
+    shared_seeds = first_runs.keys() & runs.keys()
+    better = sum(
+        measured(runs[seed], "after", measure) > measured(first_runs[seed], "after", measure) for seed in shared_seeds
+    )
+    return (better, len(shared_seeds)) if shared_seeds else None
 
 
 def _pass_at_k(run: Run, when: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from rltf.report.read.run import Run
 
 NOT_COMPARED = ("seed", "name", "group", "resume", "trusted", "paths", "callbacks", "logger", "hydra")
-"""Config keys, with all below them, that say nothing of what is trained."""
+"""Config keys, with all below them, that do not change what is trained."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Row:
 
     @property
     def seeds(self) -> tuple[Any, ...]:
-        """One a run."""
+        """Seed of each run."""
         return tuple(run.seed for run in self.runs)
 
     @property
     def finished(self) -> tuple[Run, ...]:
-        """Those that have results after RL."""
+        """The runs that have results after RL."""
         return tuple(run for run in self.runs if run.finished)
 
 
 def rows_of(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
-    """Rows in the order of their first runs, and what a reader should know of the grouping.
+    """Rows in the order of their first runs, and sentences on what a reader should know of the grouping.
 
     Args:
         runs: of one benchmark.
@@ -47,23 +47,26 @@ def rows_of(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], lis
             raise ValueError(f"--by {key}: no run has recorded such a config group or key")
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        identity = {key: run.setting(key) for key in by} if by else _trained(run)
+        identity = {key: run.setting(key) for key in by} if by else _training_settings(run)
         groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(run)
-    kept, notices = [], []
+    row_runs, notices = [], []
     for group in groups.values():
-        different = [key for key in _differing(group) if key not in by]
-        if by and different:
-            notices.append(f"Row {_values(group[0], by)}: its runs differ in {', '.join(different[:5])}, too.")
-        seen: dict[Any, Run] = {}
+        differing_keys = [key for key in _differing_keys(group) if key not in by]
+        if by and differing_keys:
+            notices.append(f"Row {_label(group[0], by)}: its runs differ in {', '.join(differing_keys[:5])}, too.")
+        counted_runs: dict[Any, Run] = {}
         for run in group:
-            twice = run.seed is not None and not different and run.seed in seen
-            if twice:
-                other = seen[run.seed]
-                run, left = (other, run) if other.finished and not run.finished else (run, other)
-                notices.append(f"Seed {run.seed} was run twice: {run.folder.name} counts, {left.folder.name} does not.")
-            seen[run.seed if run.seed is not None and not different else run.folder] = run
-        kept.append(tuple(seen.values()))
-    return [Row(label, group) for label, group in zip(_labels(kept, by), kept, strict=True)], notices
+            identity_in_row = run.seed if run.seed is not None and not differing_keys else run.folder
+            if same_seed_run := counted_runs.get(identity_in_row):
+                run, ignored = (
+                    (same_seed_run, run) if same_seed_run.finished and not run.finished else (run, same_seed_run)
+                )
+                notices.append(
+                    f"Seed {run.seed} was run twice: {run.folder.name} counts, {ignored.folder.name} does not."
+                )
+            counted_runs[identity_in_row] = run
+        row_runs.append(tuple(counted_runs.values()))
+    return [Row(label, group) for label, group in zip(_row_labels(row_runs, by), row_runs, strict=True)], notices
 
 
 def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -73,80 +76,80 @@ def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
     A run without `evaluation.json` counts to the problems of its name, when there is but one such set; one that died
     before it knew its benchmark counts to the only one of the others.
     """
-    sets: dict[str, list[tuple[Any, ...]]] = {}
-    problems = [_problems(run) for run in runs]
+    problems_by_name: dict[str, list[tuple[Any, ...]]] = {}
+    run_problems = [_heldout_problems(run) for run in runs]
     names = {run.benchmark for run in runs if run.benchmark is not None}
-    only = names.pop() if len(names) == 1 else "unknown benchmark"
-    for run, known in zip(runs, problems, strict=True):
-        known_sets = sets.setdefault(run.benchmark or only, [])
-        if known is not None and known not in known_sets:
-            known_sets.append(known)
+    default_name = names.pop() if len(names) == 1 else "unknown benchmark"
+    for run, problems in zip(runs, run_problems, strict=True):
+        problem_sets = problems_by_name.setdefault(run.benchmark or default_name, [])
+        if problems is not None and problems not in problem_sets:
+            problem_sets.append(problems)
     groups: dict[str, list[Run]] = {}
-    for run, known in zip(runs, problems, strict=True):
-        name = run.benchmark or only
-        known_sets = sets[name]
-        if len(known_sets) > 1:
-            name += f" ({known_sets.index(known) + 1})" if known is not None else " (problems unknown)"
+    for run, problems in zip(runs, run_problems, strict=True):
+        name = run.benchmark or default_name
+        problem_sets = problems_by_name[name]
+        if len(problem_sets) > 1:
+            name += f" ({problem_sets.index(problems) + 1})" if problems is not None else " (problems unknown)"
         groups.setdefault(name, []).append(run)
     return groups
 
 
-def _problems(run: Run) -> tuple[Any, ...] | None:
+def _heldout_problems(run: Run) -> tuple[Any, ...] | None:
+    """Id and number of draws of each problem; None without `evaluation.json`."""
     if run.heldout is None:
         return None
-    return tuple((s.problem_id, len(s.draws)) for s in run.heldout.before)
+    return tuple((p.problem_id, len(p.draws)) for p in run.heldout.before_rl)
 
 
-def _trained(run: Run) -> dict[str, Any]:
-    """Everything recorded of a run but its seed and where it lies."""
+def _training_settings(run: Run) -> dict[str, Any]:
+    """Recorded key -> value, without the seed and the keys that do not change what is trained."""
     if run.config:
         return {key: value for key, value in run.config.items() if key.split(".")[0] not in NOT_COMPARED}
     recorded = {key: run.summary.get(key) for key in ("model", "reward", "algorithm")}
     return recorded | dict(pair for pair in _overrides(run) if pair[0].split(".")[0] not in NOT_COMPARED)
 
 
-def _differing(runs: Sequence[Run]) -> list[str]:
+def _differing_keys(runs: Sequence[Run]) -> list[str]:
     """Keys, in order, in which the runs' records differ."""
-    records = [_trained(run) for run in runs]
+    records = [_training_settings(run) for run in runs]
     keys = list(dict.fromkeys(key for record in records for key in record))
     return [key for key in keys if any(a.get(key) != b.get(key) for a, b in pairwise(records))]
 
 
-def _labels(groups: Sequence[tuple[Run, ...]], by: Sequence[str]) -> list[str]:
-    """What tells the rows apart, as the user typed it where that suffices."""
-    first = [group[0] for group in groups]
-    typed = dict.fromkeys(key for run in first for key, _ in _overrides(run))
-    keys = [key for key in typed if key.split(".")[0] not in NOT_COMPARED]
-    tries: list[Callable[[Run], str]] = [
-        lambda run: _values(run, by or [key for key in keys if _varies(first, key)]),
-        lambda run: _values(run, [key for key in ("model", "reward", "algorithm") if _varies(first, key)]),
-        lambda run: _values(run, _differing(first)[:3]),
-    ]
-    for label in tries:
-        labels = [label(run) for run in first]
-        if all(labels) and len(set(labels)) == len(first):
+def _row_labels(groups: Sequence[tuple[Run, ...]], by: Sequence[str]) -> list[str]:
+    """The settings in which the rows differ, as the user typed them where that suffices."""
+    runs = [group[0] for group in groups]
+    overridden = dict.fromkeys(key for run in runs for key, _ in _overrides(run))
+    keys = [key for key in overridden if key.split(".")[0] not in NOT_COMPARED]
+    for label_keys in (
+        by or [key for key in keys if _varies(runs, key)],
+        [key for key in ("model", "reward", "algorithm") if _varies(runs, key)],
+        _differing_keys(runs)[:3],
+    ):
+        labels = [_label(run, label_keys) for run in runs]
+        if all(labels) and len(set(labels)) == len(runs):
             return labels
-    return [run.folder.name for run in first]
+    return [run.folder.name for run in runs]
 
 
 def _varies(runs: Sequence[Run], key: str) -> bool:
     return any(a.setting(key) != b.setting(key) for a, b in pairwise(runs))
 
 
-def _values(run: Run, keys: Sequence[str]) -> str:
-    """By the last part of each key, where that tells the keys apart: long labels are cut."""
-    last = [key.rpartition(".")[2] for key in keys]
-    names = last if len(set(last)) == len(last) else keys
+def _label(run: Run, keys: Sequence[str]) -> str:
+    """The values of some keys, each with the last part of its key where these parts differ: long labels are cut."""
+    last_parts = [key.rpartition(".")[2] for key in keys]
+    names = last_parts if len(set(last_parts)) == len(last_parts) else keys
     return ", ".join(f"{name}={_plain(run.setting(key))}" for name, key in zip(names, keys, strict=True))
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_plain(inside)}" for key, inside in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_plain(child)}" for key, child in value.items()) + "}"
     return "null" if value is None else str(value)
 
 
 def _overrides(run: Run) -> list[tuple[str, str]]:
-    """(key, value) of what the user typed."""
+    """(key, value) of each override that the user typed."""
     pairs = (override.lstrip("+~").partition("=") for override in run.overrides)
     return [(key, value) for key, _, value in pairs]

@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty: pass@k, intervals over seeds, paired differences over problems and seeds.
+"""Intervals over seeds, and paired differences over problems and seeds.
 
 The held-out problems are the same for every seed, so the values of a row form a table of seeds by problems (a crossed
 design). `paired_difference` draws both anew, which is the bootstrap of Owen 2007, "The pigeonhole bootstrap"; it errs
@@ -9,21 +9,31 @@ is Student's around the difference, with the bootstrap's standard error and as m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.95
-"""Of every interval in a report."""
+from rltf.metrics.intervals import bootstrap_interval, resampled_indices
 
-BLOCK = 250
-"""Resamples computed together."""
+LEVEL = 0.95
+"""Coverage of every interval in a report."""
+RESAMPLES = 4000
 
 Values = NDArray[np.float64]
 """Seeds by problems."""
+
+NORMAL_QUANTILE = 1.959963984540054
+STUDENT_QUANTILES = (
+    12.7062047362, 4.3026527297, 3.1824463053, 2.7764451052, 2.5705818356, 2.4469118511, 2.3646242516, 2.3060041352,
+    2.2621571628, 2.2281388520, 2.2009851601, 2.1788128297, 2.1603686565, 2.1447866879, 2.1314495456, 2.1199052992,
+    2.1098155778, 2.1009220402, 2.0930240544, 2.0859634473, 2.0796138447, 2.0738730679, 2.0686576104, 2.0638985616,
+    2.0595385528, 2.0555294386, 2.0518305165, 2.0484071418, 2.0452296421, 2.0422724563,
+)  # fmt: skip
+"""Two-sided at `LEVEL`: the 97.5 % quantiles of the normal distribution, and of Student's t with 1 to 30 degrees of
+freedom."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +50,8 @@ class Estimate:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def pass_at_k(draws: int, passed: int, k: int) -> float:
-    """Probability that one of k programs passes, estimated without bias (arXiv 2107.03374, equation 1).
-
-    Example:
-        >>> pass_at_k(draws=5, passed=2, k=2)
-        0.7
-    """
-    return 1.0 - math.comb(draws - passed, k) / math.comb(draws, k)
-
-
 def over_seeds(values: Sequence[float], bounded: bool = True) -> Estimate:
-    """Mean of one value a seed with Student's interval; one seed has none. `bounded` values lie between 0 and 1.
+    """Mean of one value per seed with Student's interval; one seed has none. `bounded` values lie between 0 and 1.
 
     Example:
         >>> estimate = over_seeds([0.4, 0.5, 0.6])  # 0.5 -+ 4.303 * 0.1 / sqrt(3)
@@ -61,27 +61,18 @@ def over_seeds(values: Sequence[float], bounded: bool = True) -> Estimate:
     mean = fmean(values)
     if len(values) < 2:
         return Estimate(mean)
-    half = student_quantile(0.5 + LEVEL / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    half = student_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     low, high = mean - half, mean + half
     return Estimate(mean, max(0.0, low), min(1.0, high)) if bounded else Estimate(mean, low, high)
 
 
-def over_problems(values: Values, resamples: int = 4000, seed: int = 0) -> Estimate:
-    """Mean over the problems of one seed; the interval is the bootstrap over problems.
-
-    Args:
-        values: one number a problem.
-        resamples: bootstrap means.
-        seed: fixes the draws.
-    """
-    generator = np.random.default_rng(seed)
-    means = [values[drawn].mean(axis=1) for drawn in _draws(generator, len(values), len(values), resamples)]
-    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(values.mean()), float(low), float(high))
+def over_problems(values: Values) -> Estimate:
+    """Mean of one value per problem of one seed; the interval is the bootstrap over problems."""
+    return Estimate(float(values.mean()), *bootstrap_interval(values, LEVEL, RESAMPLES))
 
 
 def paired_difference(
-    first: Values, second: Values, paired_seeds: bool, resamples: int = 4000, seed: int = 0
+    first: Values, second: Values, paired_seeds: bool, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
     """Mean of `second` minus mean of `first`, over the same problems.
 
@@ -103,17 +94,17 @@ def paired_difference(
     generator = np.random.default_rng(seed)
     problems = first.shape[1]
     differences, over_seeds_alone = [], []
-    for drawn in _draws(generator, problems, max(problems - 1, 1), resamples):
-        weights_first = _weights(generator, len(first), len(drawn))
-        weights_second = weights_first if paired_seeds else _weights(generator, len(second), len(drawn))
+    for indices in resampled_indices(generator, problems, max(problems - 1, 1), resamples):
+        weights_first = _seed_weights(generator, len(first), len(indices))
+        weights_second = weights_first if paired_seeds else _seed_weights(generator, len(second), len(indices))
         by_problem = weights_second @ second - weights_first @ first
-        differences.append(np.take_along_axis(by_problem, drawn, axis=1).mean(axis=1))
+        differences.append(np.take_along_axis(by_problem, indices, axis=1).mean(axis=1))
         over_seeds_alone.append(by_problem.mean(axis=1))
     error = float(np.concatenate(differences).std())
-    of_seeds = float(np.concatenate(over_seeds_alone).var())
-    of_problems = float((second.mean(axis=0) - first.mean(axis=0)).var()) / max(problems - 1, 1)
-    freedom = _satterthwaite((of_seeds, seeds - 1), (of_problems, max(problems - 1, 1)))
-    half = student_quantile(0.5 + LEVEL / 2, freedom) * error
+    seed_variance = float(np.concatenate(over_seeds_alone).var())
+    problem_variance = float((second.mean(axis=0) - first.mean(axis=0)).var()) / max(problems - 1, 1)
+    freedom = _satterthwaite((seed_variance, seeds - 1), (problem_variance, max(problems - 1, 1)))
+    half = student_quantile(freedom) * error
     return Estimate(difference, max(-1.0, difference - half), min(1.0, difference + half))
 
 
@@ -124,43 +115,27 @@ def _satterthwaite(*variances: tuple[float, int]) -> int:
     return max(1, int(total**2 / parts + 1e-9)) if parts else min(freedom for _, freedom in variances)
 
 
-def student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t for a whole number of degrees of freedom and a probability above a half.
+def student_quantile(freedom: int) -> float:
+    """97.5 % quantile of Student's t, for a whole number of degrees of freedom: exact to 1e-6; beyond the table the
+    expansion of Abramowitz and Stegun, 26.7.5.
 
     Example:
-        >>> round(student_quantile(0.975, 4), 3)
-        2.776
+        >>> round(student_quantile(4), 3), round(student_quantile(120), 4)
+        (2.776, 1.9799)
     """
-    low, high = 0.0, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _student_cdf(middle, freedom) > probability else (middle, high)
-    return (low + high) / 2
+    if freedom <= len(STUDENT_QUANTILES):
+        return STUDENT_QUANTILES[freedom - 1]
+    z = NORMAL_QUANTILE
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return math.fsum(term / freedom**power for power, term in enumerate(terms))
 
 
-def _student_cdf(t: float, freedom: int) -> float:
-    """For t >= 0: the finite sums of Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    angle = math.atan(t / math.sqrt(freedom))
-    square, term, total = math.cos(angle) ** 2, 1.0, 1.0
-    if freedom % 2 == 0:
-        for j in range(1, freedom // 2):
-            term *= square * (2 * j - 1) / (2 * j)
-            total += term
-        return 0.5 + math.sin(angle) * total / 2
-    if freedom == 1:
-        return 0.5 + angle / math.pi
-    for j in range(1, (freedom - 1) // 2):
-        term *= square * 2 * j / (2 * j + 1)
-        total += term
-    return 0.5 + (angle + math.sin(angle) * math.cos(angle) * total) / math.pi
-
-
-def _draws(generator: np.random.Generator, size: int, drawn: int, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Indices below `size`, one row a resample, block by block: at once, 5,000 problems would take 160 MB."""
-    for start in range(0, resamples, BLOCK):
-        yield generator.integers(size, size=(min(BLOCK, resamples - start), drawn))
-
-
-def _weights(generator: np.random.Generator, size: int, resamples: int) -> Values:
-    """Weights of `size` seeds in each of the draws of `size - 1` of them; rows sum to 1."""
-    return generator.multinomial(size - 1, np.full(size, 1 / size), size=resamples) / (size - 1)
+def _seed_weights(generator: np.random.Generator, seeds: int, resamples: int) -> Values:
+    """Weights of the seeds in each of the draws of `seeds - 1` of them; rows sum to 1."""
+    return generator.multinomial(seeds - 1, np.full(seeds, 1 / seeds), size=resamples) / (seeds - 1)

@@ -18,6 +18,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from rltf.report.visible import visible
+
 WIDTH = 5.2
 """Inches; with 8.5 points its text can be read in a column of 370 to 560 pixels."""
 
@@ -54,18 +56,18 @@ STYLES = len(MARKERS)
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure."""
+    """One figure: its name, title and note, and the function that draws it."""
 
     name: str
-    """Of its files; unique on a page."""
+    """Name of its files; unique on a page."""
     title: str
     draw: Callable[[], Figure]
     note: str = ""
-    """A sentence below."""
+    """Sentences below the chart."""
     metrics: tuple[str, ...] = ()
-    """Names of the logged metrics that it shows, for W&B; empty for one computed from programs."""
+    """Names of the logged metrics that it shows, for W&B; empty for a chart computed from programs."""
     wide: bool = False
-    """Takes the page's whole width."""
+    """Whether it takes the page's whole width."""
 
 
 @cache
@@ -82,7 +84,7 @@ def colour(name: str) -> str:
 
 
 def series(number: int | None) -> dict[str, object]:
-    """Colour, dashes and marker of a line, for `Axes.plot`; None: what was before RL."""
+    """Colour, dashes and marker of a line, for `Axes.plot`; None: the style of values before RL."""
     if number is None:
         return {"color": colour("soft"), "dashes": (2.5, 1.5), "marker": "."}
     return {
@@ -93,7 +95,7 @@ def series(number: int | None) -> dict[str, object]:
 
 
 def styled() -> AbstractContextManager[None]:
-    """Figures are drawn and written inside; matplotlib's own settings are back behind it."""
+    """A context with the report's matplotlib settings, in which figures are drawn and written."""
     ink, soft, rule, paper = (colour(name) for name in ("ink", "soft", "rule", "paper"))
     texts: Any = {"text.color": ink, "axes.labelcolor": soft, "xtick.color": soft, "ytick.color": soft}
     lines: Any = {"axes.edgecolor": soft, "grid.color": rule, "axes.facecolor": paper, "figure.facecolor": paper}
@@ -111,9 +113,9 @@ def name_of(label: str, most: int = 48) -> str:
     >>> name_of("_x\\n" + "y" * 60, most=8)
     '‹_x‹U+00…›'
     """
-    shown = "".join(c if c.isprintable() else f"‹U+{ord(c):04X}›" for c in label)
-    shown = shown if len(shown) <= most else shown[: most - 1] + "…"
-    return f"‹{shown}›" if shown.startswith("_") else shown
+    name = visible(label)
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return f"‹{name}›" if name.startswith("_") else name
 
 
 def svg_of(figure: Figure) -> str:
@@ -121,19 +123,25 @@ def svg_of(figure: Figure) -> str:
     file = io.StringIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout stands: no second one for the PNG
-    nobody = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(file, format="svg", metadata=nobody)
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(file, format="svg", metadata=no_metadata)
     return file.getvalue()
 
 
 def write_files(figure: Figure, svg: str, folder: Path, name: str) -> None:
-    """`name.svg` and `name.png`."""
+    """Writes `name.svg` and `name.png`."""
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     figure.savefig(folder / f"{name}.png", format="png")
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """An SVG document as an element of the page: colours as CSS variables, ids that no other chart has."""
+    """An SVG document as an element of the page: colours as CSS variables, ids that no other chart has.
+
+    Args:
+        svg: the document.
+        name: of the chart.
+        title: for screen readers, escaped.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]

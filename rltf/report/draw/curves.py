@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -43,17 +43,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class AxisStyle:
-    """How the axes of a line chart are."""
+    """Scale and label of a line chart's axes."""
 
     share: bool = False
     """Values are shares, written as per cent."""
     zero: bool = False
     """The y axis begins at 0."""
     x: str = "optimiser step"
-    metrics: tuple[str, ...] = field(default=())
+    metrics: tuple[str, ...] = ()
+    """Names of the logged metrics that the lines show."""
 
 
-def line_chart(name: str, title: str, lines: Sequence[Line], look: AxisStyle, note: str = "") -> Chart | None:
+def line_chart(name: str, title: str, lines: Sequence[Line], axis: AxisStyle, note: str = "") -> Chart | None:
     """The lines that have points, at most `STYLES`; None when none has."""
     lines = [line for line in lines if line.points]
     if not lines:
@@ -62,7 +63,7 @@ def line_chart(name: str, title: str, lines: Sequence[Line], look: AxisStyle, no
         note = f"{note} Each point is a mean of neighbouring steps.".strip()
     if len(lines) > STYLES:
         note = f"{note} The first {STYLES} of {len(lines)} are drawn.".strip()
-    return Chart(name, title, lambda: _draw_lines(lines[:STYLES], look), note, look.metrics)
+    return Chart(name, title, lambda: _draw_lines(lines[:STYLES], axis), note, axis.metrics)
 
 
 def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str]) -> Chart | None:
@@ -71,12 +72,13 @@ def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metr
     if not panels:
         return None
     note = f"The first {MOST_PANELS} of {len(panels)} rows are drawn." if len(panels) > MOST_PANELS else ""
-    chosen = panels[:MOST_PANELS]
-    return Chart(name, title, lambda: _draw_areas(chosen, share), note, tuple(metrics), wide=len(chosen) > 1)
+    return Chart(
+        name, title, lambda: _draw_areas(panels[:MOST_PANELS], share), note, tuple(metrics), wide=len(panels) > 1
+    )
 
 
 def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, two beside each other; `height` of each in inches."""
+    """A figure with a number of panels, two beside each other; `height` of each in inches."""
     columns = min(panels, 2)
     lines = math.ceil(panels / columns)
     figure = canvas(height * lines + 0.3, WIDTH * (1 if columns == 1 else 1.9))
@@ -87,7 +89,7 @@ def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
-    """Above the panels, in as many columns as there is room for."""
+    """Puts the legend above the panels, in as many columns as there is room for."""
     handles, names = axes.get_legend_handles_labels()
     columns = _legend_columns(names, figure.get_figwidth())
     if reverse:
@@ -96,7 +98,7 @@ def legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
 
 
 def _legend_columns(names: Sequence[str], width: float) -> int:
-    """As many as there is room for on so many inches: a name takes its letters and the eight of its key."""
+    """Columns that fit into a width in inches: a name takes its letters and the eight of its key."""
     return max(1, min(len(names), int(90 * width / WIDTH / (max(map(len, names)) + 8))))
 
 
@@ -104,7 +106,7 @@ def _legend_lines(names: Sequence[str], width: float) -> int:
     return math.ceil(len(names) / _legend_columns(names, width))
 
 
-def _draw_lines(lines: Sequence[Line], look: AxisStyle) -> Figure:
+def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
     figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
     axes = figure.subplots()
     for number, line in enumerate(lines):
@@ -122,13 +124,13 @@ def _draw_lines(lines: Sequence[Line], look: AxisStyle) -> Figure:
             markevery=((len(points) - 1) % every, every),  # the last point has one
             color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
         )  # fmt: skip
-    if look.share:
+    if axis.share:
         axes.yaxis.set_major_formatter(PER_CENT)
-    if look.zero:
+    if axis.zero:
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel(look.x, loc="right")
+    axes.set_xlabel(axis.x, loc="right")
     legend(figure, axes)
     return figure
 

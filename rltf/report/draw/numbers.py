@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def thin(points: Sequence[tuple[float, float]], at_most: int = 120) -> list[tuple[float, float]]:
-    """At most so many points, each the mean of as many neighbours; all of them when they are few.
+    """At most `at_most` points, each the mean of equally many neighbours; all points when there are no more.
 
     >>> thin([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], at_most=2)
     [(0.5, 2.0), (2.5, 6.0)]
@@ -20,7 +20,7 @@ def thin(points: Sequence[tuple[float, float]], at_most: int = 120) -> list[tupl
 
 
 def short(value: float) -> str:
-    """Three digits that matter; thousands apart.
+    """A number with three significant digits, or whole with commas between thousands.
 
     >>> short(0.12345), short(12345.6), short(3)
     ('0.123', '12,346', '3')
@@ -47,14 +47,14 @@ def points(difference: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them.
+    """Seconds as hours, minutes and seconds.
 
     >>> duration(8.25), duration(183), duration(7260)
     ('8.2 s', '3 min 3 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {remainder} s"
     return f"{minutes // 60} h {minutes % 60} min"

@@ -1,4 +1,4 @@
-"""One line of `rollouts.jsonl`, checked."""
+"""Programs of `rollouts.jsonl` to look at: one line of the file, checked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from rltf.report.draw.numbers import short
 from rltf.rewards.spans import tokens_within_lines
-from rltf.types import Category, Credit, ErrorReport, Span
+from rltf.runs.rollouts_file import error_from_record
+from rltf.types import Credit, ErrorReport, Span
 
 
 @dataclass(frozen=True)
@@ -31,58 +32,59 @@ class Example:
     error: ErrorReport | None = None
     credits: tuple[Credit, ...] = ()
     offsets: tuple[Span, ...] = ()
-    failed: tuple[int, str] | None = None
+    failed_test: tuple[int, str] | None = None
     """Number, from 1, and text of the first test with the program's outcome."""
-    given: int = 0
-    """Characters at the start that were given to the policy."""
-    unexecuted: tuple[int, ...] = ()
-    """Lines that no test executed."""
-    final: tuple[float, ...] = ()
+    prefix_length: int = 0
+    """Characters at the start that the policy did not write: they were part of its prompt."""
+    unexecuted_lines: tuple[int, ...] = ()
+    """1-based."""
+    token_weights: tuple[float, ...] = ()
     """Weight of each token where `credit` weighed them; empty: advantage and span credits."""
-    row: str = ""
-    """Of the report, when it has several."""
+    row_label: str = ""
+    """Row of the report, when it has several."""
 
-    def in_row(self, row: str) -> Example:
+    def in_row(self, label: str) -> Example:
         """The same program, of a row."""
-        return replace(self, row=row)
+        return replace(self, row_label=label)
 
-    def weights(self) -> list[float]:
-        """Weight that span credits give to each token; the advantage comes on top."""
+    def span_weights(self) -> list[float]:
+        """Weight of each token by span credits alone; the advantage comes on top."""
         weights = [0.0] * len(self.offsets)
         for credit in self.credits:
-            for t in range(*(credit.span or (0, 0))):
-                weights[t] += credit.value
+            for token in range(*(credit.span or (0, 0))):
+                weights[token] += credit.value
         return weights
 
-    def sources(self, token: int) -> str:
-        """What the token weighs, and from where: span credits, advantage, and the sum or what `credit` made of it."""
-        parts = [(c.term, c.value) for c in self.credits if c.span is not None and c.span[0] <= token < c.span[1]]
-        parts += [] if self.advantage is None else [("advantage", self.advantage)]
-        said = ", ".join(f"{name} {short(value)}" for name, value in parts)
-        whole = self.final[token] if self.final else sum(value for _, value in parts)
-        return said + (f": {short(whole)} in all" if len(parts) > 1 or self.final else "")
+    def weight_sources(self, token: int) -> str:
+        """The terms of a token's weight: span credits, advantage, and their sum or what `credit` made of it."""
+        terms = [(c.term, c.value) for c in self.credits if c.span is not None and c.span[0] <= token < c.span[1]]
+        terms += [] if self.advantage is None else [("advantage", self.advantage)]
+        sentence = ", ".join(f"{name} {short(value)}" for name, value in terms)
+        weight = self.token_weights[token] if self.token_weights else sum(value for _, value in terms)
+        return sentence + (f": {short(weight)} in all" if len(terms) > 1 or self.token_weights else "")
 
-    def silent(self) -> set[int]:
-        """Tokens that have no weight, since no test executed their lines."""
-        return tokens_within_lines(self.program, self.offsets, self.unexecuted) if self.final else set()
+    def unexecuted_tokens(self) -> set[int]:
+        """Tokens without a weight, since no test executed their lines."""
+        return tokens_within_lines(self.program, self.offsets, self.unexecuted_lines) if self.token_weights else set()
 
 
-def example_of(record: Mapping[str, Any]) -> Example:
-    """The example in a record.
+def example_from_record(record: Mapping[str, Any]) -> Example:
+    """The example in a line of `rollouts.jsonl`.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a field, or a field is of another shape than
             `rltf.runs.rollouts_file` writes.
     """
-    plain = {
+    optional = {
         name: record[name]
         for name in ("finish", "draw", "greedy", "version", "reward", "baseline", "advantage")
         if record.get(name) is not None
     }
     offsets = tuple((int(start), int(end)) for start, end in record.get("offsets") or ())
-    final = tuple(float(weight or 0.0) for weight in record.get("weights") or ())
-    if final and len(final) != len(offsets):
-        raise ValueError(f"{len(final)} weights for {len(offsets)} tokens")
+    weights = tuple(float(weight or 0.0) for weight in record.get("weights") or ())
+    if weights and len(weights) != len(offsets):
+        raise ValueError(f"{len(weights)} weights for {len(offsets)} tokens")
+    failed_test = record.get("failed")
     return Example(
         iteration=int(record["iteration"]),
         problem_id=str(record["problem_id"]),
@@ -90,34 +92,18 @@ def example_of(record: Mapping[str, Any]) -> Example:
         outcome=str(record["outcome"]),
         passed=int(record["passed"]),
         total=int(record["total"]),
-        error=_error(record.get("error")),
-        credits=tuple(_credit(credit, len(offsets)) for credit in record.get("credits") or ()),
+        error=error_from_record(record.get("error")),
+        credits=tuple(_credit_from_record(credit, len(offsets)) for credit in record.get("credits") or ()),
         offsets=offsets,
-        failed=_failed(record.get("failed")),
-        given=offsets[0][0] if record.get("given") and offsets else 0,
-        unexecuted=tuple(int(line) for line in record.get("unexecuted") or ()),
-        final=final,
-        **plain,
+        failed_test=None if failed_test is None else (int(failed_test["number"]), str(failed_test["test"])),
+        prefix_length=offsets[0][0] if record.get("given") and offsets else 0,
+        unexecuted_lines=tuple(int(line) for line in record.get("unexecuted") or ()),
+        token_weights=weights,
+        **optional,
     )
 
 
-def _error(record: Mapping[str, Any] | None) -> ErrorReport | None:
-    if record is None:
-        return None
-    return ErrorReport(
-        type=str(record["type"]),
-        message=str(record["message"]),
-        line=None if record["line"] is None else int(record["line"]),
-        end_line=None if record["end_line"] is None else int(record["end_line"]),
-        category=Category(record["category"]),
-    )
-
-
-def _failed(record: Mapping[str, Any] | None) -> tuple[int, str] | None:
-    return None if record is None else (int(record["number"]), str(record["test"]))
-
-
-def _credit(record: Mapping[str, Any], tokens: int) -> Credit:
+def _credit_from_record(record: Mapping[str, Any], tokens: int) -> Credit:
     if record["span"] is None:
         return Credit(str(record["term"]), float(record["value"]))
     start, end = (int(border) for border in record["span"])

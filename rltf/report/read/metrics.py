@@ -1,4 +1,4 @@
-"""`metrics.csv` as curves."""
+"""`metrics.csv` as curves over optimiser steps."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Metrics:
         return self.curves.get(name, ())
 
     def after_warmup(self, name: str) -> tuple[Point, ...]:
-        """The part of a curve that RL logged. What says how programs fared stands at the warm-up's last step, too: the
-        first of them are drawn there."""
-        start, programs = self.rl_start, name.startswith(("rollout/", "completion/", "val/"))
-        return tuple(p for p in self.curve(name) if start is None or p[0] > start or (programs and p[0] == start))
+        """The part of a curve that RL logged. Metrics of programs have a point at the warm-up's last step, too: the
+        first programs of RL are drawn there."""
+        start, of_programs = self.rl_start, name.startswith(("rollout/", "completion/", "val/"))
+        return tuple(p for p in self.curve(name) if start is None or p[0] > start or (of_programs and p[0] == start))
 
     def in_warmup(self, name: str) -> tuple[Point, ...]:
         """The part of a curve that the warm-up logged."""
@@ -78,17 +78,17 @@ def read_metrics(path: Path) -> tuple[Metrics, list[str]]:
 
 
 def _positions(rows: Sequence[Mapping[str, str]]) -> list[float]:
-    """Optimiser step of each row; where it is not logged the iteration, then the row before."""
+    """Optimiser step of each row; where it is not logged the iteration, then the position of the previous row."""
     positions: list[float] = []
     for row in rows:
         step, iteration = _number(row.get("step")), _number(row.get("iteration"))
-        before = positions[-1] if positions else 0.0
-        positions.append(step if step is not None else iteration if iteration is not None else before)
+        previous = positions[-1] if positions else 0.0
+        positions.append(next(x for x in (step, iteration, previous) if x is not None))
     return positions
 
 
 def _number(cell: object) -> float | None:
-    """The finite number in a cell."""
+    """The number in a cell; None for text, infinity and NaN."""
     if not isinstance(cell, str):
         return None
     try:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped, unused-ignore]
-
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.rollouts import Rollouts, read_rollouts
+from rltf.runs.recorded import read_overrides, read_summary, read_yaml
 
 FILES = ("metrics.csv", "rollouts.jsonl", "summary.json")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left on disk, as far as it got."""
+    """Everything the report reads from a run folder; what is missing there is empty here."""
 
     folder: Path
     metrics: Metrics = field(default_factory=lambda: Metrics({}))
@@ -33,7 +29,7 @@ class Run:
     overrides: tuple[str, ...] = ()
     """What the user typed behind `python train.py`."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """The composed config by dotted key; empty when not recorded."""
+    """Dotted key of the composed config -> value; empty when not recorded."""
     choices: Mapping[str, Any] = field(default_factory=dict)
     """Config group -> its choice."""
     notices: tuple[str, ...] = ()
@@ -41,30 +37,27 @@ class Run:
 
     @property
     def seed(self) -> Any:
-        """The run's seed; None when nothing says it."""
+        """The run's seed; None when neither summary nor config has it."""
         return self.summary.get("seed", self.config.get("seed"))
 
     @property
     def benchmark(self) -> str | None:
-        """Name of its benchmark; None when nothing says it."""
+        """Name of its benchmark; None when neither summary nor config has it."""
         name = self.summary.get("benchmark") or self.choices.get("benchmark")
         return None if name is None else str(name)
 
     def setting(self, key: str) -> Any:
-        """What a config group or key was set to; None when the record knows no such key.
-
-        A section is given as a mapping of the keys below it.
-        """
+        """Value of a config group or key, for a section a mapping of the keys below it; None if it is not recorded."""
         if key in self.choices:
             return self.choices[key]
         if key in self.config:
             return self.config[key]
-        below = {name.removeprefix(f"{key}."): v for name, v in self.config.items() if name.startswith(f"{key}.")}
-        return below or self.summary.get(key)
+        section = {name.removeprefix(f"{key}."): v for name, v in self.config.items() if name.startswith(f"{key}.")}
+        return section or self.summary.get(key)
 
     @property
     def finished(self) -> bool:
-        """True when it has its held-out results after RL."""
+        """True when the summary has held-out results after RL."""
         return "after" in object_of(self.summary.get("pass_at_k"))
 
 
@@ -83,23 +76,29 @@ def read_run(folder: Path) -> Run:
     metrics, rollouts = Metrics({}), Rollouts()
     summary: dict[str, Any] = {}
     if "metrics.csv" in present:
-        metrics, said = read_metrics(folder / "metrics.csv")
-        notices += said
+        metrics, file_notices = read_metrics(folder / "metrics.csv")
+        notices += file_notices
     if "rollouts.jsonl" in present:
-        rollouts, said = read_rollouts(folder / "rollouts.jsonl")
-        notices += said
+        rollouts, file_notices = read_rollouts(folder / "rollouts.jsonl")
+        notices += file_notices
     if "summary.json" in present:
-        summary, said = _read_summary(folder / "summary.json")
-        notices += said + _unfinished(summary)
+        try:
+            summary = read_summary(folder)
+            notices += _unfinished(summary)
+        except ValueError as error:
+            notices.append(f"{error}; it is left out.")
     else:
         notices.append("There is no summary.json: the run is still going, or it was stopped before its end.")
     heldout = None
     if (folder / "evaluation.json").is_file():
-        heldout, said = read_heldout(folder / "evaluation.json")
-        notices += said
+        heldout, file_notices = read_heldout(folder / "evaluation.json")
+        notices += file_notices
     if not (metrics.curves or rollouts.programs or summary):
         raise ValueError(f"{folder} has nothing to show yet: {' '.join(notices)}")
-    overrides = tuple(map(str, _yaml(folder / ".hydra" / "overrides.yaml", [])))
+    try:
+        overrides = tuple(read_overrides(folder))
+    except (OSError, ValueError):
+        overrides = ()
     return Run(folder, metrics, rollouts, summary, heldout, overrides, *_config(folder), tuple(notices))
 
 
@@ -108,18 +107,8 @@ def object_of(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _read_summary(path: Path) -> tuple[dict[str, Any], list[str]]:
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        return {}, [f"summary.json is no JSON ({error}); it is left out."]
-    if not isinstance(summary, dict):
-        return {}, [f"summary.json holds {type(summary).__name__}, expected an object; it is left out."]
-    return summary, []
-
-
 def _unfinished(summary: Mapping[str, Any]) -> list[str]:
-    """What `status` means to a reader, for a run that did not reach its end."""
+    """A sentence on the `status` of a run that did not reach its end; none for one that finished."""
     match summary.get("status"):
         case "failed":
             return [f"The run failed: {summary.get('error', 'the summary does not say why')}"]
@@ -131,7 +120,7 @@ def _unfinished(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Hydra's record of a run: the config, flat, and the choices of its groups."""
+    """Hydra's record of a run: the config by dotted key, and the choices of its groups."""
     flat: dict[str, Any] = {}
 
     def walk(value: Any, key: str) -> None:
@@ -141,18 +130,15 @@ def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         else:
             flat[key] = value
 
-    walk(_yaml(folder / ".hydra" / "config.yaml", {}), "")
-    hydra = object_of(_yaml(folder / ".hydra" / "hydra.yaml", {}).get("hydra"))
+    walk(_hydra_record(folder, "config.yaml"), "")
+    hydra = object_of(_hydra_record(folder, "hydra.yaml").get("hydra"))
     choices = object_of(object_of(hydra.get("runtime")).get("choices"))
     return flat, {str(group): choice for group, choice in choices.items() if not str(group).startswith("hydra/")}
 
 
-def _yaml(path: Path, default: Any) -> Any:
-    """A yaml file as plain values; the default when it is missing, damaged or of another kind."""
-    if not path.is_file():
-        return default
+def _hydra_record(folder: Path, name: str) -> Mapping[str, Any]:
+    """A file of `.hydra/`; empty when it is missing, damaged or of another kind."""
     try:
-        value = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, YAMLError, OmegaConfBaseException):
-        return default
-    return value if isinstance(value, type(default)) else default
+        return object_of(read_yaml(folder / ".hydra" / name))
+    except (OSError, ValueError):
+        return {}

@@ -1,8 +1,9 @@
-"""What the held-out programs did, before RL and after it: pass@k by k, flow of outcomes, errors, results by kind."""
+"""Held-out programs before RL and after it: pass@k by k, flow of outcomes, errors, results by kind of problem."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 import numpy as np
@@ -21,33 +22,45 @@ MOST_ERRORS = 12
 RARE = 0.005
 """Error types below this share of programs, before and after, are left out of the chart."""
 
-HeldOuts = Mapping[str, Sequence[HeldOut]]
+HeldOutByRow = Mapping[str, Sequence[HeldOut]]
 """Row -> results of its finished runs."""
 
 
-def curve_chart(heldout: HeldOuts, rows: Sequence[Row]) -> Chart | None:
-    """pass@k at every k up to the number of programs drawn."""
-    draws = min((h.draws for some in heldout.values() for h in some), default=0)
+def heldout_by_row(rows: Sequence[Row]) -> dict[str, list[HeldOut]]:
+    """Row -> results of its finished runs, without rows that have none."""
+    by_row = {
+        row.label: [run.heldout for run in row.finished if run.heldout is not None and run.heldout.after_rl]
+        for row in rows
+    }
+    return {label: heldouts for label, heldouts in by_row.items() if heldouts}
+
+
+def pass_at_k_chart(by_row: HeldOutByRow, rows: Sequence[Row]) -> Chart | None:
+    """pass@k at every k up to the number of programs drawn; None where only one was drawn."""
+    all_runs = [heldout for heldouts in by_row.values() for heldout in heldouts]
+    draws = min((heldout.draws for heldout in all_runs), default=0)
     if draws < 2:
         return None
-    lines = []
-    everything = [h for some in heldout.values() for h in some]
-    for label, some, when in [(BEFORE, everything, "before"), *((n, s, "after") for n, s in heldout.items())]:
-        values = [[float(h.values(when, f"pass@{k}").mean()) for h in some] for k in range(1, draws + 1)]
-        mean, low, high = ([(float(k), of(v)) for k, v in enumerate(values, 1)] for of in (fmean, min, max))
-        label = "after RL" if when == "after" and len(rows) == 1 else label
-        style = None if when == "before" else [row.label for row in rows].index(label) if len(rows) > 1 else 0
-        several = len(some) > 1
-        lines.append(Line(label, mean, low if several else (), high if several else (), style))
-    note = "Bands reach from the lowest to the highest seed." if len(everything) > len(heldout) else ""
-    return line_chart(
-        "pass_at_k", "pass@k by k", lines, AxisStyle(share=True, zero=True, x="k, programs one may submit"), note
-    )
+    styles = {row.label: style for style, row in enumerate(rows)}
+    lines = [_pass_at_k_line(BEFORE, all_runs, "before", draws, None)]
+    for label, heldouts in by_row.items():
+        name = label if len(rows) > 1 else "after RL"
+        lines.append(_pass_at_k_line(name, heldouts, "after", draws, styles[label]))
+    note = "Bands reach from the lowest to the highest seed." if len(all_runs) > len(by_row) else ""
+    axis = AxisStyle(share=True, zero=True, x="k, programs one may submit")
+    return line_chart("pass_at_k", "pass@k by k", lines, axis, note)
 
 
-def flow_parts(heldout: HeldOuts) -> list[Table | Chart | None]:
-    """What share of programs moved from each stage to each stage, in the mean over seeds."""
-    flows = [(label, np.mean([h.flow() for h in some], axis=0)) for label, some in heldout.items()]
+def _pass_at_k_line(label: str, heldouts: Sequence[HeldOut], when: str, draws: int, style: int | None) -> Line:
+    values = {k: [float(h.values(when, f"pass@{k}").mean()) for h in heldouts] for k in range(1, draws + 1)}
+    mean, low, high = ([(float(k), of_seeds(v)) for k, v in values.items()] for of_seeds in (fmean, min, max))
+    has_band = len(heldouts) > 1
+    return Line(label, mean, low if has_band else (), high if has_band else (), style)
+
+
+def flow_parts(by_row: HeldOutByRow) -> list[Table | Chart | None]:
+    """Share of programs that moved from each stage to each stage, in the mean over seeds."""
+    flows = [(label, np.mean([h.flow() for h in heldouts], axis=0)) for label, heldouts in by_row.items()]
     body = []
     for label, flow in flows:
         for when, shares in ((BEFORE, flow.sum(axis=1)), ("after RL", flow.sum(axis=0))):
@@ -59,64 +72,66 @@ def flow_parts(heldout: HeldOuts) -> list[Table | Chart | None]:
     ]
 
 
-def errors_parts(heldout: HeldOuts, rows: Sequence[Row]) -> list[Table | Chart | None]:
-    """Which errors stopped programs before and after."""
-    shown = _before_after(heldout, rows, lambda h, when: h.errors(when))
-    most = {
-        kind: max(values[kind].value for _, _, values in shown if kind in values) for _, _, v in shown for kind in v
-    }
-    kinds = sorted(most, key=lambda kind: -most[kind])[:MOST_ERRORS]
-    frequent = [kind for kind in kinds if most[kind] >= RARE] or kinds
-    note = f"{len(most) - len(kinds)} rarer types are left out." if len(most) > len(kinds) else ""
-    rare = f"Types below {percent(RARE)} of the programs are in the table only." if len(most) > len(frequent) else ""
-    chart = bar_chart("errors", "Errors of held-out programs, share of programs", frequent, shown, rare)
-    body = [[kind, *(percent(v[kind].value if kind in v else 0.0) for _, _, v in shown)] for kind in kinds]
-    return [chart, table(["error", *(label for label, _, _ in shown)], body, note, folded=True)]
+def error_parts(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[Table | Chart | None]:
+    """Errors that stopped programs, before and after RL."""
+    series = _before_and_after(by_row, rows, lambda heldout, when: heldout.errors(when))
+    highest_share: dict[str, float] = {}
+    for _, _, shares in series:
+        for kind, estimate in shares.items():
+            highest_share[kind] = max(highest_share.get(kind, 0.0), estimate.value)
+    kinds = sorted(highest_share, key=lambda kind: -highest_share[kind])[:MOST_ERRORS]
+    frequent = [kind for kind in kinds if highest_share[kind] >= RARE] or kinds
+    omitted = len(highest_share) - len(kinds)
+    note = f"{omitted} rarer types are left out." if omitted else ""
+    rare_note = ""
+    if len(highest_share) > len(frequent):
+        rare_note = f"Types below {percent(RARE)} of the programs are in the table only."
+    chart = bar_chart("errors", "Errors of held-out programs, share of programs", frequent, series, rare_note)
+    body = [[kind, *(percent(v[kind].value if kind in v else 0.0) for _, _, v in series)] for kind in kinds]
+    return [chart, table(["error", *(label for label, _, _ in series)], body, note, folded=True)]
 
 
-def kinds_parts(heldout: HeldOuts, rows: Sequence[Row]) -> list[Table | Chart | None]:
+def kind_parts(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[Table | Chart | None]:
     """pass@1 by difficulty and by construct."""
-    parts: list[Table | Chart | None] = []
-    keys: list[tuple[str, Callable[[ProblemOutcome], Iterable[str]]]] = [
-        ("difficulty", lambda solved: [solved.difficulty] if solved.difficulty else []),
-        ("construct", lambda solved: solved.tags),
+    charts: list[Table | Chart | None] = []
+    tables: list[Table | Chart | None] = []
+    groupings: list[tuple[str, Callable[[ProblemOutcome], Iterable[str]]]] = [
+        ("difficulty", lambda problem: [problem.difficulty] if problem.difficulty else []),
+        ("construct", lambda problem: problem.tags),
     ]
-    for name, key in keys:
+    for name, labels_of in groupings:
         counts = {
-            label: count for some in heldout.values() for label, (_, count) in some[0].shares("before", key).items()
+            label: problems
+            for heldouts in by_row.values()
+            for label, (_, problems) in heldouts[0].shares("before", labels_of).items()
         }
-        shown = _before_after(
-            heldout, rows, lambda h, when, key=key: {n: v for n, (v, _) in h.shares(when, key).items()}
-        )
+        series = _before_and_after(by_row, rows, partial(_pass_shares, labels_of=labels_of))
         labels = list(counts) if name == "difficulty" else sorted(counts)
-        body = [[f"{n} ({counts[n]})", *(percent(v[n].value) for _, _, v in shown)] for n in labels]
-        head = [f"{name} (problems)", *(label for label, _, _ in shown)]
-        parts += [dot_chart(name, f"pass@1 by {name}", labels, shown), table(head, body, folded=True)]
-    charts = [part for part in parts if isinstance(part, Chart)]
-    return [*charts, *(part for part in parts if isinstance(part, Table))]
+        body = [[f"{n} ({counts[n]})", *(percent(v[n].value) for _, _, v in series)] for n in labels]
+        charts.append(dot_chart(name, f"pass@1 by {name}", labels, series))
+        tables.append(table([f"{name} (problems)", *(label for label, _, _ in series)], body, folded=True))
+    return charts + tables
 
 
-def _before_after(heldout: HeldOuts, rows: Sequence[Row], of: Callable[..., Mapping[str, float]]) -> Series:
-    """What held before RL in the mean of all runs, and after it row by row."""
-    everything = [h for some in heldout.values() for h in some]
-    if not everything:
+def _pass_shares(heldout: HeldOut, when: str, labels_of: Callable[[ProblemOutcome], Iterable[str]]) -> dict[str, float]:
+    return {label: share for label, (share, _) in heldout.shares(when, labels_of).items()}
+
+
+def _before_and_after(
+    by_row: HeldOutByRow, rows: Sequence[Row], shares: Callable[[HeldOut, str], Mapping[str, float]]
+) -> Series:
+    """Shares before RL in the mean of all runs, and after it row by row."""
+    all_runs = [heldout for heldouts in by_row.values() for heldout in heldouts]
+    if not all_runs:
         return []
-    style = {row.label: i for i, row in enumerate(rows)}
-    after = [
-        (n if len(rows) > 1 else "after RL", style[n], _means([of(h, "after") for h in s])) for n, s in heldout.items()
+    styles = {row.label: style for style, row in enumerate(rows)}
+    after_rl = {label: _means([shares(heldout, "after") for heldout in heldouts]) for label, heldouts in by_row.items()}
+    return [
+        (BEFORE, None, _means([shares(heldout, "before") for heldout in all_runs])),
+        *((label if len(rows) > 1 else "after RL", styles[label], means) for label, means in after_rl.items()),
     ]
-    return [(BEFORE, None, _means([of(h, "before") for h in everything])), *after]
 
 
 def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
-    names = dict.fromkeys(name for one in tables for name in one)
-    return {name: Estimate(fmean(one.get(name, 0.0) for one in tables)) for name in names}
-
-
-def heldouts(rows: Sequence[Row]) -> dict[str, list[HeldOut]]:
-    """Those of the rows that have any."""
-    found = {
-        row.label: [run.heldout for run in row.finished if run.heldout is not None and run.heldout.after]
-        for row in rows
-    }
-    return {label: some for label, some in found.items() if some}
+    names = dict.fromkeys(name for shares in tables for name in shares)
+    return {name: Estimate(fmean(shares.get(name, 0.0) for shares in tables)) for name in names}

@@ -1,4 +1,4 @@
-"""Which logged metrics are drawn, and what they are called. A chart whose metrics were not logged is left out."""
+"""Charts of logged metrics, with their titles and labels. A chart whose metrics were not logged is left out."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ PHASES = (
     ("training", "training", "passed"),
     ("evaluation", "evaluation", "runtime"),
 )
+"""Phase of `perf/seconds/`, its label and its colour."""
 
 BANDS = "Lines are means over seeds, bands reach from the lowest to the highest seed."
 
 
 def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     """Validation, reward, outcomes."""
-    ks = _numbered(rows, "val/pass@")
+    ks = _logged_ks(rows)
     validation = [(f"pass@{k}", f"val/pass@{k}") for k in ks] + [("greedy pass@1", "val/greedy_pass@1")]
     terms = list(dict.fromkeys(n for row in rows for run in row.runs for n in run.metrics.names("rollout/reward/")))
     reward = [("sampled programs", "rollout/reward_mean"), ("greedy program", "rollout/greedy_reward_mean")]
-    unlike = len({frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}) > 1
+    row_terms = {frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}
+    terms_note = "The rows' rewards have different terms: their heights do not compare." if len(row_terms) > 1 else ""
     spread = "Weights on spans of tokens are spread over all tokens of their program."
     return [
         *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
-        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward,
-                 note="The rows' rewards have different terms: their heights do not compare." if unlike else ""),
+        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
         *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
                  share=True, zero=True) * (len(rows) > 1),
         _outcomes(rows),
@@ -89,62 +90,59 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
 
 
 def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """How right it was of each harvest, before it learned from it; what leaving the start cost."""
-    right = [("most probable outcome is the true one", "critic/accuracy"),
-             ("probability of the true outcome", "critic/true_probability"),
-             ("calibration error of passes", "critic/calibration_error"),
-             ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
-    said = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
+    """Accuracy of the critic for each iteration's programs, before it learned from them; KL cost of the policy."""
+    accuracy = [("most probable outcome is the true one", "critic/accuracy"),
+                ("probability of the true outcome", "critic/true_probability"),
+                ("calibration error of passes", "critic/calibration_error"),
+                ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
+    values = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
     return [
-        *_charts(rows, "critic", "How right the critic was of programs it had not seen", right, share=True),
-        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", said),
+        *_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
+        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
         *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
     ]
 
 
 def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """The whole time by phase; for one run each iteration's, too."""
+    """Wall time of the whole run by phase; of a single run, also of each iteration."""
     runs = {row.label if len(rows) > 1 else "": row.finished or row.runs for row in rows}
-    bars = [
-        (
-            label,
-            [
-                (phase, colour, fmean(phase_seconds(run).get(phase, 0.0) for run in some))
-                for phase, colour in [*((p, c) for _, p, c in PHASES), ("other", "rule")]
-            ],
-        )
-        for label, some in runs.items()
-    ]
-    several = any(len(some) > 1 for some in runs.values())
-    whole = time_chart("time", "The whole run", bars, "Means over runs." if several else "")
+    phases = [*((label, colour) for _, label, colour in PHASES), ("other", "rule")]
+    bars = []
+    for row_label, row_runs in runs.items():
+        seconds = [phase_seconds(run) for run in row_runs]
+        bars.append((row_label, [(label, colour, fmean(s[label] for s in seconds)) for label, colour in phases]))
+    has_means = any(len(row_runs) > 1 for row_runs in runs.values())
+    run_chart = time_chart("time", "The whole run", bars, "Means over runs." if has_means else "")
     if len(rows) > 1 or len(rows[0].runs) > 1:
-        return [whole]
-    metrics = rows[0].runs[0].metrics
-    parts = [(label, c, metrics.after_warmup(f"perf/seconds/{name}")) for name, label, c in PHASES]
-    names = [f"perf/seconds/{name}" for name, _, _ in PHASES]
-    return [whole, area_chart("iteration_time", "Seconds of each iteration", [Panel("", parts)], False, names)]
+        return [run_chart]
+    names = [f"perf/seconds/{phase}" for phase, _, _ in PHASES]
+    curves = map(rows[0].runs[0].metrics.after_warmup, names)
+    parts = [(label, colour, curve) for (_, label, colour), curve in zip(PHASES, curves, strict=True)]
+    return [run_chart, area_chart("iteration_time", "Seconds of each iteration", [Panel("", parts)], False, names)]
 
 
 def phase_seconds(run: Run) -> dict[str, float]:
-    """Phase -> wall seconds; what no phase claims of the total is `other`. The summary's counts where it has them."""
-    said = {k: v for k, v in object_of(run.summary.get("seconds")).items() if isinstance(v, int | float)}
-    seconds = {label: said.get(name, run.metrics.total(f"perf/seconds/{name}")) for name, label, _ in PHASES}
-    rest = said.get("total", 0.0) - math.fsum(seconds.values())
-    return {**seconds, "other": rest if rest > 0.001 * said.get("total", 0.0) else 0.0}  # less is rounding
+    """Label of a phase -> wall seconds, by the summary, else by `metrics.csv`; the rest of the total is `other`."""
+    recorded_seconds = {k: v for k, v in object_of(run.summary.get("seconds")).items() if isinstance(v, int | float)}
+    logged_seconds = {phase: run.metrics.total(f"perf/seconds/{phase}") for phase, _, _ in PHASES}
+    seconds = {label: recorded_seconds.get(phase, logged_seconds[phase]) for phase, label, _ in PHASES}
+    total = recorded_seconds.get("total", 0.0)
+    remainder = total - math.fsum(seconds.values())
+    return {**seconds, "other": remainder if remainder > 0.001 * total else 0.0}  # less is rounding
 
 
 def band(label: str, runs: Sequence[Run], metric: str, style: int = -1) -> Line:
     """Mean of a metric of RL over runs, at the steps that all have logged, with the range of several runs."""
-    return _band(label, [run.metrics.after_warmup(metric) for run in runs], style)
+    return _mean_curve(label, [run.metrics.after_warmup(metric) for run in runs], style)
 
 
-def _band(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
+def _mean_curve(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
     tables = [dict(curve) for curve in curves if curve]
     steps = sorted(set.intersection(*map(set, tables))) if tables else []
     values = {x: [t[x] for t in tables] for x in steps}
     if len(tables) < 2:
         return Line(label, [(x, v[0]) for x, v in values.items()], style=style)
-    mean, low, high = (_points(values, of) for of in (fmean, min, max))
+    mean, low, high = ([(x, of_runs(v)) for x, v in values.items()] for of_runs in (fmean, min, max))
     return Line(label, mean, low, high, style)
 
 
@@ -157,29 +155,29 @@ def _charts(
     zero: bool = False,
     note: str = "",
 ) -> list[Chart | None]:
-    """One row: one chart with a line a metric. Several: a chart a metric with a line a row."""
-    seeds = BANDS if any(len(row.runs) > 1 for row in rows) else ""
+    """One row: one chart with a line per metric. Several rows: one chart per metric with a line per row."""
+    bands = BANDS if any(len(row.runs) > 1 for row in rows) else ""
     if len(rows) == 1:
         lines = [band(label, rows[0].runs, metric) for label, metric in metrics]
-        look = AxisStyle(share, zero, metrics=tuple(metric for _, metric in metrics))
-        return [line_chart(name, title, lines, look, f"{note} {seeds}".strip())]
+        axis = AxisStyle(share, zero, metrics=tuple(metric for _, metric in metrics))
+        return [line_chart(name, title, lines, axis, f"{note} {bands}".strip())]
     charts = []
     for i, (label, metric) in enumerate(metrics):
         lines = [band(row.label, row.runs, metric, style) for style, row in enumerate(rows)]
         missing = [line.label for line in lines if not line.points]
-        lacks = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
-        full = f"{title}: {label}" if len(metrics) > 1 else title
-        look = AxisStyle(share, zero, metrics=(metric,))
-        said = " ".join(filter(None, (note, lacks, seeds)))
-        charts.append(line_chart(f"{name}_{i + 1}" if len(metrics) > 1 else name, full, lines, look, said))
+        missing_note = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
+        chart_name, chart_title = (f"{name}_{i + 1}", f"{title}: {label}") if len(metrics) > 1 else (name, title)
+        axis, notes = AxisStyle(share, zero, metrics=(metric,)), filter(None, (note, missing_note, bands))
+        charts.append(line_chart(chart_name, chart_title, lines, axis, " ".join(notes)))
     return charts
 
 
 def _warm_up(rows: Sequence[Row]) -> list[Chart | None]:
     """The supervised loss before RL; rows that share it lie on each other."""
-    lines = [_band(r.label, [run.metrics.in_warmup("loss/total") for run in r.runs], i) for i, r in enumerate(rows)]
-    named = [Line("warm-up", lines[0].points, lines[0].low, lines[0].high)] if len(rows) == 1 else lines
-    return [line_chart("warmup_loss", "Loss of the supervised warm-up", named, AxisStyle(metrics=("loss/total",)))]
+    labels = ["warm-up"] if len(rows) == 1 else [row.label for row in rows]
+    curves = [[run.metrics.in_warmup("loss/total") for run in row.runs] for row in rows]
+    lines = [_mean_curve(label, curves[style], style) for style, label in enumerate(labels)]
+    return [line_chart("warmup_loss", "Loss of the supervised warm-up", lines, AxisStyle(metrics=("loss/total",)))]
 
 
 def _outcomes(rows: Sequence[Row]) -> Chart | None:
@@ -191,12 +189,8 @@ def _outcomes(rows: Sequence[Row]) -> Chart | None:
     return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
 
 
-def _numbered(rows: Sequence[Row], prefix: str) -> list[int]:
-    """What stands behind the prefix, as rising numbers: pass@10 comes behind pass@5."""
+def _logged_ks(rows: Sequence[Row]) -> list[int]:
+    """Every k whose `val/pass@k` a run has logged, rising."""
+    prefix = "val/pass@"
     names = (name for row in rows for run in row.runs for name in run.metrics.names(prefix))
-    return sorted({int(end) for name in names if (end := name.removeprefix(prefix)).isdigit()})
-
-
-def _points(values: dict[float, list[float]], of: object) -> list[Point]:
-    assert callable(of)
-    return [(x, of(v)) for x, v in values.items()]
+    return sorted({int(k) for name in names if (k := name.removeprefix(prefix)).isdigit()})

@@ -1,59 +1,84 @@
-"""The document as a web page that loads nothing."""
+"""The report as a web page that loads nothing, with its charts inside and as files beside it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
-from jinja2 import Environment
-from markupsafe import Markup
+from jinja2 import Environment, FunctionLoader
+from markupsafe import Markup, escape
 
-from rltf.report.document import Document, Table
-from rltf.report.write.escape import tag, text
-from rltf.report.write.gallery import gallery
+from rltf.report.document import Document
+from rltf.report.draw.chart import inline, styled, svg_of, write_files
+from rltf.report.visible import visible
+from rltf.report.write.gallery import TEMPLATE_FUNCTIONS
+from rltf.runs.atomic import write_text
 
 # Nothing is loaded and nothing runs, whatever a program in the gallery says.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+class HtmlWriter:
+    """Writes `report.html`.
+
+    Args:
+        figures: folder for every chart as PNG and SVG, relative to the page; None: no files of charts.
+    """
+
+    def __init__(self, figures: str | None = None) -> None:
+        self.figures = figures
+
+    def write(self, document: Document, folder: Path) -> str:
+        """Draws the charts and writes the page; returns its path."""
+        drawings = {}
+        with styled(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in files; a browser has more fonts
+            for chart in document.charts:
+                figure = chart.draw()
+                svg = svg_of(figure)
+                drawings[chart.name] = inline(svg, chart.name, escape(visible(chart.title)))
+                if self.figures is not None:
+                    (folder / self.figures).mkdir(exist_ok=True)
+                    write_files(figure, svg, folder / self.figures, chart.name)
+        path = folder / "report.html"
+        write_text(path, page(document, drawings), errors="replace")
+        return str(path)
 
 
 def page(document: Document, drawings: Mapping[str, str]) -> str:
     """The whole HTML document.
 
     Args:
-        document: what it says.
-        drawings: name of each chart -> its SVG, as `charts.inline` gives it.
+        document: content of the report.
+        drawings: name of each chart -> its SVG, as `chart.inline` gives it.
     """
-    room = files("rltf.report")
-    environment = Environment(autoescape=True, finalize=_shown, trim_blocks=True)
-    template = environment.from_string(room.joinpath("page.html").read_text(encoding="utf-8"))
-    return template.render(
-        doc=document,
-        policy=Markup(POLICY),
-        style=Markup(room.joinpath("style.css").read_text(encoding="utf-8")),
-        drawings={name: Markup(svg) for name, svg in drawings.items()},
-        gallery=Markup(gallery(document.gallery)),
-        show=_table,
-        wide=Markup(' class="wide"'),
+    return (
+        templates()
+        .get_template("page.html")
+        .render(
+            doc=document,
+            policy=Markup(POLICY),
+            style=Markup(_read("style.css")),
+            drawings={name: Markup(svg) for name, svg in drawings.items()},
+        )
     )
 
 
-def _shown(value: object) -> Markup:
+@cache
+def templates() -> Environment:
+    """`page.html` and `programs.html`; all text that they are given is escaped."""
+    environment = Environment(autoescape=True, finalize=_escaped, trim_blocks=True, loader=FunctionLoader(_read))
+    environment.globals |= TEMPLATE_FUNCTIONS
+    return environment
+
+
+def _escaped(value: object) -> Markup:
     """Our own HTML as it is, everything else as text in which nothing is hidden."""
-    return value if isinstance(value, Markup) else Markup(text(value))
+    return value if isinstance(value, Markup) else escape(visible(str(value), allowed="\n\t"))
 
 
-def _table(table: Table) -> Markup:
-    head = "".join(tag("th", text(name), scope="col") for name in table.head)
-    body = "".join(
-        tag("tr", tag("th", text(row[0]), scope="row") + "".join(tag("td", _cell(cell)) for cell in row[1:]))
-        for row in table.body
-    )
-    drawn = tag("div", tag("table", tag("thead", tag("tr", head)) + tag("tbody", body)), class_="scroll")
-    return Markup(drawn + (tag("p", text(table.note), class_="note") if table.note else ""))
-
-
-def _cell(cell: str) -> str:
-    """A line may break before an interval, nowhere else."""
-    value, bracket, interval = cell.partition(" [")
-    parts = [value, f"[{interval}"] if bracket else [value]
-    return " ".join(tag("span", text(part), class_="unbroken") for part in parts)
+def _read(name: str) -> str:
+    return files("rltf.report").joinpath(name).read_text(encoding="utf-8")

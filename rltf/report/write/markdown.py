@@ -1,42 +1,51 @@
-"""The document as Markdown, for pull requests and papers' notes."""
+"""The report as Markdown, for pull requests and papers' notes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
 
-from rltf.report.document import Document, Section, Table
+from rltf.report.document import Document, Table
 from rltf.report.draw.numbers import short
 from rltf.report.read.examples import Example
+from rltf.runs.atomic import write_text
 
 MOST_PROGRAMS = 8
-"""In the Markdown; the page has all."""
+"""Programs in the Markdown; the page has all."""
+
+
+class MarkdownWriter:
+    """Writes `report.md`.
+
+    Args:
+        figures: folder of the charts' PNG files, relative to the file.
+    """
+
+    def __init__(self, figures: str) -> None:
+        self.figures = figures
+
+    def write(self, document: Document, folder: Path) -> None:
+        """Writes the file."""
+        write_text(folder / "report.md", markdown(document, self.figures), errors="replace")
 
 
 def markdown(document: Document, figures: str) -> str:
-    """The whole text.
-
-    Args:
-        document: what it says.
-        figures: folder of the figures, relative to the file.
-    """
+    """The whole text; `figures` is the folder of the charts, relative to the file."""
     parts = [f"# {plain(document.title)}", " · ".join(f"{plain(n)} **{plain(v)}**" for n, v in document.facts)]
     parts += [fenced(command) for command in document.commands]
     parts += ["\n".join(f"- {plain(notice)}" for notice in document.notices)] if document.notices else []
     for section in document.sections:
-        parts += [f"## {section.title}", *_tables(section)]
+        parts += [f"## {section.title}", *map(table_text, section.tables)]
         for chart in section.charts:
             parts.append(f"![{chart.title}]({figures}/{chart.name}.png)")
             parts.append(f"*{chart.title}.* {chart.note}".strip())
     if document.gallery:
-        parts += ["## Programs", *(program(example) for example in chosen(document.gallery, MOST_PROGRAMS))]
+        parts += ["## Programs", *map(program, latest_of_each_outcome(document.gallery, MOST_PROGRAMS))]
     if document.versions:
         parts.append(f"Versions: {plain(document.versions)}.")
     return "\n\n".join(parts) + "\n"
-
-
-def _tables(section: Section) -> list[str]:
-    return [table_text(table) for table in section.tables]
 
 
 def table_text(table: Table) -> str:
@@ -47,58 +56,59 @@ def table_text(table: Table) -> str:
 
 
 def program(example: Example) -> str:
-    """A program with its verdict and whom the reward blames."""
-    where = f"{example.row}, " if example.row else ""
-    head = f"**{example.outcome.replace('_', ' ')}** · {plain(where)}{plain(example.problem_id)} · "
-    said = [head + f"iteration {example.iteration} · {example.passed} of {example.total} tests passed"]
+    """A program with its verdict and the tokens that the reward blames."""
+    row = f"{plain(example.row_label)}, " if example.row_label else ""
+    head = f"**{example.outcome.replace('_', ' ')}** · {row}{plain(example.problem_id)} · "
+    paragraphs = [head + f"iteration {example.iteration} · {example.passed} of {example.total} tests passed"]
     if example.error is not None:
         line = "" if example.error.line is None else f" in line {example.error.line}"
-        said.append(f"{code(f'{example.error.type}: {example.error.message}'[:300])}{line}")
-    if example.failed is not None:
-        said.append(f"test {example.failed[0]} failed: {code(example.failed[1])}")
-    blamed = _blamed(example)
-    return "\n\n".join([*said, fenced(example.program, "python"), *([blamed] if blamed else [])])
+        paragraphs.append(f"{code(f'{example.error.type}: {example.error.message}'[:300])}{line}")
+    if example.failed_test is not None:
+        number, test = example.failed_test
+        paragraphs.append(f"test {number} failed: {code(test)}")
+    paragraphs += [fenced(example.program, "python"), _blamed_tokens(example)]
+    return "\n\n".join(filter(None, paragraphs))
 
 
-def chosen(examples: Sequence[Example], most: int) -> list[Example]:
-    """So many of the examples at most, one outcome after the other, the latest of each first."""
+def latest_of_each_outcome(examples: Sequence[Example], most: int) -> list[Example]:
+    """At most `most` of the examples, one outcome after the other, the latest of each first."""
     by_outcome: dict[str, list[Example]] = {}
     for example in examples:
         by_outcome.setdefault(example.outcome, []).insert(0, example)
-    rounds = max(map(len, by_outcome.values()), default=0)
-    return [some[i] for i in range(rounds) for some in by_outcome.values() if i < len(some)][:most]
+    alternating = zip_longest(*by_outcome.values())
+    return [example for latest in alternating for example in latest if example is not None][:most]
 
 
-def _blamed(example: Example) -> str:
-    """Runs of equally weighted tokens, as text."""
+def _blamed_tokens(example: Example) -> str:
+    """Runs of equally weighted tokens, as text; empty when no token is blamed."""
     pieces: list[tuple[float, str]] = []
-    for (start, end), weight in zip(example.offsets, example.weights(), strict=True):
+    for (start, end), weight in zip(example.offsets, example.span_weights(), strict=True):
         if not weight or start == end:
             continue
         if pieces and pieces[-1][0] == weight:
             pieces[-1] = (weight, pieces[-1][1] + example.program[start:end])
         else:
             pieces.append((weight, example.program[start:end]))
-    shown = [
+    sentences = [
         f"{short(weight)} on each token of {code(piece.strip()[:120])}" for weight, piece in pieces if piece.strip()
     ]
-    return f"Blame besides the advantage: {'; '.join(shown[:4])}." if shown else ""
+    return f"Blame besides the advantage: {'; '.join(sentences[:4])}." if sentences else ""
 
 
-def plain(words: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(words.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
-def code(words: str) -> str:
+def code(text: str) -> str:
     """One line of code, in more backticks than it holds."""
-    line = " ".join(words.split())
+    line = " ".join(text.split())
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     space = " " if line.startswith("`") or line.endswith("`") or not line else ""
     return f"{ticks}{space}{line}{space}{ticks}"
 
 
-def fenced(words: str, language: str = "") -> str:
+def fenced(text: str, language: str = "") -> str:
     """Lines of code, in a fence longer than any inside."""
-    fence = "`" * max(3, max((len(run) for run in re.findall("`+", words)), default=0) + 1)
-    return f"{fence}{language}\n{words.rstrip()}\n{fence}"
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"

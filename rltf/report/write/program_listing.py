@@ -1,5 +1,5 @@
-"""A program with line numbers, its faulty lines marked, each blamed token coloured by its weight, and what was given to
-the policy or never executed set apart."""
+"""A program line by line in pieces: each blamed token with its weight, what was given to the policy and what no test
+executed set apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rltf.report.read.examples import Example
-from rltf.report.write.escape import tag, text
 from rltf.rewards.spans import line_spans
 from rltf.types import FinishReason
 
@@ -18,33 +17,53 @@ FULL_COLOUR = 10.0
 
 @dataclass(frozen=True)
 class TokenMark:
-    """Characters of one weighted token."""
+    """Characters of one token that is coloured or struck out."""
 
     start: int
     end: int
     weight: float
-    said: str
+    title: str
     """Token and sources of its weight."""
-    silent: bool = False
-    """No weight reaches it."""
+    kind: str
+    """Class in the style sheet: `plus`, `minus`, or `silent` for a token that no weight reaches."""
 
 
-def listing(example: Example) -> str:
-    """The program as HTML; its text can be copied without the numbers."""
-    paints = list(_paints(example))
+@dataclass(frozen=True)
+class Piece:
+    """Characters of one line that look alike."""
+
+    text: str
+    mark: TokenMark | None = None
+    is_prefix: bool = False
+    """Given to the policy, not written by it."""
+
+
+@dataclass(frozen=True)
+class ListingLine:
+    """One line of a program."""
+
+    number: int
+    """1-based."""
+    is_faulty: bool
+    pieces: tuple[Piece, ...]
+
+
+def listing_lines(example: Example) -> list[ListingLine]:
+    """All lines of a program; their pieces make up its text."""
+    marks = list(_token_marks(example))
     spans = line_spans(example.program) or [(0, 0)]
-    ends = [start for start, _ in spans[1:]] + [len(example.program)]
-    faulty = _faulty_lines(example, len(spans))
+    next_starts = [start for start, _ in spans[1:]] + [len(example.program)]
+    faulty_lines = _faulty_lines(example, len(spans))
     lines = []
-    for number, ((start, end), after) in enumerate(zip(spans, ends, strict=True), start=1):
-        given = min(max(example.given, start), end)
-        content = tag("i", text(example.program[start:given]), class_="given") if given > start else ""
-        content += _pieces(example.program, given, end, paints) + _line_end(example, end, after, paints)
+    for number, ((start, end), next_start) in enumerate(zip(spans, next_starts, strict=True), start=1):
+        prefix_end = min(max(example.prefix_length, start), end)
+        pieces = [Piece(example.program[start:prefix_end], is_prefix=True)]
+        pieces += _pieces(example.program, prefix_end, end, marks)
+        pieces += _line_end(example, end, next_start, marks)
         if number == len(spans):
-            content += _end_of_sequence(example)
-        marks = "l faulty" if number in faulty else "l"
-        lines.append(tag("span", content, class_=marks, data_n=number))
-    return tag("pre", "\n".join(lines), class_="code", tabindex=0)
+            pieces += _end_of_sequence(example)
+        lines.append(ListingLine(number, number in faulty_lines, tuple(piece for piece in pieces if piece.text)))
+    return lines
 
 
 def intensity(weight: float) -> float:
@@ -52,49 +71,48 @@ def intensity(weight: float) -> float:
     return 0.2 + 0.8 * min(1.0, math.log1p(abs(weight)) / math.log1p(FULL_COLOUR))
 
 
-def _paints(example: Example) -> Iterator[TokenMark]:
-    """Weighted tokens in order; a character that several tokens share belongs to the first."""
-    done, silent = 0, example.silent()
-    for token, ((start, end), weight) in enumerate(zip(example.offsets, example.weights(), strict=True)):
-        if (weight or token in silent) and max(start, done) < end:
-            said = f"token {token}: {example.sources(token)}"
-            why = "; no test executed its line" if token in silent else ""
-            yield TokenMark(max(start, done), end, weight, said + why, token in silent)
-            done = end
+def _token_marks(example: Example) -> Iterator[TokenMark]:
+    """Weighted and unexecuted tokens in order; a character that several tokens share belongs to the first."""
+    marked_end, unexecuted = 0, example.unexecuted_tokens()
+    for token, ((start, end), weight) in enumerate(zip(example.offsets, example.span_weights(), strict=True)):
+        if (weight or token in unexecuted) and max(start, marked_end) < end:
+            title = f"token {token}: {example.weight_sources(token)}"
+            title += "; no test executed its line" if token in unexecuted else ""
+            kind = "silent" if token in unexecuted else _sign(weight)
+            yield TokenMark(max(start, marked_end), end, weight, title, kind)
+            marked_end = end
 
 
-def _pieces(program: str, start: int, end: int, paints: list[TokenMark]) -> str:
+def _pieces(program: str, start: int, end: int, marks: list[TokenMark]) -> Iterator[Piece]:
     """The characters `start..end`, none of them a line end, in pieces of one weight each."""
-    html, at = "", start
-    for paint in paints:
-        left, right = max(paint.start, start), min(paint.end, end)
-        if left < right:
-            html += text(program[at:left]) + _blamed(program[left:right], paint)
-            at = right
-    return html + text(program[at:end])
+    position = start
+    for mark in marks:
+        mark_start, mark_end = max(mark.start, start), min(mark.end, end)
+        if mark_start < mark_end:
+            yield Piece(program[position:mark_start])
+            yield Piece(program[mark_start:mark_end], mark)
+            position = mark_end
+    yield Piece(program[position:end])
 
 
-def _line_end(example: Example, start: int, end: int, paints: list[TokenMark]) -> str:
-    """A sign for a line end that is blamed on its own account: not as part of the whole response, nor with what stands
-    before or behind it."""
-    everything = (0, len(example.offsets))
-    if any(credit.span == everything for credit in example.credits):
-        return ""
-    return "".join(_blamed("↵", p) for p in paints if not p.silent and start <= p.start and p.end <= end)
+def _line_end(example: Example, start: int, end: int, marks: list[TokenMark]) -> list[Piece]:
+    """A sign for a line end that is blamed on its own account: not as part of the whole response, nor with the
+    characters before or behind it."""
+    if any(credit.span == (0, len(example.offsets)) for credit in example.credits):
+        return []
+    return [Piece("↵", m) for m in marks if m.kind != "silent" and start <= m.start and m.end <= end]
 
 
-def _end_of_sequence(example: Example) -> str:
-    weights = example.weights()
+def _end_of_sequence(example: Example) -> list[Piece]:
+    weights = example.span_weights()
     if example.finish != FinishReason.EOS or not weights or not weights[-1]:
-        return ""
-    last = len(weights) - 1
-    return _blamed("end of sequence", TokenMark(0, 0, weights[-1], f"token {last}: {example.sources(last)}"), "eos")
+        return []
+    title = f"token {len(weights) - 1}: {example.weight_sources(len(weights) - 1)}"
+    return [Piece("end of sequence", TokenMark(0, 0, weights[-1], title, f"{_sign(weights[-1])} eos"))]
 
 
-def _blamed(characters: str, paint: TokenMark, more: str = "") -> str:
-    kind = "silent" if paint.silent else "minus" if paint.weight < 0 else "plus"
-    look = f"--w:{intensity(paint.weight):.2f}"
-    return tag("b", text(characters), class_=f"{kind} {more}".strip(), style=look, title=paint.said)
+def _sign(weight: float) -> str:
+    return "minus" if weight < 0 else "plus"
 
 
 def _faulty_lines(example: Example, lines: int) -> range:

@@ -1,7 +1,9 @@
-"""The document as a W&B report: run sets, panels of the logged metrics, and what W&B cannot compute as tables.
+"""The report in W&B: run sets, panels of the logged metrics, and what W&B cannot compute as tables.
 
-Blocks come from W&B's public report API (the optional extra `wandb-report`). Run sets name no project, which means the
-report's own, so that nothing has to be asked of the server before publishing."""
+This is the only module that touches `wandb_workspaces`, W&B's public report API (the optional extra `wandb-report`).
+`Report._to_model` is the one private name of it that is used: the public part shows what is sent to the server only
+after sending it. Run sets name no project, which means the report's own, so that nothing has to be asked of the server
+before publishing."""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from typing import Any
 from rltf.report.compare.settings import Row
 from rltf.report.document import Document, Section
 from rltf.report.read.run import Run
-from rltf.report.write.markdown import chosen, fenced, plain, program, table_text
+from rltf.report.write.markdown import fenced, latest_of_each_outcome, plain, program, table_text
+from rltf.runs.atomic import write_text
 
 SPECIFICATION = "wandb_report.json"
 MOST_PROGRAMS = 12
@@ -23,38 +26,70 @@ STEP = "trainer/global_step"
 """The optimiser step, as Lightning's W&B logger calls it."""
 
 
-def publish(document: Document, rows: Sequence[Row], project: str, group: str | None, folder: Path) -> str:
-    """Saves the report in W&B, or writes its specification when that cannot be done from here.
+class WandbWriter:
+    """Saves the report in W&B, and its specification as `wandb_report.json`.
 
     Args:
-        document: what the report says.
-        rows: its rows.
+        rows: rows of the report.
         project: `ENTITY/PROJECT`.
-        group: of the runs in W&B; None: not asked for.
-        folder: where the specification is written.
-
-    Returns:
-        A sentence for the user: the report's address, or where the specification lies and how to publish it.
+        group: W&B group of the runs; None: runs of any group.
 
     Raises:
         ValueError: `project` has another form, or W&B's report API is not installed.
     """
-    report = build(document, rows, project, group)
-    path = folder / SPECIFICATION
-    path.write_text(json.dumps(specification(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    why = _cannot_publish()
-    if why is None:
-        try:
-            report.save()
-            return f"W&B report: {report.url}"
-        except Exception as error:  # whatever the server or the way to it said, the specification is on disk
-            why = f"W&B did not take the report ({type(error).__name__}: {error})"
-    offline = " ".join(sorted({f"{run.folder}/wandb/offline-run-*" for run in _runs(rows) if _offline(run)}))
-    sync = f"`wandb sync {offline}`, " if offline else ""
-    return f"{why}: its specification is in {path}; to publish it, `wandb login`, {sync}then this command again."
+
+    def __init__(self, rows: Sequence[Row], project: str, group: str | None = None) -> None:
+        self.rows = rows
+        self.entity, self.project = check_project(project)
+        self.group = group
+
+    def write(self, document: Document, folder: Path) -> str:
+        """Publishes the report where that can be done from here.
+
+        Returns:
+            A sentence for the user: the report's address, or where the specification lies and how to publish it.
+        """
+        report = self.build(document)
+        path = folder / SPECIFICATION
+        write_text(path, json.dumps(specification(report), indent=1, ensure_ascii=False) + "\n")
+        obstacle = _publishing_obstacle()
+        if obstacle is None:
+            try:
+                report.save()
+                return f"W&B report: {report.url}"
+            except Exception as error:  # whatever the server or the way to it said, the specification is on disk
+                obstacle = f"W&B did not take the report ({type(error).__name__}: {error})"
+        offline = " ".join(sorted({f"{run.folder}/wandb/offline-run-*" for run in _runs(self.rows) if _offline(run)}))
+        sync = f"`wandb sync {offline}`, " if offline else ""
+        advice = f"to publish it, `wandb login`, {sync}then this command again."
+        return f"{obstacle}: its specification is in {path}; {advice}"
+
+    def build(self, document: Document) -> Any:
+        """The report as a `wandb_workspaces.reports.v2.Report`; nothing is sent."""
+        import wandb_workspaces.reports.v2 as wr
+
+        run_sets = [_run_set(row, self.group) for row in self.rows]
+        facts = " · ".join(f"{plain(key)} **{plain(value)}**" for key, value in document.facts)
+        head = "\n\n".join([facts, *map(fenced, document.commands)])
+        blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock(head)]
+        if document.notices:
+            blocks.append(wr.MarkdownBlock("\n".join(f"- {plain(notice)}" for notice in document.notices)))
+        for section in document.sections:
+            blocks += _blocks(section, run_sets)
+        blocks.append(wr.H1("Programs"))
+        if document.gallery:
+            examples = latest_of_each_outcome(document.gallery, MOST_PROGRAMS)
+            blocks.append(wr.MarkdownBlock("\n\n---\n\n".join(map(program, examples))))
+        tables = sorted({table for run in _runs(self.rows) for table in logged_tables(run)})
+        panels = [wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(w=24, h=14)) for name in tables[-1:]]
+        blocks.append(wr.PanelGrid(runsets=run_sets, panels=[*panels, wr.RunComparer(layout=wr.Layout(w=24, h=12))]))
+        if document.versions:
+            blocks.append(wr.MarkdownBlock(f"Versions: {plain(document.versions)}."))
+        title = document.title[:128]
+        return wr.Report(entity=self.entity, project=self.project, title=title, blocks=blocks, width="fluid")
 
 
-def check(project: str) -> tuple[str, str]:
+def check_project(project: str) -> tuple[str, str]:
     """Entity and name of a project, if a report can be built for it here.
 
     Raises:
@@ -68,43 +103,15 @@ def check(project: str) -> tuple[str, str]:
     return entity, name
 
 
-def build(document: Document, rows: Sequence[Row], project: str, group: str | None) -> Any:
-    """The report as a `wandb_workspaces.reports.v2.Report`; nothing is sent.
-
-    Raises:
-        ValueError: `project` has another form, or W&B's report API is not installed.
-    """
-    entity, name = check(project)
-    import wandb_workspaces.reports.v2 as wr
-
-    run_sets = [_run_set(row, group) for row in rows]
-    facts = " · ".join(f"{plain(key)} **{plain(value)}**" for key, value in document.facts)
-    blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock("\n\n".join([facts, *map(fenced, document.commands)]))]
-    if document.notices:
-        blocks.append(wr.MarkdownBlock("\n".join(f"- {plain(notice)}" for notice in document.notices)))
-    for section in document.sections:
-        blocks += _blocks(section, run_sets)
-    blocks.append(wr.H1("Programs"))
-    if document.gallery:
-        shown = chosen(document.gallery, MOST_PROGRAMS)
-        blocks.append(wr.MarkdownBlock("\n\n---\n\n".join(program(example) for example in shown)))
-    tables = sorted({table for run in _runs(rows) for table in logged_tables(run)})
-    panels = [wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(w=24, h=14)) for name in tables[-1:]]
-    blocks.append(wr.PanelGrid(runsets=run_sets, panels=[*panels, wr.RunComparer(layout=wr.Layout(w=24, h=12))]))
-    if document.versions:
-        blocks.append(wr.MarkdownBlock(f"Versions: {plain(document.versions)}."))
-    return wr.Report(entity=entity, project=name, title=document.title[:128], blocks=blocks, width="fluid")
-
-
 def specification(report: Any) -> dict[str, Any]:
-    """What W&B's server would be sent."""
-    model = report._to_model()  # the public part of the library shows it only after saving
+    """The content that is sent to W&B's server."""
+    model = report._to_model()
     spec = json.loads(model.spec.model_dump_json(by_alias=True, exclude_none=True))
     return {"entity": report.entity, "project": report.project, "title": report.title, "spec": spec}
 
 
 def run_ids(run: Run) -> list[str]:
-    """W&B's ids of a run: one, or more when it was resumed; empty when it logged to none."""
+    """W&B's ids of a run: one, or more when it was resumed; empty when it did not log to W&B."""
     folders = (run.folder / "wandb").glob("*run-*-*")
     return sorted({folder.name.rpartition("-")[2] for folder in folders if folder.is_dir() and not folder.is_symlink()})
 
@@ -149,7 +156,7 @@ def _run_set(row: Row, group: str | None) -> Any:
 
 
 def _name(run: Run) -> str:
-    """As the W&B logger names runs."""
+    """Name of a run in W&B, as the W&B logger makes it."""
     parts = [run.summary.get(key) or run.setting(key) for key in ("model", "reward", "algorithm")]
     return str(run.config.get("name") or "-".join([*map(str, parts), f"seed{run.seed}"]))
 
@@ -162,8 +169,8 @@ def _offline(run: Run) -> bool:
     return any((run.folder / "wandb").glob("offline-run-*"))
 
 
-def _cannot_publish() -> str | None:
-    """Why not; None when the user is logged in and online."""
+def _publishing_obstacle() -> str | None:
+    """Why nothing can be published from here; None when the user is logged in and online."""
     import wandb
 
     if os.environ.get("WANDB_MODE", "online") != "online":

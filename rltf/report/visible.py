@@ -1,0 +1,10 @@
+"""Text that strangers wrote (programs, messages, names), as a reader can see it."""
+
+
+def visible(text: str, allowed: str = "") -> str:
+    """Text in which invisible characters are spelled out, so that nothing can reorder or hide what a reader sees.
+
+    >>> visible("a\\x00b\\n", allowed="\\n")
+    'a‹U+0000›b\\n'
+    """
+    return "".join(c if c.isprintable() or c in allowed else f"‹U+{ord(c):04X}›" for c in text)
