@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "execution": {"types", "validation"},
     "policies": {"types", "validation"},
     "algorithms": {"types", "validation"},
-    "loggers": {"types", "validation"},
+    "loggers": {"types", "validation", "runs"},
     "runs": {"types", "metrics"},
     "benchmarks": {"types", "validation", "execution"},  # which tests can be judged
     "report": {"types", "rewards", "metrics", "runs"},
@@ -27,12 +27,12 @@ MAY_IMPORT = {
     "inference": {"types", "validation", "benchmarks", "policies", "rollouts", "metrics", "runs"},
     "training": {
         *("types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts"),
-        *("algorithms", "metrics", "inference"),
+        *("algorithms", "metrics", "inference", "runs"),
     },
-    "critics": {"types", "validation", "metrics", "policies", "rollouts", "training", "runs"},
+    "critics": {"types", "validation", "benchmarks", "metrics", "policies", "rollouts", "training", "runs"},
     "credit": {"types", "validation", "rewards", "policies", "algorithms", "rollouts", "training"},
     "curricula": {"types", "validation", "benchmarks", "rewards", "policies"},
-    "prm": {"types", "validation", "rewards", "policies", "rollouts", "critics", "runs"},
+    "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
         "runs",

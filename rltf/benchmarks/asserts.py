@@ -1,4 +1,4 @@
-"""Reads what an `assert` line says: which function it calls, with which arguments, and what it expects."""
+"""Parses `assert` lines: the function that is called, its arguments, and the expected value."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from rltf.types import AssertTest, CallTest
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A value that makes an assert hold when the function returns it."""
+    """The value for which an assert holds, when the function returns it."""
 
     value: Any
 
 
 def called_function(code: str, defined: Collection[str] = ()) -> str | None:
-    """The function that an assert tests: the outermost call of a name in `defined`, else of one that is no builtin.
+    """Name of the function that an assert tests: the outermost call of a name in `defined`, else of one that is no
+    builtin.
 
     >>> called_function("assert set(similar((3, 4), (5, 4))) == set((4,))")
     'similar'
     """
-    called = list(_called_names(parse(code.strip())))
-    ours = [name for name in called if name in defined] or [name for name in called if not hasattr(builtins, name)]
-    return ours[0] if ours else None
+    names = list(_called_names(parse(code.strip())))
+    candidates = [name for name in names if name in defined] or [name for name in names if not hasattr(builtins, name)]
+    return candidates[0] if candidates else None
 
 
 def function_names(program: str) -> set[str]:
-    """Functions a program defines at its top level; none when it does not parse."""
+    """Names of the functions at a program's top level; empty when it does not parse."""
     try:
         return {node.name for node in parse(program).body if isinstance(node, ast.FunctionDef)}
     except SyntaxError:
@@ -40,18 +41,18 @@ def function_names(program: str) -> set[str]:
 
 
 def call_test(code: str) -> AssertTest | CallTest:
-    """The test that an assert line is: a `CallTest` where it reads `assert f(...) == ...` with values that JSON keeps,
-    else the line as it is, for JSON turns tuples into lists and has no sets.
+    """The test of an assert line: a `CallTest` for `assert f(...) == ...` with values that JSON can hold, else an
+    `AssertTest` of the line, since JSON turns tuples into lists and has no sets.
 
     >>> call_test("assert f(1, [2]) == 'a'")
     CallTest(function='f', args=(1, [2]), expected='a', kind='call')
     >>> call_test("assert f((1, 2)) == 3")
     AssertTest(code='assert f((1, 2)) == 3', kind='assert')
     """
-    compared = _equality(parse(code.strip()))
-    if compared is None:
+    equality = _equality(parse(code.strip()))
+    if equality is None:
         return AssertTest(code)
-    call, right = compared
+    call, right = equality
     if not isinstance(call.func, ast.Name) or call.keywords:
         return AssertTest(code)
     try:
@@ -63,7 +64,7 @@ def call_test(code: str) -> AssertTest | CallTest:
 
 
 def expectation(statement: ast.stmt, function: str) -> Expectation | None:
-    """The constant that makes an assert on `function` hold, where the assert has a form that shows it:
+    """The constant for which an assert on `function` holds, where the assert has one of the forms
     `f(..) == v`, `f(..) is v`, `f(..)`, `not f(..)`, `isclose(f(..), v)`, or a builtin round both sides."""
     if not isinstance(statement, ast.Assert):
         return None
@@ -130,13 +131,13 @@ def _is_json(value: Any) -> bool:
 
 
 def parse(code: str) -> ast.Module:
-    r"""The tree of a program or of a test.
+    r"""The syntax tree of a program or of a test.
 
     >>> len(parse("assert f('\\d')").body)
     1
 
     Raises:
-        SyntaxError: it is no Python.
+        SyntaxError: the code is no Python.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,6 +1,9 @@
-"""What a benchmark is: problems with tests, one prompt renderer for training, sampling and evaluation, and the rule
-that finds the program in an answer. To add one: a subclass of `Benchmark` in one file, one yaml in
-`configs/benchmark/`."""
+"""The base class of benchmarks: problems with tests, one prompt renderer for training, sampling and evaluation, and the
+rule that finds the program in an answer.
+
+To add a benchmark: a subclass of `rltf.benchmarks.dataset.DatasetBenchmark` where its problems come from files or the
+hub, else of `Benchmark`, in one file; and one yaml in `configs/benchmark/`.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,35 @@ from rltf.types import Extraction, Problem, Prompt, Split, Test
 
 
 class Benchmark(ABC):
-    """Problems by split, and how they are put to a policy."""
+    """Problems by split, and the format of prompts and answers."""
 
     name: str
+    """Name in metrics, logs and errors."""
 
     @abstractmethod
     def problems(self, split: Split) -> Sequence[Problem]:
-        """Problems of a split, in a fixed order; every one has at least one test."""
+        """Problems of a split in a fixed order, each with at least one test."""
 
     @abstractmethod
     def prompt(self, problem: Problem) -> Prompt:
-        """What the policy reads."""
+        """The prompt of a problem."""
 
     @abstractmethod
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """Where the program lies in the decoded answer `text` (stop strings already cut off)."""
+        """Position of the program in the decoded answer `text`, whose stop string is cut off."""
 
     @abstractmethod
     def answer(self, problem: Problem, program: str) -> str:
-        """The answer text that `extract` maps back to `program`; the target of supervised training."""
+        """The answer from which `extract` gets `program`: the target of supervised training.
+
+        Raises:
+            ValueError: no answer in the prompt's format holds the program.
+        """
 
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
-        """Programs for supervised training; none for problems that have tests only."""
+        """Programs for supervised training; empty for a problem that has tests only."""
         return problem.demonstrations or problem.references
 
     def examples(self, problem: Problem) -> tuple[Test, ...]:
-        """Tests that whoever solves the problem may run: those that the statement or the prompt shows, none of the
-        hidden ones."""
+        """Tests that a solver may run before it answers: those that the statement or the prompt shows."""
         return ()

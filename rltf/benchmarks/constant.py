@@ -1,5 +1,5 @@
-"""Finds problems whose tests a constant program passes: every test expects the same value. Such a problem pays a policy
-for answering without reading, so it is left out of training."""
+"""Detects problems whose tests a constant program passes, because every test expects the same value. Such a problem
+rewards answers without reading the task, so it is left out of training (`benchmark.keep_constant=true` keeps it)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rltf.benchmarks.asserts import Expectation, called_function, expectation, p
 from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Test
 
 CANDIDATE = "candidate"
-"""What a `check` function calls the function under test (HumanEval)."""
+"""Name of the function under test in a `check` function (HumanEval)."""
 
 
 def constant_passes(problem: Problem) -> bool:
-    """True when all tests expect one value. A test whose expected value cannot be read off counts as another value.
+    """True when all tests expect one value. A test whose expected value cannot be parsed counts as another value.
 
     >>> tests = (AssertTest("assert f(1) == 0"), AssertTest("assert f(2) == 0"))
     >>> constant_passes(Problem("p", "Return 0.", tests))
@@ -23,8 +23,8 @@ def constant_passes(problem: Problem) -> bool:
     >>> constant_passes(Problem("p", "Add one.", (CallTest("f", (1,), 2), CallTest("f", (2,), 3))))
     False
     """
-    expectations = [found for test in problem.tests for found in _expectations(test)]
-    values = [found.value for found in expectations if found is not None]
+    expectations = [expected for test in problem.tests for expected in _expectations(test)]
+    values = [expected.value for expected in expectations if expected is not None]
     return bool(values) and len(values) == len(expectations) and all(_equal(value, values[0]) for value in values)
 
 
@@ -45,10 +45,10 @@ def _expectations(test: Test) -> Iterable[Expectation | None]:
 def _check_expectations(code: str) -> list[Expectation | None]:
     checks = [node for node in parse(code).body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     return [
-        None if CANDIDATE in _names(statement) and not isinstance(statement, ast.Assert) else found
+        None if CANDIDATE in _names(statement) and not isinstance(statement, ast.Assert) else expected
         for check in checks
         for statement in check.body
-        if (found := expectation(statement, CANDIDATE)) is not None or CANDIDATE in _names(statement)
+        if (expected := expectation(statement, CANDIDATE)) is not None or CANDIDATE in _names(statement)
     ]
 
 

@@ -1,5 +1,5 @@
-"""What the benchmarks that come from files share: where rows come from, which problems are left out, and the prompt
-format. A subclass says what a row means."""
+"""Base class of benchmarks whose problems come from files or from the Hugging Face hub: it reads the rows, excludes
+problems that cannot be used, and holds the prompt format."""
 
 from __future__ import annotations
 
@@ -25,38 +25,59 @@ logger = logging.getLogger(__name__)
 
 TESTS = "tests that can be judged"
 NO_TESTS = "without tests"
-ONE_TEST = "with one test, which a constant program passes (left out of training only)"
+KEPT_BY = "left out of training only; benchmark.keep_constant=true keeps them"
+ONE_TEST = f"with one test, which a constant program passes ({KEPT_BY})"
 UNJUDGEABLE = "with tests that cannot be judged"
-CONSTANT = "with equal tests, which a constant program passes (left out of training only)"
+CONSTANT = f"with equal tests, which a constant program passes ({KEPT_BY})"
 
 
-class FileBenchmark(Benchmark):
-    """Problems read when the object is built, so that a bad file ends a run before any long work.
+class DatasetBenchmark(Benchmark):
+    """Problems made of the rows of a data set. They are read when the object is built, so that a bad file ends a run
+    before any long work.
+
+    A new benchmark defines `name` and the first of these methods; the others only where they differ:
+
+    - `parse_row`: the problem in a row, and its split;
+    - `rows_from_hub`: the rows of the hub's data set, where its splits need a configuration or are files;
+    - `rows_from_file`: the rows of a local file, where it is no JSON lines or JSON list.
+
+    It may also change `formats`, and `requirement` where its options exclude problems.
 
     Args:
         path: local file (JSON lines or a JSON list, plain or .gz); null: `hub` is fetched.
         hub: Hugging Face data set id; null: only local files.
         prompt: `doc`, `chat` or `paper` (see `rltf.benchmarks.prompts`).
-        limit: problems kept of each split, the first ones; null: all.
-        keep_constant: trains on problems that a constant program passes, too.
+        limit: largest number of problems per split, the first ones; null: all.
+        keep_constant: True: trains on problems whose tests a constant program passes, too.
+
+    Example::
+
+        class Katas(DatasetBenchmark):
+            name = "katas"
+
+            def parse_row(self, row: Row) -> tuple[Split, Problem]:
+                tests = tuple(map(AssertTest, row.strings("asserts")))
+                return "train", Problem(row.value("id", str), row.value("task", str), tests, entry_point="solve")
     """
 
     formats: ClassVar[Mapping[str, PromptFormat]] = FORMATS
-    left_out: Mapping[str, tuple[str, ...]]
-    """Reason -> ids of the problems that are in no split, or for constant programs not in training."""
+    """`benchmark.prompt` -> prompt format."""
+    excluded_ids: Mapping[str, tuple[str, ...]]
+    """Reason -> ids of the problems that are in no split, or, where a constant program passes, not in training."""
 
     def __init__(
         self, path: str | None, hub: str | None, prompt: str, limit: int | None, keep_constant: bool = False
     ) -> None:
-        self._format = _choice(self.formats, prompt)
+        self._format = _find_format(self.formats, prompt)
         require("limit", limit, at_least=1, whole=True, optional=True)
         if path is None and hub is None:
             raise ValueError("benchmark.path and benchmark.hub are both null, expected a local file or a hub id")
         self._source = hub if path is None else path
-        rows = self._hub_rows(str(hub)) if path is None else self._file_rows(Path(path).expanduser())
-        self._splits, self.left_out = _sort(self._problems(rows), keep_constant)
+        rows = self.rows_from_hub(str(hub)) if path is None else self.rows_from_file(Path(path).expanduser())
+        self._splits, self.excluded_ids = _sort_problems(self._parse_rows(rows), keep_constant)
         if not any(self._splits.values()):
-            raise ValueError(f"benchmark.path: none of the {len(rows)} problems of {self._source} has {self._wanted()}")
+            problems = f"none of the {len(rows)} problems of {self._source}"
+            raise ValueError(f"benchmark.path: {problems} has {self.requirement()}")
         self._splits = {split: problems[:limit] for split, problems in self._splits.items()}
         self._log()
 
@@ -67,104 +88,116 @@ class FileBenchmark(Benchmark):
             ValueError: the split has none.
         """
         if not self._splits.get(split):
-            found = ", ".join(f"{len(problems)} {name}" for name, problems in self._splits.items() if problems)
-            raise ValueError(f"benchmark={self.name} has no {split} problems in {self._source}, only {found}")
+            counts = ", ".join(f"{len(problems)} {name}" for name, problems in self._splits.items() if problems)
+            raise ValueError(f"benchmark={self.name} has no {split} problems in {self._source}, only {counts}")
         return self._splits[split]
 
     def prompt(self, problem: Problem) -> Prompt:
-        """What the policy reads, as `benchmark.prompt` says."""
+        """The problem's prompt in the format `benchmark.prompt`."""
         return self._format.prompt(problem)
 
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """Where the program lies in an answer."""
+        """Position of the program in an answer."""
         return self._format.extract(problem, text)
 
     def answer(self, problem: Problem, program: str) -> str:
-        """The answer that `extract` maps back to `program`; a ValueError for a program that the prompt's format cannot
-        ask for (`demonstrations` has none of those)."""
+        """The answer from which `extract` gets `program`.
+
+        Raises:
+            ValueError: the prompt format has no place for the program (`demonstrations` has no such programs).
+        """
         return self._format.answer(problem, program)
 
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
-        """Reference programs that the prompt's format can ask for: `doc` has no place for a program that opens with an
-        import, so it teaches without it."""
+        """The demonstrations for which the prompt format has a place: `doc` has none for a program that opens with an
+        import."""
         programs = super().demonstrations(problem)
         return tuple(program for program in programs if self._format.fits(problem, program))
 
     def examples(self, problem: Problem) -> tuple[Test, ...]:
-        """Tests that the prompt or the statement shows."""
+        """Tests that the prompt or the statement shows to a solver."""
         return shown_examples(problem, self.prompt(problem))
 
     @abstractmethod
-    def _problem(self, row: Row) -> tuple[Split, Problem] | None:
-        """The problem in a row and its split; None for rows that the config filters out."""
+    def parse_row(self, row: Row) -> tuple[Split, Problem] | None:
+        """(split, problem) of a row; None for a row that the options exclude.
 
-    def _file_rows(self, path: Path) -> list[Row]:
+        Raises:
+            ValueError: the row is malformed; `Row.value` and `Row.strings` raise it with file and line.
+            SyntaxError: a test is no Python.
+        """
+
+    def rows_from_file(self, path: Path) -> list[Row]:
+        """All rows of the local file `path`."""
         return read_rows(path)
 
-    def _hub_rows(self, hub: str) -> list[Row]:
+    def rows_from_hub(self, hub: str) -> list[Row]:
+        """All rows of the data set `hub`; `rltf.benchmarks.hub.hub_rows` puts their split into the field `split`."""
         return hub_rows(hub)
 
-    def _wanted(self) -> str:
+    def requirement(self) -> str:
+        """What a problem must have to be used, for the error when no row has it."""
         return TESTS
 
-    def _problems(self, rows: Iterable[Row]) -> Iterable[tuple[Split, Problem]]:
+    def _parse_rows(self, rows: Iterable[Row]) -> Iterable[tuple[Split, Problem]]:
         places: dict[str, str] = {}
         for row in rows:
             try:
-                found = self._problem(row)
+                parsed = self.parse_row(row)
             except SyntaxError as error:
                 raise ValueError(f"benchmark.path: {row.place} has a test that is no Python ({error.msg})") from error
-            if found is None:
+            if parsed is None:
                 continue
-            other = places.setdefault(found[1].id, row.place)
-            if other != row.place:
-                raise ValueError(f"benchmark.path: {row.place} repeats the id {found[1].id} of {other}")
-            yield found
+            split, problem = parsed
+            first_place = places.setdefault(problem.id, row.place)
+            if first_place != row.place:
+                raise ValueError(f"benchmark.path: {row.place} repeats the id {problem.id} of {first_place}")
+            yield split, problem
 
     def _log(self) -> None:
         train = self._splits["train"]
-        taught = sum(bool(self.demonstrations(problem)) for problem in train)
+        demonstrated = sum(bool(self.demonstrations(problem)) for problem in train)
         logger.info(
             "%s: %s from %s; %d of %d train problems have demonstrations in this prompt; left out: %s",
             self.name,
             ", ".join(f"{len(problems)} {split}" for split, problems in self._splits.items()),
             self._source,
-            taught,
+            demonstrated,
             len(train),
-            ", ".join(f"{len(ids)} {reason}" for reason, ids in self.left_out.items()) or "none",
+            ", ".join(f"{len(ids)} {reason}" for reason, ids in self.excluded_ids.items()) or "none",
         )
 
 
-def _choice(formats: Mapping[str, PromptFormat], prompt: str) -> PromptFormat:
+def _find_format(formats: Mapping[str, PromptFormat], prompt: str) -> PromptFormat:
     if prompt not in formats:
-        near = get_close_matches(str(prompt), formats, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        matches = get_close_matches(str(prompt), formats, n=1)
+        hint = f" (did you mean {matches[0]}?)" if matches else ""
         raise OptionError("prompt", prompt, f"one of {', '.join(formats)}{hint}")
     return formats[prompt]
 
 
-def _sort(
+def _sort_problems(
     problems: Iterable[tuple[Split, Problem]], keep_constant: bool
 ) -> tuple[dict[Split, tuple[Problem, ...]], Mapping[str, tuple[str, ...]]]:
     splits: dict[Split, list[Problem]] = {split: [] for split in get_args(Split)}
-    left_out: dict[str, list[str]] = {}
+    excluded_ids: dict[str, list[str]] = {}
     for split, problem in problems:
         if not problem.tests:
-            left_out.setdefault(NO_TESTS, []).append(problem.id)
+            excluded_ids.setdefault(NO_TESTS, []).append(problem.id)
         elif not _judgeable(problem):
-            left_out.setdefault(UNJUDGEABLE, []).append(problem.id)
+            excluded_ids.setdefault(UNJUDGEABLE, []).append(problem.id)
         elif split == "train" and not keep_constant and constant_passes(problem):
-            left_out.setdefault(_reason(problem), []).append(problem.id)
+            excluded_ids.setdefault(_constant_reason(problem), []).append(problem.id)
         else:
             splits[split].append(problem)
     return (
-        {split: tuple(chosen) for split, chosen in splits.items()},
-        MappingProxyType({reason: tuple(ids) for reason, ids in left_out.items()}),
+        {split: tuple(split_problems) for split, split_problems in splits.items()},
+        MappingProxyType({reason: tuple(ids) for reason, ids in excluded_ids.items()}),
     )
 
 
 def _judgeable(problem: Problem) -> bool:
-    """False when the sandbox could not be sent the tests, such as a list in 200 lists."""
+    """False when the tests cannot be sent to the sandbox, such as a list in 200 lists."""
     try:
         encode_tests(problem.tests)
     except ValueError as error:
@@ -173,6 +206,6 @@ def _judgeable(problem: Problem) -> bool:
     return True
 
 
-def _reason(problem: Problem) -> str:
+def _constant_reason(problem: Problem) -> str:
     single = len(problem.tests) == 1 and not isinstance(problem.tests[0], CheckTest)  # a check holds many asserts
     return ONE_TEST if single else CONSTANT

@@ -1,5 +1,5 @@
-"""Example tests: those that the statement of a problem shows, which a solver may run. They are read from what is shown
-and from nothing else, so that what was hidden stays hidden."""
+"""Example tests: those that a problem's prompt or statement shows, which a solver may run. They are parsed from these
+texts alone, so that hidden tests stay hidden."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def shown_examples(problem: Problem, prompt: Prompt) -> tuple[Test, ...]:
     """The tests that the prompt shows word for word, else those parsed from the statement of a whole program or from
     the docstrings of a function's header."""
     text = prompt.head + prompt.question + prompt.tail
-    shown = tuple(test for test in problem.tests if (line := assert_line(problem, test)) and line in text)
-    if shown:
-        return shown
+    examples = tuple(test for test in problem.tests if (line := assert_line(problem, test)) and line in text)
+    if examples:
+        return examples
     if problem.entry_point is None:
         return stdio_examples(problem.statement)
     return docstring_examples(problem.starter, problem.entry_point)
@@ -38,7 +38,7 @@ def shown_examples(problem: Problem, prompt: Prompt) -> tuple[Test, ...]:
 
 def stdio_examples(statement: str) -> tuple[StdioTest, ...]:
     """Inputs and outputs under the heading `Examples` of a statement (APPS, Codeforces), or under `Sample Input` and
-    `Sample Output` (CodeChef, AtCoder); none where it has neither.
+    `Sample Output` (CodeChef, AtCoder); empty where it has neither.
 
     >>> stdio_examples("Double it.\\n\\n-----Examples-----\\nInput\\n1\\n\\nOutput\\n2\\n\\n-----Note-----\\nEasy.")
     (StdioTest(stdin='1\\n', stdout='2\\n', kind='stdio'),)
@@ -46,16 +46,16 @@ def stdio_examples(statement: str) -> tuple[StdioTest, ...]:
     headings = [*_SECTION.finditer(statement), *_SAMPLE_INPUT.finditer(statement)]
     if not headings:
         return ()
-    shown = statement[min(heading.start() for heading in headings) :]
-    marks = list(_MARK.finditer(shown))
-    ends = [*(mark.start() for mark in marks), len(shown)][1:]
-    texts = [
-        (mark["kind"].lower(), _block(mark, shown[mark.end() : end])) for mark, end in zip(marks, ends, strict=False)
+    section = statement[min(heading.start() for heading in headings) :]
+    marks = list(_MARK.finditer(section))
+    ends = [*(mark.start() for mark in marks), len(section)][1:]
+    blocks = [
+        (mark["kind"].lower(), _block(mark, section[mark.end() : end])) for mark, end in zip(marks, ends, strict=False)
     ]
     return tuple(
-        StdioTest(given, wanted)
-        for (first, given), (second, wanted) in pairwise(texts)
-        if (first, second) == ("input", "output") and wanted
+        StdioTest(stdin, stdout)
+        for (first, stdin), (second, stdout) in pairwise(blocks)
+        if (first, second) == ("input", "output") and stdout
     )
 
 
@@ -66,25 +66,25 @@ def docstring_examples(code: str, function: str) -> tuple[Test, ...]:
     >>> docstring_examples('def f(x):\\n    \\"\\"\\"Add one.\\n    >>> f(1)\\n    2\\n    \\"\\"\\"\\n', "f")
     (CallTest(function='f', args=(1,), expected=2, kind='call'),)
     """
-    found = []
+    tests = []
     for text in _docstrings(code):
         try:
             examples = doctest.DocTestParser().get_examples(text)
         except ValueError:  # prose that looks like a prompt
             continue
-        found += [_call(example.source.strip(), example.want.strip(), function) for example in examples]
+        tests += [_parse_example(example.source.strip(), example.want.strip(), function) for example in examples]
         line = re.compile(rf"^[\W\d]*?({function}\(.*\))\s*{_GIVES}\s*(.+?)\.?\s*$", re.MULTILINE)
-        found += [_call(match[1], match[2], function) for match in line.finditer(text)]
-    return tuple(test for test in found if test is not None)
+        tests += [_parse_example(match[1], match[2], function) for match in line.finditer(text)]
+    return tuple(test for test in tests if test is not None)
 
 
 def _block(mark: re.Match[str], text: str) -> str:
-    """The lines below a heading, without empty ones around them and without a remark that follows."""
+    """The lines below a heading, without the empty lines around them and the remarks after them."""
     if _SAMPLE_OUTPUT.match(mark.group()):  # AtCoder explains below an empty line
         text = text.strip("\n").partition("\n\n")[0]
     for stop in (_NOTE, _SECTION, _DASHES):
-        if (found := stop.search(text)) is not None:
-            text = text[: found.start()]
+        if (match := stop.search(text)) is not None:
+            text = text[: match.start()]
     text = text.strip("\n").rstrip()
     return f"{text}\n" if text else ""
 
@@ -98,10 +98,10 @@ def _docstrings(code: str) -> list[str]:
     return [text for node in functions if (text := ast.get_docstring(node)) is not None]
 
 
-def _call(source: str, wanted: str, function: str) -> Test | None:
-    """The example as a test; None for one that is no expression with one value."""
+def _parse_example(source: str, output: str, function: str) -> Test | None:
+    """The example `source` with the value `output` as a test; None where either is no expression."""
     try:
-        call, value = ast.parse(source, mode="eval").body, ast.parse(wanted, mode="eval").body
+        call, value = ast.parse(source, mode="eval").body, ast.parse(output, mode="eval").body
     except SyntaxError:
         return None
     names = {node.id for side in (call, value) for node in ast.walk(side) if isinstance(node, ast.Name)}

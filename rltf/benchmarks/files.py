@@ -1,5 +1,4 @@
-"""Reads benchmark files: JSON lines or one JSON list, plain or gzip. Every row remembers its place, so that a malformed
-one is reported with file and line."""
+"""Rows of benchmark files: JSON lines or one JSON list, plain or gzip. A row has its file and line, for errors."""
 
 from __future__ import annotations
 
@@ -18,9 +17,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One problem as its file spells it.
+    """The fields of one problem, as its file has them.
 
-    >>> Row("mbpp.jsonl line 3", {"task_id": 3}).take("task_id", int)
+    >>> Row("mbpp.jsonl line 3", {"task_id": 3}).value("task_id", int)
     3
     """
 
@@ -28,11 +27,11 @@ class Row:
     """File and line, for error messages."""
     fields: Mapping[str, Any]
 
-    def take(self, field: str, kind: type[T], default: T | None = None) -> T:
-        """The value of a field; `default` where it is absent or null.
+    def value(self, field: str, kind: type[T], default: T | None = None) -> T:
+        """The field's value, checked to be of the type `kind`; `default` where the field is absent or null.
 
         Raises:
-            ValueError: the field is absent without a default, or holds another kind of value.
+            ValueError: the field is absent without a default, or its value is of another type.
         """
         value = self.fields.get(field)
         if value is None:
@@ -45,11 +44,11 @@ class Row:
             )
         return value
 
-    def texts(self, field: str) -> tuple[str, ...]:
+    def strings(self, field: str) -> tuple[str, ...]:
         """A list of strings; empty where the field is absent or null."""
-        values = self.take(field, list, [])
+        values = self.value(field, list, [])
         if not all(isinstance(value, str) for value in values):
-            raise ValueError(f"benchmark.path: {self.place} has something else than strings in the list {field!r}")
+            raise ValueError(f"benchmark.path: {self.place} has values other than strings in the list {field!r}")
         return tuple(values)
 
 
@@ -80,8 +79,8 @@ def long_integers() -> Iterator[None]:
 
 def _read_text(path: Path) -> str:
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data).decode("utf-8-sig")
+        content = path.read_bytes()
+        return (gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content).decode("utf-8-sig")
     except FileNotFoundError:
         raise ValueError(f"benchmark.path: there is no file {path}, expected JSON lines, plain or .gz") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:

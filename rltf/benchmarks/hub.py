@@ -1,5 +1,4 @@
-"""Reads benchmark rows from the Hugging Face hub, where no local file is named, through the optional
-package `datasets`."""
+"""Rows of data sets on the Hugging Face hub, by the optional package `datasets`."""
 
 from __future__ import annotations
 
@@ -10,12 +9,12 @@ from rltf.benchmarks.files import Row
 
 
 def hub_rows(hub: str, config: str | None = None, files: Sequence[str] = ()) -> list[Row]:
-    """All rows of a data set, of every split; each row tells its split in the field `split`.
+    """All rows of a data set, of every split, which is in each row's field `split`.
 
     Args:
         hub: data set id, e.g. `google-research-datasets/mbpp`.
         config: configuration of the data set, e.g. `full`; None: its only one.
-        files: JSON-lines files of the data set, one a split, each named after its split; none: its own layout.
+        files: JSON-lines files of the data set, one per split and named after it; empty: the data set's own layout.
 
     Raises:
         ValueError: `datasets` is not installed, or the hub cannot be reached.

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from rltf.benchmarks.dataset import FileBenchmark
+from typing_extensions import override
+
+from rltf.benchmarks.dataset import DatasetBenchmark
 from rltf.benchmarks.files import Row
 from rltf.benchmarks.prompts import FORMATS, Completion, PromptFormat
 from rltf.types import CheckTest, Problem, Split
 
 
-class HumanEval(FileBenchmark):
+class HumanEval(DatasetBenchmark):
     """HumanEval: test problems only. `prompt=doc` is the official way, code to be continued.
 
     Args:
         path: `HumanEval.jsonl`, plain or .gz; null: `hub`.
         hub: Hugging Face data set id.
         prompt: `doc`, `chat` or `paper`.
-        limit: problems kept; null: all.
+        limit: largest number of problems; null: all.
     """
 
     name = "humaneval"
@@ -34,16 +36,17 @@ class HumanEval(FileBenchmark):
     ) -> None:
         super().__init__(path, hub, prompt, limit)
 
-    def _problem(self, row: Row) -> tuple[Split, Problem]:
-        starter = row.take("prompt", str)
-        entry_point = row.take("entry_point", str)
+    @override
+    def parse_row(self, row: Row) -> tuple[Split, Problem]:
+        starter = row.value("prompt", str)
+        entry_point = row.value("entry_point", str)
         return "test", Problem(
-            id=row.take("task_id", str),
+            id=row.value("task_id", str),
             statement=starter,
-            tests=(CheckTest(row.take("test", str), entry_point),),
+            tests=(CheckTest(row.value("test", str), entry_point),),
             entry_point=entry_point,
             starter=starter,
             # Imports and helpers of the header: an answer to `chat` may write the function alone.
             setup=starter[: starter.index(f"def {entry_point}(")] if f"def {entry_point}(" in starter else "",
-            references=(starter + row.take("canonical_solution", str),),
+            references=(starter + row.value("canonical_solution", str),),
         )

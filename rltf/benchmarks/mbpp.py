@@ -6,8 +6,10 @@ from __future__ import annotations
 import ast
 import builtins
 
+from typing_extensions import override
+
 from rltf.benchmarks.asserts import called_function, function_names, parse
-from rltf.benchmarks.dataset import FileBenchmark
+from rltf.benchmarks.dataset import DatasetBenchmark
 from rltf.benchmarks.files import Row
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import clean
@@ -17,7 +19,7 @@ LAST_PROMPT_ID, LAST_TEST_ID, LAST_VALIDATION_ID = 10, 510, 600
 """Official splits: 1-10 are for few-shot prompts (in no split here), then test, validation, training."""
 
 
-class Mbpp(FileBenchmark):
+class Mbpp(DatasetBenchmark):
     """MBPP: 374 training, 90 validation and 500 test problems (sanitized: 120, 43 and 257), less the training problems
     that a constant program passes.
 
@@ -25,7 +27,7 @@ class Mbpp(FileBenchmark):
         path: `mbpp.jsonl` or `sanitized-mbpp.json`, plain or .gz; null: `hub`.
         hub: Hugging Face data set id.
         prompt: `doc`, `chat` or `paper`.
-        limit: problems kept of each split; null: all.
+        limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
     """
 
@@ -41,20 +43,22 @@ class Mbpp(FileBenchmark):
     ) -> None:
         super().__init__(path, hub, prompt, limit, keep_constant)
 
-    def _hub_rows(self, hub: str) -> list[Row]:
+    @override
+    def rows_from_hub(self, hub: str) -> list[Row]:
         return hub_rows(hub, config="full")
 
-    def _problem(self, row: Row) -> tuple[Split, Problem] | None:
-        number = row.take("task_id", int)
+    @override
+    def parse_row(self, row: Row) -> tuple[Split, Problem] | None:
+        number = row.value("task_id", int)
         split = _split(number)
         if split is None:
             return None
-        reference = clean(row.take("code", str))
-        tests = row.texts("test_list")
-        setup = clean("\n".join([*row.texts("test_imports"), row.take("test_setup_code", str, "")]))
+        reference = clean(row.value("code", str))
+        tests = row.strings("test_list")
+        setup = clean("\n".join([*row.strings("test_imports"), row.value("test_setup_code", str, "")]))
         return split, Problem(
             id=f"mbpp/{number}",
-            statement=row.take("text" if "text" in row.fields else "prompt", str),
+            statement=row.value("text" if "text" in row.fields else "prompt", str),
             tests=tuple(AssertTest(test.strip()) for test in tests),
             entry_point=called_function(tests[0], function_names(reference)) if tests else None,
             setup=_with_definitions(setup, reference),

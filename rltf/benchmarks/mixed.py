@@ -1,8 +1,10 @@
-"""Training problems of several benchmarks; what is held out is the first one's alone, so results stay comparable."""
+"""Training problems of several benchmarks, held-out problems of the first one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+from typing_extensions import override
 
 from rltf.benchmarks.base import Benchmark
 from rltf.types import Extraction, Problem, Prompt, Split, Test
@@ -10,10 +12,11 @@ from rltf.validation import OptionError
 
 
 class Mixed(Benchmark):
-    """Every problem keeps the prompt and the rules of the benchmark it comes from.
+    """Training problems of all parts, one part after the other; validation and test problems of the first part alone,
+    so that results stay comparable. Every problem has the prompt and answer format of its own benchmark.
 
     Args:
-        parts: name to benchmark, at least two. The order counts: validation and test are the first one's.
+        parts: name -> benchmark, at least two.
     """
 
     def __init__(self, parts: Mapping[str, Benchmark]) -> None:
@@ -27,29 +30,29 @@ class Mixed(Benchmark):
             repeated = [problem.id for problem, part in self._train if self._part[problem.id] is not part]
             raise ValueError(f"benchmark.parts: {repeated[0]} is the id of problems of two benchmarks")
 
+    @override
     def problems(self, split: Split) -> Sequence[Problem]:
-        """Training problems of all parts, one part after the other; other splits of the first."""
         return [problem for problem, _ in self._train] if split == "train" else self._first.problems(split)
 
+    @override
     def prompt(self, problem: Problem) -> Prompt:
-        """As the problem's own benchmark has it."""
-        return self._of(problem).prompt(problem)
+        return self._benchmark_of(problem).prompt(problem)
 
+    @override
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """As the problem's own benchmark has it."""
-        return self._of(problem).extract(problem, text)
+        return self._benchmark_of(problem).extract(problem, text)
 
+    @override
     def answer(self, problem: Problem, program: str) -> str:
-        """As the problem's own benchmark has it."""
-        return self._of(problem).answer(problem, program)
+        return self._benchmark_of(problem).answer(problem, program)
 
+    @override
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
-        """As the problem's own benchmark has it."""
-        return self._of(problem).demonstrations(problem)
+        return self._benchmark_of(problem).demonstrations(problem)
 
+    @override
     def examples(self, problem: Problem) -> tuple[Test, ...]:
-        """As the problem's own benchmark has it."""
-        return self._of(problem).examples(problem)
+        return self._benchmark_of(problem).examples(problem)
 
-    def _of(self, problem: Problem) -> Benchmark:
+    def _benchmark_of(self, problem: Problem) -> Benchmark:
         return self._part.get(problem.id, self._first)

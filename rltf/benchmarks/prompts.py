@@ -1,6 +1,6 @@
-"""How problems are put to a policy: `doc`, `chat` and `paper`, each one class that renders the prompt, finds the
-program in the answer, and writes the answer that a demonstration teaches. One renderer serves supervised training,
-sampling and evaluation; the official RLTF code had two that differed by blank lines."""
+"""Prompt formats `doc`, `chat` and `paper`: one class each, which renders the prompt, finds the program in the answer,
+and writes the answer of a demonstration. Supervised training, sampling and evaluation use the same renderer; the
+official RLTF code had two that differed by blank lines."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ STATEMENT_STOPS = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n#", "\n
 
 
 class PromptFormat(ABC):
-    """A way to ask, and to read the answer."""
+    """A format of prompts and answers."""
 
     @abstractmethod
     def prompt(self, problem: Problem) -> Prompt:
-        """What the policy reads."""
+        """The prompt of a problem."""
 
     @abstractmethod
     def fits(self, problem: Problem, program: str) -> bool:
-        """Whether an answer in this format can hold the program."""
+        """True if an answer in this format can hold the program."""
 
     def lead(self, problem: Problem) -> str:
-        """Given start of the program."""
+        """Start of the program that the prompt gives, so that it is not sampled."""
         return ""
 
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """Where the program lies in an answer whose stop string is cut off."""
+        """Position of the program in an answer whose stop string is cut off."""
         return Extraction(0, len(text), self.lead(problem))
 
     def answer(self, problem: Problem, program: str) -> str:
@@ -58,7 +58,7 @@ class Doc(PromptFormat):
     """
 
     def prompt(self, problem: Problem) -> Prompt:
-        """Without a function to write, the answer is the whole program, and only a docstring ends it."""
+        """Docstring and opened header; without a function to write, only the docstring before the whole program."""
         tail = "".join(f"\n{line}" for line in shown_asserts(problem)) + '\n"""\n'
         return Prompt('"""\n', problem.statement, tail, answer=self.lead(problem), stop=self._stop(problem))
 
@@ -70,7 +70,7 @@ class Doc(PromptFormat):
         return f"{header}def {problem.entry_point}("
 
     def fits(self, problem: Problem, program: str) -> bool:
-        """Programs that open with an import or a helper do not, nor those that go on with one."""
+        """False for a program that opens with an import or a helper, or has one after the function."""
         lead = self.lead(problem)
         return program.startswith(lead) and not any(stop in program[len(lead) :] for stop in self._stop(problem))
 
@@ -87,7 +87,7 @@ class Completion(PromptFormat):
     """
 
     def prompt(self, problem: Problem) -> Prompt:
-        """The last line of the starter survives a cut, so that the answer still starts after a closed docstring."""
+        """The starter, whose last line is never cut, so that the answer starts after a closed docstring."""
         last = problem.starter.rstrip("\n").rfind("\n") + 1
         return Prompt("", problem.starter[:last], problem.starter[last:], stop=STATEMENT_STOPS)
 
@@ -96,7 +96,7 @@ class Completion(PromptFormat):
         return problem.starter
 
     def fits(self, problem: Problem, program: str) -> bool:
-        """Programs that continue the starter with one function body."""
+        """True for the starter continued with one function body."""
         body = program[len(problem.starter) :]
         return program.startswith(problem.starter) and not any(stop in body for stop in STATEMENT_STOPS)
 
@@ -112,7 +112,7 @@ class Chat(PromptFormat):
     """
 
     def prompt(self, problem: Problem) -> Prompt:
-        """The task, its starter if any, and three asserts or, for a whole program, what it reads and writes."""
+        """The task, its starter if any, and three asserts or, for a whole program, a line on input and output."""
         asserts = shown_asserts(problem)
         lines = [problem.starter.rstrip()] if shows_starter(problem) else []
         if asserts:
@@ -123,11 +123,11 @@ class Chat(PromptFormat):
         return Prompt("", problem.statement, tail, answer="```python\n", chat=True, stop=(FENCE,))
 
     def fits(self, problem: Problem, program: str) -> bool:
-        """All but programs with a fence inside."""
+        """False for a program with a fence inside."""
         return FENCE not in "\n" + program
 
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """Up to the closing fence."""
+        """The text before the closing fence."""
         end = ("\n" + text).find(FENCE)  # a fence may open the text; positions are one less without the "\n"
         return Extraction(0, len(text) if end < 0 else max(end - 1, 0))
 
@@ -137,8 +137,8 @@ class Chat(PromptFormat):
 
 
 class Paper(PromptFormat):
-    """What CodeRL and RLTF give CodeT5 (the training side of the official code; METHODS: RLTF, prompts). MBPP's asserts
-    come after the task, as in the paper's zero-shot test; that they stand inside the same frame is our choice.
+    """The prompt of CodeRL and RLTF for CodeT5 (the training side of the official code). MBPP's asserts come after the
+    task, as in the paper's zero-shot test; to put them inside the same frame is our choice.
 
     >>> prompt = Paper().prompt(Problem("p", "Add two numbers.", ()))
     >>> prompt.head + prompt.question + prompt.tail
@@ -154,7 +154,7 @@ class Paper(PromptFormat):
         return Prompt("\nQUESTION:\n", problem.statement, f"{tests}\n{starter}\n\n{style}\n\nANSWER:\n")
 
     def fits(self, problem: Problem, program: str) -> bool:
-        """Every program: it is the answer."""
+        """True: the answer is the program."""
         return True
 
 
@@ -169,24 +169,24 @@ def shown_asserts(problem: Problem) -> tuple[str, ...]:
 
 
 def shows_starter(problem: Problem) -> bool:
-    """Whether the starter is to be printed: there is one, and the statement does not hold it (as HumanEval's does)."""
+    """True if the prompt shows the starter: there is one, and the statement does not contain it (HumanEval's does)."""
     return bool(problem.starter.strip()) and problem.starter not in problem.statement
 
 
 def is_method(problem: Problem) -> bool:
-    """Whether the function to be written is a method of `class Solution` (LeetCode)."""
+    """True if the function to be written is a method of `class Solution` (LeetCode)."""
     return "class Solution" in problem.starter
 
 
 def assert_line(problem: Problem, test: Test) -> str:
-    """The test as a prompt shows it; empty for one that is never shown."""
+    """The test as a line of a prompt; empty for a test that prompts do not show."""
     match test:
         case AssertTest():
             return test.code.strip()
         case CallTest():
-            owner = "Solution()." if is_method(problem) else ""
+            instance = "Solution()." if is_method(problem) else ""
             arguments = ", ".join(map(repr, test.args))
-            line = f"assert {owner}{test.function}({arguments}) == {test.expected!r}"
+            line = f"assert {instance}{test.function}({arguments}) == {test.expected!r}"
             return line if len(line) <= SHOWN_CHARACTERS else ""
         case _:
             return ""

@@ -1,4 +1,4 @@
-"""Cleans reference programs for teaching, without changing what they do."""
+"""Whitespace of reference programs, normalised for supervised training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEADING_TABS = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 
 
 def clean(program: str) -> str:
-    r"""The program with `\n` line ends, no blanks at its end, and four blanks for each leading tab where that parses to
+    r"""The program with `\n` line ends, no blanks at its end, and leading tabs as four blanks each where that parses to
     the same tree. MBPP's programs have CRLF line ends, and every seventh has tabs.
 
     >>> clean("def f(x):\r\n\treturn x \r\n")

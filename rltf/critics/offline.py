@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rltf.benchmarks.splits import hash_fraction
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs.rollouts_file import hash_fraction, read_records
+from rltf.runs.rollouts_file import read_records
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rltf.inference.results import SearchResult
-from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
+from rltf.rollouts.groups import JudgedGroup, PendingRollouts
+from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Problem, Sampling
 
 

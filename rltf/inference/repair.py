@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from rltf.benchmarks.base import Benchmark
-from rltf.runs.rollouts_file import hash_fraction, read_records
+from rltf.benchmarks.splits import hash_fraction
+from rltf.runs.rollouts_file import read_records
 from rltf.types import Extraction, Outcome, Problem, Prompt, Split, Test, Verdict
 
 LONGEST_PROGRAM, LONGEST_MESSAGE = 2000, 200

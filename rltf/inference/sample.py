@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rltf.inference.base import Inference
 from rltf.inference.results import SearchResult
-from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts
+from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.types import Outcome, Problem, Sampling
 
 

@@ -15,7 +15,8 @@ from typing import Literal
 from rltf.inference.base import Inference
 from rltf.inference.results import SearchResult
 from rltf.policies.base import Policy
-from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
+from rltf.rollouts.groups import JudgedGroup, PendingRollouts
+from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Outcome, Problem, Program, Request, Sampling, Verdict
 
 Stage = Literal["drawn", "refined", "repaired"]

@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rltf.benchmarks.splits import hash_fraction
 from rltf.policies.base import Policy
 from rltf.prm.model import LineCritic
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs.rollouts_file import hash_fraction, read_records
+from rltf.runs.rollouts_file import read_records
 from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 
 log = logging.getLogger(__name__)

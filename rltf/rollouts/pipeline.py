@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from rltf.algorithms.advantages import Advantages
@@ -19,71 +18,9 @@ from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.hooks import Critic, Curriculum, MultiRoundSampler, TokenCredit
-from rltf.rollouts.packing import PackedRollout, from_state, to_state
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRollouts:
-    """Programs that are drawn and not yet judged, by problem."""
-
-    groups: tuple[tuple[Problem, tuple[Program, ...], tuple[Future[Verdict], ...]], ...]
-    """(problem, its programs, a verdict to come for each); the greedy program comes first, then draws in order."""
-
-    @property
-    def programs(self) -> int:
-        """Number of programs."""
-        return sum(len(programs) for _, programs, _ in self.groups)
-
-    def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint, loadable under `torch.load(weights_only=True)`. Waits for all verdicts."""
-        return {
-            "problems": [problem.id for problem, _, _ in self.groups],
-            "sizes": [len(programs) for _, programs, _ in self.groups],
-            "judged": to_state(
-                [
-                    PackedRollout.pack(Rollout(program, future.result()))
-                    for _, programs, futures in self.groups
-                    for program, future in zip(programs, futures, strict=True)
-                ]
-            ),
-        }
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any], problems: Mapping[str, Problem]) -> PendingRollouts:
-        """The pending programs of a checkpoint, verdicts included.
-
-        Args:
-            state: a state that `state_dict` returned.
-            problems: problem id -> problem.
-        """
-        rollouts = (packed.unpack() for packed in from_state(state["judged"]))
-        groups = []
-        for problem_id, size in zip(state["problems"], state["sizes"], strict=True):
-            group = [next(rollouts) for _ in range(size)]
-            futures: list[Future[Verdict]] = [Future() for _ in group]
-            for future, rollout in zip(futures, group, strict=True):
-                future.set_result(rollout.verdict)
-            groups.append((problems[problem_id], tuple(r.program for r in group), tuple(futures)))
-        return cls(tuple(groups))
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedGroup:
-    """One problem's programs of one iteration, with their verdicts."""
-
-    problem: Problem
-    programs: tuple[Program, ...]
-    verdicts: tuple[Verdict, ...]
-
-    def triples(self) -> list[tuple[Problem, Program, Verdict]]:
-        """(problem, program, verdict) of each program: the arguments of a reward term."""
-        return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
-
-    def to(self, device: object) -> JudgedGroup:
-        """The group itself, which holds no tensors; Lightning calls this when it moves a batch to a device."""
-        return self
 
 
 class RolloutPipeline:
@@ -94,8 +31,8 @@ class RolloutPipeline:
         policy: the model that is sampled.
         sampler: draws responses.
         executor: judges programs.
-        rewards: the reward terms.
-        advantages: compares the rewards of one problem's programs.
+        rewards: the reward terms; None where programs are judged alone (evaluation).
+        advantages: compares the rewards of one problem's programs; None as `rewards`.
         clock: counts the time of the phases `generation`, `execution_wait` and `critic`.
         critic: predicts outcomes or returns, for `credit`; None: no predictions.
         credit: sets the weights of single tokens; None: the advantage plus the span credits.
@@ -109,8 +46,8 @@ class RolloutPipeline:
         policy: Policy,
         sampler: Sampler,
         executor: Executor,
-        rewards: RewardStack,
-        advantages: Advantages,
+        rewards: RewardStack | None,
+        advantages: Advantages | None,
         clock: PhaseClock,
         critic: Critic | None = None,
         credit: TokenCredit | None = None,
@@ -118,12 +55,24 @@ class RolloutPipeline:
         selection: DynamicSampling | None = None,
     ) -> None:
         self.benchmark, self.policy, self.sampler, self.executor = benchmark, policy, sampler, executor
-        self.rewards, self.advantages, self.clock = rewards, advantages, clock
+        self._rewards, self._advantages, self.clock = rewards, advantages, clock
         self.critic, self.credit, self.curriculum, self.selection = critic, credit, curriculum, selection
         self.multi_round_sampler: MultiRoundSampler | None = None
         """Draws training programs in place of the single round of `draw_programs`. Set after construction
         (`rltf.setup.generation`), because it draws its rounds through this pipeline."""
         self._prompts: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def rewards(self) -> RewardStack:
+        """The reward terms; only in training."""
+        assert self._rewards is not None, "this pipeline judges programs and gives no rewards"
+        return self._rewards
+
+    @property
+    def advantages(self) -> Advantages:
+        """The comparison of one problem's programs; only in training."""
+        assert self._advantages is not None, "this pipeline judges programs and gives no advantages"
+        return self._advantages
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
         """The problem's encoded prompt; rendered at the first call only."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -84,11 +83,6 @@ def read_records(folders: str | Sequence[str], name: str, key: str, expected: st
             raise ValueError(f"{key}: {path} cannot be read ({error.strerror}), expected {expected}") from error
         with file:
             yield from map(json.loads, file)
-
-
-def hash_fraction(problem_id: str) -> float:
-    """A number from 0 to 1 that depends on the id alone: which problems are held out whatever else there is."""
-    return int.from_bytes(hashlib.sha256(problem_id.encode()).digest()[:8]) / 2**64
 
 
 def error_record(error: ErrorReport | None) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
-from rltf.rollouts.pipeline import JudgedGroup, PendingRollouts, RolloutPipeline
+from rltf.rollouts.groups import JudgedGroup, PendingRollouts
+from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problems import ProblemOrder
 from rltf.training.batches import Stream, TrainBatch
 from rltf.training.demonstrations import Demonstrations

@@ -21,7 +21,8 @@ from rltf.algorithms.loss_mix import BatchLogprobs
 from rltf.algorithms.ratios import k1, masked_mean, policy_metrics
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
-from rltf.rollouts.pipeline import JudgedGroup
+from rltf.rollouts.groups import JudgedGroup
+from rltf.runs.legacy import upgrade_checkpoint
 from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
 from rltf.training.nonfinite import SkippedSteps
@@ -141,6 +142,7 @@ class RLTFModule(L.LightningModule):
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        upgrade_checkpoint(checkpoint)
         restore_frozen_weights(self, checkpoint)
 
     @override
@@ -248,7 +250,7 @@ class RLTFModule(L.LightningModule):
             return
         self._logged_step = self.steps
         row = self._step_metrics.means()
-        efficiency = self.policy.tokens.take()
+        efficiency = self.policy.token_count.pop_efficiency()
         if efficiency is not None:
             row["perf/token_efficiency"] = efficiency
         row["optimizer/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]

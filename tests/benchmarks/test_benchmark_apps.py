@@ -63,7 +63,7 @@ def test_apps_official_folders_and_the_hubs_files_give_the_packed_problems(tmp_p
     packed = Apps(path=jsonl(row), validation_share=0).problems("train")
     official = Apps(path=str(tmp_path / "apps"), validation_share=0)
     assert official.problems("train") == packed
-    assert official.left_out == {"without tests": ("apps/test/0001",)}
+    assert official.excluded_ids == {"without tests": ("apps/test/0001",)}
     assert Apps(path=str(tmp_path / "apps" / "train"), validation_share=0).problems("train") == packed
     assert Apps(path=str(tmp_path), validation_share=0).problems("train") == packed
 
@@ -100,7 +100,7 @@ def test_keep_constant_trains_on_single_tests_too(jsonl):
 def test_apps_problems_may_lack_tests_and_solutions(jsonl):
     path = jsonl(apps_row(0, solutions=""), apps_row(1, input_output=""), apps_row(2, input_output={}))
     benchmark = Apps(path=path, validation_share=0)
-    assert benchmark.left_out == {"without tests": ("apps/train/0001", "apps/train/0002")}
+    assert benchmark.excluded_ids == {"without tests": ("apps/train/0001", "apps/train/0002")}
     assert benchmark.demonstrations(benchmark.problems("train")[0]) == ()
 
 
@@ -111,7 +111,7 @@ def test_a_problem_whose_tests_cannot_be_sent_to_the_sandbox_is_left_out_and_tol
     call = {"fn_name": "f", "inputs": [[deep], [[2]]], "outputs": [[2], [4]]}
     path = jsonl(*(apps_row(n, split, input_output=call) for n, split in ((1, "train"), (2, "test"))), apps_row(3))
     benchmark = Apps(path=path, validation_share=0)
-    assert benchmark.left_out == {"with tests that cannot be judged": ("apps/train/0001", "apps/test/0002")}
+    assert benchmark.excluded_ids == {"with tests that cannot be judged": ("apps/train/0001", "apps/test/0002")}
     assert [problem.id for problem in benchmark.problems("train")] == ["apps/train/0003"]
     assert "apps/train/0001 is left out: its tests hold what cannot be judged" in caplog.text
     assert "nested deeper than 150 levels" in caplog.text

@@ -8,9 +8,10 @@ import pytest
 from benchmark_rows import humaneval_row, mbpp_row
 
 from rltf.benchmarks.apps.benchmark import Apps
+from rltf.benchmarks.dataset import DatasetBenchmark
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp
-from rltf.types import AssertTest, CheckTest
+from rltf.types import AssertTest, CheckTest, Problem
 
 
 def test_mbpp_ids_decide_the_split_and_the_first_ten_are_for_prompts(jsonl):
@@ -49,21 +50,23 @@ def test_a_setup_brings_the_class_that_only_the_reference_defines(jsonl):
     assert "f" not in scope
 
 
-def test_constant_problems_are_counted_and_missing_in_training_alone(jsonl):
+def test_constant_problems_are_counted_and_missing_in_training_alone(jsonl, caplog):
     equal = {"test_list": ["assert f(1) == 0", "assert f(2) == 0"]}
-    benchmark = Mbpp(path=jsonl(mbpp_row(11, **equal), mbpp_row(601, **equal), mbpp_row(602)))
+    with caplog.at_level(logging.INFO, "rltf"):
+        benchmark = Mbpp(path=jsonl(mbpp_row(11, **equal), mbpp_row(601, **equal), mbpp_row(602)))
     assert [problem.id for problem in benchmark.problems("train")] == ["mbpp/602"]
     assert [problem.id for problem in benchmark.problems("test")] == ["mbpp/11"]
-    ((reason, ids),) = benchmark.left_out.items()
+    ((reason, ids),) = benchmark.excluded_ids.items()
     assert ids == ("mbpp/601",)
-    assert "constant" in reason
+    assert f"1 {reason}" in caplog.text
+    assert "benchmark.keep_constant=true keeps them" in reason
 
 
 def test_problems_without_tests_are_counted_and_skipped_and_all_skipped_is_an_error(jsonl, caplog):
     empty = mbpp_row(602, test_list=[])
     with caplog.at_level(logging.INFO, "rltf"):
         benchmark = Mbpp(path=jsonl(mbpp_row(601), empty))
-    assert benchmark.left_out == {"without tests": ("mbpp/602",)}
+    assert benchmark.excluded_ids == {"without tests": ("mbpp/602",)}
     assert len(caplog.messages) == 1
     assert "1 without tests" in caplog.text
     with pytest.raises(ValueError, match=r"benchmark\.path: none of the 1 problems of .*rows\.jsonl has tests that"):
@@ -75,6 +78,20 @@ def test_doc_has_no_demonstration_for_a_program_that_opens_with_an_import(jsonl)
     for prompt, counts in [("doc", [0, 1]), ("chat", [1, 1]), ("paper", [1, 1])]:
         benchmark = Mbpp(path=path, prompt=prompt)
         assert [len(benchmark.demonstrations(problem)) for problem in benchmark.problems("train")] == counts
+
+
+def test_a_new_benchmark_is_a_name_and_what_a_row_means(jsonl):
+    class Katas(DatasetBenchmark):
+        name = "katas"
+
+        def parse_row(self, row):
+            tests = tuple(map(AssertTest, row.strings("asserts")))
+            return "train", Problem(row.value("id", str), row.value("task", str), tests, entry_point="solve")
+
+    rows = [{"id": "k1", "task": "Add one.", "asserts": ["assert solve(1) == 2", "assert solve(2) == 3"]}]
+    katas = Katas(path=jsonl(*rows), hub=None, prompt="doc", limit=None)
+    [problem] = katas.problems("train")
+    assert katas.prompt(problem).tail.count("assert solve") == 2
 
 
 def test_limit_keeps_the_first_problems_of_each_split(jsonl):

@@ -30,7 +30,7 @@ def test_examples_in_docstrings_are_true(module):
 def test_mbpp_has_its_official_splits_less_four_constant_training_problems(shared_data):
     benchmark = Mbpp(path=str(shared_data / "mbpp.jsonl"))
     assert [len(benchmark.problems(split)) for split in ("train", "validation", "test")] == [374 - 4, 90, 500]
-    ((_, ids),) = benchmark.left_out.items()
+    ((_, ids),) = benchmark.excluded_ids.items()
     assert ids == ("mbpp/667", "mbpp/674", "mbpp/816", "mbpp/899")
 
 

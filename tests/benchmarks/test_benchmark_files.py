@@ -62,10 +62,10 @@ def test_integers_beyond_pythons_limit_are_read_and_the_limit_is_put_back(tmp_pa
 def test_a_field_that_is_absent_or_of_another_kind_is_reported_with_its_place():
     row = Row("f.jsonl line 7", {"n": "3", "texts": ["a", 1], "none": None})
     with pytest.raises(ValueError, match=r"f\.jsonl line 7 has no field 'm', only n, texts, none"):
-        row.take("m", int)
+        row.value("m", int)
     with pytest.raises(ValueError, match=r"f\.jsonl line 7 has str in 'n', expected int"):
-        row.take("n", int)
-    with pytest.raises(ValueError, match=r"f\.jsonl line 7 has something else than strings"):
-        row.texts("texts")
-    assert row.take("none", int, 5) == 5
-    assert row.texts("absent") == ()
+        row.value("n", int)
+    with pytest.raises(ValueError, match=r"f\.jsonl line 7 has values other than strings"):
+        row.strings("texts")
+    assert row.value("none", int, 5) == 5
+    assert row.strings("absent") == ()

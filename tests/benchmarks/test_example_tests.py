@@ -105,9 +105,7 @@ def test_mini_shows_its_first_two_tests():
     mini = Mini(sizes={"test": 3})
     for problem in mini.problems("test"):
         assert mini.examples(problem) == problem.tests[:2]
-    with pytest.raises(
-        ValueError, match=r"^examples_per_problem is 6: expected .* below tests_per_problem, which is"
-    ):
+    with pytest.raises(ValueError, match=r"^examples_per_problem is 6: expected .* below tests_per_problem, which is"):
         Mini(examples_per_problem=6)
 
 

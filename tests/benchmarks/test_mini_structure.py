@@ -9,7 +9,7 @@ import pytest
 
 from rltf.benchmarks.mini import Mini
 from rltf.benchmarks.mini.bugs import KINDS, break_program
-from rltf.benchmarks.mini.checks import choose
+from rltf.benchmarks.mini.checks import choose_cases
 from rltf.benchmarks.mini.forms import FORMS, Apply, Literal, Type, Variable
 from rltf.benchmarks.mini.skeleton import skeleton, split_of
 from rltf.benchmarks.mini.steps import Answer, Source
@@ -81,10 +81,10 @@ def test_a_program_reads_what_it_names():
 
 
 def test_no_tests_are_found_for_a_program_that_a_simpler_one_equals():
-    assert choose(Random(0), "def f(a):\n    return abs(abs(a))", [A], "call", 6) is None
-    assert choose(Random(0), "def f(xs):\n    return sum(sorted(xs))", [XS], "call", 6) is None
-    assert choose(Random(0), "def f(a):\n    return a * 0", [A], "call", 6) is None
-    assert choose(Random(0), "def f(a):\n    return a + 1", [A], "call", 6) is not None
+    assert choose_cases(Random(0), "def f(a):\n    return abs(abs(a))", [A], "call", 6) is None
+    assert choose_cases(Random(0), "def f(xs):\n    return sum(sorted(xs))", [XS], "call", 6) is None
+    assert choose_cases(Random(0), "def f(a):\n    return a * 0", [A], "call", 6) is None
+    assert choose_cases(Random(0), "def f(a):\n    return a + 1", [A], "call", 6) is not None
 
 
 LOOP = "def f(a, xs):\n    t = 0\n    for x in xs:\n        if x > a:\n            t += x * 2\n    return t"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from rltf.callbacks.generation import GenerationCallback
 from rltf.rollouts.clock import PhaseClock
-from rltf.rollouts.pipeline import PendingRollouts
+from rltf.rollouts.groups import PendingRollouts
 from rltf.types import FinishReason, Outcome, Problem, Program, Sampling, Verdict
 
 

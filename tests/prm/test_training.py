@@ -6,11 +6,11 @@ import pytest
 import torch
 from prm_cases import small
 
+from rltf.benchmarks.splits import hash_fraction
 from rltf.commands import job
 from rltf.commands.train import train
 from rltf.critics.value import ValueCritic
 from rltf.prm.training import PrmTraining
-from rltf.runs.rollouts_file import hash_fraction
 
 
 def test_labels_that_hang_on_one_token_are_learned(trained):
@@ -53,15 +53,15 @@ def test_mistakes_are_named(tmp_path, records):
 @pytest.mark.slow
 def test_data_model_and_reward_make_a_run_and_the_critic_of_values_begins_from_the_model(composed, tmp_path):
     mini = ("debug=default", "benchmark.sizes={train: 40, validation: 4, test: 6}", "warmup.steps=0")
-    mini += ("callbacks.report=false", "callbacks.progress=false", "logger=none")
+    mini += ("report=false", "callbacks.progress=null", "logger=none")
     mini += ("generation.sampling.max_new_tokens=30",)
     data, prm, run = tmp_path / "data", tmp_path / "prm", tmp_path / "run"
-    numbers = "stage.job={problems: 12, samples: 2, completions: 2, chunk: 5}"
-    job.run(composed("train", *mini, "stage=prm_data", numbers, f"paths.output_dir={data}"))
+    numbers = "job={problems: 12, samples: 2, completions: 2, chunk: 5}"
+    job.run(composed("train", *mini, "job=prm_data", numbers, f"paths.output_dir={data}"))
     found = json.loads((data / "summary.json").read_text())
     assert found["programs"] > 12
     assert found["completions"] == 2 * found["asked"] > 0
-    fit = ("stage=prm", f"stage.job.data={data}", "stage.job.held_out=0.3", f"paths.output_dir={prm}")
+    fit = ("job=prm", f"job.data={data}", "job.held_out=0.3", f"paths.output_dir={prm}")
     job.run(composed("train", *mini, *fit))
     reward = ("reward=binary+prm", f"reward.terms.prm.model={prm}", "algorithm=ppo", "critic=value")
     train(composed("train", *mini, *reward, f"critic.weights={prm / 'critic.pt'}", f"paths.output_dir={run}"))

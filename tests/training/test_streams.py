@@ -5,8 +5,8 @@ import torch
 
 from rltf.benchmarks.mini import Mini
 from rltf.policies.tiny import tiny_t5
+from rltf.rollouts.groups import PendingRollouts
 from rltf.rollouts.packing import PackedRollout
-from rltf.rollouts.pipeline import PendingRollouts
 from rltf.training.batches import Stream
 from rltf.training.datamodule import order_by_prompt
 from rltf.training.demonstrations import POOL_BATCHES, Demonstrations

@@ -4,19 +4,21 @@ the official folders, packed JSON lines (the forms `stdin`, `call`, `function` a
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from rltf.benchmarks.apps.folders import folder_rows
 from rltf.benchmarks.apps.tests import call_tests, stdio_tests
 from rltf.benchmarks.asserts import call_test, called_function
-from rltf.benchmarks.dataset import TESTS, FileBenchmark
+from rltf.benchmarks.dataset import TESTS, DatasetBenchmark
 from rltf.benchmarks.files import Row, long_integers
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import trim
+from rltf.benchmarks.splits import hash_fraction
 from rltf.types import CheckTest, Problem, Split, Test
 from rltf.validation import OptionError, require
 
@@ -29,12 +31,13 @@ from itertools import accumulate, combinations, permutations, product
 from math import ceil, cos, exp, fabs, floor, gcd, log, log2, sin, sqrt, tan
 from typing import *
 """
-"""What the official test script gives to every program, and more, but no numpy. `math` in part, since its `pow` would
-hide the builtin."""
+"""Imports before every program: those of the official test script and more, but no numpy. `math` in part, since its
+`pow` would hide the builtin."""
 METHOD = "Solution()."
+"""Prefix of an entry point that is a method."""
 
 
-class Apps(FileBenchmark):
+class Apps(DatasetBenchmark):
     """APPS and problem files in its spirit (LeetCode, code contests).
 
     Args:
@@ -42,10 +45,10 @@ class Apps(FileBenchmark):
             folder a problem) or the hub's `train.jsonl` and `test.jsonl`; null: `hub`.
         hub: Hugging Face data set id.
         prompt: `doc`, `chat` or `paper`.
-        limit: problems kept of each split; null: all.
-        difficulties: those to keep, e.g. `[introductory]`; null: all.
-        max_statement: characters of a statement at most; null: any number.
-        max_solution: characters that the shortest reference program has at most; null: any number.
+        limit: largest number of problems per split; null: all.
+        difficulties: difficulties of the problems used, e.g. `[introductory]`; null: all.
+        max_statement: largest number of characters of a statement; null: any.
+        max_solution: largest number of characters of the shortest reference program; null: any.
         validation_share: part of the training problems that validates instead, between 0 and 1. Whether a problem
             belongs to it depends on its id alone.
         keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
@@ -70,74 +73,77 @@ class Apps(FileBenchmark):
         if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
             raise OptionError("difficulties", difficulties, "a list of names, or null for all")
         self._difficulties = None if difficulties is None else tuple(difficulties)
-        self._seen: set[str] = set()
+        self._difficulties_met: set[str] = set()
         self._max_statement, self._max_solution = max_statement, max_solution
         self._validation_share = validation_share
         super().__init__(path, hub, prompt, limit, keep_constant)
 
-    def _file_rows(self, path: Path) -> list[Row]:
-        return folder_rows(path) if path.is_dir() else super()._file_rows(path)
+    @override
+    def rows_from_file(self, path: Path) -> list[Row]:
+        return folder_rows(path) if path.is_dir() else super().rows_from_file(path)
 
-    def _hub_rows(self, hub: str) -> list[Row]:
+    @override
+    def rows_from_hub(self, hub: str) -> list[Row]:
         # Not the data set's own layout: a script, which `datasets` has refused to run since 4.0 (datasets #7693).
         return hub_rows(hub, files=("train.jsonl", "test.jsonl"))
 
-    def _wanted(self) -> str:
+    @override
+    def requirement(self) -> str:
         if self._difficulties is None:
             limits = {"max_statement": self._max_statement, "max_solution": self._max_solution}
-            given = [f"benchmark.{key}={value}" for key, value in limits.items() if value is not None]
-            return " and ".join([TESTS, *given])
-        found = ", ".join(sorted(map(repr, self._seen)))
-        return f"{TESTS} and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {found})"
+            options = [f"benchmark.{key}={value}" for key, value in limits.items() if value is not None]
+            return " and ".join([TESTS, *options])
+        names = ", ".join(sorted(map(repr, self._difficulties_met)))
+        return f"{TESTS} and a difficulty of benchmark.difficulties={list(self._difficulties)} (found: {names})"
 
-    def _problem(self, row: Row) -> tuple[Split, Problem] | None:
-        difficulty = row.take("difficulty", str, "")
-        self._seen.add(difficulty)
+    @override
+    def parse_row(self, row: Row) -> tuple[Split, Problem] | None:
+        difficulty = row.value("difficulty", str, "")
+        self._difficulties_met.add(difficulty)
         if self._difficulties is not None and difficulty not in self._difficulties:
             return None
-        split = row.take("split", str)
+        split = row.value("split", str)
         if split not in ("train", "test"):
             raise ValueError(f"benchmark.path: {row.place} has the split {split!r}, expected train or test")
-        identity = _identity(row, split)
-        starter = row.take("starter_code", str, "")
+        problem_id = _problem_id(row, split)
+        starter = row.value("starter_code", str, "")
         tests, entry_point = _tests(row, starter)
         solutions = [trim(solution) for solution in _decoded(row, "solutions", [])]
-        statement = row.take("question", str).strip()
+        statement = row.value("question", str).strip()
         if self._max_statement is not None and len(statement) > self._max_statement:
             return None
         if self._max_solution is not None and min(map(len, solutions), default=0) > self._max_solution:
             return None
-        return self._slice(split, identity), Problem(
-            id=identity,
+        return self._split(split, problem_id), Problem(
+            id=problem_id,
             statement=statement,
             tests=tests,
             entry_point=entry_point,
             starter=starter.strip(),
-            setup=row.take("prelude", str, SETUP),
+            setup=row.value("prelude", str, SETUP),
             difficulty=difficulty,
             references=tuple(dict.fromkeys(solutions)),
         )
 
-    def _slice(self, split: str, identity: str) -> Split:
+    def _split(self, split: str, problem_id: str) -> Split:
         if split == "test":
             return "test"
-        digest = hashlib.sha256(identity.encode()).digest()
-        return "validation" if int.from_bytes(digest[:8]) < self._validation_share * 2**64 else "train"
+        return "validation" if hash_fraction(problem_id) < self._validation_share else "train"
 
 
-def _identity(row: Row, split: str) -> str:
-    """Packed files name their problems; official ones number them."""
+def _problem_id(row: Row, split: str) -> str:
+    """The id of a row: its own in packed files, made from the number in official ones."""
     if isinstance(row.fields.get("id"), str):
-        return row.take("id", str)
-    return f"apps/{split}/{row.take('id' if 'id' in row.fields else 'problem_id', int):04d}"
+        return row.value("id", str)
+    return f"apps/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
 
 
 def _tests(row: Row, starter: str) -> tuple[tuple[Test, ...], str | None]:
-    """The tests of a row and the function they call; None for whole programs."""
+    """(tests, name of the function that they call; None for whole programs) of a row."""
     if row.fields.get("test"):
-        target = row.take("entry_point", str)
-        return (CheckTest(row.take("test", str), target),), target.removeprefix(METHOD)
-    if asserts := row.texts("tests"):
+        target = row.value("entry_point", str)
+        return (CheckTest(row.value("test", str), target),), target.removeprefix(METHOD)
+    if asserts := row.strings("tests"):
         return tuple(map(call_test, asserts)), called_function(asserts[0])
     cases = _decoded(row, "input_output", {})
     inputs, outputs = cases.get("inputs") or [], cases.get("outputs") or []
@@ -153,7 +159,7 @@ def _tests(row: Row, starter: str) -> tuple[tuple[Test, ...], str | None]:
 
 
 def _decoded(row: Row, field: str, default: Any) -> Any:
-    """A field of the packed files, or its JSON text (hub and official folders)."""
+    """The value of a field, decoded where it is JSON text (hub and official folders)."""
     value = row.fields.get(field) or default
     if isinstance(value, str):
         try:

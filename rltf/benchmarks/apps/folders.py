@@ -1,5 +1,5 @@
-"""Reads folders of APPS: the official layout (`train/` and `test/`, each with one folder a problem), or the two files
-of the hub's copy (`train.jsonl`, `test.jsonl`)."""
+"""Rows of APPS folders: the official layout (`train/` and `test/`, each with one folder per problem), or the hub's two
+files (`train.jsonl`, `test.jsonl`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SPLITS = ("train", "test")
 
 
 def folder_rows(root: Path) -> list[Row]:
-    """A row for each problem below `root`, which may also be `train` or `test` of the official layout itself.
+    """One row for each problem below `root`, which may also be the folder `train` or `test` of the official layout.
 
-    A problem folder holds `question.txt`, and where they exist `input_output.json`, `solutions.json`,
+    A problem folder holds `question.txt` and, where they exist, `input_output.json`, `solutions.json`,
     `starter_code.py` and `metadata.json` (`difficulty`).
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.mini.bugs import break_program
-from rltf.benchmarks.mini.checks import Cases, as_tests, choose, passes
+from rltf.benchmarks.mini.checks import Cases, as_tests, choose_cases, passes
 from rltf.benchmarks.mini.shapes import SHAPES, draw_source
 from rltf.benchmarks.mini.skeleton import skeleton, split_of
 from rltf.benchmarks.mini.steps import ENTRY, Mode, Source
@@ -19,11 +19,11 @@ from rltf.validation import OptionError, require
 _SIZES: Mapping[Split, int] = {"train": 2000, "validation": 100, "test": 300}
 _DIFFICULTIES: Mapping[str, float] = {"easy": 0.65, "medium": 0.25, "hard": 0.1}
 _ATTEMPTS = 20_000
-"""Draws without a new problem, after which the settings are called exhausted."""
+"""Draws without a new problem after which the generator gives up."""
 
 
 class Mini(Benchmark):
-    """Problems made on demand: the same for the same arguments, in any number, in any process.
+    """Generated problems: the same arguments give the same problems in any process, and any number of them.
 
     Args:
         seed: Changes every problem; the split of a program structure does not depend on it.
@@ -31,9 +31,9 @@ class Mini(Benchmark):
         difficulties: Relative frequency of `easy`, `medium` and `hard`.
         stdio_share: Share of problems that read stdin and write stdout; the others define a function.
         tests_per_problem: Tests, at least 3.
-        examples_per_problem: The first so many of them may be run by whoever solves the problem; the others are hidden.
+        examples_per_problem: Tests that a solver may run, the first ones; the others are hidden.
         demonstrated_share: Share of training problems with demonstrations; the others have tests only.
-        demonstrations_per_problem: Demonstrations of a demonstrated problem; equal ones are kept once.
+        demonstrations_per_problem: Demonstrations of a demonstrated problem; equal ones count once.
         bug_share: Share of demonstrations with one mistake (see `bugs`), each verified to fail the tests.
 
     Example:
@@ -76,29 +76,29 @@ class Mini(Benchmark):
         self._demonstrated_share = demonstrated_share
         self._demonstrations = demonstrations_per_problem
         self._bug_share = bug_share
-        self._made: dict[Split, tuple[Problem, ...]] = {}
+        self._problems: dict[Split, tuple[Problem, ...]] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
-        """Problems of a split; made at the first call."""
-        if split not in self._made:
-            self._made[split] = tuple(islice(self.stream(split), self._sizes.get(split, 0)))
-        return self._made[split]
+        """Problems of a split; generated at the first call."""
+        if split not in self._problems:
+            self._problems[split] = tuple(islice(self.stream(split), self._sizes.get(split, 0)))
+        return self._problems[split]
 
     def stream(self, split: Split) -> Iterator[Problem]:
-        """Problems of a split without end; no statement comes twice."""
-        seen: set[str] = set()
+        """Endless problems of a split, all with different statements."""
+        statements: set[str] = set()
         for index in count():
             rng = Random(f"{self._seed}/{split}/{index}")
             mode: Mode = "stdio" if rng.random() < self._stdio_share else "call"
             difficulty = rng.choices(list(self._difficulties), list(self._difficulties.values()))[0]
-            draws = (self._draw(rng, split, index, difficulty, mode, seen) for _ in range(_ATTEMPTS))
+            draws = (self._draw(rng, split, index, difficulty, mode, statements) for _ in range(_ATTEMPTS))
             problem = next((p for p in draws if p is not None), None)
             if problem is None:
                 raise ValueError(
                     f"benchmark.sizes.{split} is {self._sizes.get(split)}: found {index} different problems, and then "
                     f"no further {difficulty} one in {_ATTEMPTS} draws; expected fewer, or other benchmark.difficulties"
                 )
-            seen.add(problem.statement)
+            statements.add(problem.statement)
             yield problem
 
     def prompt(self, problem: Problem) -> Prompt:
@@ -114,15 +114,15 @@ class Mini(Benchmark):
         return program
 
     def _draw(
-        self, rng: Random, split: Split, index: int, difficulty: str, mode: Mode, seen: set[str]
+        self, rng: Random, split: Split, index: int, difficulty: str, mode: Mode, statements: set[str]
     ) -> Problem | None:
         source = draw_source(rng, difficulty, mode)
         if source is None or split_of(skeleton(source)) != split:
             return None
         statement, code = source.english(), source.code()
-        if statement in seen:
+        if statement in statements:
             return None
-        cases = choose(rng, code, source.parameters, mode, self._tests)
+        cases = choose_cases(rng, code, source.parameters, mode, self._tests)
         if cases is None:
             return None
         return Problem(
@@ -137,7 +137,7 @@ class Mini(Benchmark):
         )
 
     def demonstrations(self, problem: Problem) -> tuple[str, ...]:
-        """Programs for supervised training; never the reference of a problem that has tests only."""
+        """Demonstrations, which may be wrong; empty for a problem that has tests only."""
         return problem.demonstrations
 
     def examples(self, problem: Problem) -> tuple[Test, ...]:

@@ -1,4 +1,4 @@
-"""Demonstrations with one realistic mistake, as code from the web has them.
+"""Mistakes of demonstrations, one realistic mistake each, as in code from the web.
 
 A kind of mistake is a function from a program to the wrong programs it can become. `break_program` draws a kind, then
 one of its programs, and keeps it only where the tests notice.
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from random import Random
 
-from rltf.benchmarks.mini.edits import replaced, slots
+from rltf.benchmarks.mini.edits import node_slots, replaced_node
 
 Bug = Callable[[str], Iterator[str]]
 """Program -> wrong programs, each different from it."""
@@ -35,27 +35,27 @@ _OPERATOR: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
 
 
 def break_program(rng: Random, code: str, passes: Callable[[str], bool]) -> tuple[str, str] | None:
-    """A wrong program and the kind of its mistake, or None where no mistake fails the tests.
+    """(wrong program, kind of its mistake); None where no mistake fails the tests.
 
     Args:
-        rng: Source of chance.
-        code: A right program.
-        passes: Judges a program.
+        rng: Random generator.
+        code: A correct program.
+        passes: True for a program that passes the tests.
     """
     kinds = list(KINDS)
     while kinds:
         kind = rng.choices(kinds, [KINDS[k][1] for k in kinds])[0]
         kinds.remove(kind)
-        wrong = list(KINDS[kind][0](code))
-        rng.shuffle(wrong)
-        for program in wrong[:3]:
-            if program != code and not _endless(program) and not passes(program):
+        candidates = list(KINDS[kind][0](code))
+        rng.shuffle(candidates)
+        for program in candidates[:3]:
+            if program != code and not _may_be_endless(program) and not passes(program):
                 return program, kind
     return None
 
 
-def _endless(program: str) -> bool:
-    """True if a loop adds to the list it goes through: mistakes run in this process, so they must end."""
+def _may_be_endless(program: str) -> bool:
+    """True if a loop appends to the list it iterates over. Wrong programs run in this process, so they must end."""
     return any(f"{name}.append(" in program for name in re.findall(r"\bfor \w+ in (\w+):?$", program, re.MULTILINE))
 
 
@@ -91,11 +91,11 @@ def quoted(code: str) -> Iterator[str]:
 
 def variable(code: str) -> Iterator[str]:
     """Another variable, or a name that does not exist: a `NameError`."""
-    found = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and n.id in _TYPO}
+    variables = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and n.id in _TYPO}
 
     def new(node: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.Name) and node.id in _TYPO and isinstance(node.ctx, ast.Load):
-            for name in sorted(found - {node.id} | {_TYPO[node.id]}):
+            for name in sorted(variables - {node.id} | {_TYPO[node.id]}):
                 yield ast.Name(name, node.ctx)
 
     yield from _edited(code, new)
@@ -158,16 +158,16 @@ def missing_return(code: str) -> Iterator[str]:
 
 def printed(code: str) -> Iterator[str]:
     """A result that is printed where it should be returned."""
-    for found in re.finditer(r"^( *)return (.*)\Z", code, re.MULTILINE):
-        yield f"{code[: found.start()]}{found[1]}print({found[2]})"
+    for match in re.finditer(r"^( *)return (.*)\Z", code, re.MULTILINE):
+        yield f"{code[: match.start()]}{match[1]}print({match[2]})"
 
 
 def missing_line(code: str) -> Iterator[str]:
     """A variable that is never set: a `NameError`."""
     tree = ast.parse(code)
-    for slot in list(slots(tree)):
+    for slot in list(node_slots(tree)):
         if isinstance(slot.node, ast.Assign) and slot.index is not None:
-            with replaced(slot, None):
+            with replaced_node(slot, None):
                 yield _text(tree)
 
 
@@ -183,9 +183,9 @@ def missing_bracket(code: str) -> Iterator[str]:
 
 def early_return(code: str) -> Iterator[str]:
     """The result given inside the loop."""
-    for found in re.finditer(r"^( *)(?=return .*\Z)", code, re.MULTILINE):
+    for match in re.finditer(r"^( *)(?=return .*\Z)", code, re.MULTILINE):
         if re.search(r"^ *for ", code, re.MULTILINE):
-            yield code[: found.start()] + "    " + code[found.start() :]
+            yield code[: match.start()] + "    " + code[match.start() :]
 
 
 KINDS: dict[str, tuple[Bug, float]] = {
@@ -205,7 +205,7 @@ KINDS: dict[str, tuple[Bug, float]] = {
     "missing_bracket": (missing_bracket, 1),
     "early_return": (early_return, 0.5),
 }
-"""Kind of mistake -> what makes it, and its relative frequency among the kinds a program can have. As in beginners'
+"""Kind of mistake -> (function that makes it, relative frequency) among the kinds a program can have. As in beginners'
 code, three habits make most of the mistakes (results printed where they should be returned, input that stays text, a
 forgotten colon) and a tail of rare ones the rest."""
 
@@ -213,9 +213,9 @@ forgotten colon) and a tail of rare ones the rest."""
 def _edited(code: str, new: Callable[[ast.AST], Iterator[ast.AST] | tuple[ast.AST, ...]]) -> Iterator[str]:
     """The program with each node replaced in turn by each of `new(node)`."""
     tree = ast.parse(code)
-    for slot in list(slots(tree)):
+    for slot in list(node_slots(tree)):
         for node in new(slot.node):
-            with replaced(slot, node):
+            with replaced_node(slot, node):
                 yield _text(tree)
 
 
@@ -224,5 +224,5 @@ def _text(tree: ast.AST) -> str:
 
 
 def _cut(code: str, pattern: str) -> Iterator[str]:
-    for found in re.finditer(pattern, code, re.MULTILINE):
-        yield code[: found.start()] + code[found.end() :]
+    for match in re.finditer(pattern, code, re.MULTILINE):
+        yield code[: match.start()] + code[match.end() :]

@@ -1,4 +1,4 @@
-"""Small changes to a syntax tree, applied in place and taken back: what test selection and bugs are made of."""
+"""Small changes to a syntax tree, made in place and undone: test selection and bugs are made of them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Sandbox:
-    """A place in a syntax tree that holds a node."""
+class NodeSlot:
+    """A place in a syntax tree that holds a node: a field of the parent, or an entry of a list in a field."""
 
     parent: ast.AST
     field: str
     index: int | None
-    """Position, where the field is a list."""
+    """Index of the entry; None: the field is no list."""
 
     @property
     def node(self) -> ast.AST:
-        """What is there."""
-        held = getattr(self.parent, self.field)
-        node: ast.AST = held if self.index is None else held[self.index]
+        """The node in this place."""
+        content = getattr(self.parent, self.field)
+        node: ast.AST = content if self.index is None else content[self.index]
         return node
 
 
-def slots(tree: ast.AST) -> Iterator[Sandbox]:
-    """Every place below `tree`, outer ones first."""
+def node_slots(tree: ast.AST) -> Iterator[NodeSlot]:
+    """Every place of a node below `tree`, outer ones first."""
     for parent in ast.walk(tree):
-        for field, held in ast.iter_fields(parent):
-            if isinstance(held, ast.AST):
-                yield Sandbox(parent, field, None)
-            elif isinstance(held, list):
-                yield from (Sandbox(parent, field, i) for i, n in enumerate(held) if isinstance(n, ast.AST))
+        for field, content in ast.iter_fields(parent):
+            if isinstance(content, ast.AST):
+                yield NodeSlot(parent, field, None)
+            elif isinstance(content, list):
+                yield from (NodeSlot(parent, field, i) for i, n in enumerate(content) if isinstance(n, ast.AST))
 
 
 @contextmanager
-def replaced(slot: Sandbox, node: ast.AST | None) -> Iterator[None]:
-    """The tree with another node in the slot (None: without that entry of the list), within the block."""
-    before = getattr(slot.parent, slot.field)
+def replaced_node(slot: NodeSlot, node: ast.AST | None) -> Iterator[None]:
+    """Within the block, the tree has `node` in the slot; None: the list has no such entry."""
+    content = getattr(slot.parent, slot.field)
     if slot.index is None:
         setattr(slot.parent, slot.field, node)
     else:
-        new = [] if node is None else [node]
-        setattr(slot.parent, slot.field, [*before[: slot.index], *new, *before[slot.index + 1 :]])
+        nodes = [] if node is None else [node]
+        setattr(slot.parent, slot.field, [*content[: slot.index], *nodes, *content[slot.index + 1 :]])
     try:
         yield
     finally:
-        setattr(slot.parent, slot.field, before)
+        setattr(slot.parent, slot.field, content)

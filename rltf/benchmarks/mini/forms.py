@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Type(StrEnum):
-    """What an expression, or an argument of an operation, is."""
+    """Type of an expression, or kind of an operation's argument."""
 
     INT = "int"
     BOOL = "bool"
@@ -42,7 +42,7 @@ class Form:
     """Python with `{0}`, `{1}` for the arguments; surplus brackets are removed later."""
     english: str
     tag: str
-    """Construct it counts as in results by tag."""
+    """Language construct, for results by construct."""
     weight: float = 1.0
     """Relative frequency among the operations of its result type."""
     bound: tuple[int, ...] = ()
@@ -72,7 +72,7 @@ class Literal:
     value: int | str
 
     def code(self) -> str:
-        """Python literal."""
+        """The Python literal."""
         return repr(self.value)
 
     def english(self) -> str:
@@ -88,7 +88,7 @@ class Apply:
     args: tuple[Expression, ...]
 
     def code(self) -> str:
-        """Python, fully bracketed."""
+        """Python code, fully bracketed."""
         return "(" + self.form.code.format(*(a.code() for a in self.args)) + ")"
 
     def english(self) -> str:

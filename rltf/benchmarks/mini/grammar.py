@@ -15,17 +15,17 @@ _LITERALS: dict[Type, Sequence[int | str]] = {Type.DIGIT: range(2, 10), Type.FEW
 _TRIES = 8
 
 
-def draw(rng: Random, type: Type, operations: int, scope: Sequence[Variable]) -> Expression | None:
+def draw_expression(rng: Random, type: Type, operations: int, scope: Sequence[Variable]) -> Expression | None:
     """A random expression.
 
     Args:
-        rng: Source of chance.
-        type: Its type.
-        operations: Operations inside, exactly.
+        rng: Random generator.
+        type: Type of the expression.
+        operations: Number of its operations.
         scope: Variables that may occur.
 
     Returns:
-        The expression, or None where this draw found none (another may).
+        The expression; None where this draw led to none (another may).
     """
     if type.is_literal:
         return Literal(rng.choice(_LITERALS[type]))
@@ -61,7 +61,7 @@ def _arguments(rng: Random, form: Form, operations: int, scope: Sequence[Variabl
     for i, type in enumerate(form.args):
         bound = i in form.bound
         inner = [ELEMENT, ELEMENT, *(v for v in scope if v.type is Type.INT)] if bound else scope
-        arg = draw(rng, type, shares[i], inner)
+        arg = draw_expression(rng, type, shares[i], inner)
         if arg is None or (bound and not mentions(arg, ELEMENT)) or arg in args:
             return None
         args.append(arg)

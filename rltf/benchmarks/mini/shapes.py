@@ -1,4 +1,4 @@
-"""What programs look like at each difficulty: which steps, of how many operations."""
+"""Shapes of programs by difficulty: which steps, of how many operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from rltf.benchmarks.mini.forms import Apply, Expression, Form, Type, Variable
-from rltf.benchmarks.mini.grammar import draw, mentions
+from rltf.benchmarks.mini.grammar import draw_expression, mentions
 from rltf.benchmarks.mini.steps import HELPER, Answer, Branch, Collect, Define, Let, Mode, Source, Step, expressions
 
 A, B, XS, S = PARAMETERS = (
@@ -26,7 +26,7 @@ CALL = Form("call_helper", Type.INT, (Type.INT,), f"{HELPER}({{0}})", f"{HELPER}
 
 
 class DeadEnd(Exception):
-    """This draw found no program; the next may."""
+    """A draw that led to no program; another may."""
 
 
 Shape = Callable[[Random], list[Step]]
@@ -34,7 +34,7 @@ Shape = Callable[[Random], list[Step]]
 
 
 def draw_source(rng: Random, difficulty: str, mode: Mode) -> Source | None:
-    """A random program of a difficulty, or None where this draw found none."""
+    """A random program of a difficulty, or None where this draw led to none."""
     shapes, weights = zip(*SHAPES[difficulty], strict=True)
     try:
         steps = rng.choices(shapes, weights)[0](rng)
@@ -45,7 +45,7 @@ def draw_source(rng: Random, difficulty: str, mode: Mode) -> Source | None:
     return Source(parameters, tuple(steps), mode) if parameters else None
 
 
-def _one(operations: Sequence[int]) -> Shape:
+def _single_expression(operations: Sequence[int]) -> Shape:
     """One expression."""
     return lambda rng: [_answer(rng, rng.choice(operations))]
 
@@ -86,10 +86,9 @@ def _loop(operations: Sequence[int], where: float, then: Sequence[int] = (0,)) -
     def steps(rng: Random) -> list[Step]:
         over_list = rng.random() < 0.7
         item, source = (ELEMENT, XS) if over_list else (INDEX, A)
-        others = () if over_list else (B,)
-        scope = (item, item, A, *others) if over_list else (item, item, *others)
-        condition = _using(rng, Type.BOOL, 1, scope, item) if rng.random() < where else None
-        value = _using(rng, Type.INT, rng.choice(operations), scope, item)
+        scope = (item, item, A) if over_list else (item, item, B)
+        condition = _expression_with(rng, Type.BOOL, 1, scope, item) if rng.random() < where else None
+        value = _expression_with(rng, Type.INT, rng.choice(operations), scope, item)
         local = LOCALS[rng.choice((Type.INT, Type.INTS))]
         count = rng.choice(then)
         answer = _answer(rng, count, uses=local) if count else Answer(local, local.type)
@@ -103,7 +102,7 @@ def _helper(operations: Sequence[int], then: Sequence[int]) -> Shape:
 
     def steps(rng: Random) -> list[Step]:
         result = Variable("call", Type.INT)
-        value = _using(rng, Type.INT, rng.choice(operations), (ELEMENT,), ELEMENT)
+        value = _expression_with(rng, Type.INT, rng.choice(operations), (ELEMENT,), ELEMENT)
         answer = _answer(rng, rng.choice(then), uses=result)
         call = Apply(CALL, (rng.choice((A, B)),))
         return [Define(ELEMENT, value), Answer(_replace(answer.value, result, call), answer.type)]
@@ -112,9 +111,9 @@ def _helper(operations: Sequence[int], then: Sequence[int]) -> Shape:
 
 
 SHAPES: dict[str, tuple[tuple[Shape, float], ...]] = {
-    "easy": ((_one((1, 2)), 1.0),),
+    "easy": ((_single_expression((1, 2)), 1.0),),
     "medium": (
-        (_one((2, 3)), 1.0),
+        (_single_expression((2, 3)), 1.0),
         (_let((1,), (1,)), 1.0),
         (_branch((0, 1)), 1.0),
         (_loop((1,), 0.3), 1.0),
@@ -134,17 +133,17 @@ def _type(rng: Random) -> Type:
 
 
 def _expression(rng: Random, type: Type, operations: int, scope: Sequence[Variable]) -> Expression:
-    found = draw(rng, type, operations, scope)
-    if found is None:
+    expression = draw_expression(rng, type, operations, scope)
+    if expression is None:
         raise DeadEnd
-    return found
+    return expression
 
 
-def _using(rng: Random, type: Type, operations: int, scope: Sequence[Variable], uses: Variable) -> Expression:
-    found = _expression(rng, type, operations, scope)
-    if not mentions(found, uses):
+def _expression_with(rng: Random, type: Type, operations: int, scope: Sequence[Variable], uses: Variable) -> Expression:
+    expression = _expression(rng, type, operations, scope)
+    if not mentions(expression, uses):
         raise DeadEnd
-    return found
+    return expression
 
 
 def _local(rng: Random, operations: int) -> tuple[Expression, Variable]:
@@ -156,7 +155,7 @@ def _answer(rng: Random, operations: int, uses: Variable | None = None) -> Answe
     type = _type(rng)
     if uses is None:
         return Answer(_expression(rng, type, operations, PARAMETERS), type)
-    return Answer(_using(rng, type, operations, (*PARAMETERS, uses, uses), uses), type)
+    return Answer(_expression_with(rng, type, operations, (*PARAMETERS, uses, uses), uses), type)
 
 
 def _cases(rng: Random, operations: int, scope: Sequence[Variable], uses: Variable | None = None) -> Branch:

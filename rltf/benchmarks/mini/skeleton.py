@@ -14,7 +14,7 @@ from rltf.benchmarks.mini.steps import Answer, Branch, Collect, Define, Let, Sou
 from rltf.types import Split
 
 _VALIDATION, _TEST = 0.1, 0.25
-"""Shares of the skeletons; the rest is for training."""
+"""Shares of the skeletons; all others are for training."""
 _CONSTANT = re.compile(r"(?<!\{)\b\d+\b")
 
 

@@ -25,11 +25,11 @@ class Let:
     tag = "assignment"
 
     def code(self, mode: Mode) -> list[str]:
-        """Lines of Python."""
+        """The step as lines of Python."""
         return [f"{self.variable.name} = {self.value.code()}"]
 
     def english(self, mode: Mode) -> str:
-        """Clause."""
+        """The step as a clause of English."""
         return f"let {self.variable.name} be {self.value.english()}"
 
 
@@ -38,7 +38,7 @@ class Collect:
     """A loop that adds to a number, or appends to a list, per item that satisfies a condition."""
 
     variable: Variable
-    """What grows: an INT from 0 or an INTS from empty."""
+    """The variable that grows: an INT from 0 or an INTS from empty."""
     item: Variable
     source: Expression
     """INTS, or an INT: the numbers below it."""
@@ -47,7 +47,7 @@ class Collect:
     tag = "loop"
 
     def code(self, mode: Mode) -> list[str]:
-        """Lines of Python."""
+        """The step as lines of Python."""
         name, value = self.variable.name, self.value.code()
         counts = isinstance(self.source, Variable) and self.source.type is Type.INT
         source = f"range({self.source.code()})" if counts else self.source.code()
@@ -58,14 +58,14 @@ class Collect:
         return [f"{name} = {0 if adds else []}", f"for {self.item.name} in {source}:", *indented(body)]
 
     def english(self, mode: Mode) -> str:
-        """Clause."""
+        """The step as a clause of English."""
         counts = isinstance(self.source, Variable) and self.source.type is Type.INT
         where = f" where {self.condition.english()}" if self.condition is not None else ""
-        each = f"for each {self.item.name} {'below' if counts else 'in'} {self.source.english()}{where}"
+        loop = f"for each {self.item.name} {'below' if counts else 'in'} {self.source.english()}{where}"
         name, value = self.variable.name, self.value.english()
         if self.variable.type is Type.INT:
-            return f"{name} starts at 0; {each} {name} grows by {value}"
-        return f"{name} starts empty; {each} {name} gains {value}"
+            return f"{name} starts at 0; {loop} {name} grows by {value}"
+        return f"{name} starts empty; {loop} {name} gains {value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,36 +77,36 @@ class Define:
     tag = "helper"
 
     def english(self, mode: Mode) -> str:
-        """Clause."""
+        """The step as a clause of English."""
         return f"define {HELPER}({self.parameter.name}) as {self.value.english()}"
 
     def code(self, mode: Mode) -> list[str]:
-        """Lines of Python."""
+        """The step as lines of Python."""
         return [f"def {HELPER}({self.parameter.name}):", *indented([f"return {self.value.code()}"])]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Gives the result."""
+    """Returns or prints the result."""
 
     value: Expression
     type: Type
     tag = "answer"
 
     def code(self, mode: Mode) -> list[str]:
-        """Lines of Python; lists are printed as their items."""
+        """The step as lines of Python; lists are printed as their items."""
         if mode == "call":
             return [f"return {self.value.code()}"]
         return [f"print({'*' if self.type is Type.INTS else ''}{self.value.code()})"]
 
     def english(self, mode: Mode) -> str:
-        """Clause."""
+        """The step as a clause of English."""
         return f"{'return' if mode == 'call' else 'print'} {self.value.english()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Gives one of two results."""
+    """Returns or prints one of two results."""
 
     condition: Expression
     yes: Answer
@@ -114,13 +114,13 @@ class Branch:
     tag = "conditional"
 
     def code(self, mode: Mode) -> list[str]:
-        """Lines of Python."""
+        """The step as lines of Python."""
         no = self.no.code(mode)
         last = no if mode == "call" else ["else:", *indented(no)]
         return [f"if {self.condition.code()}:", *indented(self.yes.code(mode)), *last]
 
     def english(self, mode: Mode) -> str:
-        """Clause."""
+        """The step as a clause of English."""
         return f"if {self.condition.english()} {self.yes.english(mode)} else {self.no.english(mode)}"
 
 
@@ -148,15 +148,15 @@ class Source:
         return tidy("\n".join(lines))
 
     def english(self) -> str:
-        """The task."""
+        """The task in English."""
         names = ", ".join(p.name for p in self.parameters)
         head = f"{ENTRY}({names}):" if self.mode == "call" else f"read {names};"
         return f"{head} {'; '.join(s.english(self.mode) for s in self.steps)}"
 
     def tags(self) -> tuple[str, ...]:
-        """Constructs inside, sorted, and the mode."""
-        found = {e.form.tag for s in self.steps for e in operations(s)} | {s.tag for s in self.steps} - {"answer"}
-        return (self.mode, *sorted(found))
+        """The mode, and the language constructs inside, sorted."""
+        tags = {e.form.tag for s in self.steps for e in operations(s)} | {s.tag for s in self.steps} - {"answer"}
+        return (self.mode, *sorted(tags))
 
 
 _READ = {
@@ -177,7 +177,7 @@ def tidy(code: str) -> str:
 
 
 def expressions(step: Step) -> Iterator[Expression]:
-    """Every expression of a step, each with all that is inside it."""
+    """Every expression of a step, nested ones included."""
     for f in fields(step):
         value = getattr(step, f.name)
         if isinstance(value, Answer):

@@ -42,7 +42,7 @@ def train(corpus: Iterable[str], vocabulary: int) -> Tokenizer:
 
     Args:
         corpus: Texts.
-        vocabulary: Most tokens, the 256 bytes and the special ones included.
+        vocabulary: Largest number of tokens, the 256 bytes and the special ones included.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -65,10 +65,10 @@ def train(corpus: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def main() -> None:
-    """Command line."""
+    """The command line's entry point."""
     parser = argparse.ArgumentParser(prog="python -m rltf.benchmarks.mini.tokenizer", description=train.__doc__)
     parser.add_argument("--out", type=Path, default=_ASSET, help="file to write")
-    parser.add_argument("--vocabulary", type=int, default=640, help="most tokens")
+    parser.add_argument("--vocabulary", type=int, default=640, help="largest number of tokens")
     parser.add_argument("--problems", type=int, default=4000, help="training problems to read")
     args = parser.parse_args()
     tokenizer = train(texts(args.problems), args.vocabulary)
