@@ -59,10 +59,10 @@ class CriticNetwork(nn.Module):
             response_BT = functional.pad(response_BT, (0, 1))
             read_BT = functional.pad(read_BT, (1, 0), value=True)  # padding is on the right
         if self.body is not None:
-            hidden_ND, token_N = self.body.states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
+            hidden_ND, token_N = self.body.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
         else:
             with torch.no_grad(), _evaluating(self._policy[0]) as policy:
-                hidden_ND, token_N = policy.states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
+                hidden_ND, token_N = policy.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
         scaled_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
         zeros = scaled_ND.new_zeros(read_BT.numel(), scaled_ND.shape[1])
         states_BTD = zeros.index_copy(0, token_N, scaled_ND).unflatten(0, read_BT.shape)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
-from rltf.generation.modes import evaluating
-from rltf.generation.rows import Row, finish, rows_of, sample_of
+from rltf.generation.modes import eval_mode
+from rltf.generation.rows import Row, response_end, rows_of, sample_of
 from rltf.generation.sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling
+from rltf.validation import require
 
 Step = Callable[[Tensor | None], Tensor]
 """Last tokens (B,), None at first -> logits of the next ones (B, V)."""
@@ -29,19 +30,18 @@ class HFSampler:
     """Implements `rltf.generation.sampler.Sampler` for any model of transformers that decodes with a cache.
 
     Args:
-        slots: rows in one batch.
+        max_rows: rows in one batch.
     """
 
-    def __init__(self, slots: int = 64) -> None:
-        if slots < 1:
-            raise ValueError(f"generation.sampler.slots is {slots}: expected at least 1 row")
-        self.slots = slots
+    def __init__(self, max_rows: int = 64) -> None:
+        require("max_rows", max_rows, at_least=1, whole=True)
+        self.max_rows = max_rows
 
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         """Yields the samples of each batch when its last row has finished."""
         check_sampling(sampling)
-        for batch in _batches(rows_of(requests, seed), self.slots):
-            with torch.no_grad(), evaluating(policy.model):
+        for batch in _batches(rows_of(requests, seed), self.max_rows):
+            with torch.no_grad(), eval_mode(policy.model):
                 samples = _draw(policy, batch, sampling)
             yield from samples
 
@@ -53,8 +53,8 @@ def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
         return len(row.request.prefix_ids)
 
     for _, group in groupby(sorted(rows, key=prefix_length), prefix_length):
-        same = list(group)
-        yield from (same[start : start + size] for start in range(0, len(same), size))
+        equal_rows = list(group)
+        yield from (equal_rows[start : start + size] for start in range(0, len(equal_rows), size))
 
 
 def _draw(policy: Policy, rows: list[Row], sampling: Sampling) -> list[Sample]:
@@ -68,13 +68,13 @@ def _draw(policy: Policy, rows: list[Row], sampling: Sampling) -> list[Sample]:
     token_B: Tensor | None = None
     for t in range(sampling.max_new_tokens):
         token_B, logprob_B = sample_tokens(step(token_B), uniform_BT[:, t], sampling, greedy_B)
-        drawn = list(zip(token_B.tolist(), logprob_B.tolist(), strict=True))
+        tokens, token_logprobs = token_B.tolist(), logprob_B.tolist()
         for i in range(len(rows)):
             if i in samples:
                 continue
-            ids[i].append(drawn[i][0])
-            logprobs[i].append(drawn[i][1])
-            if end := finish(policy, rows[i], ids[i], sampling.max_new_tokens):
+            ids[i].append(tokens[i])
+            logprobs[i].append(token_logprobs[i])
+            if end := response_end(policy, rows[i], ids[i], sampling.max_new_tokens):
                 samples[i] = sample_of(rows[i], ids[i], logprobs[i], *end)
         if len(samples) == len(rows):
             break
@@ -86,12 +86,12 @@ def _seq2seq(policy: Policy, rows: list[Row]) -> Step:
     prompt_BS, mask_BS = _padded([row.request.prompt_ids for row in rows], policy, "right")
     encoded = model.get_encoder()(input_ids=prompt_BS, attention_mask=mask_BS, return_dict=True)
     start = model.config.decoder_start_token_id
-    given = torch.tensor([(start, *row.request.prefix_ids) for row in rows], device=model.device)
+    first_ids = torch.tensor([(start, *row.request.prefix_ids) for row in rows], device=model.device)
     # Passed in because transformers sizes the one it makes by the encoder's depth (T5 with a deeper decoder fails).
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
     def step(token_B: Tensor | None) -> Tensor:
-        ids = given if token_B is None else token_B[:, None]
+        ids = first_ids if token_B is None else token_B[:, None]
         out = model(
             encoder_outputs=encoded,
             attention_mask=mask_BS,

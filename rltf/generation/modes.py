@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Eval mode without gradient: no dropout, no gradient checkpointing. The mode of every submodule is restored."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -24,7 +24,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def decoding(device: torch.device) -> Iterator[None]:
-    """For code that reads weights and runs no module: inference mode, in the precision of the weights."""
+def decode_mode(device: torch.device) -> Iterator[None]:
+    """Inference mode without autocast, for code that reads weights in their own precision and runs no module."""
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         yield

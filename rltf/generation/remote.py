@@ -2,7 +2,7 @@
 
 This process publishes weights into Ray's object store, which is shared memory on one machine. A draw takes the ones
 published last, and every sampler process loads them when it begins one; programs stream back as they finish. What a
-process that died still owed is drawn again by another in its place.
+process that died had not drawn yet is drawn by another in its place.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from rltf.generation.rows import GREEDY_DRAW
+from rltf.generation.rows import draws_of
 from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.types import Request, Sample, Sampling
+from rltf.validation import require
 
 log = logging.getLogger(__name__)
 
-_MOST_RESTARTS = 3
-"""Sampler processes that may die one after the other without a program in between."""
+_MAX_DEATHS = 3
+"""Sampler processes that may die without a program from any in between."""
 _BATCH_SECONDS = 0.05
 """Programs that finish within this time come back together."""
 
@@ -33,18 +34,19 @@ Weights = Mapping[str, "np.ndarray[Any, Any]"]
 """Bytes of each trained parameter, by its name."""
 
 
-class SeparateSampler:
+class RemoteSampler:
     """A `Sampler` of sampler processes. Used between `start` and `close`, and after `publish`.
 
     Args:
         policy: makes the policy, in the sampler process; it must be the one whose weights are published.
-        sampler: makes what draws there.
-        processes: how many; requests are dealt out.
-        gpus: of each process, as Ray counts them.
-        address: of the Ray cluster, as `ray.init` takes it; `local`: a new one of this machine alone.
+        sampler: makes the sampler, in the sampler process.
+        processes: number of sampler processes, among which requests are divided.
+        gpus: GPUs per process, as Ray counts them.
+        address: address of the Ray cluster, as `ray.init` takes it; `local`: a new one of this machine alone.
 
     Raises:
-        ValueError: Ray is not installed, or a number is out of range.
+        OptionError: a number is out of range.
+        ValueError: Ray is not installed.
     """
 
     def __init__(
@@ -55,12 +57,10 @@ class SeparateSampler:
         gpus: float = 0,
         address: str = "local",
     ) -> None:
-        if processes < 1:
-            raise ValueError(f"generation.hosts.processes is {processes}: expected at least 1 sampler process")
-        if gpus < 0:
-            raise ValueError(f"generation.hosts.gpus is {gpus}: expected a number of at least 0")
+        require("processes", processes, at_least=1, whole=True)
+        require("gpus", gpus, at_least=0)
         self._ray = import_ray()
-        self._makes = (policy, sampler)
+        self._factories = (policy, sampler)
         self._processes, self._gpus, self._address = processes, gpus, address
         self._actors: list[Any] = []
         self._published: tuple[Any, int] | None = None
@@ -71,7 +71,7 @@ class SeparateSampler:
 
     @property
     def version(self) -> int:
-        """Optimiser steps behind the weights that the next draw takes."""
+        """Optimiser steps behind the weights that were published last."""
         assert self._published is not None, "publish comes before drawing"
         return self._published[1]
 
@@ -84,23 +84,23 @@ class SeparateSampler:
         self._closed = False
         self._owns_ray = not self._ray.is_initialized()
         if self._owns_ray:
-            own = {"include_dashboard": False} if self._address == "local" else {}
+            options = {"include_dashboard": False} if self._address == "local" else {}
             try:
-                self._ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **own)
+                self._ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR, **options)
             except ConnectionError as error:
                 raise ValueError(
                     f"generation.hosts.address is {self._address!r}: no Ray cluster answers there ({error})"
                 ) from None
-        self._actors = [self._hire() for _ in range(self._processes)]
+        self._actors = [self._start_actor() for _ in range(self._processes)]
 
     def publish(self, policy: Policy, version: int) -> None:
-        """Copies the present weights to where sampler processes find them.
+        """Copies the present weights into Ray's object store.
 
         Args:
             policy: whose trained parameters are copied.
             version: optimiser steps behind them.
         """
-        self._published = (self._ray.put(packed(policy)), version)
+        self._published = (self._ray.put(pack_weights(policy)), version)
 
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         """Yields each sample as it comes, drawn from the weights that were published last when this was called.
@@ -114,20 +114,20 @@ class SeparateSampler:
 
     def _sample(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         weights, version = self._published or (None, 0)
-        left = {(i, draw) for i, request in enumerate(requests) for draw in _draws(request)}
+        pending = {(i, draw) for i, request in enumerate(requests) for draw in draws_of(request)}
         shares = [range(k, len(requests), self._processes) for k in range(self._processes)]
         streams: dict[Any, int] = {}
 
-        def begin(k: int) -> None:
-            if any((i, draw) in left for i in shares[k] for draw in _draws(requests[i])):
+        def start_stream(k: int) -> None:
+            if any((i, draw) in pending for i in shares[k] for draw in draws_of(requests[i])):
                 # All of them, also after a death: a batch of other rows would round otherwise.
-                asked = [requests[i] for i in shares[k]]
-                remote = self._actors[k].draw.options(num_returns="streaming")
-                streams[remote.remote(weights, version, asked, sampling, seed)] = k
+                share = [requests[i] for i in shares[k]]
+                remote_draw = self._actors[k].draw.options(num_returns="streaming")
+                streams[remote_draw.remote(weights, version, share, sampling, seed)] = k
 
         deaths = 0
         for k in range(self._processes):
-            begin(k)
+            start_stream(k)
         while streams:
             ready, _ = self._ray.wait(list(streams), num_returns=1)
             for stream in ready:
@@ -139,28 +139,28 @@ class SeparateSampler:
                     continue
                 except self._ray.exceptions.RayActorError as error:
                     deaths += 1
-                    if self._closed or deaths > _MOST_RESTARTS:
+                    if self._closed or deaths > _MAX_DEATHS:
                         raise RuntimeError(f"a sampler process died: {_first_line(error)}") from error
                     log.warning("a sampler process died (%s): another takes its place", _first_line(error))
                     del streams[stream]
                     self.restarts += 1
-                    self._actors[k] = self._hire()
-                    begin(k)
+                    self._actors[k] = self._start_actor()
+                    start_stream(k)
                     continue
                 deaths = 0
                 for sample in samples:
                     index = shares[k][sample.request]
-                    if (index, sample.draw) in left:  # else it came before its process died
-                        left.remove((index, sample.draw))
+                    if (index, sample.draw) in pending:  # else it came before its process died
+                        pending.remove((index, sample.draw))
                         yield replace(sample, request=index)
 
     def close(self) -> None:
-        """Ends the processes. A cluster of others is left running."""
+        """Ends the sampler processes, and the Ray cluster where this object started it."""
         self._closed = True
         for actor in self._actors:
             self._ray.kill(actor)
         self._actors, self._published = [], None
-        if self._drawing.acquire(timeout=10):  # another thread's draw ends by what it waits for; then it asks no more
+        if self._drawing.acquire(timeout=10):  # a draw of another thread ends with its killed actors
             self._drawing.release()
         if self._owns_ray:
             self._ray.shutdown()
@@ -173,17 +173,17 @@ class SeparateSampler:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _hire(self) -> Any:
-        kind = self._ray.remote(num_cpus=0, num_gpus=self._gpus)(Host)
-        return kind.remote(*self._makes, torch.get_num_threads())
+    def _start_actor(self) -> Any:
+        actor_class = self._ray.remote(num_cpus=0, num_gpus=self._gpus)(SamplerActor)
+        return actor_class.remote(*self._factories, torch.get_num_threads())
 
 
-class Host:
-    """The actor: a copy of the policy, and what draws from it.
+class SamplerActor:
+    """The Ray actor: a copy of the policy, and the sampler that draws from it.
 
     Args:
-        policy, sampler: see `SeparateSampler`.
-        threads: of torch.
+        policy, sampler: see `RemoteSampler`.
+        threads: number of torch threads.
     """
 
     def __init__(self, policy: Callable[[], Policy], sampler: Callable[[], Sampler], threads: int) -> None:
@@ -195,23 +195,23 @@ class Host:
     def draw(
         self, weights: Weights, version: int, requests: Sequence[Request], sampling: Sampling, seed: int
     ) -> Iterator[list[Sample]]:
-        """Samples, a few at a time, as they finish."""
+        """Yields samples in small batches, as they finish."""
         if version != self._version:
-            load(self._policy, weights)
+            load_weights(self._policy, weights)
             self._version = version
-        finished: list[Sample] = []
+        batch: list[Sample] = []
         since = time.monotonic()
         for sample in self._sampler.sample(self._policy, requests, sampling, seed):
-            finished.append(sample)
+            batch.append(sample)
             if time.monotonic() - since >= _BATCH_SECONDS:
-                yield finished
-                finished, since = [], time.monotonic()
-        if finished:
-            yield finished
+                yield batch
+                batch, since = [], time.monotonic()
+        if batch:
+            yield batch
 
 
 def import_ray() -> Any:
-    """The package.
+    """The package ray.
 
     Raises:
         ValueError: it is not installed.
@@ -226,7 +226,7 @@ def import_ray() -> Any:
     return ray
 
 
-def packed(policy: Policy) -> Weights:
+def pack_weights(policy: Policy) -> Weights:
     """The trained parameters as bytes: views where the policy is on the CPU."""
     return {
         name: parameter.detach().cpu().contiguous().view(torch.uint8).numpy()
@@ -235,17 +235,13 @@ def packed(policy: Policy) -> Weights:
     }
 
 
-def load(policy: Policy, weights: Weights) -> None:
-    """Puts what `packed` gave into a policy of the same making."""
+def load_weights(policy: Policy, weights: Weights) -> None:
+    """Copies the weights of `pack_weights` into a policy of the same architecture."""
     parameters = dict(policy.named_parameters())
     with torch.no_grad():
         for name, array in weights.items():
             parameter = parameters[name]
             parameter.copy_(torch.from_numpy(array.copy()).view(parameter.dtype).view(parameter.shape))
-
-
-def _draws(request: Request) -> tuple[int, ...]:
-    return (GREEDY_DRAW, *request.draws) if request.greedy else request.draws
 
 
 def _first_line(error: BaseException) -> str:

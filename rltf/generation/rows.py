@@ -1,4 +1,4 @@
-"""A row is one program being drawn; this file says which rows the requests ask for and when a row has finished."""
+"""Rows: the programs that are drawn for requests, and where a row's response ends."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from rltf.policies.base import Policy
 from rltf.types import FinishReason, Request, Sample
 
 GREEDY_DRAW = -1
+"""Draw index of the greedy row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One program to draw."""
 
-    index: int
-    """Of its request among the requests."""
+    request_index: int
+    """Index of its request among the requests."""
     request: Request
     draw: int
     key: int
-    """Names its random stream."""
+    """Seed of its random stream; see `rltf.generation.sampling.row_key`."""
 
     @property
     def greedy(self) -> bool:
-        """True for the greedy program."""
+        """Whether the row takes the most probable token each time."""
         return self.draw == GREEDY_DRAW
 
 
@@ -35,13 +36,17 @@ def rows_of(requests: Sequence[Request], seed: int) -> list[Row]:
     for index, request in enumerate(requests):
         if not request.prompt_ids:
             raise ValueError(f"the prompt of problem {request.problem_id} has no tokens: expected at least one")
-        draws = (GREEDY_DRAW, *request.draws) if request.greedy else request.draws
-        rows += [Row(index, request, draw, row_key(seed, request.problem_id, draw)) for draw in draws]
+        rows += [Row(index, request, draw, row_key(seed, request.problem_id, draw)) for draw in draws_of(request)]
     return rows
 
 
-def finish(policy: Policy, row: Row, token_ids: Sequence[int], limit: int) -> tuple[int, FinishReason] | None:
-    """How many of the tokens drawn so far belong to the response, and why it ended; None while it goes on.
+def draws_of(request: Request) -> tuple[int, ...]:
+    """Draw indices of the request's rows, that of the greedy row first."""
+    return (GREEDY_DRAW, *request.draws) if request.greedy else request.draws
+
+
+def response_end(policy: Policy, row: Row, token_ids: Sequence[int], limit: int) -> tuple[int, FinishReason] | None:
+    """Number of tokens in the response, and the reason why it ended; None while it goes on.
 
     Args:
         policy: decodes the tokens, where the request has stop strings.
@@ -49,9 +54,9 @@ def finish(policy: Policy, row: Row, token_ids: Sequence[int], limit: int) -> tu
         token_ids: drawn so far; an end-of-sequence token can only be the last.
         limit: `max_new_tokens`.
     """
-    stopped = stop_length(policy, tuple(token_ids), row.request.stop)
-    if stopped is not None:
-        return stopped, FinishReason.STOP
+    length = stop_length(policy, tuple(token_ids), row.request.stop)
+    if length is not None:
+        return length, FinishReason.STOP
     if token_ids[-1] == policy.eos_id:
         return len(token_ids), FinishReason.EOS
     if len(token_ids) >= limit:
@@ -59,15 +64,17 @@ def finish(policy: Policy, row: Row, token_ids: Sequence[int], limit: int) -> tu
     return None
 
 
-def sample_of(row: Row, token_ids: Sequence[int], logprobs: Sequence[float], length: int, why: FinishReason) -> Sample:
+def sample_of(
+    row: Row, token_ids: Sequence[int], logprobs: Sequence[float], length: int, reason: FinishReason
+) -> Sample:
     """The finished response, cut to `length` tokens."""
-    return Sample(row.index, row.draw, tuple(token_ids[:length]), tuple(logprobs[:length]), why)
+    return Sample(row.request_index, row.draw, tuple(token_ids[:length]), tuple(logprobs[:length]), reason)
 
 
 def stop_length(policy: Policy, token_ids: tuple[int, ...], stop: tuple[str, ...]) -> int | None:
-    """Tokens up to and with the one that completes the first stop string to appear; None when there is none.
+    """Number of tokens up to and with the one that completes the first stop string to appear; None without one.
 
-    The answer is the same however many tokens were drawn beyond that one, so a sampler may look every few steps.
+    The answer is the same however many tokens were drawn beyond that one, so a sampler may search every few steps.
     """
     if not stop or not token_ids:
         return None

@@ -1,4 +1,4 @@
-"""What a sampler is: requests in, samples out as they finish."""
+"""The interface of samplers: requests in, samples out as they finish."""
 
 from __future__ import annotations
 

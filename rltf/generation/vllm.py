@@ -1,6 +1,6 @@
 """vLLM as the sampler (`generation=vllm`, an extra): causal models only, weights refreshed in place before every draw.
 
-vLLM keeps a copy of the weights in its own layout, in this process. It knows programs by a seed and has none of our
+vLLM keeps a copy of the weights in its own layout, in this process. It draws a program by a seed and has none of our
 random streams: a program still depends on (seed, problem, draw) and the weights alone, but `native` and `vllm` draw
 different ones, and kernels that round by batch shape may move a token. Log-probs are taken after temperature and
 truncation (`processed_logprobs`): under the distribution that the trainer renormalises, too.
@@ -20,6 +20,7 @@ from rltf.generation.rows import Row, rows_of, stop_length
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import FinishReason, Request, Sample, Sampling
+from rltf.validation import require
 
 
 class VLLMSampler:
@@ -27,7 +28,7 @@ class VLLMSampler:
 
     Args:
         memory_share: of the GPU's memory that vLLM takes for its copy of the weights and for keys and values.
-        slots: most rows decoded at once.
+        max_rows: rows decoded at once, at most.
         eager: run without CUDA graphs: slower, ready sooner.
         options: further keywords of `vllm.LLM`.
 
@@ -37,32 +38,29 @@ class VLLMSampler:
     Example:
         >>> VLLMSampler(memory_share=2.0)
         Traceback (most recent call last):
-        ValueError: generation.sampler.memory_share is 2.0: expected a number above 0 and below 1
+        rltf.validation.OptionError: memory_share is 2.0: expected a number above 0 and below 1
     """
 
     def __init__(
         self,
         memory_share: float = 0.3,
-        slots: int = 256,
+        max_rows: int = 256,
         eager: bool = False,
         options: dict[str, Any] | None = None,
     ) -> None:
-        if not 0 < memory_share < 1:
-            raise ValueError(
-                f"generation.sampler.memory_share is {memory_share}: expected a number above 0 and below 1"
-            )
-        if slots < 1:
-            raise ValueError(f"generation.sampler.slots is {slots}: expected at least 1 row")
+        require("memory_share", memory_share, above=0, below=1)
+        require("max_rows", max_rows, at_least=1, whole=True)
         self._vllm = import_vllm()
         self._options = {
             "gpu_memory_utilization": memory_share,
-            "max_num_seqs": slots,
+            "max_num_seqs": max_rows,
             "enforce_eager": eager,
             **(options or {}),
         }
         self._llm: Any = None
-        self._longest = 0
-        self._drawn = 0
+        self._max_tokens = 0
+        """Tokens of prompt and response that vLLM was started for."""
+        self._request_count = 0
         """Requests so far; each needs a name."""
 
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
@@ -74,65 +72,66 @@ class VLLMSampler:
             return
         longest = max(len(r.prompt_ids) + len(r.prefix_ids) for r in requests) + sampling.max_new_tokens
         if self._llm is None:
-            self._longest = max(longest, policy.max_prompt_tokens + sampling.max_new_tokens)
+            self._max_tokens = max(longest, policy.max_prompt_tokens + sampling.max_new_tokens)
             self._llm = self._start(policy)
-        elif longest > self._longest:
+        elif longest > self._max_tokens:
             raise ValueError(
                 f"generation.sampling.max_new_tokens is {sampling.max_new_tokens}, which with its prompt makes "
-                f"{longest} tokens: vLLM was started for {self._longest}"
+                f"{longest} tokens: vLLM was started for {self._max_tokens}"
             )
         else:
-            self._refresh(policy)
+            self._load_weights(policy)
         yield from self._draw(policy, rows, sampling)
 
     def _draw(self, policy: Policy, rows: Sequence[Row], sampling: Sampling) -> Iterator[Sample]:
         engine = self._llm.llm_engine
         waiting = {}
         for row in rows:
-            self._drawn += 1
-            name = str(self._drawn)
+            self._request_count += 1
+            name = str(self._request_count)
             waiting[name] = row
             prompt = {"prompt_token_ids": [*row.request.prompt_ids, *row.request.prefix_ids]}
-            engine.add_request(name, prompt, self._parameters(parameters(row, sampling, policy.eos_id)))
+            engine.add_request(name, prompt, self._sampling_params(sampling_keywords(row, sampling, policy.eos_id)))
         try:
             while engine.has_unfinished_requests():
                 for output in engine.step():
                     if output.finished:
-                        # An engine may put more behind the name it was given.
+                        # An engine may append to the name of a request.
                         row = waiting.pop(output.request_id.partition("-")[0])
                         yield sample_of(policy, row, output.outputs[0])
         finally:
-            engine.abort_request(list(waiting))  # whoever asked stopped listening
+            engine.abort_request(list(waiting))  # where the caller closes this iterator early
 
-    def _parameters(self, values: dict[str, Any]) -> Any:
-        kind = self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY
-        return self._vllm.SamplingParams(**values, output_kind=kind)
+    def _sampling_params(self, values: dict[str, Any]) -> Any:
+        output_kind = self._vllm.sampling_params.RequestOutputKind.FINAL_ONLY
+        return self._vllm.SamplingParams(**values, output_kind=output_kind)
 
     def _start(self, policy: Policy) -> Any:
-        """vLLM reads a folder: the policy's own layout, which it writes for any other tool, too."""
+        """vLLM, started from a folder to which the policy is exported."""
         with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder:
             policy.export(Path(folder))
             return self._vllm.LLM(
                 model=folder,
-                max_model_len=self._longest,
+                max_model_len=self._max_tokens,
                 dtype=str(policy.model.dtype).removeprefix("torch."),
-                generation_config="vllm",  # none: what is drawn from stands in `generation.sampling` alone
+                generation_config="vllm",  # not the model's own: `generation.sampling` alone says how tokens are drawn
                 logprobs_mode="processed_logprobs",
                 enable_prefix_caching=True,  # a prompt is run once for all its programs
                 **self._options,
             )
 
-    def _refresh(self, policy: Policy) -> None:
-        """The present weights, and nothing remembered of the old ones."""
-        with policy.merged():
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights(policy)})
+    def _load_weights(self, policy: Policy) -> None:
+        """Copies the present weights into vLLM, and drops what it has cached of the old ones."""
+        with policy.merged_adapters():
+            weights = exported_weights(policy)
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         if policy.model.config.tie_word_embeddings:
             self._llm.apply_model(_prepare_head)
         self._llm.reset_prefix_cache()
 
 
 def import_vllm() -> Any:
-    """The package.
+    """The package vllm.
 
     Raises:
         ValueError: it is not installed, or knows no device of this machine.
@@ -154,10 +153,10 @@ def import_vllm() -> Any:
 
 
 def check_supported(policy: Policy, sampling: Sampling) -> None:
-    """What vLLM cannot do, or does otherwise than the trainer.
+    """Refuses policies and sampling options that vLLM does not support, or treats otherwise than the trainer.
 
     Raises:
-        ValueError: in one sentence.
+        ValueError: what is not supported, and what to do instead.
     """
     if policy.model.config.is_encoder_decoder:
         raise ValueError(
@@ -173,10 +172,10 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
         raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
 
 
-def parameters(row: Row, sampling: Sampling, eos_id: int) -> dict[str, Any]:
+def sampling_keywords(row: Row, sampling: Sampling, eos_id: int) -> dict[str, Any]:
     """Keywords of `vllm.SamplingParams` for one program. It ends at our end-of-sequence token alone: models bring lists
     of their own."""
-    drawn = {
+    randomness = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
@@ -184,7 +183,7 @@ def parameters(row: Row, sampling: Sampling, eos_id: int) -> dict[str, Any]:
         "seed": row.key >> 1,  # 63 bits
     }
     return {
-        **({"temperature": 0.0} if row.greedy else drawn),
+        **({"temperature": 0.0} if row.greedy else randomness),
         "max_tokens": sampling.max_new_tokens,
         "ignore_eos": True,
         "stop_token_ids": [eos_id],
@@ -198,18 +197,18 @@ def sample_of(policy: Policy, row: Row, completion: Any) -> Sample:
     """A `vllm.CompletionOutput` as our record. Stop strings are looked for anew: vLLM decodes a little otherwise."""
     token_ids = tuple(completion.token_ids)
     logprobs = tuple(entry[token].logprob for token, entry in zip(token_ids, completion.logprobs, strict=True))
-    stopped = stop_length(policy, token_ids, row.request.stop)
-    if stopped is not None:
-        return Sample(row.index, row.draw, token_ids[:stopped], logprobs[:stopped], FinishReason.STOP)
+    length = stop_length(policy, token_ids, row.request.stop)
+    if length is not None:
+        return Sample(row.request_index, row.draw, token_ids[:length], logprobs[:length], FinishReason.STOP)
     if token_ids[-1] == policy.eos_id:
-        why = FinishReason.EOS
+        reason = FinishReason.EOS
     else:
-        why = FinishReason.LENGTH if completion.finish_reason == "length" else FinishReason.STOP
-    return Sample(row.index, row.draw, token_ids, logprobs, why)
+        reason = FinishReason.LENGTH if completion.finish_reason == "length" else FinishReason.STOP
+    return Sample(row.request_index, row.draw, token_ids, logprobs, reason)
 
 
-def weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors as in an exported folder; to be read inside `policy.merged()`."""
+def exported_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors as in an exported folder; to be read inside `policy.merged_adapters()`."""
     for name, tensor in policy.model.named_parameters():
         if ".lora_" not in name:
             yield name.replace(".base_layer.", "."), tensor.detach()

@@ -1,5 +1,5 @@
-"""What a policy is: a language model that encodes prompts, gives log-probs with gradient, and decodes step by step.
-The sampling engine drives any policy through `rltf.policies.decoding`; a policy never imports the engine."""
+"""The interface of policies: a language model that encodes prompts, gives log-probs with gradient, and decodes step by
+step. The sampling engine drives any policy through `rltf.policies.decoding`; a policy never imports the engine."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Policy(nn.Module, ABC):
     """`right` (seq2seq) or `left` (causal)."""
     eos_id: int
     pad_id: int
-    tokens: TokenCount
-    """What `token_logprobs` ran."""
+    token_count: TokenCount
+    """Tokens that `token_logprobs` and `hidden_states` have processed, padding apart."""
 
     @abstractmethod
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """Token ids, special tokens included; only `prompt.question` is cut when there are more than
+        """Token ids of a prompt, special tokens included; only `prompt.question` is cut when there are more than
         `max_prompt_tokens`."""
 
     @abstractmethod
@@ -58,22 +58,22 @@ class Policy(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """log-probs_BT of the response tokens, with gradient, under the distribution that `sampling` draws from (None:
         the model's own), and the entropy_BT of the model's own distribution, without gradient (zeros unless `entropy`,
-        which spares its work). Both float32, 0 where `mask_BT` is False. Full-vocabulary float32 logits of the whole
+        which saves its work). Both float32, 0 where `mask_BT` is False. Full-vocabulary float32 logits of the whole
         batch are kept only where they are small."""
 
     @abstractmethod
-    def states(
+    def hidden_states(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(hidden_ND, token_N) of the N real response tokens in some order: the last hidden state that a token is drawn
-        from, which has read what stands before it, and the token's place in the flattened batch."""
+        from, which depends on the tokens before it, and the token's index in the flattened batch."""
 
     @abstractmethod
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> Any:
         """Runs B prompts once: the `PromptStates` that a decoder's `step` continues (see `rltf.policies.decoding`)."""
 
     @contextmanager
-    def merged(self) -> Iterator[None]:
+    def merged_adapters(self) -> Iterator[None]:
         """Inside, adapters (if any) are part of the weights, so that code which reads weights directly sees them;
         afterwards the weights are bit for bit as before. Samplers draw inside this."""
         yield

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from rltf.policies.forward.shared_prompts import Shared, distinct, spread
-from rltf.policies.pretrained import EncodedPrompts, TransformersPolicy
+from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
+from rltf.validation import OptionError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.cache_utils import Cache
 
-SPARED = 0.1
-"""Share of a batch's prompt and response tokens that sharing must spare to be worth a second pass over the layers: at
+MIN_SAVED_SHARE = 0.1
+"""Share of a batch's prompt and response tokens that sharing must save to be worth a second pass over the layers: at
 0.1 a step of a small Llama on a CPU was 1.06 times as fast, at 0.3 it was 1.45 times."""
 
 
@@ -28,8 +30,7 @@ class CausalPolicy(TransformersPolicy):
 
     Args:
         model: a causal language model whose logits are its head times its last hidden states.
-        tokenizer: see `TransformersPolicy`.
-        max_prompt_tokens: see `TransformersPolicy`.
+        tokenizer, max_prompt_tokens: see `TransformersPolicy`.
         share_prompts: whether rows with the same prompt share it.
 
     Raises:
@@ -50,64 +51,68 @@ class CausalPolicy(TransformersPolicy):
         self.share_prompts = share_prompts
         self.context = getattr(model.config, "max_position_embeddings", None)
         if self.context is not None and max_prompt_tokens >= self.context:
-            raise ValueError(
-                f"model.max_prompt_tokens is {max_prompt_tokens}: expected less than the model's context, "
-                f"{self.context} tokens"
+            raise OptionError(
+                "max_prompt_tokens", max_prompt_tokens, f"less than the model's context, {self.context} tokens"
             )
 
+    @override
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """See `Policy.encode_prompt`. The end stays open, even where the tokenizer closes every text."""
+        # Without the end of the text, even where the tokenizer closes every one.
         ids = super().encode_prompt(prompt)
         return ids[:-1] if len(ids) > 1 and ids[-1] == self.eos_id else ids
 
+    @override
     def encode_answer(self, text: str) -> tuple[int, ...]:
-        """See `Policy.encode_answer`."""
         return (*encode_continuation(self.tokenizer, text), self.eos_id)
 
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
-        """See `TransformersPolicy.read`. Runs the prompts if rows share them, otherwise each with its response."""
-        shared = self._shared(prompt_BS, prompt_mask_BS, lengths)
+    @override
+    def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
+        """Runs the prompts if rows share them; otherwise each runs with its response."""
+        shared = self._shared_prompts(prompt_BS, prompt_mask_BS, lengths)
         if shared is None:
-            self.tokens.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
-            return EncodedPrompts(partial(self._whole, prompt_BS, prompt_mask_BS))
+            self.token_count.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
+            return PromptForward(partial(self._unshared_hidden, prompt_BS, prompt_mask_BS))
         from rltf.policies.forward import prefix_cache
 
-        self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        recorded = prefix_cache.recording(self.model)
-        last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, recorded)[:, -1:]
+        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
+        prompts = prefix_cache.recording_cache(self.model)
+        last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, prompts)[:, -1:]
 
-        def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
-            to_rows = spread(len(last_P1D), shared.row_B[row_R])
+        def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
+            to_rows = prompts_to_rows(len(last_P1D), shared.prompt_index_B[row_R])
             first_R1D = to_rows(last_P1D)
             if response_RT.shape[1] == 1:
                 return first_R1D
             mask = torch.cat([to_rows(shared.mask_PS), mask_RT[:, :-1]], dim=1)
-            rest = self._hidden(response_RT[:, :-1], mask, prefix_cache.prefix(recorded, to_rows))
-            return torch.cat([first_R1D, rest], dim=1)
+            later_RTD = self._hidden(response_RT[:, :-1], mask, prefix_cache.prefix_cache(prompts, to_rows))
+            return torch.cat([first_R1D, later_RTD], dim=1)
 
-        return EncodedPrompts(hidden)
+        return PromptForward(response_hidden)
 
-    def _whole(
+    def _unshared_hidden(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, row_R: Tensor, response_RT: Tensor, mask_RT: Tensor
     ) -> Tensor:
-        """Prompt and response in one pass; the last token of a response is nobody's context."""
+        """`PromptForward.response_hidden` with prompt and response in one pass. The last token of a response is left
+        out: no token is drawn after it."""
         ids = torch.cat([prompt_BS[row_R], response_RT[:, :-1]], dim=1)
         mask = torch.cat([prompt_mask_BS[row_R], mask_RT[:, :-1]], dim=1)
         return self._hidden(ids, mask)[:, prompt_BS.shape[1] - 1 :]
 
-    def _shared(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> Shared | None:
-        """The distinct prompts, where running them apart pays."""
+    def _shared_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> SharedPrompts | None:
+        """The distinct prompts, where running them apart is worth it."""
         from rltf.policies.forward import prefix_cache
 
-        shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
+        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         if shared is None:
             return None
         rows, length = prompt_BS.shape
-        spared = (rows - len(shared.prompt_PS)) * length
-        return shared if spared >= SPARED * (rows * length + sum(lengths)) and prefix_cache.enable(self.model) else None
+        saved = (rows - len(shared.prompt_PS)) * length
+        if saved < MIN_SAVED_SHARE * (rows * length + sum(lengths)) or not prefix_cache.can_read_prefixes(self.model):
+            return None
+        return shared
 
     def _hidden(self, ids: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
-        """Last hidden states of the ids, which are the last of the tokens that `mask` is about."""
+        """Last hidden states of the ids, which are the last columns of `mask`."""
         position_ids = (mask.long().cumsum(1) - 1).clamp_(min=0)
         return self.model.base_model(
             input_ids=ids,

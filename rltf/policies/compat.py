@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel
 
 
@@ -26,7 +27,7 @@ def t5_output_scale(config: Any) -> float:
 
 def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:
     """Makes a model that was read from a GGUF file (and so de-quantized) one that can be saved: `save_pretrained`
-    refuses it as long as it says where its weights came from."""
+    refuses it as long as its configuration names a quantization."""
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer = None
@@ -37,21 +38,39 @@ def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def set_dropout(config: Any, rate: float) -> None:
-    """Sets every dropout rate that the configuration of a model knows, whatever its family calls it."""
+    """Sets every dropout rate that the configuration of a model has, whatever its family calls it."""
     for key in ("dropout_rate", "attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"):
         if hasattr(config, key):
             setattr(config, key, rate)
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Recomputes each layer in backward instead of keeping what it computed; has no effect in evaluation mode. 5.x
+    """Recomputes each layer in backward instead of storing its activations; has no effect in evaluation mode. 5.x
     renamed the method."""
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
 
 
+def let_recomputed_layers_read_a_cache(model: PreTrainedModel) -> bool:
+    """Whether every layer whose activations are recomputed in backward may be given a cache. transformers takes it
+    away from such layers, but for those of 5.x with a private mark that says that they only read it; sets that mark."""
+    recomputed = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
+    if not recomputed:
+        return True
+    layers = [module for module in recomputed if hasattr(module, "_can_checkpoint_with_cache")]
+    for layer in layers:
+        layer._can_checkpoint_with_cache = True
+    return len(layers) == model.config.num_hidden_layers
+
+
+def replace_forward(module: nn.Module, subclass: type[nn.Module]) -> None:
+    """Gives a module of a live model the `forward` of a subclass of its class; weights and names stay."""
+    assert issubclass(subclass, type(module)), f"{subclass.__name__} does not extend {type(module).__name__}"
+    module.__class__ = subclass
+
+
 def layer_class_names(model: PreTrainedModel) -> set[str]:
-    """Names of the classes of the model's layers, which are the units of sharding. Private in both versions."""
+    """Class names of the layers that transformers says must stay in one piece: the units to shard."""
     return set(model._no_split_modules or ())
 
 
@@ -60,10 +79,10 @@ def without_progress_bars() -> Iterator[None]:
     """Keeps the library's bars of loading and writing off the terminal, where the run shows its own progress."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             logging.enable_progress_bar()

@@ -12,21 +12,22 @@ import torch
 from torch import Tensor
 
 from rltf.types import Sampling
+from rltf.validation import require
 
 
 def log_probs(logits: Tensor, sampling: Sampling) -> Tensor:
-    """log-probabilities of the tempered, truncated and renormalised distribution, with gradient.
+    """Log-probabilities of the tempered, truncated and renormalised distribution, with gradient.
 
     Args:
         logits: (..., V), any floating type.
-        sampling: `max_new_tokens` plays no part.
+        sampling: all but its `max_new_tokens`.
 
     Returns:
         (..., V) float32; `-inf` outside the support. A token that the sampler drew from other weights can lie outside
         the support of these: its log-prob is then `-inf`.
 
     Example:
-        >>> warp(torch.tensor([0.0, 0.0, -9.0]), Sampling(top_k=2)).exp()
+        >>> log_probs(torch.tensor([0.0, 0.0, -9.0]), Sampling(top_k=2)).exp()
         tensor([0.5000, 0.5000, 0.0000])
     """
     tempered = logits.float()
@@ -43,53 +44,50 @@ def truncates(sampling: Sampling) -> bool:
 
 
 def support(tempered: Tensor, sampling: Sampling) -> Tensor:
-    """Which tokens stay: (..., V) bool. At least the most probable one does; of equal ones the lower id goes first.
+    """The support of the distribution, (..., V) bool: the tokens that truncation keeps. At least the most probable one
+    does; of equal ones the lower id goes first.
 
     Args:
         tempered: (..., V) logits divided by the temperature, float32 or float64.
         sampling: its `top_k`, `top_p` and `min_p`.
     """
     if sampling.min_p > 0.0:
-        kept = tempered >= tempered.amax(-1, keepdim=True) + math.log(sampling.min_p)
+        inside = tempered >= tempered.amax(-1, keepdim=True) + math.log(sampling.min_p)
     else:
-        kept = torch.ones_like(tempered, dtype=torch.bool)
+        inside = torch.ones_like(tempered, dtype=torch.bool)
     if sampling.top_p < 1.0 or 0 < sampling.top_k < tempered.shape[-1]:
-        kept &= _first_by_rank(tempered, sampling)
-    return kept
+        inside &= _top_ranked(tempered, sampling)
+    return inside
 
 
 def check_sampling(sampling: Sampling, key: str = "generation.sampling") -> None:
-    """Raises a one-sentence `ValueError` for a value no program can be drawn with.
+    """Refuses values with which no program can be drawn.
 
     Args:
         sampling: what the user asked for.
-        key: where in the config it stands.
+        key: path of `sampling` in the config.
+
+    Raises:
+        OptionError: a value is out of range.
     """
-    if not 0.0 < sampling.temperature < math.inf:
-        raise ValueError(
-            f"{key}.temperature is {sampling.temperature}: expected a number above 0 (greedy programs need none)"
-        )
-    if not 0.0 < sampling.top_p <= 1.0:
-        raise ValueError(f"{key}.top_p is {sampling.top_p}: expected a number above 0 and up to 1")
-    if sampling.top_k < 0:
-        raise ValueError(f"{key}.top_k is {sampling.top_k}: expected 0 (all tokens) or a positive number of tokens")
-    if not 0.0 <= sampling.min_p <= 1.0:
-        raise ValueError(f"{key}.min_p is {sampling.min_p}: expected a number from 0 to 1")
-    if sampling.max_new_tokens < 1:
-        raise ValueError(f"{key}.max_new_tokens is {sampling.max_new_tokens}: expected at least 1 token")
+    require(f"{key}.temperature", sampling.temperature, above=0)
+    require(f"{key}.top_p", sampling.top_p, above=0, at_most=1)
+    require(f"{key}.top_k", sampling.top_k, at_least=0, whole=True)
+    require(f"{key}.min_p", sampling.min_p, at_least=0, at_most=1)
+    require(f"{key}.max_new_tokens", sampling.max_new_tokens, at_least=1, whole=True)
 
 
-def _first_by_rank(tempered: Tensor, sampling: Sampling) -> Tensor:
-    """Top-k and top-p: both keep a head of the tokens sorted by falling probability."""
+def _top_ranked(tempered: Tensor, sampling: Sampling) -> Tensor:
+    """The support under top-k and top-p, (..., V) bool: the first of the tokens sorted by falling probability."""
     ranked, order = tempered.sort(dim=-1, descending=True, stable=True)
-    head = ranked[..., : sampling.top_k] if sampling.top_k > 0 else ranked
-    head_kept = within_mass(head, head.logsumexp(-1, keepdim=True), sampling.top_p)
-    kept = torch.zeros_like(tempered, dtype=torch.bool)
-    return kept.scatter_(-1, order[..., : head.shape[-1]], head_kept)
+    top = ranked[..., : sampling.top_k] if sampling.top_k > 0 else ranked
+    inside_top = within_mass(top, top.logsumexp(-1, keepdim=True), sampling.top_p)
+    inside = torch.zeros_like(tempered, dtype=torch.bool)
+    return inside.scatter_(-1, order[..., : top.shape[-1]], inside_top)
 
 
 def within_mass(ranked: Tensor, total: Tensor, top_p: float) -> Tensor:
-    """Which tokens are needed to reach a share of the mass.
+    """The fewest tokens that reach a share of the mass.
 
     Args:
         ranked: (..., K) log-masses, falling.
@@ -97,12 +95,12 @@ def within_mass(ranked: Tensor, total: Tensor, top_p: float) -> Tensor:
         top_p: the share; 1 needs all.
 
     Returns:
-        (..., K) bool: a head, of at least one token.
+        (..., K) bool: True for the first tokens, at least one.
     """
     if top_p >= 1.0:
         return torch.ones_like(ranked, dtype=torch.bool)
     mass = (ranked - total).exp()
     # A token stays while the mass before it falls short of p; float64 because thousands of masses add up.
-    kept = mass.cumsum(-1, dtype=torch.float64) - mass < top_p
-    kept[..., 0].fill_(True)
-    return kept
+    inside = mass.cumsum(-1, dtype=torch.float64) - mass < top_p
+    inside[..., 0].fill_(True)
+    return inside

@@ -1,4 +1,4 @@
-"""Builds a policy from pretrained weights: what `configs/model/*.yaml` point at."""
+"""Builds a policy from pretrained weights, as `configs/model/*.yaml` describe it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rltf.policies.causal import CausalPolicy
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
+from rltf.validation import OptionError, require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -63,21 +64,18 @@ def pretrained(
         trust_remote_code: run model code that comes with the weights. Only for sources you trust.
 
     Raises:
-        ValueError: in one sentence, what is missing or does not fit, and the key.
+        ValueError: what is missing or does not fit, in one sentence with the key.
     """
-    if dtype not in _DTYPES:
-        raise ValueError(f"model.dtype is {dtype!r}: expected one of {', '.join(_DTYPES)}")
-    if kind is not None and kind not in _HEADS:
-        raise ValueError(f"model.kind is {kind!r}: expected seq2seq, causal or null")
-    if dropout is not None and not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout is {dropout}: expected a number from 0 up to, not including, 1, or null")
-    found = locate.find(name, path, package, gguf_file)
+    require("dtype", dtype, choices=_DTYPES)
+    require("kind", kind, choices=_HEADS, optional=True)
+    require("dropout", dropout, at_least=0, below=1, optional=True)
+    source = locate.find_weights(name, path, package, gguf_file)
     options: dict[str, Any] = {
-        "local_files_only": found.local_only,
+        "local_files_only": source.local_only,
         "trust_remote_code": trust_remote_code,
         **({} if gguf_file is None else {"gguf_file": gguf_file}),
     }
-    config = _config(found.source, options)
+    config = _config(source.source, options)
     kind = _kind(config, kind, name if path is None else path)
     if dropout is not None:
         compat.set_dropout(config, dropout)
@@ -86,16 +84,16 @@ def pretrained(
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
     try:
         with compat.without_progress_bars():
-            tokenizer = AutoTokenizer.from_pretrained(found.source, **options)
-            model = auto.from_pretrained(found.source, config=config, dtype=_DTYPES[dtype], **options)
+            tokenizer = AutoTokenizer.from_pretrained(source.source, **options)
+            model = auto.from_pretrained(source.source, config=config, dtype=_DTYPES[dtype], **options)
     except UnpicklingError:
         raise ValueError(
-            f"model.path: the weights of {found.source} are a pickle of more than tensors, which could run code: "
+            f"model.path: the weights of {source.source} are a pickle of more than tensors, which could run code: "
             "expected safetensors, or tensors alone"
         ) from None
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ValueError(
-            f"model.path: {found.source} does not load ({_first_line(error)}): expected a complete "
+            f"model.path: {source.source} does not load ({_first_line(error)}): expected a complete "
             "folder in the Hugging Face layout"
         ) from None
     if gguf_file is not None:
@@ -105,7 +103,7 @@ def pretrained(
     if kind == "causal":
         _check_head(model)
     if lora is not None:
-        adapters.add(model, lora if isinstance(lora, Lora) else Lora(**lora))
+        adapters.add_adapters(model, lora if isinstance(lora, Lora) else _lora(lora))
     if gradient_checkpointing:
         compat.checkpoint_activations(model)
     log.info("%s: %.1f M parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, dtype)
@@ -124,35 +122,43 @@ def _config(source: str, options: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _kind(config: Any, wanted: Kind | None, source: str) -> Kind:
-    found: Kind = "seq2seq" if config.is_encoder_decoder else "causal"
+def _kind(config: Any, required: Kind | None, source: str) -> Kind:
+    """The kind of model that a configuration describes, which must be `required` unless that is None."""
+    kind: Kind = "seq2seq" if config.is_encoder_decoder else "causal"
     architectures = config.architectures or []
-    if wanted is not None and wanted != found:
+    if required is not None and required != kind:
         raise ValueError(
-            f"model.kind is {wanted}, but {source} is {found} ({config.model_type}): expected {found} or null"
+            f"model.kind is {required}, but {source} is {kind} ({config.model_type}): expected {kind} or null"
         )
-    if architectures and not architectures[0].endswith(_HEADS[found]):
+    if architectures and not architectures[0].endswith(_HEADS[kind]):
         raise ValueError(
-            f"model.path: {source} holds a {architectures[0]}, which generates no text: expected a {found} "
+            f"model.path: {source} holds a {architectures[0]}, which generates no text: expected a {kind} "
             "language model"
         )
-    return found
+    return kind
 
 
 def _check_head(model: PreTrainedModel) -> None:
-    """Log-probs are computed from hidden states; a model that does more to its logits (caps, multipliers) would train
-    on a wrong distribution without a word."""
+    """Refuses a model whose logits are more than its head times its hidden states (caps, multipliers): log-probs are
+    computed from hidden states, and it would train on a wrong distribution."""
     ids = torch.tensor([[0, 1]], device=model.device)
     head = model.get_output_embeddings()
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        ours = torch.nn.functional.linear(hidden, head.weight, head.bias)
-    if not torch.allclose(logits, ours, rtol=1e-3, atol=1e-3):
+        head_logits = torch.nn.functional.linear(hidden, head.weight, head.bias)
+    if not torch.allclose(logits, head_logits, rtol=1e-3, atol=1e-3):
         raise ValueError(
             f"model.path holds a {type(model).__name__}, whose logits are not its head times its hidden states: "
             "expected a Llama, Qwen or CodeGen type"
         )
+
+
+def _lora(keywords: Mapping[str, Any]) -> Lora:
+    try:
+        return Lora(**keywords)
+    except OptionError as error:
+        raise error.below("lora") from error
 
 
 def _first_line(error: BaseException) -> str:

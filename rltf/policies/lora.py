@@ -1,5 +1,5 @@
-"""Low-rank adapters through peft (an optional extra): training touches a small part of the weights, sampling and export
-see them merged."""
+"""Low-rank adapters through peft (an optional extra): a small part of the weights is trained; sampling and export use
+them merged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rltf.validation import OptionError, require
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -23,7 +25,7 @@ class Lora:
     """Shape of the adapters (Hu et al., 2021).
 
     Args:
-        r: rank, at least 1.
+        r: rank of the update, at least 1.
         alpha: the update is scaled by `alpha / r`.
         dropout: of the adapter's input, 0 up to 1.
         target_modules: names of the layers that get one; None: peft's choice for the model's family.
@@ -35,15 +37,13 @@ class Lora:
     target_modules: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.r < 1:
-            raise ValueError(f"model.lora.r is {self.r}: expected a rank of at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"model.lora.dropout is {self.dropout}: expected a number from 0 up to, not including, 1")
+        require("r", self.r, at_least=1, whole=True)
+        require("dropout", self.dropout, at_least=0, below=1)
         if "lm_head" in (self.target_modules or ()):
-            raise ValueError("model.lora.target_modules holds lm_head: expected layers below the language-model head")
+            raise OptionError("target_modules", list(self.target_modules or ()), "layers below the head, lm_head")
 
 
-def add(model: PreTrainedModel, lora: Lora) -> None:
+def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
     """Puts adapters into the model in place; all its other weights are frozen.
 
     Raises:
@@ -72,53 +72,53 @@ def add(model: PreTrainedModel, lora: Lora) -> None:
 
 
 @contextmanager
-def merged(model: nn.Module) -> Iterator[None]:
+def merged_adapters(model: nn.Module) -> Iterator[None]:
     """Inside, the base weights hold the adapters' update, and the adapters themselves are switched off. The old values
     are put back, not subtracted back: rounding would drift."""
-    layers = _adapted(model)
-    before: list[Tensor] = []
+    layers = _lora_layers(model)
+    base_weights: list[Tensor] = []
     for layer in layers:
         weight = layer.get_base_layer().weight
-        before.append(weight.detach().clone())
+        base_weights.append(weight.detach().clone())
         with torch.no_grad():
             weight += layer.get_delta_weight(_ADAPTER).to(weight.dtype)
         layer.enable_adapters(False)
     try:
         yield
     finally:
-        for layer, old in zip(layers, before, strict=True):
+        for layer, base_weight in zip(layers, base_weights, strict=True):
             layer.enable_adapters(True)
             with torch.no_grad():
-                layer.get_base_layer().weight.copy_(old)
+                layer.get_base_layer().weight.copy_(base_weight)
 
 
-def save(model: PreTrainedModel, folder: Path) -> None:
+def save_model(model: PreTrainedModel, folder: Path) -> None:
     """Writes the model, adapters merged, to `folder`, and the adapters alone to `folder/adapter`."""
-    if not _adapted(model):
+    if not _lora_layers(model):
         model.save_pretrained(folder)
         return
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    with merged(model):
-        plain = {
+    with merged_adapters(model):
+        merged_weights = {
             name.replace(".base_layer.", "."): tensor
             for name, tensor in model.state_dict().items()
             if ".lora_" not in name
         }
-        model.save_pretrained(folder, state_dict=plain)
-    alone = folder / ADAPTER_FOLDER
-    alone.mkdir(exist_ok=True)
+        model.save_pretrained(folder, state_dict=merged_weights)
+    adapter_folder = folder / ADAPTER_FOLDER
+    adapter_folder.mkdir(exist_ok=True)
     weights = {f"base_model.model.{name}": t.contiguous() for name, t in get_peft_model_state_dict(model).items()}
-    save_file(weights, alone / "adapter_model.safetensors")
-    model.peft_config[_ADAPTER].save_pretrained(alone)
+    save_file(weights, adapter_folder / "adapter_model.safetensors")
+    model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
 
 
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 
 
-def _adapted(model: nn.Module) -> list[Any]:
+def _lora_layers(model: nn.Module) -> list[Any]:
     if not hasattr(model, "peft_config"):
         return []
     from peft.tuners.lora import LoraLayer

@@ -1,4 +1,4 @@
-"""What every policy on a Hugging Face model has in common: checks, decoding, log-probs of packed tokens, export."""
+"""What all policies on Hugging Face models share: checks, decoding of tokens, log-probs, export."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from rltf.policies import compat, lora
 from rltf.policies.base import Policy
-from rltf.policies.forward.fused_layers import speed_up
-from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, buckets
+from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
 from rltf.policies.forward.logprobs import head_logprobs
 from rltf.policies.text.encoding import encode_prompt
 from rltf.policies.text.token_bytes import TokenBytes
 from rltf.types import Prompt, Sampling, Span
+from rltf.validation import require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedPrompts:
-    """Prompts that were read. R rows of the B that were given."""
+class PromptForward:
+    """The forward pass of B prompts, which that of their responses continues. R rows of those B."""
 
-    hidden: Callable[[Tensor, Tensor, Tensor], Tensor]
+    response_hidden: Callable[[Tensor, Tensor, Tensor], Tensor]
     """(row_R, response_RT, mask_RT) -> hidden_RTD whose product with the head's weight (plus its bias) is the logits of
     the responses. Values at padding are arbitrary."""
     split_tokens: float = 0.0
-    """What it costs, in tokens, that not all rows run together."""
+    """Extra work, in tokens of equal cost, where responses run in more than one bucket."""
 
 
 class TransformersPolicy(Policy):
@@ -68,28 +69,27 @@ class TransformersPolicy(Policy):
                 f"model.path holds a tokenizer of {len(tokenizer)} tokens but a model of {rows} embeddings: expected "
                 "the tokenizer of this model"
             )
-        if max_prompt_tokens < 1:
-            raise ValueError(f"model.max_prompt_tokens is {max_prompt_tokens}: expected at least 1")
-        speed_up(model)
+        require("max_prompt_tokens", max_prompt_tokens, at_least=1, whole=True)
         self.model = model
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens
         self.eos_id = tokenizer.eos_token_id
         # Padding is masked everywhere, so a model without a pad token needs no new row in its embedding.
         self.pad_id = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._tokens = TokenBytes(tokenizer)
-        self.tokens = TokenCount()
+        self._token_bytes = TokenBytes(tokenizer)
+        self.token_count = TokenCount()
 
+    @override
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """See `Policy.encode_prompt`. `prompt.answer` is the end of what the policy reads."""
+        # `prompt.answer` is the end of what the policy reads.
         return encode_prompt(self.tokenizer, prompt, self.max_prompt_tokens)
 
+    @override
     def decode(self, token_ids: tuple[int, ...]) -> tuple[str, tuple[Span, ...]]:
-        """See `Policy.decode`."""
-        return self._tokens.decode(
-            token_ids, strip_leading_space=self._tokens.leading_space and not self.continues_prompt
-        )
+        strips_space = self._token_bytes.leading_space and not self.continues_prompt
+        return self._token_bytes.decode(token_ids, strip_leading_space=strips_space)
 
+    @override
     def token_logprobs(
         self,
         prompt_BS: Tensor,
@@ -99,56 +99,62 @@ class TransformersPolicy(Policy):
         sampling: Sampling | None = None,
         entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """See `Policy.token_logprobs`. Only real tokens pass the head."""
-        hidden_ND, token_N = self.states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        """The policy's `hidden_states` go through the head, so only real tokens do."""
+        hidden_ND, token_N = self.hidden_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
         head = self.model.get_output_embeddings()
         values = head_logprobs(hidden_ND, head.weight, head.bias, response_BT.flatten()[token_N], sampling, entropy)
         zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
         logprobs_BT, entropy_BT = (zeros.index_copy(0, token_N, value_N).view(mask_BT.shape) for value_N in values)
         return logprobs_BT, entropy_BT
 
-    def states(
+    @override
+    def hidden_states(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See `Policy.states`. Prompts are read once; responses of like length run together (see
-        `rltf.policies.forward.length_buckets`)."""
+        """Prompts run once; responses of like length run together (see `rltf.policies.forward.length_buckets`)."""
         lengths = mask_BT.sum(1).tolist()
-        reading = self.read(prompt_BS, prompt_mask_BS, lengths)
-        split = buckets(lengths, PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"]), reading.split_tokens)
-        hidden, chosen = [], []
-        for rows in split:
+        prompts = self.forward_prompts(prompt_BS, prompt_mask_BS, lengths)
+        pass_tokens = PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"])
+        hidden, token_indices = [], []
+        for rows in length_buckets(lengths, pass_tokens, prompts.split_tokens):
             row_R = torch.tensor(rows, device=mask_BT.device)
             longest = max(1, *(lengths[row] for row in rows))
             mask_RT = mask_BT[row_R, :longest]
             # A mask as index would do the same, and its gradient takes four times as long.
             real_N = mask_RT.flatten().nonzero().squeeze(1)
-            hidden_RTD = reading.hidden(row_R, response_BT[row_R, :longest], mask_RT)
+            hidden_RTD = prompts.response_hidden(row_R, response_BT[row_R, :longest], mask_RT)
             hidden.append(hidden_RTD.flatten(0, 1).index_select(0, real_N))
-            chosen.append(row_R[real_N // longest] * mask_BT.shape[1] + real_N % longest)
-            self.tokens.add(sum(lengths[row] for row in rows), len(rows) * longest)
-        return torch.cat(hidden), torch.cat(chosen)
+            token_indices.append(row_R[real_N // longest] * mask_BT.shape[1] + real_N % longest)
+            self.token_count.add(sum(lengths[row] for row in rows), len(rows) * longest)
+        return torch.cat(hidden), torch.cat(token_indices)
 
     @abstractmethod
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
-        """Runs what B prompts need to run once, whichever of their responses (of so many tokens) run together, and
-        counts the tokens of prompts in `self.tokens`."""
+    def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
+        """Runs what needs to run once for B prompts, and counts their tokens in `token_count`.
 
+        Args:
+            prompt_BS: int64 token ids.
+            prompt_mask_BS: bool, True at real tokens.
+            lengths: tokens of each row's response.
+        """
+
+    @override
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> PromptStates:
-        """See `Policy.prefill`."""
         from rltf.policies.decoding import decoder_for
 
         return decoder_for(self.model).prefill(prompt_BS, prompt_mask_BS)
 
+    @override
     @contextmanager
-    def merged(self) -> Iterator[None]:
-        """See `Policy.merged`."""
-        with lora.merged(self.model):
+    def merged_adapters(self) -> Iterator[None]:
+        with lora.merged_adapters(self.model):
             yield
 
+    @override
     def export(self, folder: Path) -> None:
         """Writes the Hugging Face layout: config, safetensors, tokenizer. Adapters are merged into the weights, and
         also written on their own, in PEFT's format, to `folder/adapter`."""
         folder.mkdir(parents=True, exist_ok=True)
         with compat.without_progress_bars():
-            lora.save(self.model, folder)
+            lora.save_model(self.model, folder)
         self.tokenizer.save_pretrained(folder)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from rltf.policies import compat
-from rltf.policies.forward.shared_prompts import Shared, distinct, spread
-from rltf.policies.pretrained import EncodedPrompts, TransformersPolicy
+from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_target
 
 if TYPE_CHECKING:
@@ -26,13 +27,12 @@ class Seq2SeqPolicy(TransformersPolicy):
     """A T5-type model.
 
     The prompt goes to the encoder, with `Prompt.answer` at its end; the response is all that the decoder writes. Rows
-    with the same prompt share one run of the encoder and the keys and values that the decoder makes of it; gradients
-    add up: exact without dropout, and with dropout the rows share its noise.
+    with the same prompt share one run of the encoder and its keys and values in the decoder; gradients add up: exact
+    without dropout, and with dropout the rows share its noise.
 
     Args:
         model: a `T5ForConditionalGeneration`.
-        tokenizer: see `TransformersPolicy`.
-        max_prompt_tokens: see `TransformersPolicy`.
+        tokenizer, max_prompt_tokens: see `TransformersPolicy`.
         share_prompts: whether rows with the same prompt share it.
 
     Raises:
@@ -67,46 +67,49 @@ class Seq2SeqPolicy(TransformersPolicy):
             cross_attention.share_prompts(model)
         self.start_id: int = model.config.decoder_start_token_id
 
+    @override
     def encode_answer(self, text: str) -> tuple[int, ...]:
-        """See `Policy.encode_answer`. CodeT5 draws `<s>` first, so its answers begin with it."""
+        # CodeT5 draws `<s>` first, so its answers begin with it.
         ids = encode_target(self.tokenizer, text)
         return ids if ids and ids[-1] == self.eos_id else (*ids, self.eos_id)
 
-    def read(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> EncodedPrompts:
-        """See `TransformersPolicy.read`. Runs the encoder."""
-        shared = distinct(prompt_BS, prompt_mask_BS) if self.share_prompts else None
+    @override
+    def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
+        """Runs the encoder."""
+        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         if shared is None:
-            shared = Shared(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
-        self.tokens.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        states_PSD = self._encoded(shared.prompt_PS, shared.mask_PS)
+            shared = SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
+        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
+        states_PSD = self._encode(shared.prompt_PS, shared.mask_PS)
 
-        def hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
+        def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
             start_R1 = torch.full_like(response_RT[:, :1], self.start_id)
-            read_RT = torch.cat([start_R1, response_RT[:, :-1]], dim=1)
-            prompt_R = shared.row_B[row_R]
+            input_RT = torch.cat([start_R1, response_RT[:, :-1]], dim=1)
+            prompt_index_R = shared.prompt_index_B[row_R]
             # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
-            order_R = prompt_R.argsort(stable=True)
-            prompt_G = prompt_R[order_R[:: self._group(prompt_R)]]
-            states_GSD = spread(len(states_PSD), prompt_G)(states_PSD)
-            hidden_RTD = self._decoded(read_RT[order_R], states_GSD, shared.mask_PS[prompt_G])
-            return spread(len(order_R), order_R.argsort())(hidden_RTD)
+            order_R = prompt_index_R.argsort(stable=True)
+            prompt_index_G = prompt_index_R[order_R[:: self._group_size(prompt_index_R)]]
+            states_GSD = prompts_to_rows(len(states_PSD), prompt_index_G)(states_PSD)
+            hidden_RTD = self._decode_states(input_RT[order_R], states_GSD, shared.mask_PS[prompt_index_G])
+            return prompts_to_rows(len(order_R), order_R.argsort())(hidden_RTD)
 
         # Split rows rarely make groups of one size, and then keys and values are projected for every row.
-        groups = len(lengths) // self._group(shared.row_B)
-        return EncodedPrompts(hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
+        groups = len(lengths) // self._group_size(shared.prompt_index_B)
+        return PromptForward(response_hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
 
-    def _group(self, prompt_R: Tensor) -> int:
-        """Most rows that can share keys and values when each prompt's rows are cut into groups of one size."""
-        return math.gcd(*prompt_R.bincount().tolist()) if self.share_prompts else 1
+    def _group_size(self, prompt_index_R: Tensor) -> int:
+        """The largest number of rows that can share keys and values where each prompt's rows are cut into groups of one
+        size."""
+        return math.gcd(*prompt_index_R.bincount().tolist()) if self.share_prompts else 1
 
-    def _encoded(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
-        """(P, S, D)."""
+    def _encode(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
+        """The encoder's last hidden states, (P, S, D)."""
         return self.model.get_encoder()(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
 
-    def _decoded(self, read_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
-        """hidden_RTD that the head reads; successive rows of one size read each of the G states."""
+    def _decode_states(self, input_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
+        """hidden_RTD that the head reads; each of the G encoder states serves R / G successive rows."""
         hidden_RTD = self.model.get_decoder()(
-            input_ids=read_RT,
+            input_ids=input_RT,
             encoder_hidden_states=states_GSD,
             encoder_attention_mask=mask_GS.long(),
             use_cache=False,

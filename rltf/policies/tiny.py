@@ -13,13 +13,14 @@ import torch
 
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
+from rltf.validation import OptionError, require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TOKENIZER = Path(__file__).with_name("tiny_tokenizer.json")
 _CONTEXT = 2048
-"""Tokens; rotary positions cost nothing, so this bounds only what the engine plans for."""
+"""Most tokens of prompt and response; rotary positions cost nothing, so this bounds only what the engine plans for."""
 
 
 def tiny_t5(
@@ -38,17 +39,18 @@ def tiny_t5(
     Args:
         d_model: width.
         d_ff: width of the feed-forward layers.
-        layers: of the encoder, and of the decoder unless that is given.
+        layers: layers of the encoder, and of the decoder unless `decoder_layers` is given.
         heads: a divisor of `d_model`.
-        decoder_layers: of the decoder; None: as many as the encoder has.
-        dropout: 0 up to 1; 0 keeps log-probs in training equal to those in sampling.
-        max_prompt_tokens: longest prompt.
+        decoder_layers: layers of the decoder; None: as many as the encoder has.
+        dropout: rate, 0 up to 1; 0 keeps log-probs in training equal to those in sampling.
+        max_prompt_tokens: longest prompt, in tokens.
         tokenizer: a `tokenizer.json` file; None: the one that ships.
-        seed: of the initial weights; the global random state is left alone.
+        seed: seed of the initial weights; the global random state does not change.
     """
     from transformers import T5Config, T5ForConditionalGeneration
 
-    _check(d_model=d_model, d_ff=d_ff, layers=layers, heads=heads, dropout=dropout)
+    _check_sizes(d_model=d_model, d_ff=d_ff, layers=layers, heads=heads)
+    require("dropout", dropout, at_least=0, below=1)
     tokens = load_tokenizer(tokenizer)
     config = T5Config(
         vocab_size=len(tokens),
@@ -63,7 +65,7 @@ def tiny_t5(
         eos_token_id=tokens.eos_token_id,
         decoder_start_token_id=tokens.pad_token_id,
     )
-    return Seq2SeqPolicy(_random(lambda: T5ForConditionalGeneration(config), seed), tokens, max_prompt_tokens)
+    return Seq2SeqPolicy(_build_randomly(lambda: T5ForConditionalGeneration(config), seed), tokens, max_prompt_tokens)
 
 
 def tiny_causal(
@@ -84,15 +86,15 @@ def tiny_causal(
         layers: number of blocks.
         heads: a divisor of `d_model`.
         kv_heads: key/value heads, a divisor of `heads`; None: as many as `heads`.
-        max_prompt_tokens: longest prompt.
+        max_prompt_tokens: longest prompt, in tokens.
         tokenizer: a `tokenizer.json` file; None: the one that ships.
-        seed: of the initial weights; the global random state is left alone.
+        seed: seed of the initial weights; the global random state does not change.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    _check(d_model=d_model, d_ff=d_ff, layers=layers, heads=heads, dropout=0.0)
+    _check_sizes(d_model=d_model, d_ff=d_ff, layers=layers, heads=heads)
     if heads % (kv_heads or heads):
-        raise ValueError(f"model.kv_heads is {kv_heads}: expected a divisor of model.heads, which is {heads}")
+        raise OptionError("kv_heads", kv_heads, f"a divisor of heads, which is {heads}")
     tokens = load_tokenizer(tokenizer)
     config = LlamaConfig(
         vocab_size=len(tokens),
@@ -107,20 +109,20 @@ def tiny_causal(
         bos_token_id=None,
         eos_token_id=tokens.eos_token_id,
     )
-    return CausalPolicy(_random(lambda: LlamaForCausalLM(config), seed), tokens, max_prompt_tokens)
+    return CausalPolicy(_build_randomly(lambda: LlamaForCausalLM(config), seed), tokens, max_prompt_tokens)
 
 
 def load_tokenizer(path: str | None = None) -> PreTrainedTokenizerBase:
     """A byte-level BPE tokenizer with `<pad>`, `</s>` and `<unk>`.
 
     Raises:
-        ValueError: the file is missing or is no tokenizer.
+        OptionError: the file is missing or is no tokenizer.
     """
     from transformers import PreTrainedTokenizerFast
 
     file = TOKENIZER if path is None else Path(path).expanduser()
     if not file.is_file():
-        raise ValueError(f"model.tokenizer is {str(file)!r}, where there is no file: expected a tokenizer.json")
+        raise OptionError("tokenizer", str(file), "a tokenizer.json; there is no such file")
     try:
         return PreTrainedTokenizerFast(
             tokenizer_file=str(file),
@@ -130,22 +132,17 @@ def load_tokenizer(path: str | None = None) -> PreTrainedTokenizerBase:
             clean_up_tokenization_spaces=False,
         )
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise ValueError(
-            f"model.tokenizer is {str(file)!r}, which does not load ({error}): expected a tokenizer.json"
-        ) from None
+        raise OptionError("tokenizer", str(file), f"a tokenizer.json; this file does not load ({error})") from None
 
 
-def _random(build: Callable[[], PreTrainedModel], seed: int) -> PreTrainedModel:
+def _build_randomly(build: Callable[[], PreTrainedModel], seed: int) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build().eval()
 
 
-def _check(dropout: float, heads: int, d_model: int, **sizes: int) -> None:
+def _check_sizes(heads: int, d_model: int, **sizes: int) -> None:
     for key, value in {"d_model": d_model, "heads": heads, **sizes}.items():
-        if value < 1:
-            raise ValueError(f"model.{key} is {value}: expected at least 1")
+        require(key, value, at_least=1, whole=True)
     if d_model % heads or d_model // heads % 2:
-        raise ValueError(f"model.d_model is {d_model}: expected an even multiple of model.heads, which is {heads}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"model.dropout is {dropout}: expected a number from 0 up to, not including, 1")
+        raise OptionError("d_model", d_model, f"an even multiple of heads, which is {heads}")

@@ -1,4 +1,4 @@
-"""Tiny models of every family with random weights, and the thinnest policy around them."""
+"""Tiny models of every family with random weights, the thinnest policy around them, and a stand-in for CUDA graphs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from models import EOS, PAD, codegen_model, gpt2_model, llama_model, qwen2_model, t5_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from transformers import (
-    CodeGenConfig,
-    CodeGenForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
-)
 
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.cuda_graphs import CudaGraphRunner
@@ -27,11 +16,11 @@ from rltf.policies.compat import t5_output_scale
 from rltf.policies.decoding import cache_torch
 from rltf.types import Request, Span
 
-VOCAB, EOS, PAD = 48, 1, 0
+VOCAB = 48
 
 
 class BarePolicy:
-    """What samplers ask of a policy. Each token decodes to two letters, special ones to none."""
+    """The part of a policy that samplers use. Each token decodes to two letters, special ones to none."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.eos_id, self.pad_id = model, EOS, PAD
@@ -42,58 +31,12 @@ class BarePolicy:
         return "".join(pieces), tuple((end - len(piece), end) for piece, end in zip(pieces, ends, strict=True))
 
 
-def t5(**overrides: Any) -> Any:
-    config: dict[str, Any] = dict(  # noqa: C408 - reads like the constructor
-        vocab_size=VOCAB,
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_decoder_layers=2,
-        num_heads=4,
-        decoder_start_token_id=PAD,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
-    return T5ForConditionalGeneration(T5Config(**(config | overrides)))
-
-
-def _causal(config: Any, model: Any, **overrides: Any) -> Any:
-    sizes: dict[str, Any] = dict(  # noqa: C408 - reads like the constructor
-        vocab_size=VOCAB,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        bos_token_id=2,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
-    return model(config(**(sizes | overrides)))
-
-
-def codegen() -> Any:
-    config = CodeGenConfig(
-        vocab_size=VOCAB,
-        n_embd=64,
-        n_layer=2,
-        n_head=4,
-        rotary_dim=8,
-        n_positions=96,
-        bos_token_id=2,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
-    return CodeGenForCausalLM(config)
-
-
 MODELS = {
-    "t5": t5,
-    "t5_gated_untied": lambda: t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False),
-    "llama": lambda: _causal(LlamaConfig, LlamaForCausalLM),
-    "qwen2": lambda: _causal(Qwen2Config, Qwen2ForCausalLM, tie_word_embeddings=True),
-    "codegen": codegen,
+    "t5": lambda: t5_model(VOCAB, dropout_rate=0.1),
+    "t5_gated_untied": lambda: t5_model(VOCAB, feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+    "llama": lambda: llama_model(VOCAB),
+    "qwen2": lambda: qwen2_model(VOCAB),
+    "codegen": lambda: codegen_model(VOCAB, 64, n_positions=96),
 }
 
 
@@ -153,16 +96,13 @@ def make_policy() -> Any:
 def deep_decoder_policy() -> BarePolicy:
     """A T5 with more decoder than encoder layers."""
     torch.manual_seed(0)
-    return BarePolicy(t5(num_decoder_layers=4).eval())
+    return BarePolicy(t5_model(VOCAB, num_decoder_layers=4))
 
 
 @pytest.fixture
 def gpt2_policy() -> BarePolicy:
-    """Of a family that no decoder knows."""
-    config = GPT2Config(
-        vocab_size=VOCAB, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=EOS, pad_token_id=PAD
-    )
-    return BarePolicy(GPT2LMHeadModel(config))
+    """A policy of a family without a decoder."""
+    return BarePolicy(gpt2_model(VOCAB))
 
 
 class Tape(TorchDispatchMode):
@@ -180,18 +120,18 @@ class Tape(TorchDispatchMode):
         name = func.name().removeprefix("aten::").split(".")[0]
         assert name not in self.WAITS, f"{name} waits for the device"
         out = func(*args, **(kwargs or {}))
-        taken = {each.untyped_storage().data_ptr() for each in tensors_in((args, kwargs))}
-        made = [each for each in tensors_in(out) if each.untyped_storage().data_ptr() not in taken]
-        self.calls.append((func, args, kwargs or {}, made))
+        inputs = {tensor.untyped_storage().data_ptr() for tensor in tensors_in((args, kwargs))}
+        outputs = [tensor for tensor in tensors_in(out) if tensor.untyped_storage().data_ptr() not in inputs]
+        self.calls.append((func, args, kwargs or {}, outputs))
         return out
 
     def replay(self) -> None:
-        for *_, made in self.calls:
-            for tensor in made:
+        for *_, outputs in self.calls:
+            for tensor in outputs:
                 tensor.fill_(float("nan") if tensor.is_floating_point() or tensor.is_complex() else 1 << 6)
-        for func, args, kwargs, made in self.calls:
-            again = tensors_in(func(*args, **kwargs))
-            for old, new in zip(made, again, strict=bool(made)):
+        for func, args, kwargs, outputs in self.calls:
+            replayed = tensors_in(func(*args, **kwargs))
+            for old, new in zip(outputs, replayed, strict=bool(outputs)):
                 old.copy_(new)
 
     @property
@@ -210,12 +150,12 @@ def signature(leaf: Any) -> Any:
     return leaf
 
 
-class Taped(CudaGraphRunner):
+class TapeRunner(CudaGraphRunner):
     """`CudaGraphRunner` whose captures are tapes."""
 
     def __init__(self, device: torch.device, limit: int) -> None:
         super().__init__(device, limit)
-        self.look_every = 3
+        self.host_sync_interval = 3
         self.tapes: dict[Any, Tape] = {}
 
     def _capture(self, step: Any) -> Tape:
@@ -233,14 +173,14 @@ class Taped(CudaGraphRunner):
 
 
 @pytest.fixture
-def taped(monkeypatch: pytest.MonkeyPatch) -> list[Taped]:
-    """Engines with `compiled=False` run steps as on CUDA; what each room's steps were is listed here."""
-    made: list[Taped] = []
+def tape_runners(monkeypatch: pytest.MonkeyPatch) -> list[TapeRunner]:
+    """Engines with `compiled=False` run steps as on CUDA; the runners of their decode states are listed here."""
+    runners: list[TapeRunner] = []
 
-    def steps_on(device: torch.device, graphs: bool, limit: int) -> Taped:
-        made.append(Taped(device, limit))
-        return made[-1]
+    def step_runner(device: torch.device, graphs: bool, limit: int) -> TapeRunner:
+        runners.append(TapeRunner(device, limit))
+        return runners[-1]
 
-    monkeypatch.setattr(decode_state, "steps_on", steps_on)
-    monkeypatch.setattr(cache_torch, "_COLUMNS", 16)
-    return made
+    monkeypatch.setattr(decode_state, "step_runner", step_runner)
+    monkeypatch.setattr(cache_torch, "_BUCKET_COLUMNS", 16)
+    return runners

@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from borders import assert_same
+from models import llama_model
+from rounding import assert_same
 
 from rltf.generation.engine.decode_loop import DecodeLoop
 from rltf.generation.engine.engine import Engine
-from rltf.generation.engine.memory_plan import make_plan
+from rltf.generation.engine.memory_plan import MemoryPlan
 from rltf.generation.hf import HFSampler
 from rltf.types import FinishReason, Request, Sampling
 
-SAMPLERS = [Engine(slots=8), HFSampler(slots=8)]
+SAMPLERS = [Engine(max_rows=8), HFSampler(max_rows=8)]
 
 
 def by_key(samples):
@@ -69,7 +70,7 @@ def test_weights_are_not_copied_into_the_engine(t5_policy, make_requests):
 
 
 def test_gradient_may_be_taken_between_two_samples(t5_policy, make_requests):
-    for sample in Engine(slots=2).sample(t5_policy, make_requests([6, 4], 3), Sampling(max_new_tokens=5), 0):
+    for sample in Engine(max_rows=2).sample(t5_policy, make_requests([6, 4], 3), Sampling(max_new_tokens=5), 0):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
         ids = torch.tensor([sample.token_ids])
@@ -77,7 +78,7 @@ def test_gradient_may_be_taken_between_two_samples(t5_policy, make_requests):
 
 
 def test_rows_that_end_cost_little(t5_policy, make_requests):
-    engine = Engine(slots=64)
+    engine = Engine(max_rows=64)
     list(engine.sample(t5_policy, make_requests([5] * 40, 8), Sampling(max_new_tokens=60), 0))
     assert engine.report is not None
     assert engine.report.row_steps <= 1.08 * engine.report.tokens
@@ -103,9 +104,9 @@ def test_a_stop_string_cuts_after_the_token_that_completes_it(policy, make_reque
 
 
 def test_a_prefix_is_context_and_never_part_of_the_sample(policy, make_requests):
-    (given,) = make_requests([6], 3, prefix_ids=(9, 1, 9))
+    (with_prefix,) = make_requests([6], 3, prefix_ids=(9, 1, 9))
     (plain,) = make_requests([6], 3)
-    samples = {s.draw: s for s in Engine().sample(policy, [given], Sampling(max_new_tokens=8), 0)}
+    samples = {s.draw: s for s in Engine().sample(policy, [with_prefix], Sampling(max_new_tokens=8), 0)}
     others = {s.draw: s for s in Engine().sample(policy, [plain], Sampling(max_new_tokens=8), 0)}
     assert all(len(s.token_ids) == len(s.logprobs) <= 8 for s in samples.values())
     assert all(samples[d].logprobs[0] != others[d].logprobs[0] for d in samples)
@@ -126,17 +127,17 @@ def test_nothing_asked_gives_nothing(t5_policy, make_requests, sampler):
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=["native", "hf"])
 def test_a_request_without_draws_beside_one_with_some(t5_policy, make_requests, sampler):
-    some, none = make_requests([4], 2)[0], Request("empty", (3, 4), ())
-    samples = list(sampler.sample(t5_policy, [none, some], Sampling(max_new_tokens=4), 0))
+    request, empty = make_requests([4], 2)[0], Request("empty", (3, 4), ())
+    samples = list(sampler.sample(t5_policy, [empty, request], Sampling(max_new_tokens=4), 0))
     assert sorted((s.request, s.draw) for s in samples) == [(1, 0), (1, 1)]
 
 
 def test_the_plan_stays_within_its_tokens(make_requests):
     requests = make_requests([30] * 50, 8)
     for limit in (200, 1000, 5000, 100000):
-        plan = make_plan(requests, response_length=64, prompt_length=30, slots=128, max_cache_tokens=limit)
+        plan = MemoryPlan.of(requests, response_length=64, prompt_length=30, max_rows=128, max_cache_tokens=limit)
         assert plan.tokens <= limit
-        assert 1 <= plan.seats <= 128
+        assert 1 <= plan.rows <= 128
 
 
 def test_memory_for_less_than_one_row_is_refused_by_its_key(t5_policy, make_requests):
@@ -144,9 +145,9 @@ def test_memory_for_less_than_one_row_is_refused_by_its_key(t5_policy, make_requ
         list(Engine(max_cache_tokens=20).sample(t5_policy, make_requests([9], 1), Sampling(max_new_tokens=16), 0))
 
 
-@pytest.mark.parametrize("key", ["slots", "max_cache_tokens", "prefill_tokens"])
+@pytest.mark.parametrize("key", ["max_rows", "max_cache_tokens", "prefill_tokens"])
 def test_sizes_below_one_are_refused_by_their_key(key):
-    with pytest.raises(ValueError, match=f"generation.sampler.{key} is 0"):
+    with pytest.raises(ValueError, match=f"^{key} is 0: expected a whole number of at least 1"):
         Engine(**{key: 0})
 
 
@@ -164,13 +165,8 @@ def test_an_empty_prompt_is_refused(t5_policy):
 
 def test_adapters_are_drawn_with(make_policy, make_requests):
     peft = pytest.importorskip("peft", reason="the lora extra is not installed")
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=48, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, eos_token_id=1
-    )
-    policy = make_policy(LlamaForCausalLM(config).eval())
+    policy = make_policy(llama_model(48, kv_heads=4))
     peft.inject_adapter_in_model(peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"]), policy.model)
     with torch.no_grad():
         for parameter in policy.model.parameters():
@@ -184,23 +180,23 @@ def test_adapters_are_drawn_with(make_policy, make_requests):
 def test_what_does_not_fit_is_drawn_with_fewer_rows_at_once(policy, make_requests, monkeypatch, caplog, fits):
     """A device that runs out of memory above so many rows, now and then in the middle."""
     requests, sampling = make_requests([5, 12, 3], 4, greedy=True), Sampling(max_new_tokens=9)
-    wanted = by_key(Engine(slots=8).sample(policy, requests, sampling, 0))
-    honest = DecodeLoop._step
-    steps = []
+    expected = by_key(Engine(max_rows=8).sample(policy, requests, sampling, 0))
+    step = DecodeLoop._step
+    row_counts = []
 
     def scarce(self):
-        steps.append(len(self._rows))
-        if len(self._rows) > fits and len(steps) % 5 == 0:
+        row_counts.append(len(self._rows))
+        if len(self._rows) > fits and len(row_counts) % 5 == 0:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(self)
+        return step(self)
 
     monkeypatch.setattr(DecodeLoop, "_step", scarce)
-    engine = Engine(slots=8)
-    drawn = list(engine.sample(policy, requests, sampling, 0))
-    assert len(drawn) == len(wanted) == 15
-    assert_same(policy, requests, by_key(drawn), wanted, sampling)
+    engine = Engine(max_rows=8)
+    samples = list(engine.sample(policy, requests, sampling, 0))
+    assert len(samples) == len(expected) == 15
+    assert_same(policy, requests, by_key(samples), expected, sampling)
     assert "generation ran out of memory with 8 rows at once: it goes on with 4" in caplog.text
-    assert engine.report.plan.seats <= 4
+    assert engine.report.plan.rows <= 4
 
 
 def test_memory_that_does_not_hold_one_row_is_an_error(t5_policy, make_requests, monkeypatch):
@@ -209,4 +205,4 @@ def test_memory_that_does_not_hold_one_row_is_an_error(t5_policy, make_requests,
 
     monkeypatch.setattr(DecodeLoop, "_step", scarce)
     with pytest.raises(torch.OutOfMemoryError):
-        list(Engine(slots=4).sample(t5_policy, make_requests([5], 4), Sampling(max_new_tokens=4), 0))
+        list(Engine(max_rows=4).sample(t5_policy, make_requests([5], 4), Sampling(max_new_tokens=4), 0))

@@ -3,10 +3,12 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
-import borders
 import pytest
+import rounding
 import torch
-from borders import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rounding import (
     LEAST_COMPARED,
     assert_same,
     cuts_at_a_border,
@@ -15,8 +17,6 @@ from borders import (
     shifted_log_probs,
     teacher_forced,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
@@ -30,7 +30,7 @@ from rltf.types import FinishReason, Sampling
 def compiled(request):
     """Whether compiled kernels decode; otherwise torch's do, one by one or as a step is replayed on CUDA."""
     if request.param == "graphs":
-        request.getfixturevalue("taped")
+        request.getfixturevalue("tape_runners")
     if request.param == "compiled":
         if kernels.load() is None:
             pytest.skip("no C compiler")
@@ -47,7 +47,7 @@ def by_key(sampler, policy, requests, sampling, seed=0):
 
 @pytest.mark.parametrize(
     "sampler",
-    [Engine(slots=4), Engine(slots=64), Engine(slots=4, compiled=False), HFSampler(slots=4)],
+    [Engine(max_rows=4), Engine(max_rows=64), Engine(max_rows=4, compiled=False), HFSampler(max_rows=4)],
     ids=["4", "64", "torch", "hf"],
 )
 def test_greedy_tokens_equal_generate(policy, make_requests, sampler):
@@ -74,7 +74,7 @@ def test_greedy_tokens_equal_generate(policy, make_requests, sampler):
 def test_log_probs_equal_those_of_a_teacher_forced_forward(policy, make_requests, sampling, compiled):
     requests = make_requests(LENGTHS, 3, greedy=True, prefix_ids=(7, 3, 11))
     tokens = shifts = 0
-    for sample in Engine(slots=6, compiled=compiled).sample(policy, requests, sampling, seed=5):
+    for sample in Engine(max_rows=6, compiled=compiled).sample(policy, requests, sampling, seed=5):
         request = requests[sample.request]
         logits = teacher_forced(policy, request, sample.token_ids)
         law = logits.log_softmax(-1) if sample.draw == -1 else log_probs(logits, sampling)
@@ -85,25 +85,25 @@ def test_log_probs_equal_those_of_a_teacher_forced_forward(policy, make_requests
 
 
 @pytest.mark.parametrize("prefix", [(), (7, 3, 11)])
-def test_programs_do_not_depend_on_slots_memory_or_batch_mates(policy, make_requests, prefix, compiled):
+def test_programs_do_not_depend_on_row_limits_memory_or_batch_mates(policy, make_requests, prefix, compiled):
     requests = make_requests(LENGTHS, 4, greedy=True, prefix_ids=prefix, stop=("bcbd",))
     sampling = Sampling(max_new_tokens=33)
     reference = by_key(HFSampler(), policy, requests, sampling)
-    for limits in ({"slots": 5}, {"slots": 64, "prefill_tokens": 1}, {"max_cache_tokens": 400}):
+    for limits in ({"max_rows": 5}, {"max_rows": 64, "prefill_tokens": 1}, {"max_cache_tokens": 400}):
         engine = Engine(**limits, compiled=compiled)
         samples = by_key(engine, policy, requests, sampling)
         assert_same(policy, requests, samples, reference, sampling, atol=1e-5)
-    alone = by_key(Engine(slots=1, compiled=compiled), policy, [requests[3]], sampling)
+    alone = by_key(Engine(max_rows=1, compiled=compiled), policy, [requests[3]], sampling)
     fourth = {(0, draw): sample for (index, draw), sample in reference.items() if index == 3}
     assert_same(policy, [requests[3]], alone, fourth, sampling)
 
 
-@pytest.mark.parametrize(("given", "new"), [(60, 3), (63, 1), (17, 40)])
-def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, given, new, compiled):
-    prefix = tuple(2 + i % 40 for i in range(given))
+@pytest.mark.parametrize(("prefix_length", "new"), [(60, 3), (63, 1), (17, 40)])
+def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, prefix_length, new, compiled):
+    prefix = tuple(2 + i % 40 for i in range(prefix_length))
     requests = make_requests([4] * 6, 3, prefix_ids=prefix)
     sampling = Sampling(max_new_tokens=new)
-    samplers = (Engine(slots=4, compiled=compiled), HFSampler())
+    samplers = (Engine(max_rows=4, compiled=compiled), HFSampler())
     ours, plain = (by_key(sampler, t5_policy, requests, sampling) for sampler in samplers)
     assert_same(t5_policy, requests, ours, plain, sampling)
 
@@ -112,17 +112,17 @@ def test_long_prefixes_beside_rows_that_are_far_ahead(t5_policy, make_requests, 
 @given(
     lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6),
     draws=st.integers(0, 5),
-    slots=st.integers(1, 12),
+    max_rows=st.integers(1, 12),
     new=st.integers(1, 40),
     seed=st.integers(0, 9),
     greedy=st.booleans(),
 )
 def test_any_mix_of_rows_gives_what_the_plain_sampler_gives(
-    t5_policy, make_requests, compiled, lengths, draws, slots, new, seed, greedy
+    t5_policy, make_requests, compiled, lengths, draws, max_rows, new, seed, greedy
 ):
     requests = make_requests(lengths, draws, seed=seed, greedy=greedy)
     sampling = Sampling(max_new_tokens=new)
-    engine = Engine(slots=slots, compiled=compiled)
+    engine = Engine(max_rows=max_rows, compiled=compiled)
     samples = by_key(engine, t5_policy, requests, sampling, seed)
     reference = by_key(HFSampler(), t5_policy, requests, sampling, seed)
     assert_same(t5_policy, requests, samples, reference, sampling, seed)
@@ -163,10 +163,10 @@ def test_bfloat16_log_probs_stray_no_further_than_those_of_transformers_own_forw
 ):
     """From float32 arithmetic on the same weights; both round to 8 bits after each kernel, in another order."""
     if graphs:
-        request.getfixturevalue("taped")
+        request.getfixturevalue("tape_runners")
     policy.model.to(torch.bfloat16)
     requests = make_requests(LENGTHS, 3, prefix_ids=(7, 3))
-    samples = list(Engine(slots=6, compiled=False).sample(policy, requests, Sampling(max_new_tokens=24), seed=5))
+    samples = list(Engine(max_rows=6, compiled=False).sample(policy, requests, Sampling(max_new_tokens=24), seed=5))
     laws = []
     for dtype in (torch.bfloat16, torch.float32):
         policy.model.to(dtype)
@@ -221,12 +221,12 @@ def test_what_excuses_rounding_excuses_no_mistake(t5_policy, make_requests, fiel
 def test_a_token_at_a_border_may_be_either_and_no_third(t5_policy, make_requests, monkeypatch):
     (request,) = make_requests([6], 1)
     sampling, key = Sampling(max_new_tokens=4), (0, 0)
-    (sample,) = Engine(slots=1).sample(t5_policy, [request], sampling, seed=0)
+    (sample,) = Engine(max_rows=1).sample(t5_policy, [request], sampling, seed=0)
     mass = exact_logits(t5_policy, request, sample.token_ids)[2].softmax(-1)
     token = sample.token_ids[2]
     numbers = uniforms([row_key(0, request.problem_id, 0)], 4)
     numbers[0, 2] = mass[: token + 1].sum()  # the border with the next token, as float32 has it
-    monkeypatch.setattr(borders, "uniforms", lambda keys, length: numbers[:, :length])
+    monkeypatch.setattr(rounding, "uniforms", lambda keys, length: numbers[:, :length])
     for step, agrees in ((1, True), (2, False)):
         other = replace(sample, token_ids=(*sample.token_ids[:2], token + step, sample.token_ids[3]))
         with nullcontext() if agrees else pytest.raises(AssertionError, match="sets token 2 apart"):

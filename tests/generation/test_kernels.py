@@ -58,61 +58,60 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
         torch.zeros(3, dtype=torch.long),
     )
     for i in range(3):
-        assert cache.prompts.put(states, i) == i
+        assert cache.prompts.add(states, i) == i
     bias_HL = shape.distance_bias(48)
-    held = []  # of each row in use: its prompt, then keys and values of its tokens, by layer
+    rows = []  # of each row in use: its prompt, keys and values of its tokens by layer, and its first step
     for step in range(60):
-        if step % 6 == 5:  # the oldest row ends, and the last one takes its seat
-            oldest = min(range(len(held)), key=lambda i: held[i][2])
-            cache.vacate(oldest)
-            last = held.pop()
-            if oldest < len(held):
-                cache.move(len(held), oldest, step - last[2])
-                held[oldest] = last
-        if len(held) < 5 and step % 3 == 0:
-            held.append([step % 3, [[], []], step])
-            cache.begin(torch.tensor([len(held) - 1]))
-        cache.age[len(held) :] = 0
-        cache.prompts.arrange(np.array([row[0] for row in held]))
-        size = cache.shape(len(held), step - min(row[2] for row in held) + 1)
-        cache.tick(size)
+        if step % 6 == 5:  # the oldest row ends, and the last one takes its place
+            oldest = min(range(len(rows)), key=lambda i: rows[i][2])
+            cache.release_row(oldest)
+            last = rows.pop()
+            if oldest < len(rows):
+                cache.move_row(len(rows), oldest, step - last[2])
+                rows[oldest] = last
+        if len(rows) < 5 and step % 3 == 0:
+            rows.append([step % 3, [[], []], step])
+            cache.admit_rows(torch.tensor([len(rows) - 1]))
+        cache.column[len(rows) :] = 0
+        cache.prompts.assign_rows(np.array([row[0] for row in rows]))
+        size = cache.shape(len(rows), step - min(row[2] for row in rows) + 1)
+        cache.begin_step(size)
         for layer in range(2):
             qkv = random(size.rows, heads * group + 2 * heads, width)
             query = qkv[:, : heads * group]
             expected = []
-            for i, (prompt, history, _) in enumerate(held):
+            for i, (prompt, history, _) in enumerate(rows):
                 history[layer].append(qkv[i, heads * group :].view(2, heads, width))
-                own = torch.stack(history[layer], 2)
-                given = states.kv[layer, :, prompt, :, : prompt_lengths[prompt]]
+                row_kv = torch.stack(history[layer], 2)
+                prompt_kv = states.kv[layer, :, prompt, :, : prompt_lengths[prompt]]
                 for h in range(heads):
-                    bias = None if bias_HL is None else bias_HL[h, 48 - own.shape[2] :]
-                    joined = torch.cat([given[:, h], own[:, h]], 1)
+                    bias = None if bias_HL is None else bias_HL[h, 48 - row_kv.shape[2] :]
+                    joined = torch.cat([prompt_kv[:, h], row_kv[:, h]], 1)
                     for g in range(group):
                         q = query[i, h * group + g]
-                        expected.append(softmax_attention(q, *own[:, h], bias))
-                        expected.append(softmax_attention(q, *given[:, h], None))
+                        expected.append(softmax_attention(q, *row_kv[:, h], bias))
+                        expected.append(softmax_attention(q, *prompt_kv[:, h], None))
                         expected.append(softmax_attention(q, *joined, None))
-            wanted = torch.stack(expected).view(len(held), heads * group, 3, width)
-            found = cache.own(layer, qkv)[: len(held)].view(wanted[:, :, 0].shape)
-            assert torch.allclose(found.double(), wanted[:, :, 0], atol=2e-5)
-            found = cache.given(layer, query)[: len(held)].view(wanted[:, :, 1].shape)
-            assert torch.allclose(found.double(), wanted[:, :, 1], atol=2e-5)
-            if not biased:
-                found = cache.both(layer, qkv)[: len(held)].view(wanted[:, :, 2].shape)
-                assert torch.allclose(found.double(), wanted[:, :, 2], atol=2e-5)
-        cache.age[: size.rows] += 1
+            attentions = torch.stack(expected).view(len(rows), heads * group, 3, width).unbind(2)
+            for i, (attend, x) in enumerate(
+                ((cache.self_attention, qkv), (cache.prompt_attention, query), (cache.joint_attention, qkv))
+            ):
+                if i < 2 or not biased:
+                    actual = attend(layer, x)[: len(rows)].view(attentions[i].shape)
+                    assert torch.allclose(actual.double(), attentions[i], atol=2e-5)
+        cache.column[: size.rows] += 1
 
 
 def test_a_row_that_has_ended_reads_and_writes_nothing():
     shape = Shape(1, 1, 16, False)
     cache = make_cache(shape, 2, 16, 1, 1)
     assert isinstance(cache, CompiledCache)
-    cache.begin(torch.tensor([0, 1]))
-    cache.prompts.arrange(np.zeros(2, dtype=np.int64))
-    cache.vacate(1)
+    cache.admit_rows(torch.tensor([0, 1]))
+    cache.prompts.assign_rows(np.zeros(2, dtype=np.int64))
+    cache.release_row(1)
     for _ in range(16):
-        out = cache.own(0, torch.ones(2, 3, 16))
-        cache.age += 1
+        out = cache.self_attention(0, torch.ones(2, 3, 16))
+        cache.column += 1
     assert out[0].eq(1).all()
     assert out[1].eq(0).all()
     assert cache.blocks.keys[0, 1].eq(0).all()
@@ -184,7 +183,7 @@ def test_without_a_compiler_torch_does_the_work_and_the_log_says_so(fresh, monke
     monkeypatch.setenv("CC", compiler)
     with caplog.at_level(logging.INFO):
         assert kernels.load() is None
-    assert "decoding and training go without compiled kernels" in caplog.text
+    assert "decoding goes without compiled kernels" in caplog.text
 
 
 def test_half_precision_and_many_threads_are_left_to_torch():

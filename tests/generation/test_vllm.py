@@ -8,7 +8,14 @@ import torch
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.rows import rows_of
-from rltf.generation.vllm import VLLMSampler, check_supported, import_vllm, parameters, sample_of, weights
+from rltf.generation.vllm import (
+    VLLMSampler,
+    check_supported,
+    exported_weights,
+    import_vllm,
+    sample_of,
+    sampling_keywords,
+)
 from rltf.policies.tiny import tiny_causal
 from rltf.types import FinishReason, Request, Sampling
 
@@ -26,7 +33,7 @@ def rows(**fields):
 
 
 def test_a_drawn_program_has_its_own_seed_and_ends_at_our_token_alone():
-    first, second = (parameters(row, Sampling(0.7, 0.9, 40, 0.0, 64), EOS) for row in rows())
+    first, second = (sampling_keywords(row, Sampling(0.7, 0.9, 40, 0.0, 64), EOS) for row in rows())
     assert first["seed"] != second["seed"]
     assert 0 <= first["seed"] < 2**63
     assert (first["temperature"], first["top_p"], first["top_k"], first["max_tokens"]) == (0.7, 0.9, 40, 64)
@@ -36,18 +43,18 @@ def test_a_drawn_program_has_its_own_seed_and_ends_at_our_token_alone():
         None,
         False,
     )
-    assert parameters(rows_of([Request("p", (9,), (1,))], seed=3)[0], Sampling(), EOS)["seed"] == second["seed"]
+    assert sampling_keywords(rows_of([Request("p", (9,), (1,))], seed=3)[0], Sampling(), EOS)["seed"] == second["seed"]
 
 
 def test_the_greedy_program_is_drawn_without_temperature_or_truncation():
-    greedy = parameters(rows(greedy=True, stop=("\n#",))[0], Sampling(0.7, 0.9), EOS)
+    greedy = sampling_keywords(rows(greedy=True, stop=("\n#",))[0], Sampling(0.7, 0.9), EOS)
     assert greedy["temperature"] == 0.0
     assert "top_p" not in greedy
     assert (greedy["stop"], greedy["detokenize"]) == (["\n#"], True)
 
 
 @pytest.mark.parametrize(
-    ("answer", "stop", "length", "why"),
+    ("answer", "stop", "length", "reason"),
     [
         (completion([4, 7, EOS], "stop", EOS), (), 3, FinishReason.EOS),
         (completion([4, 7, 8], "length"), (), 3, FinishReason.LENGTH),
@@ -56,18 +63,18 @@ def test_the_greedy_program_is_drawn_without_temperature_or_truncation():
         (completion([4, 7, EOS], "stop", EOS), ("ah",), 2, FinishReason.STOP),
     ],
 )
-def test_answers_become_samples(make_policy, answer, stop, length, why):
+def test_answers_become_samples(make_policy, answer, stop, length, reason):
     policy = make_policy(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=False)))
     row = rows(stop=stop)[1]
     sample = sample_of(policy, row, answer)
-    assert (sample.request, sample.draw, sample.finish) == (0, 1, why)
+    assert (sample.request, sample.draw, sample.finish) == (0, 1, reason)
     assert sample.token_ids == tuple(answer.token_ids[:length])
     assert sample.logprobs == (0.0, -0.5, -1.0)[:length]
 
 
 def test_weights_have_the_names_of_an_exported_folder_and_no_adapters():
     policy = tiny_causal(layers=1)
-    names = {name for name, _ in weights(policy)}
+    names = {name for name, _ in exported_weights(policy)}
     assert "model.embed_tokens.weight" in names
     assert "model.layers.0.self_attn.q_proj.weight" in names
     assert "lm_head.weight" not in names  # tied
@@ -100,8 +107,8 @@ def test_log_probs_are_the_trainers_and_new_weights_are_seen():
     sampler = VLLMSampler(eager=True)
 
     def drawn(requests):
-        found = sampler.sample(policy, requests, sampling, 7)
-        return {(requests[s.request].problem_id, s.draw): s for s in found}
+        samples = sampler.sample(policy, requests, sampling, 7)
+        return {(requests[s.request].problem_id, s.draw): s for s in samples}
 
     def worst(samples):
         return max(abs(a - b) for s in samples.values() for a, b in zip(s.logprobs, recomputed(s), strict=True))

@@ -35,19 +35,12 @@ from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch
-from decoding import EOS, PAD, TINY, BarePolicy, Clock, Sizes, generation, requests_of
+from decoding import TINY, BarePolicy, Clock, Sizes, generation, requests_of
 from hydra import compose, initialize_config_dir
-from transformers import (
-    CodeGenConfig,
-    CodeGenForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from models import PAD, codegen_model, llama_model, t5_model
 
 from rltf.commands.train import train
 from rltf.generation.engine.engine import Engine
@@ -58,32 +51,28 @@ from rltf.types import Sampling
 def exactness(device: str, sizes: Sizes, clock: Clock) -> dict[str, Any]:
     """Per family and way to step: prompts whose greedy tokens differ, and the largest difference of log-probs."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    common = {"vocab_size": 512, "pad_token_id": PAD, "eos_token_id": EOS}
-    t5 = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": PAD}
-    llama = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-    codegen = {"n_positions": 256, "n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8}
     models = {
-        "t5": T5ForConditionalGeneration(T5Config(**common, **t5)),
-        "llama": LlamaForCausalLM(LlamaConfig(**common, **llama, num_key_value_heads=2)),
-        "codegen": CodeGenForCausalLM(CodeGenConfig(**common, **codegen)),
+        "t5": t5_model(512, 64),
+        "llama": llama_model(512, 64),
+        "codegen": codegen_model(512, 64),
     }
-    found = {}
+    differences = {}
     for name, model in models.items():
         torch.manual_seed(0)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
         model = model.to(device).eval()
         prompts = [torch.randint(3, 512, (length,)).tolist() for length in (3, 9, 17, 30)]
-        captured, plain = Engine(slots=6, graphs=True), Engine(slots=6, graphs=False)
+        captured, plain = Engine(max_rows=6, graphs=True), Engine(max_rows=6, graphs=False)
         for way, engine in (("graphs", captured), ("graphs again, other weights", captured), ("kernels", plain)):
             if way != "graphs":
                 with torch.no_grad():
                     model.get_output_embeddings().weight.mul_(0.9)
-            found[f"{name}, {way}"] = _compared(name, model, engine, prompts, device)
-    return found
+            differences[f"{name}, {way}"] = _compare_samples(name, model, engine, prompts, device)
+    return differences
 
 
-def _compared(name: str, model: Any, engine: Engine, prompts: list[list[int]], device: str) -> dict[str, Any]:
+def _compare_samples(name: str, model: Any, engine: Engine, prompts: list[list[int]], device: str) -> dict[str, Any]:
     samples = engine.sample(
         BarePolicy(model),  # type: ignore[arg-type]
         requests_of(prompts, 2, True),
@@ -104,8 +93,8 @@ def _compared(name: str, model: Any, engine: Engine, prompts: list[list[int]], d
                 logits = model(input_ids=ids, decoder_input_ids=shifted).logits[0]
             else:
                 logits = model(torch.cat([ids, drawn], 1)).logits[0, ids.shape[1] - 1 : -1]
-        again = logits.float().log_softmax(-1).gather(-1, drawn[0][:, None])[:, 0]
-        worst = max(worst, float((again - torch.tensor(sample.logprobs, device=device)).abs().max()))
+        recomputed = logits.float().log_softmax(-1).gather(-1, drawn[0][:, None])[:, 0]
+        worst = max(worst, float((recomputed - torch.tensor(sample.logprobs, device=device)).abs().max()))
     return {"greedy_prompts_that_differ": wrong, "largest_logprob_difference": worst}
 
 
@@ -116,7 +105,7 @@ def iteration(device: str, sizes: Sizes, clock: Clock) -> dict[str, Any]:
     small = ["rollouts.problems=4", "benchmark.sizes={train: 40, validation: 8, test: 8}"] if tiny else []
     switches = {"all on": [], "hf generate": ["generation=hf"], "repeated encoder": [], "blocking": ["rollouts.lag=0"]}
     switches["all off"] = ["generation=hf", "rollouts.lag=0"]
-    found: dict[str, Any] = {}
+    seconds: dict[str, Any] = {}
     longest = 0.0
     for name, extra in switches.items():
         if not clock.allows(1.5 * longest, f"iterations with {name}"):
@@ -141,22 +130,22 @@ def iteration(device: str, sizes: Sizes, clock: Clock) -> dict[str, Any]:
             with repeated_prompts(name in ("repeated encoder", "all off")):
                 outcome = train(cfg)
             spent = outcome.summary["seconds"]
-            found[name] = {phase: spent[phase] for phase in ("generation", "execution_wait", "training")}
-            found[name]["iteration"] = round(sum(found[name].values()) / outcome.summary["iterations"], 3)
+            seconds[name] = {phase: spent[phase] for phase in ("generation", "execution_wait", "training")}
+            seconds[name]["iteration"] = round(sum(seconds[name].values()) / outcome.summary["iterations"], 3)
         longest = max(longest, time.perf_counter() - start)
-        print(name, json.dumps(found[name]), flush=True)
-    usual = found["all on"]["iteration"]
-    found["gain"] = {name: round(found[name]["iteration"] / usual, 2) for name in switches if name in found}
-    return found
+        print(name, json.dumps(seconds[name]), flush=True)
+    usual = seconds["all on"]["iteration"]
+    seconds["gain"] = {name: round(seconds[name]["iteration"] / usual, 2) for name in switches if name in seconds}
+    return seconds
 
 
 @contextmanager
 def repeated_prompts(active: bool) -> Iterator[None]:
     """Inside, policies that are made run a prompt anew for each of its responses."""
-    made = Seq2SeqPolicy.__init__
+    original = Seq2SeqPolicy.__init__
 
     def make(self: Seq2SeqPolicy, *positional: Any, **keywords: Any) -> None:
-        made(self, *positional, **{**keywords, "share_prompts": not active})
+        original(self, *positional, **{**keywords, "share_prompts": not active})
 
     with mock.patch.object(Seq2SeqPolicy, "__init__", make):
         yield

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "perf")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "perf")]
 
 import torch
 from generation import forced, realistic_length
-from transformers import T5Config, T5ForConditionalGeneration
+from models import EOS, PAD, t5_model
 
 from rltf.generation.engine.engine import Engine
 from rltf.types import Request, Sampling
 
-EOS, PAD = 1, 0
 BYTES_A_SECOND = 3.0e12
 """What an H100 of this kind reads in practice."""
 
@@ -43,7 +42,7 @@ class Sizes:
 
 
 class Clock:
-    """How much of the time for everything is left.
+    """The time left for everything.
 
     Args:
         limit: seconds from now on.
@@ -54,10 +53,10 @@ class Clock:
 
     def allows(self, seconds: float, what: str) -> bool:
         """Whether so many seconds are left; says so if not."""
-        left = self._end - time.perf_counter()
-        if left < seconds:
-            print(f"left out: {what} (about {seconds:.0f} s, {left:.0f} s are left)", flush=True)
-        return left >= seconds
+        remaining = self._end - time.perf_counter()
+        if remaining < seconds:
+            print(f"left out: {what} (about {seconds:.0f} s, {remaining:.0f} s are left)", flush=True)
+        return remaining >= seconds
 
 
 TINY = Sizes(64, 128, 4, 2, 512, 24, 12, 4, (8, 16), (8,))
@@ -90,19 +89,10 @@ def generation(device: str, sizes: Sizes, clock: Clock) -> list[dict[str, Any]]:
     """Speed at each number of rows."""
     torch.backends.cuda.matmul.allow_tf32 = True
     head = sizes.width // sizes.heads
-    config = T5Config(
-        vocab_size=sizes.vocabulary,
-        d_model=sizes.width,
-        d_kv=head,
-        d_ff=sizes.inner,
-        num_layers=sizes.layers,
-        num_heads=sizes.heads,
-        decoder_start_token_id=PAD,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model = T5ForConditionalGeneration(config).to(device=device, dtype=dtype).eval()
+    model = t5_model(
+        sizes.vocabulary, sizes.width, inner=sizes.inner, heads=sizes.heads, layers=sizes.layers, dropout_rate=0.1
+    ).to(device=device, dtype=dtype)
     with torch.no_grad():
         model.get_output_embeddings().weight[EOS] = 0  # random weights hardly ever end: all rows run to the limit
     results = []
@@ -110,17 +100,17 @@ def generation(device: str, sizes: Sizes, clock: Clock) -> list[dict[str, Any]]:
         if not clock.allows(10 + rows / 32, f"generation with {rows} rows"):
             continue
         prompts = [torch.randint(3, sizes.vocabulary, (sizes.source,)).tolist() for _ in range(rows // sizes.samples)]
-        engine = Engine(slots=rows, max_cache_tokens=1 << 22, graphs=True)
+        engine = Engine(max_rows=rows, max_cache_tokens=1 << 22, graphs=True)
 
         def ours(new: int, engine: Engine, prompts: list[list[int]] = prompts) -> None:
-            wanted = requests_of(prompts, sizes.samples)
-            for _ in engine.sample(BarePolicy(model), wanted, Sampling(max_new_tokens=new), 0):  # type: ignore[arg-type]
+            requests = requests_of(prompts, sizes.samples)
+            for _ in engine.sample(BarePolicy(model), requests, Sampling(max_new_tokens=new), 0):  # type: ignore[arg-type]
                 pass
 
         first = seconds(device, partial(ours, sizes.new, engine))
         # The engine keeps its graphs; what one call spends before its first step (prompts, weights) is left out below.
         took = seconds(device, partial(ours, sizes.new, engine))
-        before = seconds(device, partial(ours, 1, Engine(slots=rows, max_cache_tokens=1 << 22, graphs=False)))
+        before = seconds(device, partial(ours, 1, Engine(max_rows=rows, max_cache_tokens=1 << 22, graphs=False)))
         report = engine.report
         assert report is not None
         token = 2 * sizes.heads * head * sizes.layers * dtype.itemsize
@@ -138,7 +128,9 @@ def generation(device: str, sizes: Sizes, clock: Clock) -> list[dict[str, Any]]:
             "seconds_of_first_call_beyond_later_ones": round(first - took, 2),
         }
         if rows in sizes.compared and clock.allows(20, f"no graphs, {rows} rows"):
-            slow = seconds(device, partial(ours, sizes.new, Engine(slots=rows, max_cache_tokens=1 << 22, graphs=False)))
+            slow = seconds(
+                device, partial(ours, sizes.new, Engine(max_rows=rows, max_cache_tokens=1 << 22, graphs=False))
+            )
             result["milliseconds_a_step_without_graphs"] = round(1e3 * (slow - before) / report.steps, 3)
             result["over_no_graphs"] = round(slow / took, 2)
         if rows in sizes.compared and clock.allows(30 + rows / 8, f"generate, {rows} rows"):
@@ -167,14 +159,14 @@ def generation(device: str, sizes: Sizes, clock: Clock) -> list[dict[str, Any]]:
 
 
 def _realistic(device: str, sizes: Sizes, model: Any) -> dict[str, Any]:
-    """Log-normal lengths, four times as many prompts as have seats at once, at the second number of rows."""
+    """Log-normal lengths, four times as many prompts as are decoded at once, at the second number of rows."""
     generator = torch.Generator().manual_seed(0)
     rows = sizes.rows[1]
     prompts = [torch.randint(3, sizes.vocabulary, (sizes.source,)).tolist() for _ in range(4 * rows // sizes.samples)]
     lengths = {
         (i, draw): realistic_length(sizes.new, generator) for i in range(len(prompts)) for draw in range(sizes.samples)
     }
-    engine = Engine(slots=rows, max_cache_tokens=1 << 22, graphs=True)
+    engine = Engine(max_rows=rows, max_cache_tokens=1 << 22, graphs=True)
 
     def draw() -> None:
         for _ in engine.sample(

@@ -5,7 +5,7 @@
 Both draw from the same random model, for the same prompts, with the same number of tokens for each row, side by side in
 one process on one thread. A figure is the median of paired ratios of CPU time. Lengths are forced: `fixed` gives every
 row the limit; `realistic` a log-normal law (median 150 of 512, sigma 0.7, scaled to the limit). `generate` gets batches
-of as many rows as the engine has seats, sorted as they come; with realistic lengths there are four batches. With
+of as many rows as the engine decodes at once, sorted as they come; with realistic lengths there are four batches. With
 `--data`, and `make smollm2` done, there is a cell of real weights on prompts of MBPP, too.
 """
 
@@ -27,25 +27,18 @@ from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from models import EOS, PAD, llama_model, t5_model
 from torch import Tensor
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    LogitsProcessor,
-    LogitsProcessorList,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.engine import Engine
-from rltf.generation.engine.rows_state import RowAdmission, RowStates
+from rltf.generation.engine.row_states import RowAdmission, RowStates
 from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
-
-EOS, PAD = 1, 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ class Cell:
     name: str
     model: Callable[[], Any]
     rows: int
-    """Seats of the engine, rows of a batch of `generate`."""
+    """Rows decoded at once by the engine, rows of a batch of `generate`."""
     samples: int
     """Of each prompt."""
     source: int
@@ -70,35 +63,12 @@ class Cell:
 
 def t5(layers: int = 2, vocabulary: int = 512) -> Any:
     """d 128, random weights."""
-    config = T5Config(
-        vocab_size=vocabulary,
-        d_model=128,
-        d_kv=32,
-        d_ff=512,
-        num_heads=4,
-        num_layers=layers,
-        num_decoder_layers=layers,
-        decoder_start_token_id=PAD,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
-    return T5ForConditionalGeneration(config).eval()
+    return t5_model(vocabulary, 128, inner=512, layers=layers)
 
 
 def llama() -> Any:
     """d 128, 4 layers, random weights."""
-    config = LlamaConfig(
-        vocab_size=512,
-        hidden_size=128,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        bos_token_id=2,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-    )
-    return LlamaForCausalLM(config).eval()
+    return llama_model(512, 128, inner=512, layers=4, kv_heads=4)
 
 
 CELLS = (
@@ -122,10 +92,9 @@ def smollm2(data: Path) -> Cell:
         benchmark = Mbpp(str(data / "mbpp.jsonl"))
         return [policy.encode_prompt(benchmark.prompt(problem)) for problem in benchmark.problems("test")[:4]]
 
-    model = LlamaForCausalLM(policy.model.config)  # a policy's own has layers of this project
-    model.load_state_dict(policy.model.state_dict())
-    model.eval()
-    return Cell("SmolLM2-135M, B 20, MBPP/96", lambda: model, 20, 20, 0, 96, 0, None, 2.5, pairs=3, prompts=prompts)
+    return Cell(
+        "SmolLM2-135M, B 20, MBPP/96", lambda: policy.model, 20, 20, 0, 96, 0, None, 2.5, pairs=3, prompts=prompts
+    )
 
 
 class BarePolicy:
@@ -135,36 +104,36 @@ class BarePolicy:
         self.model, self.eos_id, self.pad_id = model, EOS, PAD
 
 
-class ForcedSeats(RowStates):
+class ForcedRowStates(RowStates):
     """Ends each row at a length given by its request and draw, and at no other."""
 
     lengths: dict[tuple[int, int], int]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._ends = torch.zeros_like(self._age)
+        self._ends = torch.zeros_like(self._column)
 
-    def begin(self, seats: Any, arrivals: Any) -> None:
-        super().begin(seats, arrivals)
-        ends = torch.tensor([self.lengths[row_of(arrival)] for arrival in arrivals])
-        self._ends[torch.tensor(seats)] = ends.to(self._ends.device)
+    def admit_rows(self, row_indices: Any, admissions: Any) -> None:
+        super().admit_rows(row_indices, admissions)
+        ends = torch.tensor([self.lengths[key_of(admission)] for admission in admissions])
+        self._ends[torch.tensor(row_indices)] = ends.to(self._ends.device)
 
     @property
-    def _of_rows(self) -> tuple[Tensor, ...]:
-        return (*super()._of_rows, self._ends)
+    def _row_tensors(self) -> tuple[Tensor, ...]:
+        return (*super()._row_tensors, self._ends)
 
-    def draw(self, logits_AV: Tensor) -> None:
-        super().draw(logits_AV)
+    def append_tokens(self, logits_AV: Tensor) -> None:
+        super().append_tokens(logits_AV)
         rows = len(logits_AV)
-        age_A1, ended_A = self._age[:rows, None], self._age[:rows] >= self._ends[:rows]
-        token_A = self._last[:rows].clamp(min=EOS + 1).masked_fill(ended_A, EOS)
-        self._tokens[:rows].scatter_(1, age_A1 - 1, token_A[:, None])
+        column_A1, ended_A = self._column[:rows, None], self._column[:rows] >= self._ends[:rows]
+        token_A = self._last_token[:rows].clamp(min=EOS + 1).masked_fill(ended_A, EOS)
+        self._tokens[:rows].scatter_(1, column_A1 - 1, token_A[:, None])
         self._ended[:rows] = ended_A
 
 
-def row_of(arrival: RowAdmission) -> tuple[int, int]:
-    """(request, draw)."""
-    return arrival.row.index, arrival.row.draw
+def key_of(admission: RowAdmission) -> tuple[int, int]:
+    """(request, draw) of a row."""
+    return admission.row.request_index, admission.row.draw
 
 
 class ForcedLengths(LogitsProcessor):
@@ -224,8 +193,8 @@ def realistic_length(limit: int, generator: torch.Generator) -> int:
 
 @contextmanager
 def forced(lengths: dict[tuple[int, int], int]) -> Iterator[None]:
-    """Inside, the engine's rows end where they are told to."""
-    with mock.patch.object(decode_state, "Seats", type("Forced", (ForcedSeats,), {"lengths": lengths})):
+    """Inside, the engine's rows end at these lengths."""
+    with mock.patch.object(decode_state, "RowStates", type("Forced", (ForcedRowStates,), {"lengths": lengths})):
         yield
 
 
@@ -255,7 +224,7 @@ def measure(cell: Cell, law: str, pairs: int, batches: int) -> dict[str, Any]:
         for i in range(prompts)
         for draw in range(cell.samples)
     }
-    engine = Engine(slots=cell.rows)
+    engine = Engine(max_rows=cell.rows)
     ratios, rates = [], []
     with forced(lengths):
         for _ in range(pairs + 1):

@@ -12,13 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import torch
+from models import t5_model
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from rltf.policies.forward.logprobs import head_logprobs
 from rltf.policies.seq2seq import Seq2SeqPolicy
@@ -60,25 +66,15 @@ def head_case(width: int, pairs: int) -> dict[str, Any]:
 def policy_case(pairs: int) -> dict[str, Any]:
     """`token_logprobs` of a whole small T5 (width 128, 2+2 layers)."""
     torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=VOCABULARY,
-        d_model=128,
-        d_kv=32,
-        d_ff=512,
-        num_layers=2,
-        num_heads=4,
-        dropout_rate=0.0,
-        decoder_start_token_id=0,
-    )
     tokenizer = load_tokenizer()
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    policy = Seq2SeqPolicy(T5ForConditionalGeneration(config), tokenizer, SOURCE)
+    policy = Seq2SeqPolicy(t5_model(VOCABULARY, 128, inner=512).train(), tokenizer, SOURCE)
     prompt, response = torch.randint(3, 500, (ROWS, SOURCE)), torch.randint(3, 500, (ROWS, TOKENS))
     batch = (prompt, torch.ones_like(prompt, dtype=torch.bool), response, torch.ones_like(response, dtype=torch.bool))
 
     def full() -> Tensor:
-        reading = policy.read(*batch[:2], [TOKENS] * ROWS)
-        hidden = reading.hidden(torch.arange(ROWS), *batch[2:])
+        prompts = policy.forward_prompts(*batch[:2], [TOKENS] * ROWS)
+        hidden = prompts.response_hidden(torch.arange(ROWS), *batch[2:])
         return full_logits(hidden.flatten(0, 1), policy.model.lm_head.weight, response.flatten())
 
     paths: dict[str, Step] = {"blocked": lambda: policy.token_logprobs(*batch)[0].flatten(), "full": full}
@@ -120,19 +116,19 @@ def compare(paths: dict[str, Step], weights: list[Tensor], pairs: int) -> dict[s
 
 def saved_bytes(step: Step, weights: list[Tensor]) -> int:
     """Bytes kept for backward, each storage once, parameters left out."""
-    own = {weight.untyped_storage().data_ptr() for weight in weights if isinstance(weight, nn.Parameter)}
-    kept: dict[int, int] = {}
+    parameters = {weight.untyped_storage().data_ptr() for weight in weights if isinstance(weight, nn.Parameter)}
+    sizes: dict[int, int] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def record(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in parameters:
+            sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         result = step()
         del result
-    return sum(kept.values())
+    return sum(sizes.values())
 
 
 if __name__ == "__main__":

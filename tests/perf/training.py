@@ -4,10 +4,9 @@
 
 A step is log-probs of 4 problems x 8 responses, backward, and AdamW (source 200, target 128 tokens). All sides take it
 with the same weights, one after the other in one process on one thread, by the CPU clock; a figure is the median of
-paired ratios. `speed` is over a step that repeats prompts and has the same layers, with which gradients are compared,
-and the bytes kept for backward (unique storages, parameters left out). `over_plain` is over one that also runs
-transformers' own layers. `long_tailed` is another comparison: responses of log-normal lengths (median 150 of 512,
-sigma 0.7), in buckets of like length against one rectangle, both with shared prompts. Prints JSON.
+paired ratios. `speed` is over a step that repeats prompts, with which gradients are compared, and the bytes saved for
+backward (unique storages, parameters left out). `long_tailed` is another comparison: responses of log-normal lengths
+(median 150 of 512, sigma 0.7), in buckets of like length against one rectangle, both with shared prompts. Prints JSON.
 """
 
 from __future__ import annotations
@@ -73,11 +72,7 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     repeated.share_prompts = False
     batch = rows()
     sides = {"repeated": Side(repeated, batch), "shared": Side(shared, batch)}
-    kept = {name: side.saved_bytes() for name, side in sides.items()}
-    plain = copy.deepcopy(repeated)
-    plain.model = type(repeated.model)(repeated.model.config)  # a policy's own has layers of this project
-    plain.model.load_state_dict(repeated.model.state_dict())
-    sides["plain"] = Side(plain, batch)
+    saved = {name: side.saved_bytes() for name, side in sides.items()}
     gradients = {name: side.gradients() for name, side in sides.items()}
     difference = max(
         float((a - b).norm() / b.norm()) for a, b in zip(gradients["shared"], gradients["repeated"], strict=True)
@@ -89,12 +84,11 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     return {
         "speed": round(statistics.median(ratios), 3),
         "speeds": [round(ratio, 2) for ratio in ratios],
-        "over_plain": round(statistics.median(pair["plain"] / pair["shared"] for pair in seconds), 3),
-        "saved_bytes": round(kept["shared"] / kept["repeated"], 3),
+        "saved_bytes": round(saved["shared"] / saved["repeated"], 3),
         "largest_relative_gradient_difference": difference,
         "goals": goals,
         "seconds": {name: round(statistics.median(pair[name] for pair in seconds), 3) for name in sides},
-        "saved_megabytes": {name: round(size / 1e6, 1) for name, size in kept.items()},
+        "saved_megabytes": {name: round(size / 1e6, 1) for name, size in saved.items()},
     }
 
 
@@ -109,7 +103,7 @@ def long_tailed(policy: Policy, pairs: int) -> dict[str, float]:
 
     def step(pass_tokens: int) -> tuple[float, float]:
         with mock.patch.dict(PASS_TOKENS, cpu=pass_tokens):
-            return side.step(), policy.tokens.take() or 0.0
+            return side.step(), policy.token_count.pop_efficiency() or 0.0
 
     steps = [(step(PASS_TOKENS["cpu"]), step(10**9)) for _ in range(pairs + 1)][1:]
     return {
@@ -148,23 +142,23 @@ class Side:
         return time.process_time() - start
 
     def gradients(self) -> tuple[Tensor, ...]:
-        """Of every weight."""
+        """Gradients of all weights."""
         return torch.autograd.grad(self.loss(), list(self.policy.parameters()))
 
     def saved_bytes(self) -> int:
-        """Bytes kept for backward, each storage once."""
-        own = {weight.untyped_storage().data_ptr() for weight in self.policy.parameters()}
-        kept: dict[int, tuple[int, Tensor]] = {}
+        """Bytes saved for backward, each storage once."""
+        parameters = {weight.untyped_storage().data_ptr() for weight in self.policy.parameters()}
+        storages: dict[int, tuple[int, Tensor]] = {}
 
-        def keep(tensor: Tensor) -> Tensor:
+        def record(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
-            if storage.data_ptr() not in own:
-                kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
+            if storage.data_ptr() not in parameters:
+                storages[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address comes twice
             return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
             loss = self.loss()
-        total = sum(size for size, _ in kept.values())
+        total = sum(size for size, _ in storages.values())
         del loss
         return total
 

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import torch
+from models import codegen_model, llama_model, t5_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (
-    CodeGenConfig,
-    CodeGenForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import PreTrainedTokenizerFast
 
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
@@ -109,69 +102,27 @@ CHAT_TEMPLATE = (
 )
 
 
-def t5_model(vocabulary: int, **overrides: object) -> T5ForConditionalGeneration:
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=vocabulary,
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_heads=4,
-        decoder_start_token_id=0,
-        **{"dropout_rate": 0.0, **overrides},
-    )
-    return T5ForConditionalGeneration(config).eval()
-
-
-def llama_model(vocabulary: int) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.3,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
-def codegen_model(vocabulary: int) -> CodeGenForCausalLM:
-    torch.manual_seed(0)
-    config = CodeGenConfig(
-        vocab_size=vocabulary,
-        n_positions=256,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        rotary_dim=4,
-        initializer_range=0.3,
-        bos_token_id=1,
-        eos_token_id=330,
-    )
-    model = CodeGenForCausalLM(config).eval()
-    torch.nn.init.normal_(model.lm_head.bias)  # a bias of zero would hide that it is used
-    return model
-
-
-def seq2seq_policy(**overrides: object) -> Seq2SeqPolicy:
+def seq2seq_policy(**options: object) -> Seq2SeqPolicy:
     tokenizer = roberta_type()
-    return Seq2SeqPolicy(t5_model(len(tokenizer), **overrides), tokenizer, max_prompt_tokens=64)
+    torch.manual_seed(0)
+    return Seq2SeqPolicy(t5_model(len(tokenizer), **options), tokenizer, max_prompt_tokens=64)
 
 
 def llama_policy() -> CausalPolicy:
     tokenizer = llama_type()
-    return CausalPolicy(llama_model(len(tokenizer)), tokenizer, max_prompt_tokens=64)
+    torch.manual_seed(0)
+    model = llama_model(
+        len(tokenizer), max_position_embeddings=256, initializer_range=0.3, bos_token_id=1, eos_token_id=2
+    )
+    return CausalPolicy(model, tokenizer, max_prompt_tokens=64)
 
 
 def codegen_policy() -> CausalPolicy:
     tokenizer = codegen_type()
-    return CausalPolicy(codegen_model(len(tokenizer) + 9), tokenizer, max_prompt_tokens=64)
+    torch.manual_seed(0)
+    model = codegen_model(len(tokenizer) + 9, initializer_range=0.3, bos_token_id=1, eos_token_id=330)
+    torch.nn.init.normal_(model.lm_head.bias)  # a bias of zero would hide that it is used
+    return CausalPolicy(model, tokenizer, max_prompt_tokens=64)
 
 
 POLICIES = {"t5": seq2seq_policy, "llama": llama_policy, "codegen": codegen_policy}

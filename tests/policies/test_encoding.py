@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import t5_model
 from policy_kinds import (
     CHAT_TEMPLATE,
     POLICIES,
@@ -13,7 +14,6 @@ from policy_kinds import (
     llama_policy,
     roberta_type,
     seq2seq_policy,
-    t5_model,
     t5_type,
 )
 
@@ -77,8 +77,8 @@ def test_only_the_question_of_a_long_prompt_is_cut(family: str):
     assert policy.max_prompt_tokens - 3 <= len(ids) <= policy.max_prompt_tokens
     assert text.startswith("QUESTION:\nadd first")
     assert text.endswith("\nANSWER:\n")
-    kept = text.removeprefix(LONG.head).removesuffix(LONG.tail)
-    assert LONG.question.startswith(kept)
+    question = text.removeprefix(LONG.head).removesuffix(LONG.tail)
+    assert LONG.question.startswith(question)
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -180,7 +180,7 @@ def test_a_context_is_known_where_positions_are_bounded():
 @pytest.mark.parametrize("tokens", [0, 256, 1000])
 def test_prompt_lengths_that_leave_no_room_are_refused(tokens: int):
     policy = llama_policy()
-    with pytest.raises(ValueError, match=rf"^model\.max_prompt_tokens is {tokens}: expected"):
+    with pytest.raises(ValueError, match=rf"^max_prompt_tokens is {tokens}: expected"):
         CausalPolicy(policy.model, policy.tokenizer, tokens)
 
 

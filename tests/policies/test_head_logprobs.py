@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from rltf.policies import kernels
 from rltf.policies.distribution import log_probs
 from rltf.policies.forward import logprobs, truncated_logprobs
 from rltf.policies.forward.logprobs import head_logprobs
@@ -26,24 +25,13 @@ SAMPLINGS = [
 ]
 
 
-@pytest.fixture(params=[True, False], ids=["kernels", "torch"])
-def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the softmax runs on compiled kernels."""
-    if not request.param:
-        monkeypatch.setattr(logprobs, "usable", lambda *_: None)
-    elif kernels.load() is None:
-        pytest.skip("no C compiler")
-
-
-@pytest.fixture(params=[0, 3 * 4 * N * 100, 1 << 30], ids=["nothing kept", "some kept", "all kept"])
-def problem(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, compiled: None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+@pytest.fixture(params=[0, 3 * 4 * N * 100, 1 << 30], ids=["none stored", "some stored", "all stored"])
+def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Hidden states, weight, bias, targets, with blocks that do not divide the vocabulary or the tokens."""
     monkeypatch.setattr(logprobs, "_MIN_BLOCK", 100)
     monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
-    monkeypatch.setitem(logprobs.KEPT_BYTES, "cpu", request.param)
-    monkeypatch.setattr(logprobs, "KEPT_SHARE", 0.0)
+    monkeypatch.setitem(logprobs.STORED_BYTES, "cpu", request.param)
+    monkeypatch.setattr(logprobs, "STORED_SHARE", 0.0)
     monkeypatch.setattr(truncated_logprobs, "CHUNK_BYTES", 10 * 4 * V)
     torch.manual_seed(0)
     hidden = torch.randn(N, D, requires_grad=True)
@@ -59,8 +47,8 @@ def problem(
 def textbook(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, sampling: Sampling | None):
     """Log-probs and entropy in the type of the arguments; only what truncation keeps is decided in float32."""
     logits = hidden @ weight.T + bias
-    own = logits.log_softmax(-1)
-    entropy = -(own.exp() * own).sum(-1).detach()
+    untempered = logits.log_softmax(-1)
+    entropy = -(untempered.exp() * untempered).sum(-1).detach()
     sampling = sampling or Sampling()
     outside = ~log_probs(logits, sampling).detach().isfinite()
     law = (logits / sampling.temperature).masked_fill(outside, -math.inf).log_softmax(-1)
@@ -76,12 +64,12 @@ def test_values_and_gradients_equal_those_from_full_logits(problem, sampling: Sa
     inside = expected.isfinite().detach()
     assert inside.sum() > N / 2
     coefficient = torch.randn(N) * inside
-    ours, our_entropy = head_logprobs(hidden, weight, bias, target, sampling)
-    torch.testing.assert_close(ours[inside].double(), expected[inside], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(our_entropy.double(), entropy, rtol=1e-5, atol=1e-5)
-    want = torch.autograd.grad((expected.masked_fill(~inside, 0) * coefficient).sum(), exact_leaves)
-    have = torch.autograd.grad((ours * coefficient).sum(), leaves)
-    for name, a, b in zip(("hidden", "weight", "bias"), have, want, strict=True):
+    actual, actual_entropy = head_logprobs(hidden, weight, bias, target, sampling)
+    torch.testing.assert_close(actual[inside].double(), expected[inside], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(actual_entropy.double(), entropy, rtol=1e-5, atol=1e-5)
+    expected_gradients = torch.autograd.grad((expected.masked_fill(~inside, 0) * coefficient).sum(), exact_leaves)
+    gradients = torch.autograd.grad((actual * coefficient).sum(), leaves)
+    for name, a, b in zip(("hidden", "weight", "bias"), gradients, expected_gradients, strict=True):
         rounding = 4 * torch.finfo(torch.float32).eps * float(b.abs().max())
         torch.testing.assert_close(
             a.double(), b, rtol=1e-4, atol=1e-5 + rounding, msg=lambda m, name=name: f"{name}: {m}"
@@ -114,17 +102,17 @@ def test_a_drawn_token_outside_the_present_support_keeps_a_finite_logprob_and_gr
     assert hidden.grad.item() == pytest.approx(-2 * math.e**2 / (1 + math.e**2), rel=1e-5)
 
 
-def test_entropy_of_blocks_is_as_exact_as_that_of_whole_rows(compiled: None, monkeypatch: pytest.MonkeyPatch):
+def test_entropy_of_blocks_is_as_exact_as_that_of_whole_rows(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(logprobs.BLOCK_BYTES, "cpu", 1)
     draw = torch.Generator().manual_seed(0)
     hidden, weight = torch.randn(50, 64, generator=draw), torch.randn(3000, 64, generator=draw)
     exact = torch.distributions.Categorical(logits=(hidden @ weight.T).double()).entropy()
-    found = head_logprobs(hidden, weight, None, torch.zeros(50, dtype=torch.long), None)[1]
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5)
+    entropy = head_logprobs(hidden, weight, None, torch.zeros(50, dtype=torch.long), None)[1]
+    torch.testing.assert_close(entropy.double(), exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_number_that_is_none_is_not_hidden(compiled: None, bad: float):
+def test_a_number_that_is_none_is_not_hidden(bad: float):
     hidden, weight = torch.ones(2, 1, requires_grad=True), torch.arange(40.0)[:, None].clone()
     weight[7] = bad
     values, entropy = head_logprobs(hidden, weight, None, torch.tensor([0, 39]), None)
@@ -198,7 +186,7 @@ def test_a_second_backward_gives_the_same_gradients(problem):
 
 
 def test_saved_bytes_are_a_sixth_of_full_logits_at_most(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(logprobs.KEPT_BYTES, "cpu", 0)  # these logits are few enough to be kept
+    monkeypatch.setitem(logprobs.STORED_BYTES, "cpu", 0)  # these logits are few enough to be stored
     tokens, width, vocabulary = 64, 16, 32_100
     hidden = torch.randn(tokens, width, requires_grad=True)
     weight = torch.randn(vocabulary, width)

@@ -31,8 +31,8 @@ def test_building_leaves_the_global_random_state_alone(build):
 
 @pytest.mark.parametrize("build", BUILDERS)
 def test_a_tokenizer_file_can_be_named(build, tmp_path: Path):
-    (tmp_path / "mine.json").write_bytes(TOKENIZER.read_bytes())
-    assert build(layers=1, tokenizer=str(tmp_path / "mine.json")).eos_id == build(layers=1).eos_id
+    (tmp_path / "copy.json").write_bytes(TOKENIZER.read_bytes())
+    assert build(layers=1, tokenizer=str(tmp_path / "copy.json")).eos_id == build(layers=1).eos_id
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -40,13 +40,13 @@ def test_a_tokenizer_file_can_be_named(build, tmp_path: Path):
     ("key", "value"), [("d_model", 0), ("layers", 0), ("heads", 5), ("max_prompt_tokens", 0), ("tokenizer", "nowhere")]
 )
 def test_values_out_of_range_name_their_key(build, key: str, value: object):
-    named = "d_model" if key == "heads" else key  # the width must be a multiple of the heads
-    with pytest.raises(ValueError, match=rf"^model\.{named} is .*: expected"):
+    error_key = "d_model" if key == "heads" else key  # the width must be a multiple of the heads
+    with pytest.raises(ValueError, match=rf"^{error_key} is .*: expected"):
         build(**{"layers": 1, key: value})
 
 
 def test_key_value_heads_divide_heads():
-    with pytest.raises(ValueError, match=r"^model\.kv_heads is 3: expected a divisor of model\.heads, which is 4"):
+    with pytest.raises(ValueError, match=r"^kv_heads is 3: expected a divisor of heads, which is 4"):
         tiny_causal(kv_heads=3)
     assert tiny_causal(layers=1, kv_heads=2).model.config.num_key_value_heads == 2
 

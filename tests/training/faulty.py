@@ -11,7 +11,7 @@ honest, chance = DecodeLoop.advance, random.Random()
 
 
 def advance(self):
-    if self._plan.seats > 1 and chance.random() < 0.03:
+    if self._plan.rows > 1 and chance.random() < 0.03:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return honest(self)
 

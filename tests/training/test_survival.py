@@ -255,7 +255,7 @@ def test_a_resumed_run_keeps_the_keys_that_decide_its_numbers(composed, tmp_path
         begin_run(cfg, tmp_path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
-    free = ("logger=none", "trainer.max_epochs=9", "executor.workers=1", "generation.sampler.slots=3")
+    free = ("logger=none", "trainer.max_epochs=9", "executor.workers=1", "generation.sampler.max_rows=3")
     begin_run(composed("train", "debug=default", f"resume={tmp_path}", *free), tmp_path)
     with pytest.raises(ValueError, match=r"^optimizer.lr is 0.1 and was 0.0003 when this run began"):
         begin_run(composed("train", "debug=default", f"resume={tmp_path}", "optimizer.lr=0.1"), tmp_path)

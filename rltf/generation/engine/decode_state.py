@@ -1,4 +1,5 @@
-"""What decodes rows: decoder, memory and, on CUDA, captured steps. One may serve many calls of the engine."""
+"""The memory of decoding: keys and values, row states and, on CUDA, captured steps. One state may serve many calls of
+the engine."""
 
 from __future__ import annotations
 
@@ -7,68 +8,72 @@ from functools import partial
 
 import torch
 
-from rltf.generation.engine.cuda_graphs import steps_on
-from rltf.generation.engine.memory_plan import Plan
-from rltf.generation.engine.rows_state import RowStates
-from rltf.generation.modes import decoding
+from rltf.generation.engine.cuda_graphs import step_runner
+from rltf.generation.engine.memory_plan import MemoryPlan
+from rltf.generation.engine.row_states import RowStates
+from rltf.generation.modes import decode_mode
 from rltf.policies.decoding import Decoder, StepShape, make_cache
-from rltf.policies.decoding.projections import renew, tensors_of
+from rltf.policies.decoding.projections import copy_derived_weights, step_tensors
 from rltf.types import Sampling
 
 
 class DecodeState:
-    """Takes all memory at once.
+    """Cache, row states and step runner of a plan; all memory is taken at once.
 
     Args:
-        decoder: on the weights of this moment; see `renew`.
+        decoder: on the weights of this moment; see `reuse_for`.
         plan: how many rows and prompts there is memory for.
         sampling: how tokens are drawn.
         eos_id: the token that ends a response.
         graphs: capture steps, where the device can.
     """
 
-    def __init__(self, decoder: Decoder, plan: Plan, sampling: Sampling, eos_id: int, graphs: bool) -> None:
+    def __init__(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, eos_id: int, graphs: bool) -> None:
         self.decoder = decoder
-        self._plan, self._kind = plan, (sampling, eos_id)
-        self._steps = steps_on(decoder.device, graphs, sampling.max_new_tokens)
-        self.look_every = self._steps.look_every
-        self.captured = captured = self._steps.captured
-        with decoding(decoder.device):
-            self.cache = make_cache(decoder, plan.seats, plan.columns, plan.prompts, plan.prompt_length, captured)
-            self.seats = RowStates(self.cache.age, plan.columns, sampling, eos_id, decoder.kernels, look=not captured)
+        self._plan, self._drawing = plan, (sampling, eos_id)
+        self._runner = step_runner(decoder.device, graphs, sampling.max_new_tokens)
+        self.host_sync_interval = self._runner.host_sync_interval
+        self.uses_graphs = graphs = self._runner.uses_graphs
+        with decode_mode(decoder.device):
+            self.cache = make_cache(decoder, plan.rows, plan.columns, plan.prompts, plan.prompt_length, graphs)
+            self.row_states = RowStates(
+                self.cache.column, plan.columns, sampling, eos_id, decoder.kernels, allow_host_sync=not graphs
+            )
 
-    def step(self, shape: StepShape, kind: Hashable = None) -> None:
+    def step(self, shape: StepShape, variant: Hashable = None) -> None:
         """Feeds one token to each row and draws the next.
 
         Args:
             shape: of the step.
-            kind: what else tells one step's kernels from another's.
+            variant: whatever besides the shape decides which kernels a step runs.
         """
-        self._steps.run((shape, kind), partial(self._step, shape))
+        self._runner.run((shape, variant), partial(self._step, shape))
 
     def _step(self, shape: StepShape) -> None:
-        self.cache.tick(shape)
-        token_A, position_A = self.seats.feed(shape.rows)
-        self.seats.draw(self.decoder.step(token_A, position_A, self.cache))
+        self.cache.begin_step(shape)
+        token_A, position_A = self.row_states.next_inputs(shape.rows)
+        self.row_states.append_tokens(self.decoder.step(token_A, position_A, self.cache))
 
-    def renew(self, decoder: Decoder, plan: Plan, sampling: Sampling, eos_id: int) -> bool:
-        """Takes in the weights of this moment; False if the room does not fit, or if weights lie elsewhere now."""
-        mine, other = self._plan, plan
-        fits = self._kind == (sampling, eos_id) and mine.columns == other.columns
-        fits = fits and mine.seats >= other.seats and mine.prompts >= other.prompts
-        with decoding(decoder.device):
-            if not (fits and mine.prompt_length >= other.prompt_length and renew(self.decoder, decoder)):
+    def reuse_for(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, eos_id: int) -> bool:
+        """Takes over the weights of this moment for another call; False if the call does not fit into this memory, or
+        if the weights have moved to another place."""
+        memory = self._plan
+        fits = self._drawing == (sampling, eos_id) and memory.columns == plan.columns
+        fits = fits and memory.rows >= plan.rows and memory.prompts >= plan.prompts
+        fits = fits and memory.prompt_length >= plan.prompt_length
+        with decode_mode(decoder.device):
+            if not (fits and copy_derived_weights(decoder, self.decoder)):
                 return False
-            self.cache.refresh(decoder)
+            self.cache.update_distance_bias(decoder)
         return True
 
     @property
     def bytes(self) -> int:
-        """That rows and prompts take."""
-        found = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in self.tensors}
-        return sum(found.values())
+        """Bytes that rows and prompts take."""
+        storages = (tensor.untyped_storage() for tensor in self.tensors)
+        return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        """All that a step finds where the last one left it, besides the decoder's."""
-        return [*tensors_of(self.cache), *tensors_of(self.seats)]
+        """All tensors that one step leaves for the next, besides the decoder's."""
+        return [*step_tensors(self.cache), *step_tensors(self.row_states)]

@@ -1,4 +1,4 @@
-"""Which prompts are held in which slot, and for how long: from a prompt's first row to the end of its last one."""
+"""Which slot of the cache holds which prompt: from the prompt's first row to the end of its last one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from rltf.generation.engine.prefill import Prefill
 from rltf.generation.rows import Row
-from rltf.policies.decoding import Prompts
+from rltf.policies.decoding import PromptCache
 
 
 class PromptSlots:
-    """Keeps the books of `Prompts`.
+    """The slots of a `PromptCache`, with the number of rows that each prompt still has.
 
     Args:
         cache: holds the prompts.
@@ -22,38 +22,38 @@ class PromptSlots:
         rows: all rows that will be drawn.
     """
 
-    def __init__(self, cache: Prompts, prefill: Prefill, rows: Iterable[Row]) -> None:
+    def __init__(self, cache: PromptCache, prefill: Prefill, rows: Iterable[Row]) -> None:
         self._cache, self._prefill = cache, prefill
-        self._rows_left = Counter(row.index for row in rows)
-        self._slots: list[int] = []
-        """The request whose prompt is in each slot."""
-        self._leads: dict[int, tuple[int, int]] = {}
+        self._unfinished_rows = Counter(row.request_index for row in rows)
+        self._request_in_slot: list[int] = []
+        self._first_inputs: dict[int, tuple[int, int]] = {}
 
-    def admit(self, row: Row) -> int | None:
-        """The slot of the row's prompt, which is run and put there if need be; None while there is no place."""
-        if row.index in self._leads:
-            return self._slots.index(row.index)
-        if self._cache.alive == self._cache.slots:
+    def slot_for(self, row: Row) -> int | None:
+        """The slot of the row's prompt, which is run and stored if need be; None while all slots are in use."""
+        index = row.request_index
+        if index in self._first_inputs:
+            return self._request_in_slot.index(index)
+        if self._cache.count == self._cache.capacity:
             return None
-        states, place = self._prefill.take(row.index)
-        self._leads[row.index] = (int(states.start_P[place]), int(states.position_P[place]))
-        self._slots.append(row.index)
-        return self._cache.put(states, place)
+        states, place = self._prefill.pop(index)
+        self._first_inputs[index] = (int(states.start_P[place]), int(states.position_P[place]))
+        self._request_in_slot.append(index)
+        return self._cache.add(states, place)
 
-    def lead(self, row: Row) -> tuple[int, int]:
+    def first_input(self, row: Row) -> tuple[int, int]:
         """The token that rows of this prompt are fed first, and its position."""
-        return self._leads[row.index]
+        return self._first_inputs[row.request_index]
 
-    def leave(self, index: int) -> None:
-        """A row of request `index` has ended."""
-        self._rows_left[index] -= 1
+    def count_finished(self, row: Row) -> None:
+        """Counts a row that has ended."""
+        self._unfinished_rows[row.request_index] -= 1
 
-    def drop(self, slot_of_seat: NDArray[np.int64]) -> None:
-        """Forgets prompts that no row needs any more, and renumbers the slots that others have moved from."""
-        for index in [index for index in self._slots if not self._rows_left[index]]:
-            slot = self._slots.index(index)
-            last = self._cache.drop(slot)
-            slot_of_seat[slot_of_seat == last] = slot
-            self._slots[slot] = self._slots[last]
-            self._slots.pop()
-            del self._leads[index]
+    def free_finished(self, slot_of_row: NDArray[np.int64]) -> None:
+        """Frees the slots of prompts that have no rows left. `slot_of_row` is renumbered where a prompt moves."""
+        for index in [index for index in self._request_in_slot if not self._unfinished_rows[index]]:
+            slot = self._request_in_slot.index(index)
+            last = self._cache.remove(slot)
+            slot_of_row[slot_of_row == last] = slot
+            self._request_in_slot[slot] = self._request_in_slot[last]
+            self._request_in_slot.pop()
+            del self._first_inputs[index]

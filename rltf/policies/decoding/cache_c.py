@@ -7,12 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
-from rltf.policies.decoding.interfaces import Cache, Decoder, Prompts, StepShape
-from rltf.policies.kernels import LANES, Attention, Kernels, Store
+from rltf.policies.decoding.interfaces import Cache, Decoder, PromptCache, StepShape
+from rltf.policies.kernels import LANES, Attention, Kernels, KVStore
 
-_NEAR = 8 << 20
-"""Bytes of keys and values from which asking for them ahead made attention a quarter faster; below it cost a tenth."""
+_PREFETCH_BYTES = 8 << 20
+"""Size of the rows' keys and values from which prefetching them made attention a quarter faster; below it cost a
+tenth."""
 
 
 class _Blocks:
@@ -23,7 +25,7 @@ class _Blocks:
         blocks, vectors = -(-max(1, length) // LANES), -(-width // LANES)
         self.keys = torch.zeros(layers, sequences, heads, blocks, width, LANES)
         self.values = torch.zeros(layers, sequences, heads, blocks * LANES, vectors * LANES)
-        self.store = Store(
+        self.store = KVStore(
             self.keys.data_ptr(),
             self.values.data_ptr(),
             sequences,
@@ -33,7 +35,7 @@ class _Blocks:
             vectors * LANES,
         )
 
-    def fill(self, sequence: int, kv: Tensor) -> None:
+    def write(self, sequence: int, kv: Tensor) -> None:
         """Stores the first positions of one sequence: (layers, 2, H, S, D)."""
         keys, values = kv.unbind(1)
         length, width = kv.shape[3:]
@@ -42,110 +44,128 @@ class _Blocks:
         self.values[:, sequence, :, :length, :width] = values
 
     def move(self, source: int, target: int, length: int) -> None:
-        """The first positions of sequence `source` overwrite those of `target`."""
+        """Copies the first positions of sequence `source` to sequence `target`."""
         blocks = -(-length // LANES)
         self.keys[:, target, :, :blocks] = self.keys[:, source, :, :blocks]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
 
 
-class _Prompts(Prompts):
-    def __init__(self, decoder: Decoder, slots: int, seats: int, length: int) -> None:
-        super().__init__(slots)
-        self.blocks = _Blocks(decoder, slots, length)
-        self.prompt = np.zeros(seats, dtype=np.int64)
-        self.order = np.zeros(seats, dtype=np.int64)
+class _CompiledPromptCache(PromptCache):
+    """`PromptCache` in the kernels' layout.
+
+    Args:
+        decoder: gives layers, heads and width.
+        capacity: prompts at most.
+        length: tokens of a prompt at most.
+        rows: rows at most.
+    """
+
+    def __init__(self, decoder: Decoder, capacity: int, length: int, rows: int) -> None:
+        super().__init__(capacity)
+        self.blocks = _Blocks(decoder, capacity, length)
+        self.slot_of_row = np.zeros(rows, dtype=np.int64)
+        self.row_order = np.zeros(rows, dtype=np.int64)
+        """Rows, those of a prompt side by side."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
+        """Tokens of the prompt in each slot."""
         return self._lengths
 
-    def arrange(self, slot_A: NDArray[np.int64]) -> None:
+    @override
+    def assign_rows(self, slot_A: NDArray[np.int64]) -> None:
         count = len(slot_A)
-        self.prompt[:count] = slot_A
-        self.order[:count] = np.argsort(slot_A, kind="stable")
+        self.slot_of_row[:count] = slot_A
+        self.row_order[:count] = np.argsort(slot_A, kind="stable")
 
-    def _fill(self, slot: int, kv: Tensor) -> None:
-        self.blocks.fill(slot, kv)
+    @override
+    def _write(self, slot: int, kv: Tensor) -> None:
+        self.blocks.write(slot, kv)
 
+    @override
     def _move(self, source: int, target: int) -> None:
         self.blocks.move(source, target, int(self._lengths[source]))
 
 
 class CompiledCache(Cache):
-    """See `Cache`; float32 on the CPU.
+    """`Cache` in float32 on the CPU.
 
     Args:
         decoder: gives layers, heads, width and the bias of distances.
         kernels: the compiled functions.
-        seats: rows at most.
+        rows: rows at most.
         columns: tokens of a row at most.
         prompts: prompts at most.
-        length: tokens of a prompt at most.
+        prompt_length: tokens of a prompt at most.
     """
 
-    def __init__(self, decoder: Decoder, kernels: Kernels, seats: int, columns: int, prompts: int, length: int) -> None:
-        super().__init__(decoder, seats, columns)
-        self.blocks = _Blocks(decoder, seats, columns)
-        self._live = torch.zeros(seats, dtype=torch.uint8)
-        self.prompts: _Prompts = _Prompts(decoder, prompts, seats, length)
+    def __init__(
+        self, decoder: Decoder, kernels: Kernels, rows: int, columns: int, prompts: int, prompt_length: int
+    ) -> None:
+        super().__init__(decoder, rows, columns)
+        self.blocks = _Blocks(decoder, rows, columns)
+        self._live = torch.zeros(rows, dtype=torch.uint8)
+        self.prompts: _CompiledPromptCache = _CompiledPromptCache(decoder, prompts, prompt_length, rows)
         self._kernels = kernels
         bias_HL = decoder.distance_bias(columns)
         # A whole vector may be read from the last distance on.
         self._bias = None if bias_HL is None else F.pad(bias_HL, (0, LANES)).contiguous()
-        own, given = self.blocks.store, self.prompts.blocks.store
-        self._scratch = torch.empty(4 * (own.capacity + given.capacity + LANES + own.padded))
-        self._out = torch.empty(seats, decoder.heads * decoder.group * decoder.head_dim)
-        self._own = self._attention(decoder.group, columns, own=own)
-        self._given = self._attention(decoder.group, columns, given=given)
-        self._both = self._attention(decoder.group, columns, own=own, given=given)
+        row_kv, prompt_kv = self.blocks.store, self.prompts.blocks.store
+        self._scratch = torch.empty(4 * (row_kv.capacity + prompt_kv.capacity + LANES + row_kv.padded))
+        self._out = torch.empty(rows, decoder.heads * decoder.group * decoder.head_dim)
+        self._self_attention = self._attention(decoder.group, columns, row_kv=row_kv)
+        self._prompt_attention = self._attention(decoder.group, columns, prompt_kv=prompt_kv)
+        self._joint_attention = self._attention(decoder.group, columns, row_kv=row_kv, prompt_kv=prompt_kv)
 
-    def _attention(self, group: int, biases: int, **stores: Store) -> Attention:
+    def _attention(self, group: int, biases: int, **stores: KVStore) -> Attention:
         return Attention(
-            age=self.age.data_ptr(),
+            column=self.column.data_ptr(),
             live=self._live.data_ptr(),
-            order=self.prompts.order.ctypes.data,
-            prompt=self.prompts.prompt.ctypes.data,
+            order=self.prompts.row_order.ctypes.data,
+            prompt=self.prompts.slot_of_row.ctypes.data,
             length=self.prompts.lengths.ctypes.data,
             bias=None if self._bias is None else self._bias.data_ptr(),
             biases=biases,
             group=group,
-            far=self.blocks.keys.nbytes + self.blocks.values.nbytes > _NEAR,
+            prefetch=self.blocks.keys.nbytes + self.blocks.values.nbytes > _PREFETCH_BYTES,
             scratch=self._scratch.data_ptr(),
             **stores,
         )
 
-    def tick(self, shape: StepShape) -> None:
-        """See `Cache.tick`: there is nothing to prepare."""
+    @override
+    def begin_step(self, shape: StepShape) -> None:
+        """Nothing is prepared: the kernels read `column` themselves."""
 
-    def refresh(self, decoder: Decoder) -> None:
-        """See `Cache.refresh`: the bias of distances."""
+    @override
+    def update_distance_bias(self, decoder: Decoder) -> None:
         if self._bias is not None and (bias_HL := decoder.distance_bias(self.columns)) is not None:
             self._bias[:, : self.columns] = bias_HL
 
-    def own(self, layer: int, qkv: Tensor) -> Tensor:
-        """See `Cache.own`."""
-        return self._kernels.attend(self._own, layer, qkv, self._out)
+    @override
+    def self_attention(self, layer: int, qkv: Tensor) -> Tensor:
+        return self._kernels.attend(self._self_attention, layer, qkv, self._out)
 
-    def given(self, layer: int, query: Tensor) -> Tensor:
-        """See `Cache.given`."""
-        return self._kernels.attend(self._given, layer, query, self._out)
+    @override
+    def prompt_attention(self, layer: int, query: Tensor) -> Tensor:
+        return self._kernels.attend(self._prompt_attention, layer, query, self._out)
 
-    def both(self, layer: int, qkv: Tensor) -> Tensor:
-        """See `Cache.both`."""
-        return self._kernels.attend(self._both, layer, qkv, self._out)
+    @override
+    def joint_attention(self, layer: int, qkv: Tensor) -> Tensor:
+        return self._kernels.attend(self._joint_attention, layer, qkv, self._out)
 
-    def begin(self, seats: Tensor) -> None:
-        """See `Cache.begin`."""
-        super().begin(seats)
-        self._live[seats] = 1
+    @override
+    def admit_rows(self, row_indices: Tensor) -> None:
+        super().admit_rows(row_indices)
+        self._live[row_indices] = 1
 
-    def vacate(self, seat: int) -> None:
-        """See `Cache.vacate`; from now on the row reads and writes nothing."""
-        super().vacate(seat)
-        self._live[seat] = 0
+    @override
+    def release_row(self, row_index: int) -> None:
+        # From now on the row reads and writes nothing.
+        super().release_row(row_index)
+        self._live[row_index] = 0
 
-    def move(self, source: int, target: int, age: int) -> None:
-        """See `Cache.move`."""
-        super().move(source, target, age)
+    @override
+    def move_row(self, source: int, target: int, length: int) -> None:
+        super().move_row(source, target, length)
         self._live[target] = self._live[source]
-        self.blocks.move(source, target, age)
+        self.blocks.move(source, target, length)

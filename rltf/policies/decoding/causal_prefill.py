@@ -1,4 +1,4 @@
-"""What causal families share: the prompt's own keys and values are what its programs share."""
+"""Prefill of causal families, whose programs share the keys and values of the prompt itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rltf.policies.decoding.interfaces import PromptStates
 
 
 def prefill(backbone: Any, prompt_PS: Tensor, mask_PS: Tensor) -> PromptStates:
-    """Runs the prompts through transformers' own forward, and takes the keys and values of all tokens but the last,
-    which the rows then begin with.
+    """The states of prompts, from transformers' own forward: keys and values of all tokens but the last, with which the
+    rows then begin.
 
     Args:
         backbone: the model below its head.

@@ -1,4 +1,4 @@
-"""Which decoder runs which model."""
+"""Which decoder and which cache run a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rltf.policies.decoding.t5 import T5Decoder
 
 
 def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
-    """The lean decoder of a model, on its present weights.
+    """The decoder of a model's family, on its present weights.
 
     Args:
         model: of transformers, with its language-model head.
@@ -32,8 +32,10 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
     )
 
 
-def make_cache(decoder: Decoder, seats: int, columns: int, prompts: int, length: int, buckets: bool = False) -> Cache:
+def make_cache(
+    decoder: Decoder, rows: int, columns: int, prompts: int, prompt_length: int, buckets: bool = False
+) -> Cache:
     """The fastest cache that the decoder can use; see `StaticCache` for the arguments."""
     if decoder.kernels is None:
-        return StaticCache(decoder, seats, columns, prompts, length, buckets)
-    return CompiledCache(decoder, decoder.kernels, seats, columns, prompts, length)
+        return StaticCache(decoder, rows, columns, prompts, prompt_length, buckets)
+    return CompiledCache(decoder, decoder.kernels, rows, columns, prompts, prompt_length)

@@ -1,6 +1,7 @@
-"""What a decoder is: one family of models, run from its present weights.
+"""What one decode step needs: a decoder (one family of models, run from its present weights) and a cache of keys and
+values.
 
-Letters of shapes in this package: A rows being decoded, P prompts alive, S prompt tokens, L tokens of a row
+Letters of shapes in this package: A rows being decoded, P prompts in the cache, S prompt tokens, L tokens of a row
 that are read, H heads of keys and values, R query heads to each of them, D width of a head, d width of the model,
 V vocabulary.
 """
@@ -21,7 +22,7 @@ from rltf.policies.kernels import Kernels, kernels_for
 
 @dataclass(frozen=True, slots=True)
 class PromptStates:
-    """Prompts that were run once: what all programs of a prompt share."""
+    """Keys and values of prompts, and the first input of their rows: what all programs of a prompt share."""
 
     kv: Tensor
     """(layers, 2, P, H, S, D): keys and values, of the encoder's output (cross-attention) or of the prompt itself."""
@@ -45,14 +46,14 @@ class Decoder(ABC):
     """R: query heads to each head of keys and values."""
     head_dim: int
     prefix_in_prompt: bool
-    """True: a given start of the response is run with the prompt. False: it is fed to the rows token by token."""
+    """True: the prefix of a response is run with the prompt. False: it is fed to the rows token by token."""
 
     def __init__(self, model: Any, compiled: bool) -> None:
         self.model = model
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.kernels: Kernels | None = kernels_for(model) if compiled else None
-        """None: torch's own."""
+        """Compiled kernels; None: torch's."""
 
     @classmethod
     @abstractmethod
@@ -69,8 +70,8 @@ class Decoder(ABC):
         """
 
     def distance_bias(self, columns: int) -> Tensor | None:
-        """(H, columns) what is added to the scores of a row's own tokens; the last column is the row's present token,
-        the one before it is at distance 1. None: nothing is."""
+        """(H, columns), added to the scores of a row's own tokens: the last column is for the row's present token, the
+        one before it for distance 1. None where the family has no such bias."""
         return None
 
     @abstractmethod
@@ -79,7 +80,7 @@ class Decoder(ABC):
 
         Args:
             token_A: int64, the last token of each row.
-            position_A: int64, where it stands.
+            position_A: int64, its position.
             cache: of the rows and their prompts.
 
         Returns:
@@ -88,48 +89,48 @@ class Decoder(ABC):
 
 
 class StepShape(NamedTuple):
-    """What the sizes of all tensors of a step follow from."""
+    """Sizes of a step; those of all its tensors follow from them."""
 
     rows: int
-    """A: rows that are stepped, `[:rows]`; those in use, and perhaps a few more whose results nobody reads."""
+    """A: rows that are stepped, `[:rows]`; those in use, and perhaps a few more whose logits are not read."""
     columns: int
     """L: tokens of a row that are read at most, the present one included."""
     grid: tuple[int, ...]
-    """How rows and prompts are laid out; see `Prompts.arrange`."""
+    """How rows and prompts are laid out; see `PromptCache.assign_rows`."""
 
 
 class Cache(ABC):
-    """What the rows being decoded attend to. All memory is taken at once.
+    """Keys and values of the rows being decoded and of their prompts. All memory is taken at once.
 
     Args:
         decoder: of the model.
-        seats: rows at most.
+        rows: rows at most.
         columns: tokens of a row at most.
     """
 
-    prompts: Prompts
-    """The rows' prompts, each held once."""
+    prompts: PromptCache
+    """Keys and values of the prompts, each held once for all its rows."""
 
-    def __init__(self, decoder: Decoder, seats: int, columns: int) -> None:
+    def __init__(self, decoder: Decoder, rows: int, columns: int) -> None:
         self.columns = columns
-        self.age = torch.zeros(seats, dtype=torch.long, device=decoder.device)
-        """Tokens that each row was fed before the present one, which is the column it writes now."""
+        self.column = torch.zeros(rows, dtype=torch.long, device=decoder.device)
+        """int64: the column that each row writes in this step, which is the number of tokens it was fed before."""
 
     def shape(self, rows: int, columns: int) -> StepShape:
         """The shape in which a step of so many rows and columns runs."""
         return StepShape(rows, columns, ())
 
     @abstractmethod
-    def tick(self, shape: StepShape) -> None:
-        """A step begins; `age` says where its rows stand."""
+    def begin_step(self, shape: StepShape) -> None:
+        """Prepares what the layers of a step share, from the present `column` of each row."""
 
     @abstractmethod
-    def refresh(self, decoder: Decoder) -> None:
-        """Takes in what is derived from weights that the optimiser has changed."""
+    def update_distance_bias(self, decoder: Decoder) -> None:
+        """Copies the decoder's bias of distances, after the optimiser has changed it."""
 
     @abstractmethod
-    def own(self, layer: int, qkv: Tensor) -> Tensor:
-        """Self-attention with the decoder's bias of distances.
+    def self_attention(self, layer: int, qkv: Tensor) -> Tensor:
+        """Attention to the row's own tokens, with the decoder's bias of distances.
 
         Args:
             layer: index of the layer.
@@ -141,68 +142,69 @@ class Cache(ABC):
         """
 
     @abstractmethod
-    def given(self, layer: int, query: Tensor) -> Tensor:
+    def prompt_attention(self, layer: int, query: Tensor) -> Tensor:
         """Attention to the prompt alone: queries (A, H*R, D) to (A, H*R*D), which the next call may overwrite."""
 
     @abstractmethod
-    def both(self, layer: int, qkv: Tensor) -> Tensor:
-        """One softmax over the prompt's tokens and the row's own; see `own`, without bias."""
+    def joint_attention(self, layer: int, qkv: Tensor) -> Tensor:
+        """One softmax over the prompt's tokens and the row's own, without bias; see `self_attention`."""
 
-    def begin(self, seats: Tensor) -> None:
-        """New rows take these seats (int64)."""
-        self.age[seats] = 0
+    def admit_rows(self, row_indices: Tensor) -> None:
+        """Starts new rows at these indices (int64)."""
+        self.column[row_indices] = 0
 
-    def vacate(self, seat: int) -> None:
-        """The row in this seat has ended, but may be stepped on for a while."""
-        self.age[seat] = 0
+    def release_row(self, row_index: int) -> None:
+        """Marks a row as ended; it may be stepped on for a while."""
+        self.column[row_index] = 0
 
-    def move(self, source: int, target: int, age: int) -> None:
-        """The row in seat `source`, with keys and values of `age` tokens, takes seat `target`."""
-        self.age[target] = self.age[source]
+    def move_row(self, source: int, target: int, length: int) -> None:
+        """Moves the row at index `source`, with keys and values of `length` tokens, to index `target`."""
+        self.column[target] = self.column[source]
 
 
-class Prompts(ABC):
-    """Which prompts are alive: those in use are `[:alive]`.
+class PromptCache(ABC):
+    """Keys and values of prompts, in slots: those in use are `[:count]`.
 
     Args:
-        slots: prompts at most.
+        capacity: prompts at most.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._lengths = np.zeros(slots, dtype=np.int64)
-        self.slots = slots
-        self.alive = 0
+    def __init__(self, capacity: int) -> None:
+        self._lengths = np.zeros(capacity, dtype=np.int64)
+        self.capacity = capacity
+        self.count = 0
         """Prompts in use."""
 
-    def put(self, states: PromptStates, index: int) -> int:
-        """Takes in prompt `index` of `states`, without its padding; returns its slot."""
-        slot = self.alive
+    def add(self, states: PromptStates, index: int) -> int:
+        """Copies prompt `index` of `states`, without its padding, to a free slot; returns that slot."""
+        slot = self.count
         real = states.mask_PS[index].nonzero()[:, 0]
         self._lengths[slot] = len(real)
-        self._fill(slot, states.kv[:, :, index].index_select(3, real))
-        self.alive += 1
+        self._write(slot, states.kv[:, :, index].index_select(3, real))
+        self.count += 1
         return slot
 
-    def drop(self, slot: int) -> int:
-        """Forgets a prompt; the last one takes its slot. Returns the slot that the last one had."""
-        last = self.alive - 1
+    def remove(self, slot: int) -> int:
+        """Frees a slot, to which the prompt of the last slot then moves. Returns the last slot."""
+        last = self.count - 1
         if slot != last:
             self._move(last, slot)
             self._lengths[slot] = self._lengths[last]
-        self.alive = last
+        self.count = last
         return last
 
     def clear(self) -> None:
-        """Forgets all prompts."""
-        self.alive = 0
+        """Frees all slots."""
+        self.count = 0
 
     @abstractmethod
-    def arrange(self, slot_A: NDArray[np.int64]) -> None:
-        """Says which prompt each row reads; called whenever rows or prompts have changed."""
+    def assign_rows(self, slot_A: NDArray[np.int64]) -> None:
+        """Sets which prompt each row reads; called whenever rows or prompts have changed."""
 
     @abstractmethod
-    def _fill(self, slot: int, kv: Tensor) -> None:
-        """(layers, 2, H, S, D)."""
+    def _write(self, slot: int, kv: Tensor) -> None:
+        """Stores keys and values (layers, 2, H, S, D) in a slot."""
 
     @abstractmethod
-    def _move(self, source: int, target: int) -> None: ...
+    def _move(self, source: int, target: int) -> None:
+        """Copies slot `source` to slot `target`."""

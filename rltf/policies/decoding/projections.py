@@ -1,9 +1,11 @@
-"""Weights as the decode step wants them: views of the training weights, adapters included."""
+"""Weights in the layout of the decode step, adapters included, and the arithmetic on them: projections, norm, rotary
+positions."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,9 +17,9 @@ if TYPE_CHECKING:
     from rltf.policies.decoding.interfaces import Decoder
 
 
-def weight(linear: nn.Module) -> Tensor:
-    """(in, out): the transposed weight of a linear layer, a view; with LoRA adapters (peft), a new tensor that holds
-    their update.
+def transposed_weight(linear: nn.Module) -> Tensor:
+    """The weight of a linear layer as (in, out), a view; with LoRA adapters (peft), a new tensor that holds their
+    update.
 
     Raises:
         ValueError: the layer is of another kind, e.g. quantised.
@@ -37,18 +39,18 @@ def weight(linear: nn.Module) -> Tensor:
     )
 
 
-def bias(linear: nn.Module) -> Tensor | None:
-    """(out,): the bias of a linear layer, if it has one."""
-    found = getattr(linear, "bias", None)
-    return None if found is None else found.detach()
+def bias_or_none(linear: nn.Module) -> Tensor | None:
+    """The bias of a linear layer, (out,), if it has one."""
+    bias: Tensor | None = getattr(linear, "bias", None)
+    return None if bias is None else bias.detach()
 
 
-def project(x: Tensor, weight_IO: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """(A, I) to (A, O)."""
+def apply_linear(x: Tensor, weight_IO: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """x @ weight + bias: (A, I) to (A, O)."""
     return torch.mm(x, weight_IO) if bias_O is None else torch.addmm(bias_O, x, weight_IO)
 
 
-def add_project(residual: Tensor, x: Tensor, weight_IO: Tensor) -> Tensor:
+def add_linear(residual: Tensor, x: Tensor, weight_IO: Tensor) -> Tensor:
     """The residual (A, O) plus the projection of x (A, I). Weights that are kept in float32 inside a half-precision
     model (T5's `wo`) make the residual float32, as in transformers."""
     if residual.dtype == x.dtype == weight_IO.dtype:
@@ -81,71 +83,75 @@ class RMSNorm:
         return ((x / torch.hypot(length, self._floor)).mul_(self._scale)).to(self._dtype)
 
 
-def tensors_of(thing: Any) -> Iterator[Tensor]:
-    """The tensors that a decoder, or what belongs to one, reads in a step, always in the same order."""
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, nn.Module):
-        yield from (*thing.parameters(), *thing.buffers())
-    elif isinstance(thing, list | tuple):
-        for part in thing:
-            yield from tensors_of(part)
-    elif dataclasses.is_dataclass(thing) or type(thing).__module__.startswith("rltf."):
-        fields = [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else vars(thing)
-        for name in fields:
-            if name not in ("model", "kernels"):
-                yield from tensors_of(getattr(thing, name))
+def step_tensors(owner: Any) -> Iterator[Tensor]:
+    """Yields the tensors that a decoder, a cache or a part of one holds between steps, always in the same order."""
+    if isinstance(owner, Tensor):
+        yield owner
+    elif isinstance(owner, nn.Module):
+        yield from (*owner.parameters(), *owner.buffers())
+    elif isinstance(owner, list | tuple):
+        for part in owner:
+            yield from step_tensors(part)
+    elif dataclasses.is_dataclass(owner):
+        yield from _attribute_tensors(owner, [field.name for field in dataclasses.fields(owner)])
+    elif type(owner).__module__.startswith("rltf."):
+        yield from _attribute_tensors(owner, list(vars(owner)))
 
 
-def renew(kept: Decoder, fresh: Decoder) -> bool:
-    """Writes what `fresh` has derived from the present weights to where `kept` holds it, so that graphs which read
-    there see it; False, and nothing done, if the weights themselves lie elsewhere than they did."""
-    if type(kept) is not type(fresh) or kept.model is not fresh.model:
+def _attribute_tensors(owner: Any, names: list[str]) -> Iterator[Tensor]:
+    for name in names:
+        if name not in ("model", "kernels"):
+            yield from step_tensors(getattr(owner, name))
+
+
+def copy_derived_weights(source: Decoder, target: Decoder) -> bool:
+    """Copies the tensors that `source` has derived from the present weights to where `target` holds its own, so that
+    graphs which read there see them. False, with nothing copied, if the weights themselves lie at another place than
+    `target` reads them."""
+    if type(source) is not type(target) or source.model is not target.model:
         return False
-    olds, news = list(tensors_of(kept)), list(tensors_of(fresh))
-    weights = {_storage(weight) for weight in (*fresh.model.parameters(), *fresh.model.buffers())}
-    if len(olds) != len(news):
+    pairs = list(zip_longest(step_tensors(target), step_tensors(source)))
+    weights = {_storage(weight) for weight in (*source.model.parameters(), *source.model.buffers())}
+    if any(old is None or new is None or not _replaceable(old, new, weights) for old, new in pairs):
         return False
-    for old, new in zip(olds, news, strict=True):
-        same_layout = (old.shape, old.stride(), old.dtype, old.device) == (
-            new.shape,
-            new.stride(),
-            new.dtype,
-            new.device,
-        )
-        of_model = _storage(new) in weights
-        if not same_layout or of_model != (_storage(old) in weights) or (of_model and old.data_ptr() != new.data_ptr()):
-            return False
-    for old, new in zip(olds, news, strict=True):
+    for old, new in pairs:
         if _storage(new) not in weights:
             old.copy_(new)
     return True
+
+
+def _replaceable(old: Tensor, new: Tensor, weights: set[int]) -> bool:
+    """Whether `new` may be copied to `old`, or needs no copy, as both are the same weight at the same place."""
+    layouts = [(tensor.shape, tensor.stride(), tensor.dtype, tensor.device) for tensor in (old, new)]
+    if layouts[0] != layouts[1] or (_storage(new) in weights) != (_storage(old) in weights):
+        return False
+    return _storage(new) not in weights or old.data_ptr() == new.data_ptr()
 
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def neighbours(heads: int, head_dim: int, device: torch.device) -> Tensor:
+def interleaved_order(heads: int, head_dim: int, device: torch.device) -> Tensor:
     """Order of a projection's outputs (heads * D,) that puts dimension j + D/2 of each head right behind j."""
     pairs = torch.arange(head_dim, device=device).view(2, -1).t().reshape(-1)
     return (torch.arange(heads, device=device)[:, None] * head_dim + pairs).reshape(-1)
 
 
-def rotate_(x: Tensor, turn: Tensor, kernels: Kernels | None = None) -> None:
-    """Turns the first 2 * r dimensions of each head, in place.
+def apply_rotary_(x: Tensor, rotation: Tensor, kernels: Kernels | None = None) -> None:
+    """Rotates the first 2 * r dimensions of each head by its position, in place.
 
     Args:
         x: (A, heads, D), contiguous in D.
-        turn: (A, 1, r) complex64.
+        rotation: (A, 1, r) complex64.
         kernels: compiled ones, for a float32 x; None: torch's.
     """
     if kernels is not None:
-        kernels.rotate_(x, turn)
+        kernels.rotate_(x, rotation)
         return
-    part = x[..., : 2 * turn.shape[-1]]
+    part = x[..., : 2 * rotation.shape[-1]]
     pairs = torch.view_as_complex(part.float().unflatten(-1, (-1, 2)))
     if x.dtype == torch.float32:
-        pairs.mul_(turn)
+        pairs.mul_(rotation)
     else:
-        part.copy_(torch.view_as_real(pairs * turn).flatten(-2))
+        part.copy_(torch.view_as_real(pairs * rotation).flatten(-2))

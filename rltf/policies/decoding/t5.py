@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from rltf.policies.compat import is_t5, t5_output_scale
 from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
-from rltf.policies.decoding.projections import RMSNorm, add_project, project, weight
+from rltf.policies.decoding.projections import RMSNorm, add_linear, apply_linear, transposed_weight
 from rltf.policies.kernels import Kernels
 
 
@@ -33,7 +34,7 @@ class T5Decoder(Decoder):
     """Decodes a `T5ForConditionalGeneration`; relu or gated feed-forward, encoder and decoder of any depths.
 
     Args:
-        model: the model.
+        model: a model that fits.
         horizon: positions that a row can reach.
         compiled: use the compiled kernels where they fit.
     """
@@ -47,20 +48,22 @@ class T5Decoder(Decoder):
         self._embedding = stack.embed_tokens.weight.detach()
         self._layers = [_layer(block, self.kernels) for block in stack.block]
         self._norm = RMSNorm(stack.final_layer_norm, self.kernels)
-        self._head = weight(model.lm_head)
+        self._head = transposed_weight(model.lm_head)
         self._scale = t5_output_scale(config)
         attention = stack.block[0].layer[0].SelfAttention
         self._relative = attention.compute_bias
         cross = [block.layer[1].EncDecAttention for block in stack.block]
-        self._cross_kv = torch.cat([weight(part) for attention in cross for part in (attention.k, attention.v)], 1)
+        projections = [projection for attention in cross for projection in (attention.k, attention.v)]
+        self._cross_kv = torch.cat([transposed_weight(projection) for projection in projections], 1)
 
     @classmethod
+    @override
     def fits(cls, model: Any) -> bool:
-        """See `Decoder.fits`."""
         return is_t5(model)
 
+    @override
     def prefill(self, prompt_PS: Tensor, mask_PS: Tensor) -> PromptStates:
-        """See `Decoder.prefill`: the encoder, and the keys and values of all cross-attentions in one product."""
+        """Runs the encoder, and projects the keys and values of all cross-attentions in one product."""
         encoder = self.model.get_encoder()
         encoded_PSd = encoder(input_ids=prompt_PS, attention_mask=mask_PS.long(), return_dict=True).last_hidden_state
         kv = torch.matmul(encoded_PSd, self._cross_kv)
@@ -68,46 +71,45 @@ class T5Decoder(Decoder):
         start_P = torch.full_like(prompt_PS[:, 0], self.model.config.decoder_start_token_id)
         return PromptStates(kv, mask_PS.bool(), start_P, torch.zeros_like(start_P))
 
+    @override
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
-        """See `Decoder.step`; positions enter through the distance of columns alone."""
-        hidden = self._embedding.index_select(0, token_A)
+        hidden = self._embedding.index_select(0, token_A)  # positions enter through the bias of distances alone
         count = hidden.shape[0]
         for i, layer in enumerate(self._layers):
-            qkv = project(layer.self_norm(hidden), layer.qkv).view(count, -1, self.head_dim)
-            hidden = add_project(hidden, cache.own(i, qkv), layer.self_out)
-            query = project(layer.cross_norm(hidden), layer.cross_q).view(count, -1, self.head_dim)
-            hidden = add_project(hidden, cache.given(i, query), layer.cross_out)
-
+            qkv = apply_linear(layer.self_norm(hidden), layer.qkv).view(count, -1, self.head_dim)
+            hidden = add_linear(hidden, cache.self_attention(i, qkv), layer.self_out)
+            query = apply_linear(layer.cross_norm(hidden), layer.cross_q).view(count, -1, self.head_dim)
+            hidden = add_linear(hidden, cache.prompt_attention(i, query), layer.cross_out)
             normed = layer.ff_norm(hidden)
-            inner = layer.activation(project(normed, layer.ff_in))
+            inner = layer.activation(apply_linear(normed, layer.ff_in))
             if layer.ff_gate is not None:
-                inner = inner * project(normed, layer.ff_gate)
-            hidden = add_project(hidden, inner, layer.ff_out)
+                inner = inner * apply_linear(normed, layer.ff_gate)
+            hidden = add_linear(hidden, inner, layer.ff_out)
             if hidden.dtype == torch.float16:
                 hidden = hidden.clamp(-64504, 64504)
         hidden = self._norm(hidden)
-        return project(hidden if self._scale == 1.0 else hidden * self._scale, self._head)
+        return apply_linear(hidden if self._scale == 1.0 else hidden * self._scale, self._head)
 
+    @override
     def distance_bias(self, columns: int) -> Tensor:
-        """See `Decoder.distance_bias`."""
         bias: Tensor = self._relative(1, columns, past_seen_tokens=columns - 1)
         return bias.detach()[0, :, 0]
 
 
 def _layer(block: Any, kernels: Kernels | None) -> _Layer:
-    own, cross, ff = block.layer[0], block.layer[1], block.layer[2]
-    attention, dense = own.SelfAttention, ff.DenseReluDense
+    self_block, cross_block, ff_block = block.layer[0], block.layer[1], block.layer[2]
+    attention, cross_attention, dense = self_block.SelfAttention, cross_block.EncDecAttention, ff_block.DenseReluDense
     gated = hasattr(dense, "wi_0")
     return _Layer(
-        self_norm=RMSNorm(own.layer_norm, kernels),
-        qkv=torch.cat([weight(attention.q), weight(attention.k), weight(attention.v)], 1),
-        self_out=weight(attention.o),
-        cross_norm=RMSNorm(cross.layer_norm, kernels),
-        cross_q=weight(cross.EncDecAttention.q),
-        cross_out=weight(cross.EncDecAttention.o),
-        ff_norm=RMSNorm(ff.layer_norm, kernels),
-        ff_in=weight(dense.wi_0 if gated else dense.wi),
-        ff_gate=weight(dense.wi_1) if gated else None,
-        ff_out=weight(dense.wo),
+        self_norm=RMSNorm(self_block.layer_norm, kernels),
+        qkv=torch.cat([transposed_weight(part) for part in (attention.q, attention.k, attention.v)], 1),
+        self_out=transposed_weight(attention.o),
+        cross_norm=RMSNorm(cross_block.layer_norm, kernels),
+        cross_q=transposed_weight(cross_attention.q),
+        cross_out=transposed_weight(cross_attention.o),
+        ff_norm=RMSNorm(ff_block.layer_norm, kernels),
+        ff_in=transposed_weight(dense.wi_0 if gated else dense.wi),
+        ff_gate=transposed_weight(dense.wi_1) if gated else None,
+        ff_out=transposed_weight(dense.wo),
         activation=torch.relu_ if isinstance(dense.act, nn.ReLU) else dense.act,
     )

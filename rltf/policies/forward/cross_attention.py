@@ -1,9 +1,9 @@
 """T5's cross-attention for rows that share their prompt: keys and values are projected once a prompt, not once a row.
 
-A decoder's cross-attention knows neither the order of its queries nor to which row they belong, so the queries of all
-rows of a prompt can be one long list of queries: the same numbers, without one copy of the prompt's keys and values.
+Cross-attention depends neither on the order of its queries nor on the rows they belong to, so the queries of all rows
+of a prompt can be one long list of queries: the same numbers, without a copy of the prompt's keys and values per row.
 
-B rows, P prompts, n = B / P rows of each, S prompt tokens, T response tokens, D width.
+B rows, P prompts with B / P rows each, S prompt tokens, T response tokens, D width.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from rltf.policies import compat
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 class SharedCrossAttention(T5Attention):
-    """Takes encoder states of fewer prompts than rows, where each prompt's rows stand side by side."""
+    """T5's cross-attention for encoder states of fewer prompts than rows, where each prompt's rows lie side by side."""
 
     def forward(
         self,
@@ -42,24 +44,24 @@ class SharedCrossAttention(T5Attention):
             for part, states in ((self.q, hidden_states), (self.k, key_value_states), (self.v, key_value_states))
         )
         if position_bias is None:  # the first layer; the others get what it returns
-            position_bias = _additive(mask, query)
+            position_bias = _score_bias(mask, query)
         dropout = self.dropout if self.training else 0.0
         mixed = scaled_dot_product_attention(query, key, value, position_bias, dropout, scale=self.scaling)
         return self.o(mixed.transpose(1, 2).reshape(*hidden_states.shape[:2], -1)), position_bias, None
 
 
 def share_prompts(model: PreTrainedModel) -> None:
-    """Lets the decoder of a T5 take encoder states of fewer prompts than rows; all else stays as it is."""
+    """Makes the decoder of a T5 accept encoder states of fewer prompts than rows."""
     for block in model.get_decoder().block:
-        block.layer[1].EncDecAttention.__class__ = SharedCrossAttention
+        compat.replace_forward(block.layer[1].EncDecAttention, SharedCrossAttention)
 
 
-def _additive(mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """What is added to the scores, (P, 1, 1, S): T5 has no positions across, and every query sees the same. None where
-    no prompt is padded."""
+def _score_bias(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """What is added to the scores, (P, 1, 1, S): T5's cross-attention has no positions, and every query sees the same
+    tokens. None where no prompt is padded."""
     if mask is None:
         return None
-    seen = mask[:, :, :1]
-    if seen.dtype != torch.bool:
-        return seen
-    return torch.zeros_like(seen, dtype=like.dtype).masked_fill(~seen, torch.finfo(like.dtype).min)
+    visible = mask[:, :, :1]
+    if visible.dtype != torch.bool:
+        return visible
+    return torch.zeros_like(visible, dtype=like.dtype).masked_fill(~visible, torch.finfo(like.dtype).min)

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 PASS_TOKENS = {"cpu": 128, "cuda": 2048}
-"""What one more pass over the layers costs besides its tokens, in tokens: Python and kernel launches."""
+"""Fixed cost of a pass over the layers, Python and kernel launches, in tokens of equal cost."""
 
 
-def buckets(lengths: Sequence[int], pass_tokens: float, split_tokens: float = 0.0) -> list[list[int]]:
+def length_buckets(lengths: Sequence[int], pass_tokens: float, split_tokens: float = 0.0) -> list[list[int]]:
     """Rows in buckets of like length, each row once, shortest first: the partition that costs least.
 
     A bucket costs its rows times its longest row, plus `pass_tokens`; more than one bucket cost `split_tokens` on top.
@@ -20,25 +20,25 @@ def buckets(lengths: Sequence[int], pass_tokens: float, split_tokens: float = 0.
     Args:
         lengths: tokens of each row, at least one row.
         pass_tokens: fixed cost of a bucket, in tokens.
-        split_tokens: what splitting costs at all, in tokens.
+        split_tokens: fixed cost of having more than one bucket, in tokens.
 
     Example:
-        >>> buckets([9, 2, 10, 2], pass_tokens=1)
+        >>> length_buckets([9, 2, 10, 2], pass_tokens=1)
         [[1, 3], [0, 2]]
-        >>> buckets([9, 2, 10, 2], pass_tokens=1, split_tokens=100)
+        >>> length_buckets([9, 2, 10, 2], pass_tokens=1, split_tokens=100)
         [[0, 1, 2, 3]]
     """
     rows = len(lengths)
     order = np.argsort(np.asarray(lengths), kind="stable")
     sorted_R = np.asarray(lengths, dtype=np.float64)[order]
-    least = np.zeros(rows + 1)
+    least_cost = np.zeros(rows + 1)
     start = np.zeros(rows + 1, dtype=np.int64)
     for end in range(1, rows + 1):  # the last bucket of the first `end` rows begins at `first`
         first = np.arange(end)
-        cost = least[:end] + (end - first) * sorted_R[end - 1] + pass_tokens
+        cost = least_cost[:end] + (end - first) * sorted_R[end - 1] + pass_tokens
         start[end] = cost.argmin()
-        least[end] = cost[start[end]]
-    if least[rows] + split_tokens >= rows * sorted_R[-1] + pass_tokens:
+        least_cost[end] = cost[start[end]]
+    if least_cost[rows] + split_tokens >= rows * sorted_R[-1] + pass_tokens:
         return [list(range(rows))]
     cuts = [rows]
     while cuts[-1] > 0:
@@ -49,19 +49,19 @@ def buckets(lengths: Sequence[int], pass_tokens: float, split_tokens: float = 0.
 
 @dataclass(slots=True)
 class TokenCount:
-    """Tokens that went through a policy in training since the last `take`."""
+    """Tokens that a policy has processed in training since the last `pop_efficiency`."""
 
     real: int = 0
     processed: int = 0
     """Padding included."""
 
     def add(self, real: int, processed: int) -> None:
-        """Of one pass."""
+        """Counts the tokens of one pass."""
         self.real += real
         self.processed += processed
 
-    def take(self) -> float | None:
-        """Real over processed tokens, None when there were none; starts again at zero."""
-        share = self.real / self.processed if self.processed else None
+    def pop_efficiency(self) -> float | None:
+        """Real over processed tokens, None without any; both counts start again at zero."""
+        efficiency = self.real / self.processed if self.processed else None
         self.real = self.processed = 0
-        return share
+        return efficiency

@@ -1,10 +1,10 @@
 """log-probs of drawn tokens from hidden states, without the full-vocabulary logits ever lying in memory.
 
-The language-model head is applied to all tokens for one block of the vocabulary at a time. Forward keeps one number a
-token (the log-sum-exp) and the first few blocks; backward multiplies the head once more for the others, and turns each
-block into its gradient while it is in the processor's cache. That is almost four matrix products where the textbook way
-needs three, yet as fast on a CPU, because the textbook way moves N x V float32 numbers through memory about ten times
-(tests/perf/logprobs.py measures both).
+The language-model head is applied to all tokens for one block of the vocabulary at a time. Forward stores one number
+per token (the log-sum-exp) and the first few blocks; backward multiplies the head once more for the others, and turns
+each block into its gradient while it is in the processor's cache. That is almost four matrix products where the
+textbook way needs three, yet as fast on a CPU, because the textbook way moves N x V float32 numbers through memory
+about ten times (tests/perf/logprobs.py measures both).
 
 N tokens, D width, V vocabulary, K tokens of one block.
 """
@@ -20,15 +20,15 @@ from torch.autograd.function import once_differentiable
 
 from rltf.policies.distribution import truncates
 from rltf.policies.forward.truncated_logprobs import truncated_logprobs
-from rltf.policies.kernels import usable
 from rltf.types import Sampling
 
 BLOCK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""Size of one block of float32 logits: on a CPU what its cache holds, on a GPU enough work for a kernel."""
-KEPT_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
-"""Blocks kept for backward, so that it need not compute them again: at least so much (all of a small vocabulary), and
-at least `KEPT_SHARE` of all logits."""
-KEPT_SHARE = 1 / 8
+"""Size of one block of float32 logits: on a CPU what fits into its cache, on a GPU enough work for a kernel."""
+STORED_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
+"""Least size of the blocks that are stored for backward, which need not be computed again: all of a small
+vocabulary."""
+STORED_SHARE = 1 / 8
+"""Least share of all logits that is stored for backward."""
 _MIN_BLOCK = 256
 
 
@@ -49,7 +49,7 @@ def head_logprobs(
         target_N: int64 token ids.
         sampling: the distribution the targets were drawn from; None for the model's own. Where it truncates, a target
             outside the support (drawn from older weights) counts as inside, so that its log-prob stays finite.
-        entropy: whether the second is wanted; zeros otherwise, where that saves work.
+        entropy: whether to compute the entropy; zeros otherwise, where that saves work.
     """
     if torch.is_autocast_enabled(hidden_ND.device.type):
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
@@ -76,35 +76,35 @@ class _BlockedHead(torch.autograd.Function):
         entropy: bool,
     ) -> tuple[Tensor, Tensor]:
         """One pass over the vocabulary with running sums (the online softmax of Milakov and Gimelshein, 2018)."""
-        own = _RunningSoftmax(hidden_ND)
-        tempered = own if temperature == 1.0 else _RunningSoftmax(hidden_ND)
-        picked_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
-        keeps = _kept_bytes(hidden_ND, weight_VD) if any(ctx.needs_input_grad) else 0
-        kept: list[Tensor] = []
+        untempered = _RunningSoftmax(hidden_ND)
+        tempered = untempered if temperature == 1.0 else _RunningSoftmax(hidden_ND)
+        target_logit_N = torch.zeros(len(hidden_ND), device=hidden_ND.device)
+        budget = _stored_bytes(hidden_ND, weight_VD) if any(ctx.needs_input_grad) else 0
+        stored_blocks: list[Tensor] = []
         for block in _blocks(hidden_ND, weight_VD):
             logits_NK = _logits(hidden_ND, weight_VD, bias_V, block)
             inside_N, column_N1 = _columns(target_N, block)
-            picked_N = torch.where(inside_N, logits_NK.gather(-1, column_N1).squeeze(-1), picked_N)
-            if entropy or tempered is own:
-                own.add(logits_NK, with_entropy=entropy)
-            if tempered is not own:
+            target_logit_N = torch.where(inside_N, logits_NK.gather(-1, column_N1).squeeze(-1), target_logit_N)
+            if entropy or tempered is untempered:
+                untempered.add(logits_NK, with_entropy=entropy)
+            if tempered is not untempered:
                 tempered.add(logits_NK.div_(temperature), with_entropy=False)
-            keeps -= logits_NK.nbytes
-            if keeps >= 0:
-                kept.append(logits_NK)
+            budget -= logits_NK.nbytes
+            if budget >= 0:
+                stored_blocks.append(logits_NK)
         lse_N = tempered.logsumexp()
-        entropy_N = own.entropy() if entropy else torch.zeros_like(lse_N)
-        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, target_N, lse_N, *kept)
+        entropy_N = untempered.entropy() if entropy else torch.zeros_like(lse_N)
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, target_N, lse_N, *stored_blocks)
         ctx.temperature = temperature
         ctx.mark_non_differentiable(entropy_N)
-        return picked_N / temperature - lse_N, entropy_N
+        return target_logit_N / temperature - lse_N, entropy_N
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor, _entropy: Tensor) -> tuple[Tensor | None, ...]:
         """d logits = grad * (one-hot - softmax) / temperature, block by block. The factor of a token goes to the small
         (N, D) matrices, so that a block is passed over as few times as can be."""
-        hidden_ND, weight_VD, bias_V, target_N, lse_N, *kept = ctx.saved_tensors
+        hidden_ND, weight_VD, bias_V, target_N, lse_N, *stored_blocks = ctx.saved_tensors
         lse_N1 = lse_N.unsqueeze(-1)
         to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
         factor_N1 = (grad_N.float() / -ctx.temperature).unsqueeze(-1)
@@ -113,13 +113,13 @@ class _BlockedHead(torch.autograd.Function):
         d_weight = torch.empty_like(weight_VD) if to_weight else None
         d_bias = torch.empty_like(bias_V) if to_bias and bias_V is not None else None
         for index, block in enumerate(_blocks(hidden_ND, weight_VD)):
-            if index < len(kept):
-                error_NK = _probabilities(kept[index], lse_N1, torch.empty_like(kept[index]))
+            if index < len(stored_blocks):
+                error_NK = (stored_blocks[index] - lse_N1).exp_()
             else:
                 error_NK = _logits(hidden_ND, weight_VD, bias_V, block)
                 if ctx.temperature != 1.0:
                     error_NK.div_(ctx.temperature)
-                _probabilities(error_NK, lse_N1, error_NK)
+                error_NK.sub_(lse_N1).exp_()
             inside_N, column_N1 = _columns(target_N, block)
             error_NK.scatter_add_(-1, column_N1, -inside_N.float().unsqueeze(-1))
             if d_bias is not None:
@@ -135,49 +135,41 @@ class _BlockedHead(torch.autograd.Function):
 
 
 class _RunningSoftmax:
-    """Log-sum-exp and entropy of rows that are seen block by block."""
+    """Log-sum-exp and entropy of rows whose logits come block by block."""
 
     def __init__(self, hidden_ND: Tensor) -> None:
-        self._lse_N1 = torch.full((len(hidden_ND), 1), -1e30, device=hidden_ND.device)  # of nothing; finite
+        self._lse_N1 = torch.full((len(hidden_ND), 1), -1e30, device=hidden_ND.device)  # of no logits; finite
         self._entropy_N1 = torch.zeros_like(self._lse_N1)
 
     def add(self, logits_NK: Tensor, with_entropy: bool) -> None:
-        """`with_entropy`: also what the entropy needs."""
+        """Adds a block of logits; for the entropy, too, if `with_entropy`."""
         block_N1, entropy_N1 = _logsumexp(logits_NK, with_entropy)
         lse_N1 = torch.logaddexp(self._lse_N1, block_N1)
         if entropy_N1 is not None:  # by small terms: shares add up to 1 only almost, which a mean logit would show
-            past_N1, added_N1 = self._lse_N1 - lse_N1, block_N1 - lse_N1
-            self._entropy_N1 = past_N1.exp() * (self._entropy_N1 - past_N1) + added_N1.exp() * (entropy_N1 - added_N1)
+            old_N1, new_N1 = self._lse_N1 - lse_N1, block_N1 - lse_N1  # logs of the shares of all mass
+            self._entropy_N1 = old_N1.exp() * (self._entropy_N1 - old_N1) + new_N1.exp() * (entropy_N1 - new_N1)
         self._lse_N1 = lse_N1
 
     def logsumexp(self) -> Tensor:
-        """Of each row, (N,)."""
+        """Log-sum-exp of each row, (N,)."""
         return self._lse_N1.squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """In nats, (N,)."""
+        """Entropy of each row in nats, (N,)."""
         return self._entropy_N1.squeeze(-1)
 
 
 def _logsumexp(logits_NK: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
-    """Log-sum-exp of a block, and the entropy of its softmax where wanted, each (N, 1)."""
-    if (kernels := usable(logits_NK)) is not None:
-        return kernels.logsumexp(logits_NK, with_entropy)
+    """Log-sum-exp of a block and, if `with_entropy`, the entropy of its softmax, each (N, 1)."""
     logprobs_NK = logits_NK.log_softmax(-1)  # one kernel, where log-sum-exp takes four
     # the difference is the same in every column, and most exact where both are small
     lse_N1 = logits_NK.amax(-1, keepdim=True) - logprobs_NK.amax(-1, keepdim=True)
     return lse_N1, -logprobs_NK.exp().mul_(logprobs_NK).sum(-1, keepdim=True) if with_entropy else None
 
 
-def _probabilities(logits_NK: Tensor, lse_N1: Tensor, out_NK: Tensor) -> Tensor:
-    if (kernels := usable(logits_NK)) is not None:
-        return kernels.probabilities(logits_NK, lse_N1, out_NK)
-    return torch.sub(logits_NK, lse_N1, out=out_NK).exp_()
-
-
-def _kept_bytes(hidden_ND: Tensor, weight_VD: Tensor) -> int:
-    least = KEPT_BYTES.get(hidden_ND.device.type, KEPT_BYTES["cuda"])
-    return max(least, int(KEPT_SHARE * 4 * len(hidden_ND) * len(weight_VD)))
+def _stored_bytes(hidden_ND: Tensor, weight_VD: Tensor) -> int:
+    least = STORED_BYTES.get(hidden_ND.device.type, STORED_BYTES["cuda"])
+    return max(least, int(STORED_SHARE * 4 * len(hidden_ND) * len(weight_VD)))
 
 
 def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:

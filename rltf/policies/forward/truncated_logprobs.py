@@ -51,6 +51,6 @@ def _chunk(
     with torch.no_grad():
         logprobs_CV = logits_CV.log_softmax(-1)
         entropy_C = -(logprobs_CV.exp() * logprobs_CV).sum(-1)
-        kept_CV = support(logits_CV / sampling.temperature, sampling).scatter_(-1, target_C.unsqueeze(-1), True)
-    tempered_CV = (logits_CV / sampling.temperature).masked_fill(~kept_CV, -math.inf)
+        support_CV = support(logits_CV / sampling.temperature, sampling).scatter_(-1, target_C.unsqueeze(-1), True)
+    tempered_CV = (logits_CV / sampling.temperature).masked_fill(~support_CV, -math.inf)
     return tempered_CV.log_softmax(-1).gather(-1, target_C.unsqueeze(-1)).squeeze(-1), entropy_C

@@ -1,5 +1,5 @@
-"""Compiles the C files of this folder for this machine, once, and finds them again: half a second with the system's C
-compiler, after that a file in the user's cache."""
+"""Compiles the C code of this folder for this machine, once: half a second with the system's C compiler, after that a
+file in the user's cache."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pathlib import Path
 
 _FLAGS = ("-O2", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _HERE = Path(__file__).parent
-_SOURCES = (_HERE / "decoding.c", _HERE / "training.c")
+_SOURCE = _HERE / "decoding.c"
 
 
 def library() -> ctypes.CDLL:
     """The compiled library.
 
     Raises:
-        OSError: with the reason why there is none: no compiler, or what it complained of.
+        OSError: there is none; the message says why: no compiler, or the first line of its complaint.
     """
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    texts = [path.read_text() for path in (_HERE / "vectors.h", *_SOURCES)]
+    texts = [path.read_text() for path in (_HERE / "vectors.h", _SOURCE)]
     key = hashlib.sha256(repr((texts, compiler, _FLAGS, _machine())).encode()).hexdigest()[:16]
-    problem = OSError("no folder to keep it in")
+    failure = OSError("no folder to keep it in")
     for folder in _folders():
         compiled = folder / f"kernels-{key}.so"
         try:
@@ -35,24 +35,24 @@ def library() -> ctypes.CDLL:
                 _compile(compiler, compiled)
             return ctypes.CDLL(str(compiled))
         except OSError as error:
-            problem = error
+            failure = error
         except subprocess.CalledProcessError as error:
             lines = error.stderr.strip().splitlines()
             raise OSError(lines[0] if lines else str(error)) from None
-    raise problem
+    raise failure
 
 
 def _compile(compiler: list[str], compiled: Path) -> None:
-    """To another name first: other processes may do the same at this moment."""
+    """Compiles to another name first: other processes may do the same at this moment."""
     with tempfile.TemporaryDirectory(dir=compiled.parent) as folder:
         fresh = Path(folder) / compiled.name
-        command = [*compiler, *_FLAGS, "-o", str(fresh), *map(str, _SOURCES), "-lm"]
+        command = [*compiler, *_FLAGS, "-o", str(fresh), str(_SOURCE), "-lm"]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         fresh.replace(compiled)
 
 
 def _folders() -> list[Path]:
-    """Where the library is kept: the user's cache, else a folder that ends with the process. Nobody else may write
+    """Folders for the library: the user's cache, else a folder that ends with the process. No other user may write
     there, since it is code."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rltf"
     folders = []
@@ -72,7 +72,7 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _machine() -> str:
-    """What the compiler makes of "native": a home may be shared by different machines."""
+    """The processor's features, which `-march=native` depends on: a home may be shared by different machines."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

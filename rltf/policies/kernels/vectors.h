@@ -75,9 +75,9 @@ INLINE void scores(const int N, const float **q, const float *k, int64_t width, 
     for (; b < blocks; b++) tile(N, 1, q, k + b * width * LANES, width, out, b * LANES);
 }
 
-/* out[i] (P vectors) += sum over s of weight[i][s * step] times the P vectors at v + s * stride. */
-INLINE void mixed(const int N, const int P, float **weight, const int64_t step, const float *v, int64_t stride,
-                  int64_t count, float **out) {
+/* out[i] (P vectors) += sum over s < count of weight[i][s] times the P vectors v[s]. */
+INLINE void mixed(const int N, const int P, float **weight, const float *v, int64_t count, float **out) {
+    const int64_t stride = P * LANES;
     const int unroll = N == 1 && P <= 2 ? 4 : 1;
     vec sum[4][4][P];
     memset(sum, 0, sizeof sum);
@@ -89,14 +89,14 @@ INLINE void mixed(const int N, const int P, float **weight, const int64_t step, 
             for (int p = 0; p < P; p++) {
                 vec value = *(const vec *)(v + (s + u) * stride + p * LANES);
                 UNROLLED
-                for (int i = 0; i < N; i++) sum[i][u][p] += weight[i][(s + u) * step] * value;
+                for (int i = 0; i < N; i++) sum[i][u][p] += weight[i][s + u] * value;
             }
     for (; s < count; s++)
         UNROLLED
         for (int p = 0; p < P; p++) {
             vec value = *(const vec *)(v + s * stride + p * LANES);
             UNROLLED
-            for (int i = 0; i < N; i++) sum[i][0][p] += weight[i][s * step] * value;
+            for (int i = 0; i < N; i++) sum[i][0][p] += weight[i][s] * value;
         }
     UNROLLED
     for (int i = 0; i < N; i++)
@@ -109,17 +109,16 @@ INLINE void mixed(const int N, const int P, float **weight, const int64_t step, 
 }
 
 /* `mixed` for rows of `width` numbers, a multiple of LANES. */
-INLINE void mix(const int N, float **weight, const int64_t step, const float *v, int64_t stride, int64_t width,
-                int64_t count, float **out) {
+INLINE void mix(const int N, float **weight, const float *v, int64_t width, int64_t count, float **out) {
     switch (width / LANES) {
-        case 1: mixed(N, 1, weight, step, v, stride, count, out); break;
-        case 2: mixed(N, 2, weight, step, v, stride, count, out); break;
-        case 4: mixed(N, 4, weight, step, v, stride, count, out); break;
+        case 1: mixed(N, 1, weight, v, count, out); break;
+        case 2: mixed(N, 2, weight, v, count, out); break;
+        case 4: mixed(N, 4, weight, v, count, out); break;
         default: /* one vector of the width at a time */
             for (int64_t s = 0; s < count; s++)
                 for (int64_t d = 0; d < width; d += LANES)
                     for (int i = 0; i < N; i++)
-                        *(vec *)(out[i] + d) += weight[i][s * step] * *(const vec *)(v + s * stride + d);
+                        *(vec *)(out[i] + d) += weight[i][s] * *(const vec *)(v + s * width + d);
     }
 }
 
@@ -130,11 +129,11 @@ static void scores4(const float **q, const float *k, int64_t width, int64_t bloc
     scores(4, q, k, width, blocks, out);
 }
 
-/* Scores (whole vectors, barred beyond what may be read) to weights, e^(x - top); their sum. */
-INLINE float softmax(float *x, int64_t count, float *top) {
+/* Scores (whole vectors, -infinity beyond what may be read) to weights, e^(x - top); their sum. */
+INLINE float softmax(float *x, int64_t count) {
     vec most = *(vec *)x;
     for (int64_t i = LANES; i < count; i += LANES) most = larger(*(vec *)(x + i), most);
-    vec shift = all(*top = max_of(most)), total = {};
+    vec shift = all(max_of(most)), total = {};
     for (int64_t i = 0; i < count; i += LANES) {
         vec e = exp_(*(vec *)(x + i) - shift);
         *(vec *)(x + i) = e;

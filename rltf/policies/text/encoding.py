@@ -1,5 +1,5 @@
-"""How prompts and answers become token ids. Text is encoded as one piece, so that tokens at the seams are those the
-model knows; when a prompt is too long only its `question` is shortened, and the rest is encoded as ever.
+"""Token ids of prompts and answers. Text is encoded as one piece, so that tokens at the seams are those the model has
+seen; when a prompt is too long only its `question` is shortened.
 
 Strings such as `</s>` inside a problem or a program are text, never special tokens.
 """
@@ -19,7 +19,7 @@ _ANCHOR = "\n"
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_tokens: int) -> tuple[int, ...]:
-    """Token ids of the prompt and the given start of its answer, at most `max_tokens`.
+    """Token ids of the prompt and the start of its answer, at most `max_tokens`.
 
     Raises:
         ValueError: the prompt is too long even without its question, or is a chat prompt and the tokenizer has no chat
@@ -28,19 +28,19 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_tokens
     ids = _encode_whole(tokenizer, prompt)
     if len(ids) <= max_tokens:
         return ids
-    bare = len(_encode_whole(tokenizer, replace(prompt, question="")))
-    if bare > max_tokens:
+    fixed_tokens = len(_encode_whole(tokenizer, replace(prompt, question="")))
+    if fixed_tokens > max_tokens:
         raise ValueError(
-            f"model.max_prompt_tokens is {max_tokens}, but a prompt of this benchmark takes {bare} tokens without its "
-            "question: expected room for the question"
+            f"model.max_prompt_tokens is {max_tokens}, but a prompt of this benchmark takes {fixed_tokens} "
+            "tokens without its question: expected room for the question"
         )
     question = tokenizer(prompt.question, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     starts = [start for start, _ in question["offset_mapping"]]
-    keep = len(starts) - (len(ids) - max_tokens)
+    question_tokens = len(starts) - (len(ids) - max_tokens)
     while len(ids) > max_tokens:
-        keep = max(0, keep)
-        ids = _encode_whole(tokenizer, replace(prompt, question=prompt.question[: starts[keep]]))
-        keep -= max(1, len(ids) - max_tokens)
+        question_tokens = max(0, question_tokens)
+        ids = _encode_whole(tokenizer, replace(prompt, question=prompt.question[: starts[question_tokens]]))
+        question_tokens -= max(1, len(ids) - max_tokens)
     return ids
 
 
@@ -70,9 +70,9 @@ def _encode_whole(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> tuple[i
             "benchmark.prompt is chat, but the tokenizer of model.path has no chat template: expected doc or paper"
         )
     turns = [{"role": "user", "content": request}]
-    opened = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    chat_text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     # The template writes the special tokens itself, so here they must be read as such.
-    return tuple(tokenizer(opened + prompt.answer, add_special_tokens=False, verbose=False)["input_ids"])
+    return tuple(tokenizer(chat_text + prompt.answer, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from policy_kinds import POLICIES
 from torch import Tensor
 
 from rltf.policies import compat
-from rltf.policies.causal import SPARED
+from rltf.policies.causal import MIN_SAVED_SHARE
 from rltf.policies.forward import prefix_cache
-from rltf.policies.forward.shared_prompts import distinct
-from rltf.policies.lora import Lora, add
+from rltf.policies.forward.shared_prompts import distinct_prompts
+from rltf.policies.lora import Lora, add_adapters
 from rltf.policies.pretrained import TransformersPolicy
 
 OWNERS = {
@@ -69,11 +69,13 @@ def compare(policy: TransformersPolicy, owners: list[int]) -> None:
 def tokens_run(policy: TransformersPolicy, batch: tuple[Tensor, ...]) -> int:
     """Tokens that pass the first layer's feed-forward part of encoder or decoder."""
     stack = policy.model.get_encoder() if policy.model.config.is_encoder_decoder else policy.model.base_model
-    seen: list[int] = []
-    handle = stack.get_input_embeddings().register_forward_hook(lambda _, __, out: seen.append(out.shape[:2].numel()))
+    token_counts: list[int] = []
+    handle = stack.get_input_embeddings().register_forward_hook(
+        lambda _, __, out: token_counts.append(out.shape[:2].numel())
+    )
     policy.token_logprobs(*batch)
     handle.remove()
-    return sum(seen)
+    return sum(token_counts)
 
 
 @pytest.mark.parametrize("owners", OWNERS.values(), ids=OWNERS)
@@ -94,7 +96,7 @@ def test_the_same_with_adapters(family: str, checkpointing: bool):
     pytest.importorskip("peft", reason="the extra lora is not installed")
     policy = POLICIES[family]()
     torch.manual_seed(0)
-    add(policy.model, Lora(r=2, target_modules=TARGETS[family]))
+    add_adapters(policy.model, Lora(r=2, target_modules=TARGETS[family]))
     for name, weight in policy.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.5)
@@ -115,22 +117,22 @@ def test_a_prompt_runs_once_for_all_its_rows(family: str, tokens: int, checkpoin
     assert tokens_run(policy, batch) == (6 * 12 if family == "t5" else 6 * (12 + 5))
 
 
-def test_a_causal_prompt_is_repeated_where_sharing_spares_little():
+def test_a_causal_prompt_is_repeated_where_sharing_saves_little():
     policy = POLICIES["llama"]()
-    batch = rows(policy, [0, 1, 2, 3, 3, 0])  # spares 2 prompts of 12 tokens, of 6 rows of 18 tokens
-    assert SPARED < 2 * 12 / (6 * 18)
+    batch = rows(policy, [0, 1, 2, 3, 3, 0])  # saves 2 prompts of 12 tokens, of 6 rows of 18 tokens
+    assert MIN_SAVED_SHARE < 2 * 12 / (6 * 18)
     assert tokens_run(policy, batch) == 4 * 12 + 6 * 5
     prompt, prompt_mask, *_ = rows(policy, [0, 1, 2, 3, 1])
     longer = torch.full((5, 30), 7)
-    assert SPARED > 12 / (5 * (12 + 30))
+    assert MIN_SAVED_SHARE > 12 / (5 * (12 + 30))
     assert tokens_run(policy, (prompt, prompt_mask, longer, longer > 0)) == 5 * (12 + 29)
 
 
 def test_sliding_windows_are_left_alone():
     policy = POLICIES["llama"]()
-    assert prefix_cache.enable(policy.model)
+    assert prefix_cache.can_read_prefixes(policy.model)
     policy.model.config.layer_types = ["full_attention", "sliding_attention"]
-    assert not prefix_cache.enable(policy.model)
+    assert not prefix_cache.can_read_prefixes(policy.model)
 
 
 def test_cross_attention_projects_a_prompt_once():
@@ -146,9 +148,9 @@ def test_cross_attention_projects_a_prompt_once():
 def test_prompts_that_differ_only_in_padding_are_one():
     ids = torch.tensor([[5, 6, 0], [5, 6, 9], [5, 6, 9]])
     mask = torch.tensor([[True, True, False], [True, True, False], [True, True, True]])
-    shared = distinct(ids, mask)
+    shared = distinct_prompts(ids, mask)
     assert shared is not None
     assert len(shared.prompt_PS) == 2
-    assert shared.row_B[0] == shared.row_B[1] != shared.row_B[2]
-    assert distinct(ids[1:], mask[1:]) is None
-    assert distinct(ids[:1], mask[:1]) is None
+    assert shared.prompt_index_B[0] == shared.prompt_index_B[1] != shared.prompt_index_B[2]
+    assert distinct_prompts(ids[1:], mask[1:]) is None
+    assert distinct_prompts(ids[:1], mask[:1]) is None

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from borders import cuts_at_a_border
 from hypothesis import given
 from hypothesis import strategies as st
+from rounding import cuts_at_a_border
 
 from rltf.policies.distribution import check_sampling, log_probs, support
 from rltf.types import Sampling
@@ -39,10 +39,10 @@ def brute_force(logits: list[float], sampling: Sampling) -> list[float]:
     st.integers(0, 8),
     st.sampled_from([0.0, 0.07, 0.41, 1.0]),
 )
-def test_warp_equals_a_brute_force_over_tokens(logits, temperature, top_p, top_k, min_p):
+def test_log_probs_equal_a_brute_force_over_tokens(logits, temperature, top_p, top_k, min_p):
     sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p)
-    warped = log_probs(torch.tensor(logits), sampling).exp()
-    assert warped.tolist() == pytest.approx(brute_force(logits, sampling), abs=1e-6)
+    law = log_probs(torch.tensor(logits), sampling)
+    assert law.exp().tolist() == pytest.approx(brute_force(logits, sampling), abs=1e-6)
 
 
 def test_top_p_keeps_the_token_that_reaches_the_mass_and_drops_the_next():
@@ -89,7 +89,7 @@ def test_half_precision_logits_give_float32_log_probs():
 
 
 @pytest.mark.parametrize(
-    ("fields", "found"),
+    ("fields", "sentence"),
     [
         ({"temperature": 0.0}, "temperature is 0.0"),
         ({"temperature": math.inf}, "temperature is inf"),
@@ -100,8 +100,8 @@ def test_half_precision_logits_give_float32_log_probs():
         ({"max_new_tokens": 0}, "max_new_tokens is 0"),
     ],
 )
-def test_values_that_draw_nothing_are_refused_by_their_key(fields, found):
-    with pytest.raises(ValueError, match=f"generation.sampling.{found}"):
+def test_values_that_draw_nothing_are_refused_by_their_key(fields, sentence):
+    with pytest.raises(ValueError, match=f"generation.sampling.{sentence}"):
         check_sampling(Sampling(**fields))
 
 

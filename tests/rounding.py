@@ -25,7 +25,7 @@ LOGIT_BORDER = 3e-5
 LEAST_COMPARED = 0.99
 """Share of the tokens that must be compared, or such borders are not what sets the samples apart."""
 
-RolloutWriter = Mapping[tuple[int, int], Sample]
+Samples = Mapping[tuple[int, int], Sample]
 """By request and draw."""
 
 
@@ -122,8 +122,8 @@ def shifted_log_probs(
 def assert_same(
     policy: Any,
     requests: Sequence[Request],
-    ours: RolloutWriter,
-    theirs: RolloutWriter,
+    ours: Samples,
+    theirs: Samples,
     sampling: Sampling,
     seed: int = 0,
     atol: float | None = None,

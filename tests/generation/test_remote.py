@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from borders import assert_same
+from rounding import assert_same
 
 from rltf.execution.sandbox.process_tree import descendants
 from rltf.generation.engine.engine import Engine
-from rltf.generation.remote import SeparateSampler, load, packed
+from rltf.generation.remote import RemoteSampler, load_weights, pack_weights
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.setup.generation import generation_callback
 from rltf.types import Request, Sampling
@@ -20,19 +20,19 @@ from rltf.types import Request, Sampling
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_published_weights_arrive_bit_for_bit_and_frozen_ones_stay(dtype):
     policy, copy = (tiny_causal(layers=1, seed=seed).to(dtype) for seed in (1, 2))
-    for each in (policy, copy):
-        each.model.model.norm.weight.requires_grad_(False)
+    for frozen in (policy, copy):
+        frozen.model.model.norm.weight.requires_grad_(False)
     policy.model.model.norm.weight.data += 1
-    load(copy, packed(policy))
-    found, wanted = dict(copy.named_parameters()), dict(policy.named_parameters())
-    differ = [name for name in wanted if not torch.equal(found[name], wanted[name])]
+    load_weights(copy, pack_weights(policy))
+    copied, published = dict(copy.named_parameters()), dict(policy.named_parameters())
+    differ = [name for name in published if not torch.equal(copied[name], published[name])]
     assert differ == ["model.model.norm.weight"]
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["generation.placement=elsewhere"], "generation.placement is elsewhere, expected colocated or separate"),
+        (["generation.placement=elsewhere"], "generation.placement is 'elsewhere': expected colocated or separate"),
         (["generation.placement=separate", "rollouts.lag=0"], "rollouts.lag is 0 with generation.placement=separate"),
         (
             ["generation.placement=separate", "trainer=ddp"],
@@ -48,7 +48,7 @@ def test_what_contradicts_separate_placement_is_named(composed, overrides, messa
 
     class Parts:
         class pipeline:
-            sampler = clock = None
+            sampler = clock = multi_round_sampler = None
 
         sampling = None
 
@@ -56,9 +56,11 @@ def test_what_contradicts_separate_placement_is_named(composed, overrides, messa
         generation_callback(composed("train", *overrides), Parts)
 
 
-def hosts() -> list[int]:
-    """Process ids of the actors."""
-    return [pid for pid in descendants(os.getpid()) if b"ray::Host" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def actor_pids() -> list[int]:
+    """Process ids of the sampler actors."""
+    return [
+        pid for pid in descendants(os.getpid()) if b"ray::SamplerActor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.slow
@@ -75,23 +77,23 @@ def test_two_processes_draw_what_this_one_draws_also_when_one_is_killed():
     def assert_drawn(samples, expected):  # rounding depends on what shares a batch
         assert_same(policy, requests, samples, expected, sampling, seed=7)
 
-    with SeparateSampler(make, partial(Engine, slots=4), processes=2) as sampler:
+    with RemoteSampler(make, partial(Engine, max_rows=4), processes=2) as sampler:
         sampler.publish(policy, 3)
         assert sampler.version == 3
-        here = by_name(Engine(slots=4).sample(policy, requests, sampling, 7))
+        here = by_name(Engine(max_rows=4).sample(policy, requests, sampling, 7))
         assert_drawn(by_name(sampler.sample(policy, requests, sampling, 7)), here)
         stream = sampler.sample(policy, requests, sampling, 7)
-        found = [next(stream)]
-        os.kill(hosts()[0], signal.SIGKILL)
-        found += stream
+        samples = [next(stream)]
+        os.kill(actor_pids()[0], signal.SIGKILL)
+        samples += stream
         assert sampler.restarts == 1
-        assert len(found) == len(here) == 5 * 41
-        assert_drawn(by_name(found), here)
+        assert len(samples) == len(here) == 5 * 41
+        assert_drawn(by_name(samples), here)
         with torch.no_grad():
             for parameter in policy.parameters():
                 parameter *= 1.5
         sampler.publish(policy, 4)
         there = by_name(sampler.sample(policy, requests, sampling, 7))
-        assert_drawn(there, by_name(Engine(slots=4).sample(policy, requests, sampling, 7)))
+        assert_drawn(there, by_name(Engine(max_rows=4).sample(policy, requests, sampling, 7)))
         assert any(there[key].token_ids != sample.token_ids for key, sample in here.items())
-    assert not hosts()
+    assert not actor_pids()

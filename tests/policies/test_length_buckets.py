@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltf.policies import pretrained
-from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, buckets
+from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
@@ -30,7 +30,7 @@ def padded(lengths: list[int], split: list[list[int]]) -> int:
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(0, 80), st.integers(0, 80))
 def test_every_row_comes_once_and_no_cut_of_the_sorted_rows_costs_less(lengths, pass_tokens, split_tokens):
-    split = buckets(lengths, pass_tokens, split_tokens)
+    split = length_buckets(lengths, pass_tokens, split_tokens)
     assert sorted(row for rows in split for row in rows) == list(range(len(lengths)))
 
     def cost(parts):
@@ -49,15 +49,15 @@ def test_nine_tenths_of_what_runs_is_real_on_long_tailed_lengths(seed):
     real = processed = 0
     for batch in range(4):  # 256 rows in micro-batches of 64
         lengths = log_normal(64, 10 * seed + batch)
-        split = buckets(lengths, PASS_TOKENS["cpu"])
-        assert split == buckets(lengths, PASS_TOKENS["cpu"])
+        split = length_buckets(lengths, PASS_TOKENS["cpu"])
+        assert split == length_buckets(lengths, PASS_TOKENS["cpu"])
         real, processed = real + sum(lengths), processed + padded(lengths, split)
         assert sum(lengths) / (64 * max(lengths)) < 0.6  # what one rectangle would give
     assert real / processed >= 0.90
 
 
 def test_rows_of_one_length_run_together():
-    assert buckets([7] * 5, 0) == [[0, 1, 2, 3, 4]]
+    assert length_buckets([7] * 5, 0) == [[0, 1, 2, 3, 4]]
 
 
 def exact_gradients(policy: TransformersPolicy, batch: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -88,8 +88,8 @@ def test_a_policy_in_buckets_gives_the_numbers_and_gradients_of_one_rectangle(bu
     for a, b in zip(results[0][2], results[1][2], strict=True):
         assert float((a - b).norm()) <= 1e-8 * float(b.norm())
     prompts = 3 * 6 if shared else 12 * 6
-    assert whole.tokens == TokenCount(sum(lengths) + prompts, 12 * max(lengths) + prompts)
-    assert policy.tokens.real == whole.tokens.real
-    assert policy.tokens.processed < whole.tokens.processed
-    assert policy.tokens.take() > 0.9
-    assert policy.tokens.take() is None
+    assert whole.token_count == TokenCount(sum(lengths) + prompts, 12 * max(lengths) + prompts)
+    assert policy.token_count.real == whole.token_count.real
+    assert policy.token_count.processed < whole.token_count.processed
+    assert policy.token_count.pop_efficiency() > 0.9
+    assert policy.token_count.pop_efficiency() is None
