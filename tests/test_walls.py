@@ -29,7 +29,9 @@ MAY_IMPORT = {
         *("types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "rollouts"),
         *("algorithms", "metrics", "inference", "runs"),
     },
-    "critics": {"types", "validation", "benchmarks", "metrics", "policies", "rollouts", "training", "runs"},
+    "critics": {
+        *("types", "validation", "benchmarks", "metrics", "policies", "generation", "rollouts", "training", "runs"),
+    },
     "credit": {"types", "validation", "rewards", "policies", "algorithms", "rollouts", "training"},
     "curricula": {"types", "validation", "benchmarks", "rewards", "policies"},
     "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},

@@ -1,2 +1,1 @@
-"""Networks that say how a program will end, or what it will earn (`critic=`), and the divergence from a frozen policy:
-what credit of single tokens reads, and what learns from every harvest."""
+"""Critics (`critic=`): networks that predict how a program ends or what it earns, and learn from every iteration."""

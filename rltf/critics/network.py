@@ -1,40 +1,39 @@
 """A policy's body with a small head on the state at each response token. B rows, T response tokens, D width, K outputs.
 
-The state is scaled to mean 0 and variance 1 first, since families differ in the size of what their heads read. The
-head's last layer begins at zero: a fresh critic says the same of everything."""
+States are normalised to mean 0 and variance 1 before the head, since model families differ in their scale. The head's
+last layer starts at zero: a fresh critic predicts the same everywhere."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rltf.generation.modes import eval_mode
 from rltf.policies.base import Policy
 from rltf.types import RolloutBatch
 
 
 class CriticNetwork(nn.Module):
-    """What a critic trains.
+    """Body and head of a critic.
 
     Args:
-        policy: whose body it has.
+        policy: source of the body.
         outputs: K.
-        hidden: width of a ReLU layer in the head; 0: none, the head is linear.
-        own: train a copy of the body; False: read the policy's present states, without gradient.
-        after: the state at a token has read the token; False: it has read what stands before it.
+        hidden: width of a ReLU layer in the head; 0: the head is linear.
+        own_body: train a copy of the policy's body; False: use the policy's present states, without gradient.
+        after_token: the state at a token is the one after the token was read; False: the one that it is drawn from.
     """
 
-    def __init__(self, policy: Policy, outputs: int, hidden: int, own: bool, after: bool) -> None:
+    def __init__(self, policy: Policy, outputs: int, hidden: int, own_body: bool, after_token: bool) -> None:
         super().__init__()
         self._policy = (policy,)  # in a tuple: no submodule
-        self.after = after
-        self.body = _copy(policy) if own else None
+        self._after_token = after_token
+        self.body = _copy_body(policy) if own_body else None
         width = policy.model.get_output_embeddings().weight.shape[1]
-        with torch.random.fork_rng(devices=[]):  # weights do not depend on what else the run has drawn
+        with torch.random.fork_rng(devices=[]):  # the weights are the same at any state of the global generator
             torch.manual_seed(0)
             last = nn.Linear(hidden or width, outputs)
             self.head = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), last) if hidden else nn.Sequential(last)
@@ -42,57 +41,47 @@ class CriticNetwork(nn.Module):
         nn.init.zeros_(last.bias)
 
     def sync_from_policy(self) -> None:
-        """The body gets the policy's present weights."""
+        """Copies the policy's present weights into the body."""
         if self.body is not None:
             with torch.no_grad():
-                for own, present in zip(self.body.parameters(), self._policy[0].parameters(), strict=True):
-                    own.copy_(present)
+                for weight, policy_weight in zip(self.body.parameters(), self._policy[0].parameters(), strict=True):
+                    weight.copy_(policy_weight)
 
-    def trained(self) -> dict[str, nn.Parameter]:
-        """What has a gradient, by name."""
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """Parameters with a gradient, by name."""
         return {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
 
     def states(self, batch: RolloutBatch) -> Tensor:
         """float32 states_BTD, 0 at padding."""
         response_BT, read_BT = batch.response_BT, batch.read_BT
-        if self.after:  # one more token is asked for: what it would be drawn from has read the last one
+        if self._after_token:  # the state that one more token would be drawn from has read the last one
             response_BT = functional.pad(response_BT, (0, 1))
             read_BT = functional.pad(read_BT, (1, 0), value=True)  # padding is on the right
         if self.body is not None:
             hidden_ND, token_N = self.body.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
         else:
-            with torch.no_grad(), _evaluating(self._policy[0]) as policy:
+            policy = self._policy[0]
+            with eval_mode(policy):
                 hidden_ND, token_N = policy.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
-        scaled_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
-        zeros = scaled_ND.new_zeros(read_BT.numel(), scaled_ND.shape[1])
-        states_BTD = zeros.index_copy(0, token_N, scaled_ND).unflatten(0, read_BT.shape)
-        return states_BTD[:, 1:] if self.after else states_BTD
+        normalised_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
+        zeros = normalised_ND.new_zeros(read_BT.numel(), normalised_ND.shape[1])
+        states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, read_BT.shape)
+        return states_BTD[:, 1:] if self._after_token else states_BTD
 
     def forward(self, batch: RolloutBatch) -> Tensor:
         """float32 outputs_BTK; arbitrary at padding."""
-        return self.outputs(self.states(batch))
+        return self.apply_head(self.states(batch))
 
-    def outputs(self, states: Tensor) -> Tensor:
-        """The head in float32, (..., D) -> (..., K)."""
+    def apply_head(self, states: Tensor) -> Tensor:
+        """The head's outputs in float32, (..., D) -> (..., K)."""
         with torch.autocast(states.device.type, enabled=False):
-            found: Tensor = self.head(states)
-        return found
+            outputs: Tensor = self.head(states)
+        return outputs
 
 
-def _copy(policy: Policy) -> Policy:
-    """With the same tokenizer; an output layer of its own, which a critic does not use, is not trained."""
+def _copy_body(policy: Policy) -> Policy:
+    """A copy with the same tokenizer; an untied output layer, which a critic does not use, is not trained."""
     body = copy.deepcopy(policy, {id(policy.tokenizer): policy.tokenizer})
     if (head := body.model.get_output_embeddings()).weight is not body.model.get_input_embeddings().weight:
         head.requires_grad_(False)
     return body
-
-
-@contextmanager
-def _evaluating(policy: Policy) -> Iterator[Policy]:
-    """Without dropout."""
-    training = policy.training
-    policy.eval()
-    try:
-        yield policy
-    finally:
-        policy.train(training)

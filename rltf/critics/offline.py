@@ -1,5 +1,5 @@
-"""`stage=critic`: trains a critic of outcomes on the judged programs of runs, before it is used in another one (CodeRL
-trains its critic first)."""
+"""`job=critic`: trains a critic of outcomes on the judged programs of runs, before another run uses it (CodeRL trains
+its critic first)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.runs.rollouts_file import read_records
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
+from rltf.validation import require
 
 log = logging.getLogger(__name__)
 
@@ -25,65 +26,67 @@ class CriticTraining:
     Args:
         runs: folder of a run, or a list.
         epochs: passes over the programs.
-        held_out: share of problems that are measured and not learned; which ones depends on their ids alone.
+        held_out: share of problems that the critic is measured on and does not learn; which ones depends on their ids
+            alone.
 
     Raises:
-        ValueError: a folder has no rollouts, or a number is out of range.
+        OptionError: a number is out of range.
+        ValueError: a folder has no rollouts.
     """
 
     def __init__(self, runs: str | Sequence[str], epochs: int = 1, held_out: float = 0.1) -> None:
-        if not 0 < held_out < 1:
-            raise ValueError(f"stage.job.held_out is {held_out}: expected a share between 0 and 1")
-        if epochs < 1:
-            raise ValueError(f"stage.job.epochs is {epochs}: expected a whole number of at least 1")
-        self._records = list(read_records(runs, "rollouts.jsonl", "stage.job.runs", "the folder of a run"))
+        require("epochs", epochs, at_least=1, whole=True)
+        require("held_out", held_out, above=0, below=1)
+        self._records = list(read_records(runs, "rollouts.jsonl", "job.runs", "the folder of a run"))
         self._epochs, self._held_out = epochs, held_out
 
     def __call__(self, pipeline: RolloutPipeline, sampling: Sampling, seed: int, folder: Path) -> dict[str, Any]:
-        """Writes `critic.pt`, which `critic.weights` reads.
+        """Trains the critic and writes `critic.pt`, for the option `critic.weights`.
 
         Returns:
-            `programs` learned from, and of those held out: the metrics of a critic, and `constant_accuracy`, that of
-            the most frequent outcome.
+            `programs`: number of training programs; `held_out_programs`; over these the metrics of a critic, and
+            `constant_accuracy`, that of predicting the most frequent outcome.
 
         Raises:
             ValueError: there is no critic of outcomes, or too few programs of the benchmark.
         """
         critic = pipeline.critic
         if not isinstance(critic, Critic) or critic.kind != "outcome":
-            raise ValueError("stage=critic trains a critic of outcomes and there is none: use critic=outcome")
-        known = {problem.id: problem for problem in pipeline.benchmark.problems("train")}
-        learned: list[Rollout] = []
-        kept: list[Rollout] = []
+            raise ValueError("job=critic trains a critic of outcomes and there is none: use critic=outcome")
+        problems = {problem.id: problem for problem in pipeline.benchmark.problems("train")}
+        training: list[Rollout] = []
+        held_out: list[Rollout] = []
         for record in self._records:
-            rollout = _rollout(pipeline, known, record)
+            rollout = _recorded_rollout(pipeline, problems, record)
             if rollout is not None:
-                (kept if hash_fraction(record["problem_id"]) < self._held_out else learned).append(rollout)
-        if not learned or not kept:
+                (held_out if hash_fraction(record["problem_id"]) < self._held_out else training).append(rollout)
+        if not training or not held_out:
             raise ValueError(
-                f"stage.job.runs has {len(learned)} programs of benchmark={pipeline.benchmark.name} to learn from and "
-                f"{len(kept)} that are held out: expected some of both"
+                f"job.runs has {len(training)} programs of benchmark={pipeline.benchmark.name} to learn from and "
+                f"{len(held_out)} that are held out: expected some of both"
             )
         critic.start(pipeline.policy.model.device)
         for epoch in range(self._epochs):
-            found = critic.learn(learned, passes=1)
-            log.info("epoch %d: loss %.4f", epoch + 1, found["loss"])
+            log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training, passes=1)["loss"])
         critic.save(folder / "critic.pt")
-        metrics = critic_metrics([(r.critic, r.verdict.outcome) for r in critic.read(kept)])
-        frequent = Counter(r.verdict.outcome.stage for r in learned).most_common(1)[0][0]
-        constant = sum(r.verdict.outcome.stage == frequent for r in kept) / len(kept)
-        rounded = {name: round(value, 6) for name, value in (metrics | {"constant_accuracy": constant}).items()}
-        return {"programs": len(learned), "held_out_programs": len(kept), **rounded}
+        metrics = critic_metrics([(r.critic, r.verdict.outcome) for r in critic.add_predictions(held_out)])
+        frequent = Counter(r.verdict.outcome.stage for r in training).most_common(1)[0][0]
+        metrics["constant_accuracy"] = sum(r.verdict.outcome.stage == frequent for r in held_out) / len(held_out)
+        rounded = {name: round(value, 6) for name, value in metrics.items()}
+        return {"programs": len(training), "held_out_programs": len(held_out), **rounded}
 
 
-def _rollout(pipeline: RolloutPipeline, known: Mapping[str, Problem], record: Mapping[str, Any]) -> Rollout | None:
-    """The program as the policy would have written it; None where it belongs to no problem, or fits no answer."""
-    problem = known.get(record["problem_id"])
+def _recorded_rollout(
+    pipeline: RolloutPipeline, problems: Mapping[str, Problem], record: Mapping[str, Any]
+) -> Rollout | None:
+    """The program encoded as the policy would have written it; None for a greedy program, another benchmark's, or one
+    that is no answer to the benchmark's prompt."""
+    problem = problems.get(record["problem_id"])
     if problem is None or record["greedy"]:
         return None
     try:
         answer = pipeline.benchmark.answer(problem, record["program"])
-    except ValueError:  # it has parts that the benchmark's prompt cannot ask for
+    except ValueError:
         return None
     tokens = pipeline.policy.encode_answer(answer)
     program = Program(

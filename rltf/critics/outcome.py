@@ -1,4 +1,4 @@
-"""A critic of outcomes: CodeRL's (arXiv 2207.01780, section 3.3), as its official code and the paper have it.
+"""A critic of outcomes: CodeRL's (arXiv 2207.01780, section 3.3), in the variants of its official code and its paper.
 
     logits_t = head(state after token t)        q_t = softmax(logits_t)[class of the program's outcome]
     of the whole program: max over t of each logit (code), or the head of the max over t of the states (paper)
@@ -14,24 +14,25 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
-from rltf.critics.base import Critic, rows
+from rltf.critics.base import Critic, masked_rows
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticReading, Outcome, Program, Rollout, RolloutBatch, Verdict
+from rltf.validation import require
 
 CLASSES = 4
-"""How far a program comes (`Outcome.stage`)."""
-POOLS = ("logits", "states")
+"""Number of outcome classes (`Outcome.stage`)."""
 
 
 class OutcomeCritic(Critic):
-    """Predicts how a program ends, token by token.
+    """Predicts the class of a program's outcome at every token.
 
     Args:
         policy: the body is a copy of it.
         hidden: width of the head's ReLU layer; 0: the head is linear.
-        pool: `logits` (official code) or `states` (paper) are what the maximum is taken of.
+        pool: the maximum over tokens is that of the `logits` (official code) or of the `states` (paper).
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
     """
 
@@ -48,39 +49,41 @@ class OutcomeCritic(Critic):
         batch_size: int = 8,
         weights: str | None = None,
     ) -> None:
-        if pool not in POOLS:
-            raise ValueError(f"critic.pool is {pool!r}, expected one of {', '.join(POOLS)}")
-        network = CriticNetwork(policy, CLASSES, hidden, own=True, after=True)
+        require("hidden", hidden, at_least=0, whole=True)
+        require("pool", pool, choices=("logits", "states"))
+        network = CriticNetwork(policy, CLASSES, hidden, own_body=True, after_token=True)
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.pool = pool
 
     def logits(self, batch: RolloutBatch) -> tuple[Tensor, Tensor]:
         """(logits_BTK of each token, logits_BK of each program)."""
         states_BTD = self.network.states(batch)
-        logits_BTK = self.network.outputs(states_BTD)
+        logits_BTK = self.network.apply_head(states_BTD)
         padding_BT1 = ~batch.read_BT.unsqueeze(2)
         if self.pool == "logits":
             return logits_BTK, logits_BTK.masked_fill(padding_BT1, -torch.inf).amax(1)
-        return logits_BTK, self.network.outputs(states_BTD.masked_fill(padding_BT1, -torch.inf).amax(1))
+        return logits_BTK, self.network.apply_head(states_BTD.masked_fill(padding_BT1, -torch.inf).amax(1))
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
-        """The probability that each program passes, up to and with each of its drawn tokens: what search asks
-        (`rltf.rollouts.hooks.PrefixCritic`)."""
+        """The probability that each program passes, up to and with each of its drawn tokens: a `PrefixCritic`
+        (`rltf.rollouts.hooks`) for search at test time."""
         passed = Verdict(Outcome.PASSED, 1, 1)
-        read = self.read([Rollout(program, passed) for program in programs])
-        return [list(rollout.critic.tokens) for rollout in read if rollout.critic is not None]
+        rollouts = self.add_predictions([Rollout(program, passed) for program in programs])
+        return [list(rollout.critic.tokens) for rollout in rollouts if rollout.critic is not None]
 
+    @override
     def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
-        """See `Critic.predict`."""
         logits_BTK, logits_BK = self.logits(batch)
         class_B11 = self._classes(rollouts).view(-1, 1, 1).expand(-1, logits_BTK.shape[1], 1)
-        true_BT = logits_BTK.softmax(2).gather(2, class_B11).squeeze(2)
-        tokens = rows(true_BT, batch.mask_BT)
-        return [CriticReading(*pair) for pair in zip(tokens, map(tuple, logits_BK.softmax(1).tolist()), strict=True)]
+        probability_BT = logits_BTK.softmax(2).gather(2, class_B11).squeeze(2)
+        classes = map(tuple, logits_BK.softmax(1).tolist())
+        return [CriticReading(*pair) for pair in zip(masked_rows(probability_BT, batch.mask_BT), classes, strict=True)]
 
+    @override
     def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:
-        """See `Critic.loss`."""
-        return functional.cross_entropy(self.logits(batch)[1], self._classes(rollouts), reduction="sum"), len(rollouts)
+        logits_BK = self.logits(batch)[1]
+        return functional.cross_entropy(logits_BK, self._classes(rollouts), reduction="sum"), len(rollouts)
 
     def _classes(self, rollouts: Sequence[Rollout]) -> Tensor:
+        """int64 class_B of the outcomes."""
         return torch.tensor([rollout.verdict.outcome.stage for rollout in rollouts], device=self._device)

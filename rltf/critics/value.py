@@ -2,7 +2,7 @@
 
     loss = 1/2 max((V - R)^2, (V_old + clip(V - V_old, -c, c) - R)^2), mean over drawn tokens (PPO's value clipping)
 
-V_old is what the critic said when the programs were harvested."""
+V_old is the critic's prediction before it learns from the iteration's programs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from rltf.critics.base import Critic, rows
+from rltf.critics.base import Critic, masked_rows
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticReading, Rollout, RolloutBatch
+from rltf.validation import require
 
 
 class ValueCritic(Critic):
-    """Predicts what a program will earn from each token on.
+    """Predicts the return from each token on.
 
     Args:
         policy: the body is a copy of it.
         hidden: width of the head's ReLU layer; 0: the head is linear.
-        clip: c, how far a value may move from what it was at the harvest; None: as far as it likes.
-        own: see `CriticNetwork`.
+        clip: c, how far a value may move within one iteration; None: no clipping.
+        own_body: see `CriticNetwork`.
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
     """
 
@@ -41,35 +43,42 @@ class ValueCritic(Critic):
         passes: float = 1,
         batch_size: int = 8,
         weights: str | None = None,
-        own: bool = True,
+        own_body: bool = True,
     ) -> None:
-        if clip is not None and not clip > 0:
-            raise ValueError(f"critic.clip is {clip}, expected null or a number above 0")
-        network = CriticNetwork(policy, 1, hidden, own=own, after=False)
+        require("hidden", hidden, at_least=0, whole=True)
+        require("clip", clip, above=0, optional=True)
+        network = CriticNetwork(policy, 1, hidden, own_body=own_body, after_token=False)
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.clip = clip
 
+    @override
     def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
-        """See `Critic.predict`."""
-        return [CriticReading(values) for values in rows(self.network(batch).squeeze(2), batch.mask_BT)]
+        return [CriticReading(values) for values in masked_rows(self.network(batch).squeeze(2), batch.mask_BT)]
 
+    @override
     def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:
-        """See `Critic.loss`; the rollouts have values and returns."""
-        said = [rollout.critic for rollout in rollouts]
-        assert all(one is not None and one.returns for one in said), "credit estimates returns before a critic learns"
-        mask_BT = batch.mask_BT
-        value_N = self.network(batch).squeeze(2)[mask_BT]
-        old_N = value_N.new_tensor([value for one in said if one is not None for value in one.tokens])
-        return_N = value_N.new_tensor([value for one in said if one is not None for value in one.returns])
+        predictions = [rollout.critic for rollout in rollouts if rollout.critic is not None]
+        complete = len(predictions) == len(rollouts) and all(prediction.returns for prediction in predictions)
+        assert complete, "credit estimates returns before a critic learns"
+        value_N = self.network(batch).squeeze(2)[batch.mask_BT]
+        old_N = value_N.new_tensor([value for prediction in predictions for value in prediction.tokens])
+        return_N = value_N.new_tensor([value for prediction in predictions for value in prediction.returns])
         return value_loss(value_N, old_N, return_N, self.clip).sum(), len(value_N)
 
 
 def value_loss(value_N: Tensor, old_N: Tensor, return_N: Tensor, clip: float | None) -> Tensor:
-    """Of each token; see the formula above."""
+    """The loss of each token, by the formula above.
+
+    Args:
+        value_N: V.
+        old_N: V_old.
+        return_N: R.
+        clip: c; None: no clipping.
+    """
     loss_N = (value_N - return_N).square()
     if clip is not None:
-        near_N = old_N + (value_N - old_N).clamp(-clip, clip)
-        loss_N = torch.maximum(loss_N, (near_N - return_N).square())
+        clipped_N = old_N + (value_N - old_N).clamp(-clip, clip)
+        loss_N = torch.maximum(loss_N, (clipped_N - return_N).square())
     return loss_N / 2
 
 
@@ -77,7 +86,7 @@ class MlpCritic(ValueCritic):
     """V(s_t) = MLP(state that the policy draws token t from), of its present weights, without gradient to them.
 
     Args:
-        policy: whose states are read.
+        policy: source of the states.
         hidden: width of the ReLU layer.
         clip: see `ValueCritic`.
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
@@ -94,4 +103,4 @@ class MlpCritic(ValueCritic):
         batch_size: int = 8,
         weights: str | None = None,
     ) -> None:
-        super().__init__(policy, hidden, clip, lr, weight_decay, passes, batch_size, weights, own=False)
+        super().__init__(policy, hidden, clip, lr, weight_decay, passes, batch_size, weights, own_body=False)

@@ -1,1 +1,1 @@
-"""What is made of many programs at test time (`inference=`): plain sampling, the best of n, critic sampling."""
+"""Test-time inference (`inference=`): plain sampling, best-of-n and critic sampling."""

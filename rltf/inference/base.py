@@ -1,4 +1,4 @@
-"""What the choices of `inference=` have in common: they find programs, and say what came of it."""
+"""The interface of the choices of `inference=`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,34 @@ from rltf.types import Problem, Sampling
 
 
 class Inference(ABC):
-    """Finds programs, and keeps account of what it spent.
+    """Finds programs for problems, and records what they cost.
 
     Args:
-        pipeline: draws and judges.
+        pipeline: draws and judges programs.
     """
 
     name: str
-    """As in `inference=`."""
+    """The choice's name in `inference=`."""
 
     def __init__(self, pipeline: RolloutPipeline) -> None:
         self._pipeline = pipeline
         self.results: list[SearchResult] = []
-        """Of this process, problem by problem."""
+        """Results of this process, one per problem."""
 
     @abstractmethod
     def start_rollouts(
         self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
     ) -> PendingRollouts:
-        """Finds programs and hands them to the executor, to be judged by all tests. The greedy program is drawn for
-        comparison and takes part in nothing else."""
+        """Finds programs and submits them to the executor, to be judged by all tests.
+
+        Args:
+            problems: the problems to solve.
+            draws: draw indices of the programs per problem.
+            sampling: distribution of the programs.
+            seed: of the random streams.
+            greedy: also decode the greedy program, for comparison; the search does not use it.
+        """
 
     @abstractmethod
     def finish_problem(self, judged: JudgedGroup) -> JudgedGroup:
-        """Learns the verdicts of one problem; gives back the programs that pass@k is taken of."""
+        """Records the result of one problem, and returns the programs that pass@k is computed from."""

@@ -1,17 +1,17 @@
 """`inference=critic_sampling`: a second round of programs that starts from the first one (CodeRL, arXiv 2207.01780,
 section 3.4; its code was never released).
 
-1. N programs are drawn and tried on the example tests of the problem.
-2. Refine: where some pass, the second round begins with the prefix of one of them that a critic trusts most. N programs
-   are shared out among them.
-3. Repair: where none passes, a repair model reads the failed programs that the critic trusts most, what went wrong and
-   the task, and writes N programs.
-4. Where none passes and there is no repair model, or the problem has no example tests, the first round is the last.
+1. N programs are drawn and judged by the example tests of the problem.
+2. Refine: where some pass, the second round continues prefixes of these, each up to the token that a critic trusts
+   most. N programs are shared out among the prefixes.
+3. Repair: where none passes, a repair model reads the failed programs that the critic trusts most, their errors and the
+   task, and writes N programs.
+4. Where none passes and there is no repair model, or the problem has no example tests, there is no second round.
 
-How it deviates:
+Deviations:
 1. A prefix leaves out at least the program's last token with text, so that the second round can differ.
-2. Programs of equal text are refined once.
-3. There is one round, as in the paper's main results.
+2. Of programs of equal text one is refined.
+3. There is one second round, as in the paper's main results.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from typing_extensions import override
+
 from rltf.inference.repair import Failure, repair_prompt
 from rltf.inference.search import Candidate, DrawRequest, Search, Task
 from rltf.policies.base import Policy
@@ -28,21 +30,25 @@ from rltf.policies.load import pretrained
 from rltf.rollouts.hooks import PrefixCritic
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Problem, Program, Sampling
+from rltf.validation import require
+
+IndexedRequest = tuple[int, DrawRequest]
+"""Index of a task, and programs to draw for it."""
 
 
 class CriticSampling(Search):
-    """Draws, refines and repairs.
+    """Draws programs, then refines or repairs them.
 
     Args:
-        pipeline: draws and judges.
-        critic: trusts prefixes; None: that of the pipeline where it can, which is `critic=outcome`, else the policy's
-            own doubt.
-        repair: folder or hub id of the repair model (`stage=repair` trains one); None: nothing is repaired.
-        failed: programs of a problem that are repaired.
-        max_prompt_tokens: of the repair model.
+        pipeline: draws and judges programs.
+        critic: trust in prefixes; None: the pipeline's critic if it is one of outcomes, else `UncertaintyCritic`.
+        repair: folder or hub id of the repair model (`benchmark=repair` trains one); None: no repair.
+        failed: failed programs per problem that are repaired.
+        max_prompt_tokens: longest prompt of the repair model.
 
     Raises:
-        ValueError: `failed` is below 1, or the repair model does not load.
+        OptionError: a number is out of range.
+        ValueError: the repair model does not load.
     """
 
     name = "critic_sampling"
@@ -56,33 +62,34 @@ class CriticSampling(Search):
         max_prompt_tokens: int = 1024,
     ) -> None:
         super().__init__(pipeline)
-        if failed < 1:
-            raise ValueError(f"inference.failed is {failed}: expected a whole number of at least 1")
-        asked = pipeline.critic if callable(pipeline.critic) else None  # critics of values say nothing of passing
-        self._critic: PrefixCritic = critic or asked or UncertaintyCritic()
-        self._failed, self._started = failed, False
-        self._repairer = None if repair is None else _load(repair, max_prompt_tokens)
+        require("failed", failed, at_least=1, whole=True)
+        require("max_prompt_tokens", max_prompt_tokens, at_least=1, whole=True)
+        outcome_critic = pipeline.critic if callable(pipeline.critic) else None  # critics of values are not callable
+        self._critic: PrefixCritic = critic or outcome_critic or UncertaintyCritic()
+        self._critic_started = False
+        self._repairs_per_problem = failed
+        self._repair_model = None if repair is None else _load_repair_model(repair, max_prompt_tokens)
 
+    @override
     def search(
         self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int
     ) -> list[list[Candidate]]:
-        """Two rounds; the second one's draws follow the first one's, so that its random streams are new."""
-        if not self._started:
-            self._critic.start(self._pipeline.policy.model.device)
-            self._started = True
-        wishes = [DrawRequest(task, tuple(draws), task.prompt_ids) for task in tasks]
-        found = self.draw(wishes, sampling, seed, "drawn")
-        later = [draw + max(draws) + 1 for draw in range(len(draws))]
-        refined = self._refine(tasks, found, later, self._critic)
-        repaired = self._repair(tasks, found, later)
-        for (at, _), drafts in zip(refined, self.draw([w for _, w in refined], sampling, seed, "refined"), strict=True):
-            found[at] = found[at] + drafts
-        if self._repairer is not None and repaired:
-            self._repairer.to(self._pipeline.policy.model.device)
-            drawn = self.draw([w for _, w in repaired], sampling, seed, "repaired", self._repairer)
-            for (at, _), drafts in zip(repaired, drawn, strict=True):
-                found[at] = found[at] + drafts
-        return found
+        self._start_critic()
+        first_requests = [DrawRequest(task, tuple(draws), task.prompt_ids) for task in tasks]
+        candidates = self.draw_candidates(first_requests, sampling, seed, "drawn")
+        second_draws = [draw + max(draws) + 1 for draw in range(len(draws))]  # new random streams
+        refining = self._refine_requests(tasks, candidates, second_draws, self._critic)
+        repairing = self._repair_requests(tasks, candidates, second_draws)
+        refined = self.draw_candidates([request for _, request in refining], sampling, seed, "refined")
+        for (index, _), second_candidates in zip(refining, refined, strict=True):
+            candidates[index] = candidates[index] + second_candidates
+        if self._repair_model is not None and repairing:
+            self._repair_model.to(self._pipeline.policy.model.device)
+            requests = [request for _, request in repairing]
+            repaired = self.draw_candidates(requests, sampling, seed, "repaired", self._repair_model)
+            for (index, _), second_candidates in zip(repairing, repaired, strict=True):
+                candidates[index] = candidates[index] + second_candidates
+        return candidates
 
     def draw_in_rounds(
         self,
@@ -95,82 +102,102 @@ class CriticSampling(Search):
         version: int,
         policy: Policy | None,
     ) -> Iterator[tuple[int, Program]]:
-        """See `MultiRoundSampler.draw_in_rounds`. The second half of a problem's programs begins where the first half is
-        trusted; where none of it passes the examples, they are drawn like the first. Tokens of a prefix carry no loss.
+        """Training programs in two rounds (`MultiRoundSampler`): the second half of a problem's programs continue
+        trusted prefixes of the first half; where none of the first half passes the examples, they have no prefix.
+        Tokens of a prefix carry no loss.
 
-        A repair model takes no part: its programs answer other prompts than the policy's.
+        The repair model takes no part: its programs answer other prompts than the policy's.
         """
-        learning = self._pipeline.critic if self._critic is self._pipeline.critic else None  # the run starts that one
-        if learning is None and not self._started:
-            self._critic.start(self._pipeline.policy.model.device)
-            self._started = True
-        critic = self._critic if learning is None or learning.has_learned else UncertaintyCritic()
+        run_critic = self._pipeline.critic if self._critic is self._pipeline.critic else None
+        if run_critic is None:  # else the run starts it
+            self._start_critic()
+        critic = self._critic if run_critic is None or run_critic.has_learned else UncertaintyCritic()
         tasks = [self._task(problem) for problem in problems]
         if greedy:
-            yield from self._greedy(problems, tasks, sampling, seed, policy, version)
-        later = draws[len(draws) - len(draws) // 2 :]
-        firsts = [DrawRequest(task, tuple(draws[: len(draws) - len(later)]), task.prompt_ids) for task in tasks]
-        found = self.draw(firsts, sampling, seed, "drawn", policy, version)
-        wishes = self._refine(tasks, found, later, critic)
-        refined = {at for at, _ in wishes}
-        wishes += [(at, DrawRequest(t, tuple(later), t.prompt_ids)) for at, t in enumerate(tasks) if at not in refined]
-        second = self.draw([wish for _, wish in wishes], sampling, seed, "refined", policy, version)
-        for at, drafts in [*enumerate(found), *zip((at for at, _ in wishes), second, strict=True)]:
-            yield from ((at, draft.program) for draft in drafts)
+            yield from self._draw_greedy(problems, tasks, sampling, seed, policy, version)
+        second_draws = draws[len(draws) - len(draws) // 2 :]
+        first_draws = tuple(draws[: len(draws) - len(second_draws)])
+        first_requests = [DrawRequest(task, first_draws, task.prompt_ids) for task in tasks]
+        first_round = self.draw_candidates(first_requests, sampling, seed, "drawn", policy, version)
+        requests = self._refine_requests(tasks, first_round, second_draws, critic)
+        refined = {index for index, _ in requests}
+        for index, task in enumerate(tasks):
+            if index not in refined:
+                requests.append((index, DrawRequest(task, tuple(second_draws), task.prompt_ids)))
+        second_round = self.draw_candidates([r for _, r in requests], sampling, seed, "refined", policy, version)
+        second_indices = (index for index, _ in requests)
+        for index, candidates in [*enumerate(first_round), *zip(second_indices, second_round, strict=True)]:
+            yield from ((index, candidate.program) for candidate in candidates)
 
-    def _refine(
-        self, tasks: Sequence[Task], found: Sequence[Sequence[Candidate]], draws: Sequence[int], critic: PrefixCritic
-    ) -> list[tuple[int, DrawRequest]]:
-        """What to draw for which task."""
-        chosen = [(at, d) for at, drafts in enumerate(found) for d in _best(drafts, len(draws)) if d.passes]
-        counts = _shares([at for at, _ in chosen], draws)
-        trust = critic([draft.program for _, draft in chosen]) if chosen else []
-        wishes = []
-        for (at, draft), share, trusted in zip(chosen, counts, trust, strict=True):
-            program = draft.program
-            cut = trusted_prefix(program, trusted)
-            task = tasks[at]
-            wish = DrawRequest(task, share, task.prompt_ids, program.token_ids[:cut], program.logprobs[:cut])
-            wishes.append((at, wish))
-        return wishes
+    def _start_critic(self) -> None:
+        if not self._critic_started:
+            self._critic.start(self._pipeline.policy.model.device)
+            self._critic_started = True
 
-    def _repair(
-        self, tasks: Sequence[Task], found: Sequence[Sequence[Candidate]], draws: Sequence[int]
-    ) -> list[tuple[int, DrawRequest]]:
-        if self._repairer is None:
+    def _refine_requests(
+        self,
+        tasks: Sequence[Task],
+        candidates: Sequence[Sequence[Candidate]],
+        draws: Sequence[int],
+        critic: PrefixCritic,
+    ) -> list[IndexedRequest]:
+        """Requests that continue the trusted prefixes of candidates that pass the examples."""
+        passing = [
+            (index, candidate)
+            for index, task_candidates in enumerate(candidates)
+            for candidate in _best_candidates(task_candidates, len(draws))
+            if candidate.passes_examples
+        ]
+        shares = _share_draws([index for index, _ in passing], draws)
+        trust = critic([candidate.program for _, candidate in passing]) if passing else []
+        requests = []
+        for (index, candidate), share, token_trust in zip(passing, shares, trust, strict=True):
+            program, task = candidate.program, tasks[index]
+            length = trusted_prefix_length(program, token_trust)
+            request = DrawRequest(task, share, task.prompt_ids, program.token_ids[:length], program.logprobs[:length])
+            requests.append((index, request))
+        return requests
+
+    def _repair_requests(
+        self, tasks: Sequence[Task], candidates: Sequence[Sequence[Candidate]], draws: Sequence[int]
+    ) -> list[IndexedRequest]:
+        """Requests to the repair model, for the tasks none of whose candidates passes the examples."""
+        if self._repair_model is None:
             return []
         failed = [
-            (at, draft)
-            for at, drafts in enumerate(found)
-            if not any(draft.passes for draft in drafts)
-            for draft in _best(drafts, len(drafts))
-            if draft.examples is not None and draft.program.token_ids
+            (index, candidate)
+            for index, task_candidates in enumerate(candidates)
+            if not any(candidate.passes_examples for candidate in task_candidates)
+            for candidate in _best_candidates(task_candidates, len(task_candidates))
+            if candidate.examples is not None and candidate.program.token_ids
         ]
-        trust = self._critic([draft.program for _, draft in failed]) if failed else []
+        trust = self._critic([candidate.program for _, candidate in failed]) if failed else []
         by_task: dict[int, list[tuple[float, Candidate]]] = {}
-        for (at, draft), trusted in zip(failed, trust, strict=True):
-            by_task.setdefault(at, []).append((trusted[-1], draft))
-        most = min(self._failed, len(draws))
-        chosen = [
-            (at, draft)
-            for at, scored in by_task.items()
-            for _, draft in sorted(scored, key=lambda pair: -pair[0])[:most]
+        for (index, candidate), token_trust in zip(failed, trust, strict=True):
+            by_task.setdefault(index, []).append((token_trust[-1], candidate))
+        most = min(self._repairs_per_problem, len(draws))
+        repairing = [
+            (index, candidate)
+            for index, task_candidates in by_task.items()
+            for _, candidate in sorted(task_candidates, key=lambda pair: -pair[0])[:most]
         ]
-        counts = _shares([at for at, _ in chosen], draws)
+        shares = _share_draws([index for index, _ in repairing], draws)
         return [
-            (at, DrawRequest(tasks[at], share, self._repair_ids(self._repairer, tasks[at], draft)))
-            for (at, draft), share in zip(chosen, counts, strict=True)
+            (index, DrawRequest(tasks[index], share, self._repair_ids(self._repair_model, tasks[index], candidate)))
+            for (index, candidate), share in zip(repairing, shares, strict=True)
         ]
 
-    def _repair_ids(self, repairer: Policy, task: Task, draft: Candidate) -> tuple[int, ...]:
-        assert draft.examples is not None
+    def _repair_ids(self, repair_model: Policy, task: Task, candidate: Candidate) -> tuple[int, ...]:
+        """Token ids of the repair model's prompt."""
+        assert candidate.examples is not None
         prompt = self._pipeline.benchmark.prompt(task.problem)
-        return repairer.encode_prompt(repair_prompt(prompt, Failure.of(draft.program.text, draft.examples)))
+        failure = Failure.from_verdict(candidate.program.text, candidate.examples)
+        return repair_model.encode_prompt(repair_prompt(prompt, failure))
 
 
-def trusted_prefix(program: Program, trust: Sequence[float]) -> int:
-    """How many of the program's tokens are kept: those up to the most trusted one, the longest of equals. The last
-    token with text is never kept; 0 where that is the first one.
+def trusted_prefix_length(program: Program, trust: Sequence[float]) -> int:
+    """Tokens of the program up to and with the most trusted one, the last of equals. Never with the last token that has
+    text; 0 where that is the first one.
 
     Args:
         program: with offsets.
@@ -180,25 +207,33 @@ def trusted_prefix(program: Program, trust: Sequence[float]) -> int:
     return max(range(last), key=lambda t: (trust[t], t)) + 1 if last else 0
 
 
-def _best(drafts: Sequence[Candidate], most: int) -> list[Candidate]:
-    """Different programs, those that pass first, then by mean log-prob; at most so many."""
+def _best_candidates(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """At most so many candidates of different text: those that pass the examples first, then by mean log-prob."""
     by_text: dict[str, Candidate] = {}
-    for draft in sorted(drafts, key=lambda draft: (not draft.passes, -draft.logprob)):
-        by_text.setdefault(draft.program.text, draft)
+    for candidate in sorted(candidates, key=lambda c: (not c.passes_examples, -c.logprob)):
+        by_text.setdefault(candidate.program.text, candidate)
     return list(by_text.values())[:most]
 
 
-def _shares(owners: Sequence[int], draws: Sequence[int]) -> list[tuple[int, ...]]:
-    """The draws of a problem, shared out among its seeds; the first ones get what is left over.
+def _share_draws(task_indices: Sequence[int], draws: Sequence[int]) -> list[tuple[int, ...]]:
+    """Draw indices of each request: those of a task are dealt to its requests in turn.
 
-    >>> _shares([7, 7, 9], [10, 11, 12])
-    [(10, 12), (11,), (10, 11, 12)]
+    Args:
+        task_indices: task of each request.
+        draws: draw indices of each task.
+
+    Example:
+        >>> _share_draws([7, 7, 9], [10, 11, 12])
+        [(10, 12), (11,), (10, 11, 12)]
     """
-    seats = [owners[:i].count(owner) for i, owner in enumerate(owners)]
-    return [tuple(draws[seat :: owners.count(owner)]) for owner, seat in zip(owners, seats, strict=True)]
+    positions = [task_indices[:i].count(task) for i, task in enumerate(task_indices)]
+    return [
+        tuple(draws[position :: task_indices.count(task)])
+        for task, position in zip(task_indices, positions, strict=True)
+    ]
 
 
-def _load(repair: str, max_prompt_tokens: int) -> Policy:
+def _load_repair_model(repair: str, max_prompt_tokens: int) -> Policy:
     folder = Path(repair)
     folder = folder / "policy" if (folder / "policy").is_dir() else folder
     try:
@@ -208,18 +243,18 @@ def _load(repair: str, max_prompt_tokens: int) -> Policy:
 
 
 class UncertaintyCritic:
-    """The policy's own doubt: a prefix is trusted most where the token that follows it was the least likely one, since
-    whatever went wrong went wrong there. A whole program is trusted as its mean log-prob says.
+    """Trust from the policy's own uncertainty (a `PrefixCritic`): a prefix is trusted most where the token after it was
+    the least likely one, since an error probably began there. The trust in a whole program is its mean log-prob.
 
     >>> from rltf.types import FinishReason
     >>> program = Program("p", "abc", (), (1, 2, 3), ((0, 1), (1, 2), (2, 3)), (-0.5, -0.25, -2.25), FinishReason.STOP)
-    >>> Doubt()([program])
+    >>> UncertaintyCritic()([program])
     [[0.25, 2.25, -1.0]]
     """
 
     def start(self, device: Any) -> None:
-        """Nothing to do."""
+        """Does nothing: there is no network."""
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
-        """One number for each drawn token."""
+        """One number for each drawn token of each program."""
         return [[*(-logprob for logprob in p.logprobs[1:]), fmean(p.logprobs)] if p.logprobs else [] for p in programs]

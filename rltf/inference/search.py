@@ -1,7 +1,7 @@
-"""A search at test time: it may run example tests, and never sees another one.
+"""Searches at test time, which may run example tests and cannot see any other test.
 
-That is by construction. A search is given `Task`s, whose problem holds the example tests and neither hidden tests nor
-references; all tests judge what it found, after it has ended."""
+That is by construction: a search gets `Task`s, whose problem holds the example tests and neither hidden tests nor
+references; all tests judge its programs after it has ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
+from typing_extensions import override
+
 from rltf.inference.base import Inference
 from rltf.inference.results import SearchResult
 from rltf.policies.base import Policy
@@ -19,8 +21,8 @@ from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Outcome, Problem, Program, Request, Sampling, Verdict
 
-Stage = Literal["drawn", "refined", "repaired"]
-STAGES: tuple[Stage, ...] = ("drawn", "refined", "repaired")
+SearchRound = Literal["drawn", "refined", "repaired"]
+ROUNDS: tuple[SearchRound, ...] = ("drawn", "refined", "repaired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,14 @@ class Candidate:
 
     program: Program
     logprob: float
-    """Mean over its tokens, those included that it was given."""
+    """Mean over the program's tokens, including those of its prefix."""
     examples: Verdict | None
-    """What the example tests said; None: the problem has none."""
-    stage: Stage
+    """Verdict of the example tests; None: the problem has none."""
+    round_name: SearchRound
 
     @property
-    def passes(self) -> bool:
-        """It passes all example tests, and there are some."""
+    def passes_examples(self) -> bool:
+        """True when it passes all example tests, and there are some."""
         return self.examples is not None and self.examples.outcome is Outcome.PASSED
 
 
@@ -48,105 +50,127 @@ class Task:
     """Its tests are the examples alone; it has no references and no demonstrations."""
     prompt_ids: tuple[int, ...]
     stop: tuple[str, ...]
+    """Stop strings of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawRequest:
-    """Programs that a search wants drawn."""
+    """Programs to draw for one task from one prompt and prefix."""
 
     task: Task
     draws: tuple[int, ...]
+    """Draw indices, one per program."""
     prompt_ids: tuple[int, ...]
+    """The task's prompt, or one that a repair model reads."""
     prefix_ids: tuple[int, ...] = ()
+    """First tokens of every program, taken from an earlier candidate."""
     prefix_logprobs: tuple[float, ...] = ()
-    """Of the prefix's tokens, as they were drawn."""
+    """Log-probs of the prefix's tokens in that candidate."""
 
 
 class Search(Inference):
-    """A subclass says which programs to draw, round after round.
+    """A search in rounds; a subclass chooses which programs each round draws.
 
     Args:
-        pipeline: draws and judges.
+        pipeline: draws and judges programs.
     """
 
     def __init__(self, pipeline: RolloutPipeline) -> None:
         super().__init__(pipeline)
-        self._found: dict[str, list[Candidate]] = {}
+        self._candidates: dict[str, list[Candidate]] = {}
+        """Problem id -> programs of a search that has ended and is being judged."""
 
     @abstractmethod
     def search(
         self, tasks: Sequence[Task], draws: Sequence[int], sampling: Sampling, seed: int
     ) -> list[list[Candidate]]:
-        """Programs of each task: one for each entry of `draws`, in that order, and those of a second round."""
+        """Candidates of each task: one for each entry of `draws`, in that order, then those of later rounds.
 
+        Args:
+            tasks: the problems to solve.
+            draws: draw indices of the first round.
+            sampling: distribution of the programs.
+            seed: of the random streams.
+        """
+
+    @override
     def start_rollouts(
         self, problems: Sequence[Problem], draws: Sequence[int], sampling: Sampling, seed: int, *, greedy: bool = False
     ) -> PendingRollouts:
-        """Searches, and then lets all tests judge what was found.
-
-        Raises:
-            ValueError: nothing is to be drawn but greedy programs.
-        """
         if not draws:
             raise ValueError(f"inference={self.name} chooses among programs: expected evaluation.temperature above 0")
         tasks = [self._task(problem) for problem in problems]
-        firsts = dict(self._greedy(problems, tasks, sampling, seed)) if greedy else {}
+        greedy_programs = dict(self._draw_greedy(problems, tasks, sampling, seed)) if greedy else {}
         groups = []
-        for at, (problem, drafts) in enumerate(zip(problems, self.search(tasks, draws, sampling, seed), strict=True)):
-            self._found[problem.id] = drafts
-            programs = (*((firsts[at],) if greedy else ()), *(draft.program for draft in drafts))
+        searched = zip(problems, self.search(tasks, draws, sampling, seed), strict=True)
+        for index, (problem, candidates) in enumerate(searched):
+            self._candidates[problem.id] = candidates
+            programs = (*((greedy_programs[index],) if greedy else ()), *(c.program for c in candidates))
             groups.append((problem, programs, tuple(self._pipeline.judge(problem, p) for p in programs)))
         return PendingRollouts(tuple(groups))
 
+    @override
     def finish_problem(self, judged: JudgedGroup) -> JudgedGroup:
-        """The programs of the last round, and the greedy one."""
-        drafts = self._found.pop(judged.problem.id)
-        before = len(judged.programs) - len(drafts)
-        passed = [verdict.outcome is Outcome.PASSED for verdict in judged.verdicts[before:]]
-        rounds = {stage: [i for i, draft in enumerate(drafts) if draft.stage == stage] for stage in STAGES}
-        final = [*rounds["refined"], *rounds["repaired"]] or rounds["drawn"]
+        candidates = self._candidates.pop(judged.problem.id)
+        greedy_count = len(judged.programs) - len(candidates)
+        passed = [verdict.outcome is Outcome.PASSED for verdict in judged.verdicts[greedy_count:]]
+        by_round = {name: [i for i, c in enumerate(candidates) if c.round_name == name] for name in ROUNDS}
+        last_round = [*by_round["refined"], *by_round["repaired"]] or by_round["drawn"]
         self.results.append(
             SearchResult(
                 judged.problem.id,
-                first=tuple(passed[i] for i in rounds["drawn"]),
-                final=tuple(passed[i] for i in final),
-                programs={stage: len(chosen) for stage, chosen in rounds.items()},
-                tokens={s: sum(len(drafts[i].program.token_ids) for i in chosen) for s, chosen in rounds.items()},
-                submitted=tuple(passed[i] for i in submissions(drafts)),
-                examples=drafts[0].examples is not None,
+                first_round=tuple(passed[i] for i in by_round["drawn"]),
+                last_round=tuple(passed[i] for i in last_round),
+                programs={name: len(indices) for name, indices in by_round.items()},
+                tokens={n: sum(len(candidates[i].program.token_ids) for i in ids) for n, ids in by_round.items()},
+                submissions=tuple(passed[i] for i in submission_order(candidates)),
+                has_examples=candidates[0].examples is not None,
             )
         )
-        kept = [*range(before), *(before + i for i in final)]
+        evaluated = [*range(greedy_count), *(greedy_count + i for i in last_round)]
         return JudgedGroup(
-            judged.problem, tuple(judged.programs[i] for i in kept), tuple(judged.verdicts[i] for i in kept)
+            judged.problem, tuple(judged.programs[i] for i in evaluated), tuple(judged.verdicts[i] for i in evaluated)
         )
 
-    def draw(
+    def draw_candidates(
         self,
-        wishes: Sequence[DrawRequest],
+        requests: Sequence[DrawRequest],
         sampling: Sampling,
         seed: int,
-        stage: Stage,
+        round_name: SearchRound,
         policy: Policy | None = None,
         version: int = 0,
     ) -> list[list[Candidate]]:
-        """Programs of each wish in the order of its draws, tried on the example tests while others are drawn."""
-        requests = [
-            Request(w.task.problem.id, w.prompt_ids, w.draws, prefix_ids=w.prefix_ids, stop=w.task.stop) for w in wishes
+        """Candidates of each request in the order of its draws. The example tests of a program run while other programs
+        are drawn.
+
+        Args:
+            requests: programs to draw.
+            sampling: distribution of the programs.
+            seed: of the random streams.
+            round_name: the round that they belong to.
+            policy: policy to sample; None: the pipeline's own.
+            version: optimiser steps that had made its weights.
+        """
+        pipeline_requests = [
+            Request(r.task.problem.id, r.prompt_ids, r.draws, prefix_ids=r.prefix_ids, stop=r.task.stop)
+            for r in requests
         ]
-        found: list[dict[int, tuple[Program, Future[Verdict] | None]]] = [{} for _ in wishes]
-        problems = [wish.task.problem for wish in wishes]
-        programs = self._pipeline.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
-        for at, program in programs:
-            tried = self._pipeline.judge(problems[at], program) if problems[at].tests else None
-            found[at][program.draw] = (program, tried)
+        problems = [request.task.problem for request in requests]
+        by_draw: list[dict[int, tuple[Program, Future[Verdict] | None]]] = [{} for _ in requests]
+        programs = self._pipeline.draw_programs(
+            problems, pipeline_requests, sampling, seed, version=version, policy=policy
+        )
+        for index, program in programs:
+            examples = self._pipeline.judge(problems[index], program) if problems[index].tests else None
+            by_draw[index][program.draw] = (program, examples)
         with self._pipeline.clock("execution_wait"):
             return [
-                [_draft(wish, *by_draw[draw], stage) for draw in wish.draws]
-                for wish, by_draw in zip(wishes, found, strict=True)
+                [_candidate(request, *programs_of[draw], round_name) for draw in request.draws]
+                for request, programs_of in zip(requests, by_draw, strict=True)
             ]
 
-    def _greedy(
+    def _draw_greedy(
         self,
         problems: Sequence[Problem],
         tasks: Sequence[Task],
@@ -155,30 +179,33 @@ class Search(Inference):
         policy: Policy | None = None,
         version: int = 0,
     ) -> Iterator[tuple[int, Program]]:
-        """The greedy program of each problem, which takes part in no search."""
-        wanted = [Request(t.problem.id, t.prompt_ids, (), greedy=True, stop=t.stop) for t in tasks]
-        return self._pipeline.draw_programs(problems, wanted, sampling, seed, version=version, policy=policy)
+        """Pairs of the index of a problem and its greedy program."""
+        requests = [Request(t.problem.id, t.prompt_ids, (), greedy=True, stop=t.stop) for t in tasks]
+        return self._pipeline.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
 
     def _task(self, problem: Problem) -> Task:
         benchmark = self._pipeline.benchmark
-        shown = replace(problem, tests=benchmark.examples(problem), references=(), demonstrations=())
-        return Task(shown, self._pipeline.prompt_ids(problem), benchmark.prompt(problem).stop)
+        visible = replace(problem, tests=benchmark.examples(problem), references=(), demonstrations=())
+        return Task(visible, self._pipeline.prompt_ids(problem), benchmark.prompt(problem).stop)
 
 
-def submissions(drafts: Sequence[Candidate]) -> list[int]:
-    """Indices of the programs in the order in which one would submit them: those that pass more example tests first,
-    then those of a higher mean log-prob. No text comes twice."""
+def submission_order(candidates: Sequence[Candidate]) -> list[int]:
+    """Indices of the candidates in the order of submission: by the share of example tests passed, then by mean
+    log-prob. Of equal texts only the first is submitted."""
 
     def rank(i: int) -> tuple[float, float]:
-        examples = drafts[i].examples
-        return (0.0 if examples is None else -examples.share, -drafts[i].logprob)
+        examples = candidates[i].examples
+        return (0.0 if examples is None else -examples.share, -candidates[i].logprob)
 
     by_text: dict[str, int] = {}
-    for i in sorted(range(len(drafts)), key=rank):
-        by_text.setdefault(drafts[i].program.text, i)
+    for i in sorted(range(len(candidates)), key=rank):
+        by_text.setdefault(candidates[i].program.text, i)
     return list(by_text.values())
 
 
-def _draft(wish: DrawRequest, program: Program, tried: Future[Verdict] | None, stage: Stage) -> Candidate:
-    logprobs = wish.prefix_logprobs + program.logprobs
-    return Candidate(program, fmean(logprobs or (0.0,)), None if tried is None else tried.result(), stage)
+def _candidate(
+    request: DrawRequest, program: Program, examples: Future[Verdict] | None, round_name: SearchRound
+) -> Candidate:
+    """Waits for the verdict of the example tests."""
+    logprobs = request.prefix_logprobs + program.logprobs
+    return Candidate(program, fmean(logprobs or (0.0,)), None if examples is None else examples.result(), round_name)

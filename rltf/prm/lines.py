@@ -1,4 +1,4 @@
-"""Which lines of a program say anything, and the token that ends each of them."""
+"""Lines of a program that hold code, and the token that ends each of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rltf.types import Program, Span
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line that a process reward is given for."""
+    """A line of code, the unit of process rewards."""
 
     line: int
     """1-based."""
     tokens: Span
-    """Those of the response with a character on the line; the last one is where the model reads."""
+    """Tokens of the response with a character on the line; the model's output at the last one is the line's."""
 
     @property
     def end(self) -> int:
@@ -24,15 +24,15 @@ class Step:
         return self.tokens[1]
 
 
-def steps_of(program: Program) -> list[Step]:
-    """Lines with code of which at least one token was drawn, top down. Where two lines end within one token, the later
+def program_steps(program: Program) -> list[Step]:
+    """Lines of code of which at least one token was drawn, top down. Where two lines end within one token, the later
     one has it."""
-    found: dict[int, Step] = {}
+    step_by_end: dict[int, Step] = {}
     for line in code_lines(program.text):
         tokens = tokens_of_lines(program.text, program.offsets, line, line)
         if tokens is not None:
-            found[tokens[1]] = Step(line, tokens)
-    return list(found.values())
+            step_by_end[tokens[1]] = Step(line, tokens)
+    return list(step_by_end.values())
 
 
 def code_lines(text: str) -> list[int]:
@@ -43,16 +43,16 @@ def code_lines(text: str) -> list[int]:
     [2, 4, 6]
     """
     lines = [text[start:end].strip() for start, end in line_spans(text)]
-    said = [number for number, line in enumerate(lines, start=1) if line and not line.startswith("#")]
+    nonblank = [number for number, line in enumerate(lines, start=1) if line and not line.startswith("#")]
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return said
+        return nonblank
     strings = [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     ]
-    silent = {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    others = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and node not in strings}
-    return [line for line in said if line not in silent or line in others]
+    string_lines = {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    first_lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and node not in strings}
+    return [line for line in nonblank if line not in string_lines or line in first_lines]

@@ -53,7 +53,7 @@ class Critic(Protocol):
         """True once it was trained, in this run or by the file it started from."""
         ...
 
-    def read(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+    def add_predictions(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The same rollouts with `critic`, the prediction for each."""
         ...
 

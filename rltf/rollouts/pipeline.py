@@ -201,7 +201,7 @@ class RolloutPipeline:
         rollouts = [rollout for group in groups for rollout in group]
         if self.critic is not None:
             with self.clock("critic"):
-                rollouts = self.critic.read(rollouts)
+                rollouts = self.critic.add_predictions(rollouts)
         weighed = iter(rollouts if self.credit is None else self.credit(rollouts))
         return [[next(weighed) for _ in group] for group in groups]
 

@@ -64,7 +64,11 @@ def critic_callbacks(pipeline: RolloutPipeline) -> list[CriticCallback]:
 def critic_weights(pipeline: RolloutPipeline) -> int:
     """Numbers that the critic trains; 0 without one."""
     critic = pipeline.critic
-    return sum(weight.numel() for weight in critic.network.trained().values()) if isinstance(critic, Critic) else 0
+    return (
+        sum(weight.numel() for weight in critic.network.trainable_parameters().values())
+        if isinstance(critic, Critic)
+        else 0
+    )
 
 
 def _named(kind: str | None) -> str:

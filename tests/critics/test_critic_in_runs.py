@@ -25,7 +25,7 @@ KINDS = pytest.mark.parametrize("kind", CRITICS.values(), ids=CRITICS)
 @KINDS
 def test_a_critic_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped_to_the_bit(make, kind, tmp_path):
     def harvest(critic, seed):
-        return with_returns(critic.read(random_rollouts(10, seed)))
+        return with_returns(critic.add_predictions(random_rollouts(10, seed)))
 
     whole, broken = started(kind(make(), lr=1e-2)), started(kind(make(), lr=1e-2))
     for critic in (whole, broken):
@@ -36,9 +36,11 @@ def test_a_critic_that_goes_on_from_its_state_ends_as_one_that_was_never_stopped
     started(resumed)
     for critic in (whole, resumed):
         critic.learn(harvest(critic, 1))
-    pairs = zip(whole.network.trained().values(), resumed.network.trained().values(), strict=True)
+    pairs = zip(
+        whole.network.trainable_parameters().values(), resumed.network.trainable_parameters().values(), strict=True
+    )
     assert all(torch.equal(*pair) for pair in pairs)
-    assert whole.read(random_rollouts(4)) == resumed.read(random_rollouts(4))
+    assert whole.add_predictions(random_rollouts(4)) == resumed.add_predictions(random_rollouts(4))
 
 
 @KINDS
@@ -47,10 +49,10 @@ def test_weights_of_a_file_are_what_a_critic_begins_with_and_others_are_refused(
     critic.save(tmp_path / "critic.pt")
     rollouts = random_rollouts(4)
     begun = started(kind(POLICIES["T5"](), weights=str(tmp_path / "critic.pt")))
-    assert begun.read(rollouts) == critic.read(rollouts)
+    assert begun.add_predictions(rollouts) == critic.add_predictions(rollouts)
     with pytest.raises(ValueError, match="the weights that were saved are of another critic"):
         started(kind(POLICIES["causal"](), hidden=7, weights=str(tmp_path / "critic.pt")))
-    with pytest.raises(ValueError, match=r"critic\.weights=nowhere is no file"):
+    with pytest.raises(ValueError, match=r"^weights is 'nowhere': expected the file critic.pt of a run"):
         kind(POLICIES["T5"](), weights="nowhere")
 
 
@@ -72,21 +74,21 @@ def test_the_body_begins_as_the_policy_is_when_rl_begins_and_goes_its_own_way(ma
 def test_neither_reading_nor_learning_draws_random_numbers_of_the_run_and_greedy_programs_teach_nothing():
     critic = started(ValueCritic(POLICIES["T5"]()))
     before = torch.get_rng_state()
-    critic.learn(with_returns(critic.read(random_rollouts(6))))
+    critic.learn(with_returns(critic.add_predictions(random_rollouts(6))))
     assert torch.equal(torch.get_rng_state(), before)
     assert critic.learn([rollout_of([1], greedy=True)]) == {}
 
 
 def test_processes_add_up_their_gradients(monkeypatch):
     """One with all programs takes the step of two with half of them each, whose sums the other one is added to."""
-    rollouts = with_returns(started(ValueCritic(POLICIES["T5"]())).read(random_rollouts(8)))
+    rollouts = with_returns(started(ValueCritic(POLICIES["T5"]())).add_predictions(random_rollouts(8)))
     halves = [rollouts[:3], rollouts[3:]]
     gradients = []
     for rows in halves:
         critic = shaken(started(ValueCritic(POLICIES["T5"]())))
-        loss, _ = critic.loss(critic._batch(rows), rows)
+        loss, _ = critic.loss(critic._collate([rollout.program for rollout in rows]), rows)
         loss.backward()
-        gradients.append([w.grad for w in critic.network.trained().values()])
+        gradients.append([w.grad for w in critic.network.trainable_parameters().values()])
     tokens = [sum(len(r.program.token_ids) for r in rows) for rows in halves]
     alone = shaken(started(ValueCritic(POLICIES["T5"]())))
     alone._step(rollouts)
@@ -98,12 +100,14 @@ def test_processes_add_up_their_gradients(monkeypatch):
     monkeypatch.setattr("rltf.critics.base.all_gather", lambda x: [x, tokens[1] if isinstance(x, int) else x])
     monkeypatch.setattr(distributed, "all_reduce", lambda g: g.add_(next(other) / sum(tokens)))
     half._step(halves[0])
-    for a, b in zip(alone.network.trained().values(), half.network.trained().values(), strict=True):
+    for a, b in zip(
+        alone.network.trainable_parameters().values(), half.network.trainable_parameters().values(), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
 def test_the_buffer_does_not_keep_what_a_critic_said():
-    [said] = started(OutcomeCritic(POLICIES["T5"]())).read([rollout_of([1, 2])])
+    [said] = started(OutcomeCritic(POLICIES["T5"]())).add_predictions([rollout_of([1, 2])])
     assert said.critic is not None
     assert PackedRollout.pack(said).unpack().critic is None
 
@@ -161,8 +165,6 @@ def test_metrics_of_two_programs_by_hand():
     assert critic_metrics([]) == {}
     assert calibration_error([]) == 0.0
 
-
-# ------------------------------------------------------------------------------------------------ whole runs
 
 SMALL = (
     "debug=default",

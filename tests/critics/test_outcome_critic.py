@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
 @BOTH
 def test_a_fresh_critic_gives_each_of_four_outcomes_a_quarter_and_the_loss_is_a_quarter_of_plain_reinforce(make):
     rollouts = random_rollouts(6)
-    read = started(OutcomeCritic(make())).read(rollouts)
+    read = started(OutcomeCritic(make())).add_predictions(rollouts)
     assert all(set(r.critic.tokens) == {0.25} and r.critic.classes == (0.25,) * 4 for r in read)
     losses = []
     for chosen in (rollouts, CriticTokenCredit()(read)):
@@ -49,8 +49,8 @@ def test_relative_returns_of_the_sixteen_pairs_of_outcomes_are_antisymmetric_and
 def test_padding_never_enters_the_maximum(make, pool):
     critic = shaken(started(OutcomeCritic(make(), pool=pool)))
     short, long = rollout_of([5, 6], prompt=(7, 8)), rollout_of(range(10, 30), prompt=range(40, 50))
-    [alone] = critic.read([short])
-    beside = critic.read([short, long])[0]
+    [alone] = critic.add_predictions([short])
+    beside = critic.add_predictions([short, long])[0]
     assert len(alone.critic.tokens) == 2
     torch.testing.assert_close(beside.critic.tokens, alone.critic.tokens, rtol=0, atol=1e-5)
     torch.testing.assert_close(beside.critic.classes, alone.critic.classes, rtol=0, atol=1e-5)
@@ -59,7 +59,7 @@ def test_padding_never_enters_the_maximum(make, pool):
 @BOTH
 def test_what_is_said_at_a_token_has_read_it_and_nothing_behind_it(make):
     critic = shaken(started(OutcomeCritic(make())))
-    read = critic.read([rollout_of([5, 6, 7, 8]), rollout_of([5, 6, 9, 8]), rollout_of([5, 6])])
+    read = critic.add_predictions([rollout_of([5, 6, 7, 8]), rollout_of([5, 6, 9, 8]), rollout_of([5, 6])])
     first, other, prefix = (r.critic.tokens for r in read)
     torch.testing.assert_close(first[:2], other[:2], rtol=0, atol=1e-5)
     torch.testing.assert_close(first[:2], prefix, rtol=0, atol=1e-5)
@@ -69,7 +69,7 @@ def test_what_is_said_at_a_token_has_read_it_and_nothing_behind_it(make):
 @BOTH
 def test_given_tokens_are_read_but_nothing_is_said_of_them(make):
     critic = shaken(started(OutcomeCritic(make())))
-    whole, begun = critic.read([rollout_of([5, 6, 7, 8]), rollout_of([7, 8], prefix_ids=(5, 6))])
+    whole, begun = critic.add_predictions([rollout_of([5, 6, 7, 8]), rollout_of([7, 8], prefix_ids=(5, 6))])
     torch.testing.assert_close(begun.critic.tokens, whole.critic.tokens[2:], rtol=0, atol=1e-5)
     torch.testing.assert_close(begun.critic.classes, whole.critic.classes, rtol=0, atol=1e-5)
 
@@ -78,7 +78,7 @@ def test_given_tokens_are_read_but_nothing_is_said_of_them(make):
 def test_the_classes_of_a_program_are_the_largest_logits_of_its_tokens(make):
     critic = shaken(started(OutcomeCritic(make())))
     rollouts = random_rollouts(5)
-    batch = critic._batch(rollouts)
+    batch = critic._collate([rollout.program for rollout in rollouts])
     with torch.no_grad():
         tokens_BTK, programs_BK = critic.logits(batch)
     for row, rollout in enumerate(rollouts):
@@ -101,11 +101,11 @@ def test_an_outcome_that_hangs_on_one_token_is_learned_and_the_winning_logit_of_
     critic = started(OutcomeCritic(make(), hidden=0, lr=1e-2, passes=3))
     for _ in range(3):
         critic.learn(list(some(48)))
-    unseen = critic.read(list(some(32)))
+    unseen = critic.add_predictions(list(some(32)))
     said = [max(range(4), key=r.critic.classes.__getitem__) for r in unseen]
     assert said == [r.verdict.outcome.stage for r in unseen]
     with torch.no_grad():
-        logits_BTK = critic.logits(critic._batch(unseen))[0]
+        logits_BTK = critic.logits(critic._collate([rollout.program for rollout in unseen]))[0]
     assert all(int(logits_BTK[row, :, k].argmax()) == where for row, k in enumerate(said))
 
 
@@ -113,7 +113,7 @@ def test_search_is_told_the_probability_that_each_prefix_passes():
     critic = shaken(started(OutcomeCritic(POLICIES["T5"]())))
     failed = rollout_of([5, 6, 7], Outcome.TIMEOUT)
     [trust] = critic([failed.program])
-    [passed] = critic.read([rollout_of([5, 6, 7], Outcome.PASSED)])
+    [passed] = critic.add_predictions([rollout_of([5, 6, 7], Outcome.PASSED)])
     assert trust == list(passed.critic.tokens)
 
 

@@ -7,7 +7,7 @@ from scripted_search import CRASH, RIGHT, WRONG, OneExample
 
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.prompts import FORMATS, Completion
-from rltf.inference.repair import LONGEST_MESSAGE, Failure, Repairs, repair_prompt
+from rltf.inference.repair import MAX_MESSAGE_CHARACTERS, Failure, Repairs, repair_prompt
 from rltf.types import AssertTest, Problem
 
 ERROR = {"type": "NameError", "message": "name 'y' is not defined", "line": 1, "end_line": 1, "category": "line"}
@@ -77,7 +77,7 @@ def test_the_error_is_told_in_one_line_of_bounded_length():
     failure = Failure(CRASH, "runtime_error", "ValueError", "a\n" * 500, 1)
     first, *others = failure.report().splitlines()
     assert first.startswith("# This program fails: runtime_error, ValueError: a a a")
-    assert len(first) < LONGEST_MESSAGE + 70
+    assert len(first) < MAX_MESSAGE_CHARACTERS + 70
     assert others == [f"# {CRASH}", "# Its task:"]
 
 
@@ -95,11 +95,11 @@ def test_in_every_format_the_report_stands_before_the_question_and_the_answer_is
 
 
 def test_mistakes_are_named(run, tmp_path):
-    with pytest.raises(ValueError, match=r"stage\.run: .*rollouts\.jsonl cannot be read"):
+    with pytest.raises(ValueError, match=r"benchmark\.run: .*rollouts\.jsonl cannot be read"):
         Repairs(OneExample("a"), str(tmp_path / "absent"))
     with pytest.raises(ValueError, match=r"0 failed programs of 0 problems .* none for the train split"):
         Repairs(OneExample("a"), run(("a", RIGHT, "passed", None)))
-    with pytest.raises(ValueError, match=r"stage\.held_out is 1"):
+    with pytest.raises(ValueError, match=r"^held_out is 1: expected a number above 0 and below 1"):
         Repairs(OneExample("a"), run(*every()), held_out=1)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scripted_search import CRASH, EXAMPLE, HIDDEN, RIGHT, SHORTCUT, WRONG, Letters, OneExample, Scripted, pipeline_of
 
 from rltf.inference.best_of_n import BestOfN
-from rltf.inference.critic_sampling import CriticSampling, _shares, trusted_prefix
+from rltf.inference.critic_sampling import CriticSampling, _share_draws, trusted_prefix_length
 from rltf.inference.results import SearchResult, search_record
 from rltf.inference.sample import Sample
 from rltf.types import FinishReason, Program, Sampling
@@ -56,14 +56,14 @@ def test_no_search_ever_runs_a_hidden_test(executor):
     }
     sampler = Scripted(policy=script, repairer={"b": {2: (SHORTCUT, -0.1), 3: (RIGHT, -0.1)}})
     search = Spied(pipeline_of(benchmark, sampler, executor), Trusting("def f(x): return "))
-    search._repairer = Letters("repairer")
+    search._repair_model = Letters("repairer")
     run(search, benchmark)
     assert len(seen) == 8
     assert {job.tests for job in seen} == {(EXAMPLE,)}
     assert {job.tests for job in executor.jobs[8:]} == {(EXAMPLE, HIDDEN)}
     # A program that passes the example alone was refined: the search could not know better.
-    assert search.results[0].first == (False, False)
-    assert search.results[0].final == (True, False)
+    assert search.results[0].first_round == (False, False)
+    assert search.results[0].last_round == (True, False)
 
 
 def test_refining_keeps_the_trusted_prefix_verbatim_and_asks_the_critic_once_for_all_problems(executor):
@@ -90,9 +90,9 @@ def test_repair_reads_the_failed_program_its_outcome_and_the_errors_words(execut
         policy={"a": [(CRASH, -0.1), (WRONG, -0.2)]}, repairer={"a": {2: (RIGHT, -0.1), 3: (WRONG, -0.1)}}
     )
     search = CriticSampling(pipeline_of(benchmark, sampler, executor))
-    search._repairer = Letters("repairer")
+    search._repair_model = Letters("repairer")
     [judged] = run(search, benchmark)
-    assert search._repairer.prompts == [
+    assert search._repair_model.prompts == [
         "# This program fails: runtime_error, NameError: name 'y' is not defined, line 1\n"
         "# def f(x): return y\n# Its task:\nAdd one (a).\n"
     ]
@@ -104,7 +104,7 @@ def test_without_repair_model_or_example_tests_the_first_round_is_the_last(execu
     script = {"a": [(WRONG, -0.1), (CRASH, -0.2)]}
     for benchmark in (OneExample("a"), OneExample("a", examples=())):
         search = CriticSampling(pipeline_of(benchmark, Scripted(policy=script), executor))
-        search._repairer = None if benchmark.shown else Letters("repairer")
+        search._repair_model = None if benchmark.shown else Letters("repairer")
         [judged] = run(search, benchmark)
         assert [p.text for p in judged.programs] == [WRONG, CRASH]
         assert search.results[0].programs == {"drawn": 2, "refined": 0, "repaired": 0}
@@ -116,7 +116,7 @@ def test_the_greedy_program_is_judged_and_takes_no_part(executor):
     search = BestOfN(pipeline_of(benchmark, Scripted(policy=script), executor))
     [judged] = run(search, benchmark, greedy=True)
     assert [(p.text, p.greedy) for p in judged.programs] == [(RIGHT, True), (WRONG, False), (CRASH, False)]
-    assert search.results[0].submitted == (False, False)
+    assert search.results[0].submissions == (False, False)
 
 
 def test_the_best_of_n_passes_the_examples_and_ties_go_to_the_likelier_program(executor):
@@ -126,7 +126,7 @@ def test_the_best_of_n_passes_the_examples_and_ties_go_to_the_likelier_program(e
     run(search, benchmark, draws=range(5))
     [result] = search.results
     # RIGHT (-0.2), SHORTCUT (-0.4), then those that fail the example: WRONG (-0.01), CRASH (-0.02). RIGHT comes once.
-    assert result.submitted == (True, False, False, False)
+    assert result.submissions == (True, False, False, False)
     record = search_record("best_of_n", search.results, [1, 5, 10])
     assert record["with"]["n_at_k"]["1@5"]["value"] == 1.0
     assert record["without"]["n_at_k"]["1@5"]["value"] == 0.4
@@ -152,16 +152,16 @@ def test_a_search_needs_programs_to_choose_from(executor):
 def test_prefixes_end_where_trust_is_highest_and_never_hold_the_whole_program():
     offsets = ((0, 1), (1, 2), (2, 3), (3, 3))  # three characters and the end of the sequence
     program = Program("p", "abc", (), (1, 2, 3, 0), offsets, (-0.1,) * 4, FinishReason.EOS)
-    assert trusted_prefix(program, [0.1, 0.9, 1.0, 1.0]) == 2
-    assert trusted_prefix(program, [0.9, 0.1, 0.0, 0.0]) == 1
-    assert trusted_prefix(program, [0.5, 0.5, 0.5, 0.5]) == 2  # the longest of equals
-    assert trusted_prefix(Program("p", "", (), (0,), ((0, 0),), (-0.1,), FinishReason.EOS), [1.0]) == 0
+    assert trusted_prefix_length(program, [0.1, 0.9, 1.0, 1.0]) == 2
+    assert trusted_prefix_length(program, [0.9, 0.1, 0.0, 0.0]) == 1
+    assert trusted_prefix_length(program, [0.5, 0.5, 0.5, 0.5]) == 2  # the longest of equals
+    assert trusted_prefix_length(Program("p", "", (), (0,), ((0, 0),), (-0.1,), FinishReason.EOS), [1.0]) == 0
 
 
 @given(st.lists(st.integers(0, 3), max_size=8), st.integers(1, 12))
 def test_every_draw_of_a_problem_goes_to_one_seed_and_no_seed_gets_two_more_than_another(owners, count):
     draws = list(range(20, 20 + count))
-    shares = _shares(owners, draws)
+    shares = _share_draws(owners, draws)
     for owner in set(owners):
         mine = [share for o, share in zip(owners, shares, strict=True) if o == owner]
         assert sorted(draw for share in mine for draw in share) == draws
@@ -172,20 +172,20 @@ def test_what_was_spent_and_found_by_hand():
     results = [
         SearchResult(
             "a",
-            first=(True, False, False, False),
-            final=(True, True, False, False),
+            first_round=(True, False, False, False),
+            last_round=(True, True, False, False),
             programs={"drawn": 4, "refined": 4, "repaired": 0},
             tokens={"drawn": 40, "refined": 20, "repaired": 0},
-            submitted=(False, True, True),
-            examples=True,
+            submissions=(False, True, True),
+            has_examples=True,
         ),
         SearchResult(
             "b",
-            first=(False,) * 4,
-            final=(False,) * 4,
+            first_round=(False,) * 4,
+            last_round=(False,) * 4,
             programs={"drawn": 4, "refined": 0, "repaired": 0},
             tokens={"drawn": 60, "refined": 0, "repaired": 0},
-            submitted=(False,),
+            submissions=(False,),
         ),
     ]
     record = search_record("critic_sampling", results, [1, 2, 8])

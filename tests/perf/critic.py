@@ -83,7 +83,7 @@ def measure(
         train(policy, optimizer, programs, arguments.updates)
 
     def with_critic() -> None:
-        said = critic.read(programs)
+        said = critic.add_predictions(programs)
         critic.learn(GAECredit()(said) if critic.kind == "value" else said)
         train(policy, optimizer, programs, arguments.updates)
 

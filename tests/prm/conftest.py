@@ -8,7 +8,7 @@ import pytest
 from prm_cases import record_of, small
 
 from rltf.prm.model import LineCritic
-from rltf.prm.training import PrmTraining, _rollout
+from rltf.prm.training import PrmTraining, _labelled_rollout
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +37,9 @@ def model(trained, records):
     """(folder, the same model as it was trained, programs)"""
     folder, _ = trained
     critic = LineCritic(small(), 0, 1e-3, 0.0, 1, 8)
-    critic._weights = str(folder / "critic.pt")
+    critic._weights_file = str(folder / "critic.pt")
     critic.start("cpu")
-    return folder, critic, [_rollout(record) for record in records[:7]]
+    return folder, critic, [_labelled_rollout(record) for record in records[:7]]
 
 
 @pytest.fixture

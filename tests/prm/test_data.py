@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
 from scripted_search import Letters, OneExample, Scripted, Watched, pipeline_of
 
 from rltf.prm.data import PrmData
-from rltf.prm.lines import steps_of
+from rltf.prm.lines import program_steps
 from rltf.types import Sampling
 
 GOOD = ["def f(x):", "    a = x", "    b = 1", "    c = a + b", "    return c"]
@@ -88,9 +88,11 @@ def test_the_letters_of_the_script_end_lines_where_the_text_does():
     from rltf.types import FinishReason, Program
 
     program = Program("p", text, (1,), ids, Letters().decode(ids)[1], (0.0,) * len(ids), FinishReason.EOS)
-    assert [text[: step.end] for step in steps_of(program)] == ["\n".join(text.split("\n")[:n]) for n in range(1, 6)]
+    assert [text[: step.end] for step in program_steps(program)] == [
+        "\n".join(text.split("\n")[:n]) for n in range(1, 6)
+    ]
 
 
 def test_numbers_below_one_are_refused():
-    with pytest.raises(ValueError, match=r"stage\.job\.completions is 0"):
+    with pytest.raises(ValueError, match=r"^completions is 0: expected a whole number of at least 1"):
         PrmData(completions=0)

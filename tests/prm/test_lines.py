@@ -1,6 +1,6 @@
 """Lines that count, and the tokens that end them."""
 
-from rltf.prm.lines import Step, code_lines, steps_of
+from rltf.prm.lines import Step, code_lines, program_steps
 from rltf.types import FinishReason, Program
 
 TEXT = "def f(x):\n    # a remark\n\n    y = x + 1\n    return y\n"
@@ -24,12 +24,12 @@ def test_blank_lines_comments_and_bare_strings_are_no_steps():
 def test_a_step_ends_with_the_last_token_that_touches_its_line():
     program = program_of(["def f(x):", "\n    ", "# a remark", "\n\n", "    y = x", " + 1", "\n    return y", "\n", ""])
     # Line 4 has characters of tokens 4 and 5; line 5 begins inside token 6.
-    assert steps_of(program) == [Step(1, (0, 1)), Step(4, (4, 6)), Step(5, (6, 7))]
+    assert program_steps(program) == [Step(1, (0, 1)), Step(4, (4, 6)), Step(5, (6, 7))]
 
 
 def test_lines_that_were_given_are_no_steps_and_of_two_that_end_in_one_token_the_later_counts():
-    assert steps_of(program_of(["x):\n", "    return x"], lead="import re\ndef f(")) == [
+    assert program_steps(program_of(["x):\n", "    return x"], lead="import re\ndef f(")) == [
         Step(2, (0, 1)),
         Step(3, (1, 2)),
     ]
-    assert steps_of(program_of(["a = 1\nb = 2\n", "c = 3"])) == [Step(2, (0, 1)), Step(3, (1, 2))]
+    assert program_steps(program_of(["a = 1\nb = 2\n", "c = 3"])) == [Step(2, (0, 1)), Step(3, (1, 2))]

@@ -6,8 +6,9 @@ from hydra.utils import instantiate
 from test_lines import program_of
 
 from rltf.prm.model import LineCritic
-from rltf.prm.reward import Prm, line_credits
+from rltf.prm.reward import PrmReward, line_credits
 from rltf.rewards.base import RewardStack
+from rltf.setup.instantiate import build
 from rltf.types import Outcome, Verdict
 
 LINES = ["def f(x):\n", "    a = x\n", "    b = 1\n", "    return a + b\n"]
@@ -41,13 +42,13 @@ def test_the_model_earns_no_more_than_its_labels_say():
     assert total(LINES, [9.0, -9.0, 9.0, 0.0]) == pytest.approx(0.25 * (1 - 1 + 1) / 4)
 
 
-class Spoken(Prm):
+class Spoken(PrmReward):
     """Says what it was told, and remembers how it was asked."""
 
     def __init__(self, *, weight=0.25, passed_weight=0.025):
         self._weight, self._passed_weight, self.asked = weight, passed_weight, []
 
-    def scores(self, programs):
+    def token_outputs(self, programs):
         self.asked.append(len(programs))
         return [[1.0] * len(program.token_ids) for program in programs]
 
@@ -67,9 +68,9 @@ def test_a_program_without_lines_earns_nothing():
 
 def test_the_exported_model_says_what_it_said_in_training_whatever_shares_its_batch(model):
     folder, critic, programs = model
-    said = [list(one.critic.tokens) for one in critic.read(programs)]
+    said = [list(one.critic.tokens) for one in critic.add_predictions(programs)]
     for size in (1, 3, 32):
-        found = Prm(str(folder), batch_size=size).scores([rollout.program for rollout in programs])
+        found = PrmReward(str(folder), batch_size=size).token_outputs([rollout.program for rollout in programs])
         for mine, theirs in zip(found, said, strict=True):
             assert mine == pytest.approx(theirs, abs=1e-5)
     assert isinstance(critic, LineCritic)
@@ -86,7 +87,14 @@ def test_the_yaml_builds_and_credits_lines(model, choice, config_dir):
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"reward\.terms\.prm\.model=.* holds no critic\.pt"):
-        Prm(str(tmp_path))
-    with pytest.raises(ValueError, match=r"reward\.terms\.prm\.weight is -1"):
-        Prm(str(tmp_path), weight=-1)
+    with pytest.raises(ValueError, match=r"^model is .*: expected the folder of a run of job=prm, with its critic\.pt"):
+        PrmReward(str(tmp_path))
+    with pytest.raises(ValueError, match=r"^weight is -1: expected a number of at least 0"):
+        PrmReward(str(tmp_path), weight=-1)
+
+
+def test_a_configs_mistake_is_named_by_its_full_path(config_dir):
+    with initialize_config_dir(config_dir, version_base="1.3"):
+        cfg = compose(overrides=["+reward=prm", "reward.terms.prm.model=nowhere", "+trusted=[rltf]"])
+    with pytest.raises(ValueError, match=r"^reward\.terms\.prm\.model is 'nowhere': expected the folder"):
+        build(cfg, "reward")

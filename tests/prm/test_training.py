@@ -24,7 +24,7 @@ def test_a_value_critic_that_begins_from_the_model_values_a_prefix_as_the_model_
     folder, critic, programs = model
     value = ValueCritic(small(), weights=str(folder / "critic.pt"))
     value.start(torch.device("cpu"))
-    for said, valued in zip(critic.read(programs), value.read(programs), strict=True):
+    for said, valued in zip(critic.add_predictions(programs), value.add_predictions(programs), strict=True):
         # The value before a token is of the prefix behind the token before it.
         assert valued.critic.tokens[1:] == pytest.approx(said.critic.tokens[:-1], abs=1e-5)
 
@@ -38,7 +38,7 @@ def test_what_is_held_out_depends_on_the_problem_alone(tmp_path, records):
 
 
 def test_mistakes_are_named(tmp_path, records):
-    with pytest.raises(ValueError, match=r"stage\.job\.data: .*prm_data\.jsonl cannot be read"):
+    with pytest.raises(ValueError, match=r"job\.data: .*prm_data\.jsonl cannot be read"):
         PrmTraining(str(tmp_path))
     wrong = [record | {"answer": "other"} for record in records[:30]]
     (tmp_path / "prm_data.jsonl").write_text("".join(json.dumps(record) + "\n" for record in wrong))

@@ -11,7 +11,9 @@ from rltf.training.phase import Phase
 
 
 def phase(optimizer=torch.optim.AdamW, **options):
-    return Phase(name="warmup", mix=LossMix(supervised=WeightedObjective(Supervised())), optimizer=optimizer, lr=0.5, **options)
+    return Phase(
+        name="warmup", mix=LossMix(supervised=WeightedObjective(Supervised())), optimizer=optimizer, lr=0.5, **options
+    )
 
 
 def weights():
