@@ -1,14 +1,13 @@
-"""Checkpoints that survive whatever stops a run: written beside, then renamed; the last two good ones stay.
+"""Checkpoints that survive an end at any moment: written beside, then renamed; the last two complete ones stay.
 
 A checkpoint holds the state of every rank (random numbers here; buffers and orders are gathered by the DataModule), and
-how far the append-only files of the run folder had come, so that a run which goes on writes what an uninterrupted one
-would have written."""
+the lengths of the run folder's append-only files, so that a resumed run writes what an uninterrupted one would have
+written."""
 
 from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -16,92 +15,91 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from rltf.runs.checkpoint_file import METRICS_FILE, ROLLOUTS_FILE, count_bytes, count_rows, cut_lines, cut_rows
-from rltf.training.module import RLTFModule
+from rltf.callbacks.base import RLTFCallback
+from rltf.runs.checkpoint_file import checkpoint_path, count_bytes, count_rows, cut_lines, cut_rows
+from rltf.runs.folder import METRICS_FILE, ROLLOUTS_FILE
 from rltf.training.ranks import all_gather
+from rltf.validation import require
 
 
-class Checkpoints(Checkpoint):
-    """`NAME.ckpt` after every iteration and `NAME.previous.ckpt`, the one before; `best.ckpt` holds the weights with
-    the best validation pass@1 (RL only).
+class Checkpoints(RLTFCallback, Checkpoint):
+    """`last.ckpt` after every iteration (`warmup.ckpt` in the warm-up) and `last.previous.ckpt`, the one before;
+    `best.ckpt` holds the weights with the best validation pass@1 (RL only).
 
     Args:
-        folder: the run folder.
-        name: `last` in RL, `warmup` before it.
-        every: iterations between two checkpoints; the last one is always saved, also of a run that stops early.
+        every: iterations between two checkpoints; the last iteration is always saved, also of a run that stops early.
     """
 
-    def __init__(self, folder: Path, name: str, every: int = 1) -> None:
-        self.folder, self.name, self.every = folder, name, every
-        self._best = -1.0
+    def __init__(self, every: int = 1) -> None:
+        require("every", every, at_least=1, whole=True)
+        self.every = every
+        self._best_pass_at_1 = -1.0
         self._restored: dict[str, Any] | None = None
 
     @property
     def state_key(self) -> str:
-        """One state, whichever phase wrote it."""
+        """Key of the state in checkpoints."""
         return "Checkpoints"
 
-    def path(self, which: str) -> Path:
-        """Of a checkpoint."""
-        return self.folder / "checkpoints" / f"{which}.ckpt"
+    @property
+    def name(self) -> str:
+        """`warmup` in the warm-up, `last` in RL."""
+        phase = self.module.phase
+        return "warmup" if phase is not None and phase.name == "warmup" else "last"
 
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """A run that goes on: its files are as they were."""
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Cuts the run's files to their lengths at the checkpoint that the run is resumed from."""
         if self._restored is not None and trainer.is_global_zero:
             cut_lines(self.folder / ROLLOUTS_FILE, self._restored["files"][ROLLOUTS_FILE])
             cut_rows(self.folder / METRICS_FILE, self._restored["files"][METRICS_FILE])
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """And so are its random numbers."""
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Restores the random state of the checkpoint that the run is resumed from."""
         restored, self._restored = self._restored, None
         if restored is not None and len(restored["random"]) == trainer.world_size:
             _set_random_state(restored["random"][trainer.global_rank])
 
-    def on_fit_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The same where nothing was left to train."""
-        self.on_train_start(trainer, module)
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Restores the random state where nothing was left to train."""
+        self.on_train_start(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Saves; every rank takes part."""
-        assert isinstance(module, RLTFModule)
         done = trainer.current_epoch + 1
-        if done % self.every == 0 or done == trainer.max_epochs or trainer.should_stop:
+        if done % self.every == 0 or done == trainer.max_epochs or trainer.should_stop or self.name == "warmup":
             self._save(trainer, self.name, weights_only=False)
         score = trainer.callback_metrics.get("val/pass@1")
-        if score is not None and float(score) > self._best:
-            self._best = float(score)
+        if score is not None and float(score) > self._best_pass_at_1:
+            self._best_pass_at_1 = float(score)
             self._save(trainer, "best", weights_only=True)
 
-    def _save(self, trainer: L.Trainer, which: str, weights_only: bool) -> None:
-        target = self.path(which)
-        beside = target.with_suffix(".new")
+    def _save(self, trainer: L.Trainer, name: str, weights_only: bool) -> None:
+        target = checkpoint_path(self.folder, name)
+        new_file = target.with_suffix(".new")
         try:
-            trainer.save_checkpoint(beside, weights_only=weights_only)
+            trainer.save_checkpoint(new_file, weights_only=weights_only)
             if not trainer.is_global_zero:
                 return
-            with beside.open("rb+") as file:
+            with new_file.open("rb+") as file:
                 os.fsync(file.fileno())
         except OSError:  # a full disk: the half that was written must not fill it further
-            beside.unlink(missing_ok=True)
+            new_file.unlink(missing_ok=True)
             raise
         if not weights_only and target.exists():
-            os.replace(target, self.path(f"{which}.previous"))
-        os.replace(beside, target)
+            os.replace(target, checkpoint_path(self.folder, f"{name}.previous"))
+        os.replace(new_file, target)
 
     def state_dict(self) -> dict[str, Any]:
-        """Random states of all ranks, and the lengths of the run's files."""
-        return {
-            "best": self._best,
-            "random": all_gather(_random_state()),
-            "files": {
-                ROLLOUTS_FILE: count_bytes(self.folder / ROLLOUTS_FILE),
-                METRICS_FILE: count_rows(self.folder / METRICS_FILE),
-            },
+        """Best validation pass@1, random states of all ranks, and the lengths of the run's files."""
+        files = {
+            ROLLOUTS_FILE: count_bytes(self.folder / ROLLOUTS_FILE),
+            METRICS_FILE: count_rows(self.folder / METRICS_FILE),
         }
+        return {"best": self._best_pass_at_1, "random": all_gather(_random_state()), "files": files}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Applied when the fit starts."""
-        self._best = state_dict["best"]
+        """Keeps the state until the fit starts."""
+        self._best_pass_at_1 = state_dict["best"]
         self._restored = state_dict
 
 

@@ -1,25 +1,24 @@
-"""Whole weights for whoever draws programs, where the trainer shards them (`trainer=fsdp`)."""
+"""Whole weights for sampling and evaluation, where the trainer shards them (`trainer=fsdp`)."""
 
 from __future__ import annotations
 
 import lightning.pytorch as L
 
-from rltf.training.module import RLTFModule
+from rltf.callbacks.base import RLTFCallback
 
 
-class GatherWeights(L.Callback):
-    """Gathers before an iteration's programs are drawn and before an evaluation. Comes before the callback that
-    samples; does nothing with other trainers."""
+class GatherWeights(RLTFCallback):
+    """Gathers weights before an iteration's programs are drawn and before an evaluation. Stands before the callback
+    that samples; does nothing with trainers that keep whole weights."""
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Programs are about to be drawn."""
-        assert isinstance(module, RLTFModule)
-        module.gather_policy()
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before an iteration's programs are drawn."""
+        self.module.gather_policy()
 
-    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """An evaluation draws, too."""
-        self.on_train_epoch_start(trainer, module)
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before programs of the validation split are drawn."""
+        self.module.gather_policy()
 
-    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """And here."""
-        self.on_train_epoch_start(trainer, module)
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Before programs of the test split are drawn."""
+        self.module.gather_policy()

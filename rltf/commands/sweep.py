@@ -1,5 +1,5 @@
-"""Sweeps (`python train.py -m ...`) that survive: a job that fails is reported and the rest go on; the same command
-with the same `hydra.sweep.dir` skips what is done and goes on with what was cut. Light: Hydra always loads it."""
+"""Sweeps (`python train.py -m ...`) that can be continued: a job that fails is reported and the others go on; the same
+command with the same `hydra.sweep.dir` skips finished jobs and resumes the others. Light: Hydra always loads it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from rltf.runs.folder import CONFIG, begin_run, finished_score
+from rltf.runs.atomic import write_text
+from rltf.runs.folder import CONFIG_FILE, SUMMARY_FILE, begin_run, finished_score
+from rltf.runs.recorded import read_overrides, read_summary
 
 log = logging.getLogger(__name__)
 
-SUMMARY = "summary.json"
-
 
 def skip_if_finished(cfg: DictConfig) -> float | None:
-    """The score of a job that was finished before; None, with `cfg.resume` set where there is something to go on with,
-    for one that is to be run.
+    """The score of a sweep's job that is finished. None for one that is to be run, with `cfg.resume` set where it was
+    begun before.
 
     Raises:
         ValueError: the folder holds the job of another sweep.
     """
     folder = Path(cfg.paths.output_dir)
-    if not (folder / CONFIG).exists():
+    if not (folder / CONFIG_FILE).exists():
         return None
     cfg.resume = str(folder)
     score = finished_score(folder)
     if score is not None:
-        begin_run(cfg, folder)
+        begin_run(OmegaConf.to_container(cfg, resolve=True), folder, resumed=True)  # type: ignore[arg-type]
         print(f"{folder} is done: skipped")
     return score
 
 
 def record_failure(cfg: DictConfig, error: Exception) -> None:
-    """Keeps what went wrong in the job's summary and log, and says it in one line."""
+    """Writes a job's error to its summary and log, and prints it in one line."""
     folder = Path(cfg.paths.output_dir)
     sentence = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     log.info("the job failed", exc_info=error)  # to the job's own log
@@ -47,16 +47,16 @@ def record_failure(cfg: DictConfig, error: Exception) -> None:
     if summary.get("status") != "failed":
         folder.mkdir(parents=True, exist_ok=True)
         content = {**summary, "status": "failed", "error": f"{type(error).__name__}: {error}"}
-        (folder / SUMMARY).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(folder / SUMMARY_FILE, json.dumps(content, indent=2) + "\n")
 
 
 class SweepEnd(Callback):
-    """Prints a line a job when a sweep is over, and ends the process with exit code 1 if any job failed."""
+    """Prints one line per job at the end of a sweep, and ends the process with exit code 1 if any job failed."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Reads the jobs' summaries, since other processes may have written them."""
         folder = Path(config.hydra.sweep.dir)
-        jobs = sorted((path.parent for path in folder.glob(f"*/{SUMMARY}")), key=_number)
+        jobs = sorted((path.parent for path in folder.glob(f"*/{SUMMARY_FILE}")), key=_number)
         if not jobs:
             return
         from rich.console import Console
@@ -64,13 +64,13 @@ class SweepEnd(Callback):
 
         table = Table("job", "differs by", "before", "after", "status", title=f"held-out pass@k of {folder}")
         failures = 0
-        given = {job: _overrides(job) for job in jobs}
-        shared = set.intersection(*map(set, given.values())) if len(jobs) > 1 else set()
+        overrides_of = {job: _overrides(job) for job in jobs}
+        shared = set.intersection(*map(set, overrides_of.values())) if len(jobs) > 1 else set()
         for job in jobs:
             summary = _read(job)
             status = str(summary.get("status"))
             failures += status != "finished"
-            overrides = " ".join(o for o in given[job] if o not in shared)
+            overrides = " ".join(o for o in overrides_of[job] if o not in shared)
             scores = [_first(summary.get("pass_at_k", {}).get(when)) for when in ("before", "after")]
             table.add_row(str(_number(job)), overrides, *scores, status)
         console = Console(highlight=False, soft_wrap=True)
@@ -85,16 +85,16 @@ class SweepEnd(Callback):
 
 def _read(job: Path) -> dict[str, Any]:
     try:
-        content = json.loads((job / SUMMARY).read_text(encoding="utf-8"))
+        return read_summary(job)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _overrides(job: Path) -> list[str]:
-    recorded = job / ".hydra" / "overrides.yaml"
-    found = OmegaConf.to_container(OmegaConf.load(recorded)) if recorded.is_file() else []
-    return [str(override) for override in found or []]
+    try:
+        return read_overrides(job)
+    except (OSError, ValueError):
+        return []
 
 
 def _number(job: Path) -> int:

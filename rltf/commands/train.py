@@ -1,35 +1,40 @@
-"""`train(cfg)` and `evaluate(cfg)`: what the two commands do, as functions that return what they found."""
+"""A training run, in the order in which it happens: what `train.py` does."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
-from rltf.algorithms.loss_mix import LossMix, Term
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective
 from rltf.algorithms.supervised import Supervised
-from rltf.callbacks.checkpoints import Checkpoints
 from rltf.callbacks.phase_timer import PhaseTimer
-from rltf.callbacks.progress import Progress
 from rltf.callbacks.rollout_writer import RolloutWriter
-from rltf.callbacks.sigterm import SigtermHandler
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
-from rltf.commands.evaluate import Outcome, _evaluate, begin
+from rltf.commands.start import CommandResult, measure_policy, start_command
+from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
-from rltf.runs.folder import Stopped, begin_run, check_folder, explain_stop
+from rltf.runs.folder import POLICY_FOLDER, Stopped, begin_run, check_folder, explain_stop
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
+from rltf.setup.callbacks import RunCallbacks, build_callbacks
+from rltf.setup.checks import check_training
+from rltf.setup.choices import fill_names, group_choices
 from rltf.setup.components import Components
-from rltf.setup.credit import critic_callbacks, critic_weights, penalty_of
-from rltf.setup.generation import generation_callback
+from rltf.setup.config import RunConfig
+from rltf.setup.credit import count_critic_weights, kl_penalty
+from rltf.setup.generation import build_explorer
 from rltf.setup.instantiate import build
-from rltf.setup.trainer import close_loggers, make_loggers, make_trainer
+from rltf.setup.loggers import build_loggers, close_loggers
+from rltf.setup.trainer import build_trainer, build_warmup_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
@@ -38,184 +43,252 @@ from rltf.training.ranks import all_gather
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig) -> Outcome:
+def train(cfg: DictConfig) -> CommandResult:
     """Supervised warm-up, held-out evaluation, RL, held-out evaluation, export, report.
 
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    clock = PhaseClock()
-    folder, console = begin(cfg)
-    begin_run(cfg, folder)
-    with Components.of(cfg, clock) as parts:
-        check_folder(folder, _checkpoint_bytes(parts))
-        mix: LossMix = build(cfg, "algorithm.mix")
-        at = newest(folder, ("last", "warmup")) if cfg.resume else None
-        if at is not None:
-            read_checkpoint(at, mmap=True)  # refused now rather than after an evaluation
-        elif cfg.resume:
-            forget(folder)
-        loggers = make_loggers(cfg, folder)
-        samples = RolloutWriter(
-            folder, cfg.callbacks.table_rows, cfg.callbacks.table_every, list(parts.pipeline.rewards.terms)
-        )
-        generation = generation_callback(cfg, parts)
-        phases = PhaseTimer(parts.clock)
-        collapse = StopOnCollapse(**cfg.callbacks.collapse) if cfg.callbacks.collapse else None
-        callbacks: list[L.Callback] = [phases, samples, SigtermHandler()]
-        callbacks += [generation, *critic_callbacks(parts.pipeline)] if mix.needs_rollouts else []
-        callbacks += [Progress(console)] if cfg.callbacks.progress else []
-        every = cfg.callbacks.checkpoint_every
-        saving: list[L.Callback] = [Checkpoints(folder, "last", every)] if cfg.callbacks.checkpoint else []
-        callbacks += [collapse] if collapse is not None else []
-        trainer = make_trainer(cfg, folder, loggers, callbacks + saving)
-        keeps_start_policy = bool(
-            cfg.reference or not cfg.rollouts.online or mix.needs_reference or penalty_of(parts.pipeline)
-        )
-        module = RLTFModule(parts.policy, parts.sampling, cfg.evaluation.ks, keeps_start_policy)
-        data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
-        summary = RunSummary.begin(cfg, folder, parts.benchmark.name, trainer.is_global_zero)
-        try:
-            in_rl = at is not None and at.name.startswith("last")
-            if cfg.warmup.steps and in_rl:
-                _load_start(module, folder)
-            elif cfg.warmup.steps:
-                _warm_up(cfg, module, data, _warm_up_trainer(cfg, folder, loggers, callbacks), at)
-            if summary.before is None:
-                before = _evaluate(console, trainer, module, data, parts, "before RL")
-                if trainer.is_global_zero:  # before the summary, which says that this evaluation is done
-                    write_evaluation(folder / "evaluation.json", "before", before)
-                summary.before = evaluation_record(before)
-                summary.write()
-            _reinforce(cfg, module, data, trainer, mix, at if in_rl else None)
-            after = _evaluate(console, trainer, module, data, parts, "after RL")
-            sampled = sum(all_gather(generation.sampled))
-            if trainer.is_global_zero:
-                with parts.clock("evaluation"):
-                    parts.policy.export(folder / "policy")
-                counts = {"programs_sampled": sampled, "programs_judged": samples.judged}
-                write_evaluation(folder / "evaluation.json", "after", after)
-                if collapse is not None and collapse.reason:
-                    summary.content["stopped_early"] = collapse.reason
-                summary.finish(after, module.steps, trainer.current_epoch, counts, phases.seconds(), phases.pieces)
-                _report(cfg, folder)
-                print_table(console, summary.content["evaluation"])
-                console.print(f"run folder {folder}")
-        except BaseException as error:
-            summary.abort(error, phases.seconds(), phases.pieces)
-            if (sentence := explain_stop(error, folder, trainer.world_size)) is not None:
-                raise Stopped(sentence) from error
-            if trainer.world_size > 1 and isinstance(error, Exception):
-                log.error("process %d ended: %s: %s", trainer.global_rank, type(error).__name__, error)
-            raise
-        finally:
-            close_loggers(loggers)
-        return Outcome(after.pass_at_k[min(after.ks)], summary.content, folder, module, data)
+    config = check_training(cfg)
+    folder, console = start_command(cfg)
+    begin(cfg, folder)
+    with Components.build(cfg, PhaseClock()) as components:
+        checkpoint = find_checkpoint(cfg, folder, components)
+        run = build_run(cfg, config, folder, console, components)
+        with recorded(run):
+            warm_up(run, checkpoint)
+            evaluate_before(run)
+            reinforce(run, checkpoint)
+            after = evaluate_after(run)
+            export(run)
+            finish(run, after)
+        return CommandResult(after.pass_at_k[min(after.ks)], run.summary.content, folder, run.module, run.data)
 
 
-def _warm_up(cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer, at: Path | None) -> None:
-    """Supervised training of the start, from a checkpoint or from the beginning. An epoch ends when one is due."""
-    supervised = LossMix(supervised=Term(Supervised(reduction="token_mean")))
-    steps, accumulate = cfg.warmup.steps, trainer.accumulate_grad_batches
-    module.start(
+@dataclass(frozen=True)
+class Run:
+    """The objects of a training run."""
+
+    cfg: DictConfig
+    config: RunConfig
+    folder: Path
+    console: Console
+    components: Components
+    mix: LossMix
+    """Loss of RL."""
+    loggers: Sequence[Logger]
+    callbacks: RunCallbacks
+    trainer: L.Trainer
+    """Of RL and of the evaluations."""
+    module: RLTFModule
+    data: RolloutDataModule
+    summary: RunSummary
+
+
+def begin(cfg: DictConfig, folder: Path) -> None:
+    """Names the run and records its config; a resumed run is compared with its record."""
+    fill_names(cfg)
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    begin_run(config, folder, resumed=bool(cfg.resume))
+
+
+def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:
+    """The checkpoint to continue from: of RL, else of the warm-up; None: the run begins. Checks the disk's room."""
+    check_folder(folder, _checkpoint_bytes(components))
+    checkpoint = newest(folder, ("last", "warmup")) if cfg.resume else None
+    if checkpoint is not None:
+        read_checkpoint(checkpoint, mmap=True)  # refused now rather than after an evaluation
+    elif cfg.resume:
+        forget(folder)
+    return checkpoint
+
+
+def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console, components: Components) -> Run:
+    """Loss, loggers, callbacks, trainer, module, data and summary of a run."""
+    mix: LossMix = build(cfg, "algorithm.mix")
+    loggers = build_loggers(cfg)
+    components.pipeline.multi_round_sampler = build_explorer(cfg, components)
+    callbacks = build_callbacks(cfg, components, mix.needs_rollouts)
+    trainer = build_trainer(cfg, folder, loggers, callbacks.rl)
+    needs_start = config.reference or not config.rollouts.online or mix.needs_reference
+    module = RLTFModule(
+        components.policy,
+        components.sampling,
+        config.evaluation.ks,
+        bool(needs_start or kl_penalty(components.pipeline)),
+    )
+    data = components.datamodule(config.evaluation, config.seed, trainer, build(cfg, "buffer"))
+    choices = {group: group_choices().get(group) for group in ("model", "reward", "algorithm")}
+    content = {"benchmark": components.benchmark.name, **choices, "seed": config.seed}
+    summary = RunSummary(folder, content, writes=trainer.is_global_zero)
+    if cfg.resume:
+        summary.read_before()
+    return Run(cfg, config, folder, console, components, mix, loggers, callbacks, trainer, module, data, summary)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Inside, whatever ends the run is written to its summary, and its loggers are closed."""
+    try:
+        yield
+    except BaseException as error:
+        run.summary.abort(error, *_time(run))
+        processes = run.trainer.world_size
+        if (sentence := explain_stop(error, run.folder, processes)) is not None:
+            raise Stopped(sentence) from error
+        if processes > 1 and isinstance(error, Exception):
+            log.error("process %d ended: %s: %s", run.trainer.global_rank, type(error).__name__, error)
+        raise
+    finally:
+        close_loggers(run.loggers)
+
+
+def warm_up(run: Run, checkpoint: Path | None) -> None:
+    """Supervised training of the policy that RL starts with, from a checkpoint or from the beginning."""
+    warmup = run.config.warmup
+    if not warmup.steps:
+        return
+    if checkpoint is not None and _of_rl(checkpoint):
+        _load_start_policy(run)
+        return
+    supervised = LossMix(supervised=WeightedObjective(Supervised(reduction="token_mean")))
+    trainer = build_warmup_trainer(run.cfg, warmup, run.folder, run.loggers, run.callbacks.warmup)
+    run.module.start(
         Phase(
             name="warmup",
             mix=supervised,
-            optimizer=_optimizer(cfg),
-            lr=cfg.warmup.lr,
-            warmup_steps=min(steps // 10, cfg.warmup.get("warmup_steps", 100)),
-            decay_steps=steps if cfg.warmup.decay else None,
+            optimizer=build(run.cfg, "optimizer"),
+            lr=warmup.lr,
+            warmup_steps=min(warmup.steps // 10, warmup.warmup_steps),
+            decay_steps=warmup.steps if warmup.decay else None,
         )
     )
-    data.start(
+    run.data.start(
         StreamPlan(
             mix=supervised,
-            updates=min(steps, cfg.warmup.save_every),
-            accumulate=accumulate,
+            updates=min(warmup.steps, warmup.save_every),
+            accumulate=warmup.accumulate,
             batch_size=0,
-            demonstrations=cfg.warmup.batch_size,
-            total_updates=steps,
+            demonstrations=warmup.batch_size,
+            total_updates=warmup.steps,
         )
     )
-    _fit(trainer, module, data, at)
+    _fit(run, trainer, checkpoint)
 
 
-def _load_start(module: RLTFModule, folder: Path) -> None:
-    """The weights that RL started from, for the frozen copy; the policy's own come from the checkpoint afterwards."""
-    start = newest(folder, ("warmup",)) if module.keeps_start_policy else None
-    if start is not None:
-        checkpoint = read_checkpoint(start)
-        module.on_load_checkpoint(checkpoint)
-        module.load_state_dict(checkpoint["state_dict"])
-
-
-def _reinforce(
-    cfg: DictConfig, module: RLTFModule, data: RolloutDataModule, trainer: L.Trainer, mix: LossMix, at: Path | None
-) -> None:
-    """The RL phase: one epoch is one iteration. With `algorithm=sft` the same steps, supervised alone."""
-    accumulate = trainer.accumulate_grad_batches
-    module.start(
+def reinforce(run: Run, checkpoint: Path | None) -> None:
+    """RL: one epoch is one iteration. With `algorithm=sft` as many steps, supervised alone."""
+    rollouts, schedule, trainer = run.config.rollouts, run.config.schedule, run.trainer
+    run.module.start(
         Phase(
             name="rl",
-            mix=mix,
-            optimizer=_optimizer(cfg),
-            lr=cfg.optimizer.lr,
-            warmup_steps=cfg.optimizer.warmup_steps,
-            decay_steps=cfg.rollouts.updates * trainer.max_epochs if cfg.optimizer.decay else None,
+            mix=run.mix,
+            optimizer=build(run.cfg, "optimizer"),
+            lr=run.cfg.optimizer.lr,
+            warmup_steps=schedule.warmup_steps,
+            decay_steps=rollouts.updates * run.cfg.trainer.max_epochs if schedule.decay else None,
         ),
-        start_version=cfg.warmup.steps,
+        start_version=run.config.warmup.steps,
     )
-    data.start(
+    run.data.start(
         StreamPlan(
-            mix=mix,
-            updates=cfg.rollouts.updates,
-            accumulate=accumulate,
-            batch_size=cfg.rollouts.batch_size,
-            demonstrations=cfg.rollouts.demonstrations,
+            mix=run.mix,
+            updates=rollouts.updates,
+            accumulate=trainer.accumulate_grad_batches,
+            batch_size=rollouts.batch_size,
+            demonstrations=rollouts.demonstrations,
         )
     )
-    _fit(trainer, module, data, at)
+    _fit(run, trainer, checkpoint if checkpoint is not None and _of_rl(checkpoint) else None)
 
 
-def _optimizer(cfg: DictConfig) -> Callable[..., torch.optim.Optimizer]:
-    return partial(torch.optim.AdamW, betas=tuple(cfg.optimizer.betas), weight_decay=cfg.optimizer.weight_decay)
+def evaluate_before(run: Run) -> None:
+    """Held-out evaluation of the policy that RL starts with; a resumed run that has it keeps it."""
+    if run.summary.before is not None:
+        return
+    result = _evaluate(run, "before")
+    run.summary.before = evaluation_record(result)
+    run.summary.write()
 
 
-def _fit(trainer: L.Trainer, module: RLTFModule, data: RolloutDataModule, at: Path | None) -> None:
-    if at is not None:
-        check_checkpoint(at, {name: weight for name, weight in module.named_parameters() if weight.requires_grad})
-    trainer.fit(module, datamodule=data, ckpt_path=at, weights_only=True)
+def evaluate_after(run: Run) -> EvaluationResult:
+    """Held-out evaluation of the trained policy."""
+    return _evaluate(run, "after")
 
 
-def _warm_up_trainer(
-    cfg: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[L.Callback]
-) -> L.Trainer:
-    """No validation, its own length, accumulation and checkpoints."""
-    shared = [c for c in callbacks if isinstance(c, PhaseTimer | Progress | SigtermHandler)]
-    saving = [Checkpoints(folder, "warmup")] if cfg.callbacks.checkpoint else []
-    instead = {
-        "max_epochs": -(-cfg.warmup.steps // cfg.warmup.save_every),
-        "reload_dataloaders_every_n_epochs": 1,  # the last epoch may be shorter
-        "limit_val_batches": 0,
-        "accumulate_grad_batches": cfg.warmup.accumulate,
+def export(run: Run) -> None:
+    """Writes the policy as a folder that transformers loads."""
+    if run.trainer.is_global_zero:
+        with run.components.clock("evaluation"):
+            run.components.policy.export(run.folder / POLICY_FOLDER)
+
+
+def finish(run: Run, after: EvaluationResult) -> None:
+    """Writes the summary and the report, and prints the table."""
+    sampled = sum(all_gather(run.callbacks.generation.sampled))
+    if not run.trainer.is_global_zero:
+        return
+    writer, watch = run.callbacks.of_kind(RolloutWriter), run.callbacks.of_kind(StopOnCollapse)
+    counts = {
+        "iterations": run.trainer.current_epoch,
+        "optimizer_steps": run.module.steps,
+        "programs_sampled": sampled,
+        **({} if writer is None else {"programs_judged": writer.judged}),
     }
-    return make_trainer(cfg, folder, loggers, [*shared, *saving], instead)
+    run.summary.finish(after, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
+    _write_report(run)
+    print_table(run.console, run.summary.content["evaluation"])
+    run.console.print(f"run folder {run.folder}")
 
 
-def _report(cfg: DictConfig, folder: Path) -> None:
-    """The run is done: a page that cannot be drawn must not make it fail."""
-    if cfg.callbacks.report:
-        from rltf.report.write.files import write_report
-
-        try:
-            write_report(folder)
-        except Exception as error:  # whatever it was, the run's results are on disk
-            log.warning("report.html was not written: %s: %s", type(error).__name__, error)
+def _evaluate(run: Run, name: Literal["before", "after"]) -> EvaluationResult:
+    result = measure_policy(run.components, run.trainer, run.module, run.data, run.console, f"{name} RL")
+    if run.trainer.is_global_zero:
+        write_evaluation(run.folder, name, result)
+    return result
 
 
-def _checkpoint_bytes(parts: Components) -> int:
-    """Trained weights and Adam's two moments in five checkpoints (two of each phase, one being written); the best
-    weights and the exported policy; float32."""
-    weights = sum(p.numel() for p in parts.policy.parameters())
-    trained = sum(p.numel() for p in parts.policy.parameters() if p.requires_grad)
-    return 4 * (5 * 3 * (trained + critic_weights(parts.pipeline)) + trained + weights)
+def _fit(run: Run, trainer: L.Trainer, checkpoint: Path | None) -> None:
+    if checkpoint is not None:
+        trained = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
+        check_checkpoint(checkpoint, trained)
+    trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
+
+
+def _load_start_policy(run: Run) -> None:
+    """Loads the policy that RL started with, for the frozen copy; the present one comes from the checkpoint later."""
+    start = newest(run.folder, ("warmup",)) if run.module.keeps_start_policy else None
+    if start is not None:
+        checkpoint = read_checkpoint(start)
+        run.module.on_load_checkpoint(checkpoint)
+        run.module.load_state_dict(checkpoint["state_dict"])
+
+
+def _of_rl(checkpoint: Path) -> bool:
+    return checkpoint.name.startswith("last")
+
+
+def _time(run: Run) -> tuple[dict[str, float], int]:
+    """Seconds of each phase, and the number of times that the run was started."""
+    timer, clock = run.callbacks.of_kind(PhaseTimer), run.components.clock
+    return (clock.seconds(), 1) if timer is None else (timer.seconds(clock), timer.starts)
+
+
+def _write_report(run: Run) -> None:
+    if not run.config.report:
+        return
+    from rltf.report.write.files import write_report
+
+    try:
+        write_report(run.folder)
+    except Exception as error:  # the run is done and its results are on disk: a page must not make it fail
+        log.warning("report.html was not written: %s: %s", type(error).__name__, error)
+
+
+def _checkpoint_bytes(components: Components) -> int:
+    """Bytes of a run's files: trained weights and Adam's two moments in five checkpoints (two of each phase, one being
+    written), the best weights and the exported policy, in float32."""
+    parameters = list(components.policy.parameters())
+    weights = sum(parameter.numel() for parameter in parameters)
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return 4 * (5 * 3 * (trained + count_critic_weights(components.pipeline)) + trained + weights)

@@ -1,11 +1,11 @@
-"""`metrics.csv`: one row a logged step, appended at once; a new column rewrites the file under a wider header.
+"""`metrics.csv`: one row per logged step, appended at once; a new column rewrites the file under a wider header.
 
 Lightning's own CSV logger deletes an earlier file of the folder, so a resumed run would lose its past."""
 
 from __future__ import annotations
 
 import csv
-import os
+import io
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from rltf.runs.atomic import write_text
+from rltf.runs.folder import METRICS_FILE
+
 
 class CSVMetrics(Logger):
     """Appends metrics to `folder/metrics.csv`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         super().__init__()
-        self.path = folder / "metrics.csv"
+        self.path = Path(folder) / METRICS_FILE
         self._columns: list[str] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
@@ -27,40 +30,39 @@ class CSVMetrics(Logger):
 
     @property
     def name(self) -> str:
-        """Of the logger."""
+        """Name of the logger."""
         return "csv"
 
     @property
     def version(self) -> str:
-        """None is kept."""
+        """Empty: a run folder holds one file."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the config lies in `.hydra/`."""
+        """Writes nothing: the config lies in `config.yaml`."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Writes one row; cells of metrics that it lacks stay empty."""
+        """Appends one row; cells of metrics that it lacks stay empty."""
         row = {**metrics, "step": metrics.get("step", step)}
-        new = [name for name in row if name not in self._columns]
-        if new:
-            self._widen(new)
+        new_columns = [name for name in row if name not in self._columns]
+        if new_columns:
+            self._widen(new_columns)
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow({k: _cell(v) for k, v in row.items()})
+            csv.DictWriter(file, self._columns).writerow({name: _cell(value) for name, value in row.items()})
 
-    def _widen(self, new: list[str]) -> None:
+    def _widen(self, new_columns: list[str]) -> None:
         rows: list[dict[str, Any]] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
-        self._columns += new
-        beside = self.path.with_suffix(".csv.new")
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(beside, self.path)
+        self._columns += new_columns
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, self._columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, table.getvalue())
 
 
 def _cell(value: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The W&B logger: offline unless the user is logged in, one run a job, one group a sweep."""
+"""The W&B logger: offline unless the user is logged in; one W&B run per run, one group per sweep.
+
+The only module that touches private API of Lightning's W&B logger (`_wandb_init`)."""
 
 from __future__ import annotations
 
@@ -7,20 +9,31 @@ import netrc
 import os
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 from wandb.errors import CommError
+
+from rltf.validation import require
 
 log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
 
+class WandbRunLogger(WandbLogger):
+    """Lightning's logger, which can end its W&B run."""
+
+    def close(self) -> None:
+        """Ends the W&B run, so that the next job of a sweep gets its own."""
+        import wandb
+
+        wandb.finish()
+
+
 def wandb_logger(
     folder: str,
     name: str,
-    config: dict[str, Any],
     project: str = "rltf",
     entity: str | None = None,
     group: str | None = None,
@@ -31,35 +44,32 @@ def wandb_logger(
 
     Args:
         folder: the run folder.
-        name: of the run.
-        config: the resolved config, plain values.
+        name: name of the run.
         project: W&B project.
         entity: W&B user or team; None: the default one.
-        group: runs of one sweep share it.
+        group: shared by the runs of a sweep.
         tags: for filters in the web page.
         mode: `auto` is online when a key is known, else offline. `WANDB_MODE` wins over `auto`.
 
     Raises:
         ValueError: an unknown mode.
     """
-    if mode not in ("auto", "online", "offline", "disabled"):
-        raise ValueError(f"logger.wandb.mode={mode} is not known: expected auto, online, offline or disabled")
+    require("mode", mode, choices=get_args(Mode))
     identity = Path(folder) / ".wandb_id"
     if not identity.exists():
         identity.write_text(secrets.token_hex(4))
-    chosen = os.environ.get("WANDB_MODE", "online" if logged_in() else "offline") if mode == "auto" else mode
+    start_mode = os.environ.get("WANDB_MODE", "online" if logged_in() else "offline") if mode == "auto" else mode
     os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")  # seconds, before a run goes on offline
     os.environ.setdefault("WANDB_SILENT", "true")  # its lines would tear the progress display
 
-    def make(mode: str) -> WandbLogger:
-        logger = WandbLogger(
+    def make(mode: str) -> WandbRunLogger:
+        logger = WandbRunLogger(
             name=name,
             project=project,
             entity=entity,
             group=group,
             tags=tags,
             save_dir=folder,
-            config=config,
             mode=mode,
             id=identity.read_text(),  # a run that goes on is the same run in W&B
             resume="allow",
@@ -67,8 +77,8 @@ def wandb_logger(
         logger._wandb_init.pop("anonymous", None)  # Lightning 2.6 always passes it, and wandb warns that it is gone
         return logger
 
-    logger = make(chosen)
-    if chosen != "online":
+    logger = make(start_mode)
+    if start_mode != "online":
         return logger
     try:
         _ = logger.experiment  # connects now, on rank 0: a run of days must not end because W&B was away when it began
@@ -80,7 +90,7 @@ def wandb_logger(
 
 
 def logged_in() -> bool:
-    """True when W&B would find an API key without asking."""
+    """Whether W&B has an API key on this machine."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:

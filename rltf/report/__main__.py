@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rltf.report.compare.settings import by_benchmark, rows_of
+from rltf.report.compare.settings import group_by_benchmark, group_into_rows
 from rltf.report.read.folders import read_runs, run_folders
 from rltf.report.read.run import Run
 from rltf.report.write.files import FILE_WRITERS, write_reports
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not runs or any(path in unread for path in options.paths):
         code = 2
     try:
-        _write(options, by_benchmark(runs), list(unread.values()))
+        _write(options, group_by_benchmark(runs), list(unread.values()))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -77,7 +77,7 @@ def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Se
         print(f"The runs are of different held-out problems ({sizes}): a report each.", file=sys.stderr)
     for benchmark, runs in groups.items():
         folder = out if len(groups) == 1 else out / re.sub(r"[^\w.-]+", "_", benchmark).strip("_")
-        rows, notices = rows_of(runs, options.by)
+        rows, notices = group_into_rows(runs, options.by)
         writers: list[ReportWriter] = list(FILE_WRITERS)
         if options.wandb:
             writers.append(WandbWriter(rows, options.wandb, options.group))

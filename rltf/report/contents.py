@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from rltf.report.compare.results import results_of
+from rltf.report.compare.results import row_results
 from rltf.report.compare.settings import Row
 from rltf.report.document import Document, section
 from rltf.report.read.examples import Example
@@ -30,7 +30,7 @@ def document(rows: Sequence[Row], notices: Sequence[str], folder: Path) -> Docum
     """
     runs = [run for row in rows for run in row.runs]
     single_run = len(runs) == 1
-    results = results_of(rows)
+    results = row_results(rows)
     heldout = heldout_by_row(rows)
     critic_note = "Programs of the second half of the iterations, not yet learned from."
     sections = [

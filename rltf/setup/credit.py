@@ -1,11 +1,11 @@
-"""What weighs the tokens of a run: the algorithm's own credit, then the one that was chosen; and what they read."""
+"""Credit of a run's tokens, and the critic that it reads: whether they fit together."""
 
 from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.callbacks.critic import CriticCallback
-from rltf.credit.chain import Chain
+from rltf.credit.chain import CreditChain
 from rltf.credit.gae import GAECredit
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.base import Critic
@@ -14,55 +14,65 @@ from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.setup.instantiate import build
 
 
-def credit_of(cfg: DictConfig, critic: Critic | None) -> TokenCredit | None:
-    """`algorithm.credit`, then `credit`; None where there is neither, and in evaluation.
+def build_credit(cfg: DictConfig, critic: Critic | None) -> TokenCredit | None:
+    """The token credit of a run: that of the algorithm (`algorithm.credit`), then the one chosen (`credit`); None where
+    there is neither, and tokens get the advantage and the spans of the reward.
 
     Raises:
         ValueError: they and the critic do not fit together.
     """
-    if "buffer" not in cfg:
-        if critic is not None and OmegaConf.select(cfg, "critic.weights") is None:
-            raise ValueError("critic.weights is null and evaluation trains no critic: name a run's critic.pt")
-        return None
-    parts: list[TokenCredit] = [part for key in ("algorithm.credit", "credit") if (part := build(cfg, key)) is not None]
-    if sum(part.critic_kind == "value" for part in parts) > 1:
+    keys = ("algorithm.credit", "credit")
+    credits: list[TokenCredit] = [credit for key in keys if (credit := build(cfg, key)) is not None]
+    if sum(credit.critic_kind == "value" for credit in credits) > 1:
         raise ValueError("credit=gae is a part of algorithm=ppo already: leave it out")
-    credit = parts[0] if len(parts) == 1 else Chain(parts) if parts else None
-    wanted, kind = credit.critic_kind if credit is not None else None, critic.kind if critic is not None else None
-    if wanted == "outcome" != kind:
+    credit = credits[0] if len(credits) == 1 else CreditChain(credits) if credits else None
+    needed = credit.critic_kind if credit is not None else None
+    kind = critic.kind if critic is not None else None
+    if needed == "outcome" != kind:
         raise ValueError(
-            f"credit=critic_token weighs tokens by an outcome critic and there is {_named(kind)}: use critic=outcome"
+            f"credit=critic_token weighs tokens by an outcome critic and there is {_described(kind)}: use "
+            "critic=outcome"
         )
-    if wanted == "value" != kind:
+    if needed == "value" != kind:
         raise ValueError(
             "algorithm=ppo and credit=gae take advantages from a critic of values and there is "
-            f"{_named(kind)}: use critic=value or critic=mlp"
+            f"{_described(kind)}: use critic=value or critic=mlp"
         )
-    if kind == "value" and wanted is None:
+    if kind == "value" and needed is None:
         raise ValueError("critic is one of values, which nothing reads: use algorithm=ppo, credit=gae or critic=none")
     if critic is not None and OmegaConf.select(cfg, "algorithm.mix.rl") is None:
         raise ValueError("critic learns from judged programs and algorithm.mix.rl=null judges none: use critic=none")
     return credit
 
 
-def penalty_of(pipeline: RolloutPipeline) -> KlPenalty | None:
-    """The penalty that tokens of the pipeline's programs pay; it needs the frozen reference."""
+def check_trained_critic(cfg: DictConfig, critic: Critic | None) -> None:
+    """Refuses a critic without weights where nothing trains it.
+
+    Raises:
+        ValueError: `critic.weights` is null.
+    """
+    if critic is not None and OmegaConf.select(cfg, "critic.weights") is None:
+        raise ValueError("critic.weights is null and evaluation trains no critic: name a run's critic.pt")
+
+
+def kl_penalty(pipeline: RolloutPipeline) -> KlPenalty | None:
+    """The KL penalty inside the pipeline's credit; it needs the frozen reference."""
     credit = pipeline.credit
-    for step in credit.steps if isinstance(credit, Chain) else [credit]:
+    for step in credit.steps if isinstance(credit, CreditChain) else [credit]:
         if isinstance(step, GAECredit) and isinstance(step.penalty, KlPenalty):
             return step.penalty
     return None
 
 
 def critic_callbacks(pipeline: RolloutPipeline) -> list[CriticCallback]:
-    """The critic's place in the run, where there is one."""
+    """The callback that trains the pipeline's critic; empty without a critic."""
     if not isinstance(pipeline.critic, Critic):
         return []
-    return [CriticCallback(pipeline.critic, penalty_of(pipeline), pipeline.clock)]
+    return [CriticCallback(pipeline.critic, kl_penalty(pipeline))]
 
 
-def critic_weights(pipeline: RolloutPipeline) -> int:
-    """Numbers that the critic trains; 0 without one."""
+def count_critic_weights(pipeline: RolloutPipeline) -> int:
+    """Number of weights that the critic trains; 0 without a critic."""
     critic = pipeline.critic
     return (
         sum(weight.numel() for weight in critic.network.trainable_parameters().values())
@@ -71,5 +81,5 @@ def critic_weights(pipeline: RolloutPipeline) -> int:
     )
 
 
-def _named(kind: str | None) -> str:
+def _described(kind: str | None) -> str:
     return {None: "none", "outcome": "one of outcomes", "value": "one of values"}[kind]

@@ -1,7 +1,9 @@
-"""The only caller of Hydra's `instantiate`: a config node becomes an object, or one sentence says why it does not."""
+"""Objects from config nodes, or one sentence that says why not. The only caller of Hydra's `instantiate`."""
 
 from __future__ import annotations
 
+import copy
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +11,10 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from rltf.runs.legacy import TARGETS
 from rltf.validation import OptionError
+
+log = logging.getLogger(__name__)
 
 
 def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
@@ -31,6 +36,7 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
     node = OmegaConf.select(cfg, key)
     if node is None:
         return None
+    node = _with_present_targets(node, key)
     _refuse_strangers(node, key, tuple(cfg.get("trusted") or ()))
     try:
         if not extra:
@@ -45,7 +51,7 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
 def _refuse_strangers(node: Any, key: str, trusted: Sequence[str]) -> None:
     """A config file is data: it may only build what the user's `trusted` packages define, and not what they import."""
     for path, target in _targets(node, key):
-        if not isinstance(target, str) or target.split(".")[0] not in trusted or _home(target) not in trusted:
+        if not isinstance(target, str) or not _within(target, trusted) or not _within(_home(target), trusted):
             raise ValueError(
                 f"{path}._target_={target} is outside the packages named by trusted={list(trusted)}: "
                 "add its package to `trusted` if it is yours"
@@ -53,15 +59,38 @@ def _refuse_strangers(node: Any, key: str, trusted: Sequence[str]) -> None:
 
 
 def _home(target: str) -> str:
-    """The package that defines what `target` names: `torch.os.system` is none of torch's."""
+    """The module that defines what `target` names: `lightning.os.system` is defined outside of lightning."""
     from hydra.utils import get_object
 
-    named = target.split(".")[0]
     try:
         module = getattr(get_object(target), "__module__", None)
     except Exception:  # Hydra says what is wrong with it when it builds it
-        return named
-    return module.split(".")[0] if isinstance(module, str) else named
+        return target
+    return module if isinstance(module, str) else target
+
+
+def _within(dotted: str, packages: Sequence[str]) -> bool:
+    return any(dotted == package or dotted.startswith(f"{package}.") for package in packages)
+
+
+def _with_present_targets(node: Any, key: str) -> Any:
+    """The node, with `_target_` paths of version 0.1 in today's names."""
+    old_targets = {target for _, target in _targets(node, key) if target in TARGETS}
+    if not old_targets:
+        return node
+    node = copy.deepcopy(node)
+    _rename_targets(node)
+    for target in sorted(old_targets):
+        log.warning("%s is of version 0.1 and will end with the next: use %s", target, TARGETS[target])
+    return node
+
+
+def _rename_targets(node: Any) -> None:
+    children = node.values() if isinstance(node, DictConfig) else node if isinstance(node, ListConfig) else ()
+    if isinstance(node, DictConfig) and node.get("_target_") in TARGETS:
+        node._target_ = TARGETS[node._target_]
+    for child in children:
+        _rename_targets(child)
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Any]]:

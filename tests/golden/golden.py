@@ -40,7 +40,7 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from rltf.commands.job import run as run_job
+from rltf.commands.job import run_job
 from rltf.commands.train import train
 
 HERE = Path(__file__).parent
@@ -52,11 +52,11 @@ SMALL = (
     "rollouts.problems=8",
     "rollouts.samples=4",
     "rollouts.batch_size=16",
-    "optimizer.warmup_steps=0",
     "trainer.accumulate_grad_batches=1",
     "executor.timeout=10",
-    "callbacks.report=false",
-    "callbacks.progress=false",
+    "report=false",
+    "callbacks.progress=null",
+    "schedule.warmup_steps=0",
 )
 MODEL = ("model.d_model=96", "model.d_ff=256", "model.layers=2", "model.heads=4")
 START = (*MODEL, "warmup.steps=700", "warmup.batch_size=32", "warmup.lr=3e-3", "algorithm=sft", "trainer.max_epochs=1")
@@ -137,10 +137,10 @@ def resumed(folder: Path, *overrides: str) -> dict:
 
 def process_reward_model(scratch: Path, *overrides: str) -> Path:
     """A process reward model, trained on labels of the tiny policy's lines."""
-    small = (f"stage.job.{setting}" for setting in ("problems=4", "samples=2", "completions=2"))
-    run_job(config(scratch / "labels", *overrides, "stage=prm_data", *small))
-    data = (f"stage.job.data={scratch / 'labels'}", "stage.job.held_out=0.5")
-    run_job(config(scratch / "prm_model", *overrides, "stage=prm", *data))
+    small = (f"job.{setting}" for setting in ("problems=4", "samples=2", "completions=2"))
+    run_job(config(scratch / "labels", *overrides, "job=prm_data", *small))
+    data = (f"job.data={scratch / 'labels'}", "job.held_out=0.5")
+    run_job(config(scratch / "prm_model", *overrides, "job=prm", *data))
     return scratch / "prm_model"
 
 

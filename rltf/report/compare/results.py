@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rltf.report.compare.settings import Row
-from rltf.report.compare.statistics import Estimate, Values, over_problems, over_seeds, paired_difference
-from rltf.report.read.run import Run, object_of
+from rltf.report.compare.statistics import Estimate, Values, estimate_over_problems, estimate_over_seeds, paired_difference
+from rltf.report.read.run import Run, as_object
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Result:
     """(seeds that are better than the first row's run of the same seed, seeds that both have)."""
 
 
-def results_of(rows: Sequence[Row]) -> list[Result]:
+def row_results(rows: Sequence[Row]) -> list[Result]:
     """Measure by measure, row by row; rows without a finished run are left out.
 
     Intervals are Student's over seeds. A report of one run has them over problems instead.
     """
     rows = [Row(row.label, row.finished) for row in rows if row.finished]
     alone = len(rows) == 1 and len(rows[0].runs) == 1
-    return [_result(measure, row, rows[0], alone) for measure in measures(rows) for row in rows]
+    return [_result(measure, row, rows[0], alone) for measure in shared_measures(rows) for row in rows]
 
 
-def measures(rows: Sequence[Row]) -> list[str]:
+def shared_measures(rows: Sequence[Row]) -> list[str]:
     """The measures that every run has: pass@k by rising k, then `greedy`."""
     runs = [run for row in rows for run in row.runs]
     if not runs:
@@ -55,7 +55,7 @@ def measures(rows: Sequence[Row]) -> list[str]:
     return names + (["greedy"] if names and greedy else [])
 
 
-def measured(run: Run, when: str, measure: str) -> float:
+def measure_value(run: Run, when: str, measure: str) -> float:
     """Value of a measure, `before` or `after` RL, of one finished run."""
     if run.heldout is not None and run.heldout.problems(when):
         return float(run.heldout.values(when, measure).mean())
@@ -63,9 +63,9 @@ def measured(run: Run, when: str, measure: str) -> float:
 
 
 def _result(measure: str, row: Row, first: Row, alone: bool) -> Result:
-    starts, ends = ([measured(run, when, measure) for run in row.runs] for when in ("before", "after"))
+    starts, ends = ([measure_value(run, when, measure) for run in row.runs] for when in ("before", "after"))
     gains = [end - start for start, end in zip(starts, ends, strict=True)]
-    estimates = (over_seeds(starts), over_seeds(ends), over_seeds(gains, bounded=False))
+    estimates = (estimate_over_seeds(starts), estimate_over_seeds(ends), estimate_over_seeds(gains, bounded=False))
     if alone:
         estimates = _single_run_estimates(measure, row.runs[0], estimates[2])
     difference = None if row is first else _difference(measure, first, row)
@@ -77,11 +77,11 @@ def _single_run_estimates(measure: str, run: Run, gain: Estimate) -> tuple[Estim
     summary, which has none of the gain."""
     if run.heldout is not None:
         start, end = run.heldout.values("before", measure), run.heldout.values("after", measure)
-        return over_problems(start), over_problems(end), over_problems(end - start)
-    intervals, k = object_of(run.summary.get("pass_at_k_interval")), measure.removeprefix("pass@")
-    bounds = {when: object_of(object_of(intervals.get(when)).get(k)) for when in ("before", "after")}
+        return estimate_over_problems(start), estimate_over_problems(end), estimate_over_problems(end - start)
+    intervals, k = as_object(run.summary.get("pass_at_k_interval")), measure.removeprefix("pass@")
+    bounds = {when: as_object(as_object(intervals.get(when)).get(k)) for when in ("before", "after")}
     before_rl, after_rl = (
-        Estimate(measured(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
+        Estimate(measure_value(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
     )
     return before_rl, after_rl, gain
 
@@ -90,7 +90,7 @@ def _difference(measure: str, first: Row, row: Row) -> Estimate | None:
     paired = _by_seed(first).keys() == _by_seed(row).keys() and len(_by_seed(row)) == len(row.runs) == len(first.runs)
     tables = [_seeds_by_problems(measure, r, paired) for r in (first, row)]
     if tables[0] is None or tables[1] is None:
-        mean, first_mean = (fmean(measured(run, "after", measure) for run in r.runs) for r in (row, first))
+        mean, first_mean = (fmean(measure_value(run, "after", measure) for run in r.runs) for r in (row, first))
         return Estimate(mean - first_mean)
     return paired_difference(tables[0], tables[1], paired)
 
@@ -112,14 +112,14 @@ def _better_seeds(measure: str, first: Row, row: Row) -> tuple[int, int] | None:
     first_runs, runs = _by_seed(first), _by_seed(row)
     shared_seeds = first_runs.keys() & runs.keys()
     better = sum(
-        measured(runs[seed], "after", measure) > measured(first_runs[seed], "after", measure) for seed in shared_seeds
+        measure_value(runs[seed], "after", measure) > measure_value(first_runs[seed], "after", measure) for seed in shared_seeds
     )
     return (better, len(shared_seeds)) if shared_seeds else None
 
 
 def _pass_at_k(run: Run, when: str) -> Any:
-    return object_of(object_of(run.summary.get("pass_at_k")).get(when))
+    return as_object(as_object(run.summary.get("pass_at_k")).get(when))
 
 
 def _greedy(run: Run, when: str) -> Any:
-    return object_of(object_of(run.summary.get("evaluation")).get(when)).get("greedy_pass_at_1")
+    return as_object(as_object(run.summary.get("evaluation")).get(when)).get("greedy_pass_at_1")

@@ -32,7 +32,7 @@ class Row:
         return tuple(run for run in self.runs if run.finished)
 
 
-def rows_of(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
+def group_into_rows(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
     """Rows in the order of their first runs, and sentences on what a reader should know of the grouping.
 
     Args:
@@ -69,7 +69,7 @@ def rows_of(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], lis
     return [Row(label, group) for label, group in zip(_row_labels(row_runs, by), row_runs, strict=True)], notices
 
 
-def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def group_by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs that were measured on the same held-out problems, by the benchmark's name, with a number where the same name
     stands for different problems. Runs of different benchmarks are never averaged.
 

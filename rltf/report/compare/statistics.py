@@ -50,7 +50,7 @@ class Estimate:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def over_seeds(values: Sequence[float], bounded: bool = True) -> Estimate:
+def estimate_over_seeds(values: Sequence[float], bounded: bool = True) -> Estimate:
     """Mean of one value per seed with Student's interval; one seed has none. `bounded` values lie between 0 and 1.
 
     Example:
@@ -66,7 +66,7 @@ def over_seeds(values: Sequence[float], bounded: bool = True) -> Estimate:
     return Estimate(mean, max(0.0, low), min(1.0, high)) if bounded else Estimate(mean, low, high)
 
 
-def over_problems(values: Values) -> Estimate:
+def estimate_over_problems(values: Values) -> Estimate:
     """Mean of one value per problem of one seed; the interval is the bootstrap over problems."""
     return Estimate(float(values.mean()), *bootstrap_interval(values, LEVEL, RESAMPLES))
 

@@ -12,8 +12,8 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from rltf.report.compare.statistics import Estimate, Values
-from rltf.report.draw.chart import HATCHES, STYLES, Chart, canvas, colour, name_of, series
-from rltf.report.draw.curves import MOST_PANELS, PER_CENT, grid_of, legend
+from rltf.report.draw.chart import HATCHES, STYLES, Chart, canvas, colour, drawable_label, series
+from rltf.report.draw.curves import MOST_PANELS, PER_CENT, panel_grid, legend
 from rltf.report.draw.numbers import duration, percent
 from rltf.report.read.evaluation import STAGES
 
@@ -70,7 +70,7 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
                   [high - x for x, (_, high) in zip(xs, bounds, strict=True)]]  # fmt: skip
         axes.errorbar(
             xs, ys, xerr=spread if any(e.interval for e in estimates) else None,
-            fmt="o" if style is None else str(look["marker"]), color=shade, label=name_of(label), elinewidth=1.5,
+            fmt="o" if style is None else str(look["marker"]), color=shade, label=drawable_label(label), elinewidth=1.5,
             markersize=5, markerfacecolor=colour("paper") if style is None else shade,
         )  # fmt: skip
     _label_categories(axes, categories)
@@ -90,7 +90,7 @@ def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
         axes.barh(
             [i + (number - (len(groups) - 1) / 2) * height for i in range(len(categories))],
             [values[category].value if category in values else 0.0 for category in categories],
-            height * 0.86, label=name_of(label), linewidth=0.9, edgecolor=shade,
+            height * 0.86, label=drawable_label(label), linewidth=0.9, edgecolor=shade,
             facecolor=shade if hatch == "" else colour("paper"), hatch=hatch or None,
         )  # fmt: skip
     _label_categories(axes, categories)
@@ -100,7 +100,7 @@ def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
 
 
 def _label_categories(axes: Axes, categories: Sequence[str]) -> None:
-    axes.set_yticks(range(len(categories)), [name_of(category) for category in categories])
+    axes.set_yticks(range(len(categories)), [drawable_label(category) for category in categories])
     axes.set_ylim(len(categories) - 0.45, -0.55)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -132,13 +132,13 @@ def _draw_time(rows: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> 
 
 
 def _draw_flows(flows: Sequence[tuple[str, Values]]) -> Figure:
-    figure, all_axes = grid_of(len(flows), 2.3)
+    figure, all_axes = panel_grid(len(flows), 2.3)
     for axes, (label, table) in zip(all_axes, flows, strict=True):
         axes.set_axis_off()
         axes.set_xlim(-0.62, 1.62)
         axes.set_ylim(1.12, -0.12)
         if len(flows) > 1:
-            axes.set_title(name_of(label), loc="left", fontsize=8.5)
+            axes.set_title(drawable_label(label), loc="left", fontsize=8.5)
         _draw_flow(axes, table)
     return figure
 

@@ -18,7 +18,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from rltf.report.visible import visible
+from rltf.report.visible_text import visible_text
 
 WIDTH = 5.2
 """Inches; with 8.5 points its text can be read in a column of 370 to 560 pixels."""
@@ -94,7 +94,7 @@ def series(number: int | None) -> dict[str, object]:
     }
 
 
-def styled() -> AbstractContextManager[None]:
+def report_style() -> AbstractContextManager[None]:
     """A context with the report's matplotlib settings, in which figures are drawn and written."""
     ink, soft, rule, paper = (colour(name) for name in ("ink", "soft", "rule", "paper"))
     texts: Any = {"text.color": ink, "axes.labelcolor": soft, "xtick.color": soft, "ytick.color": soft}
@@ -107,18 +107,18 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def name_of(label: str, most: int = 48) -> str:
+def drawable_label(label: str, most: int = 48) -> str:
     """A label, perhaps a stranger's, as it can be drawn: printable, short, and never hidden from a legend.
 
     >>> name_of("_x\\n" + "y" * 60, most=8)
     '‹_x‹U+00…›'
     """
-    name = visible(label)
+    name = visible_text(label)
     name = name if len(name) <= most else name[: most - 1] + "…"
     return f"‹{name}›" if name.startswith("_") else name
 
 
-def svg_of(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
     """The figure as an SVG document."""
     file = io.StringIO()
     figure.draw_without_rendering()
@@ -128,13 +128,13 @@ def svg_of(figure: Figure) -> str:
     return file.getvalue()
 
 
-def write_files(figure: Figure, svg: str, folder: Path, name: str) -> None:
+def write_figure(figure: Figure, svg: str, folder: Path, name: str) -> None:
     """Writes `name.svg` and `name.png`."""
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     figure.savefig(folder / f"{name}.png", format="png")
 
 
-def inline(svg: str, name: str, title: str) -> str:
+def inline_svg(svg: str, name: str, title: str) -> str:
     """An SVG document as an element of the page: colours as CSS variables, ids that no other chart has.
 
     Args:

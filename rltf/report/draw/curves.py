@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, name_of, series
-from rltf.report.draw.numbers import thin
+from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, drawable_label, series
+from rltf.report.draw.numbers import thin_out
 from rltf.report.read.metrics import Point
 
 PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
@@ -59,7 +59,7 @@ def line_chart(name: str, title: str, lines: Sequence[Line], axis: AxisStyle, no
     lines = [line for line in lines if line.points]
     if not lines:
         return None
-    if any(len(line.points) > len(thin(line.points)) for line in lines):
+    if any(len(line.points) > len(thin_out(line.points)) for line in lines):
         note = f"{note} Each point is a mean of neighbouring steps.".strip()
     if len(lines) > STYLES:
         note = f"{note} The first {STYLES} of {len(lines)} are drawn.".strip()
@@ -77,7 +77,7 @@ def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metr
     )
 
 
-def grid_of(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+def panel_grid(panels: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure with a number of panels, two beside each other; `height` of each in inches."""
     columns = min(panels, 2)
     lines = math.ceil(panels / columns)
@@ -111,16 +111,16 @@ def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
     axes = figure.subplots()
     for number, line in enumerate(lines):
         style = series(number if line.style == -1 else line.style)
-        points = thin(line.points)
+        points = thin_out(line.points)
         if line.low:
-            low, high = thin(line.low), thin(line.high)
+            low, high = thin_out(line.low), thin_out(line.high)
             axes.fill_between(
                 [x for x, _ in low], [y for _, y in low], [y for _, y in high],
                 color=str(style["color"]), alpha=0.16, linewidth=0,
             )  # fmt: skip
         every = max(1, len(points) // 12)
         axes.plot(
-            [x for x, _ in points], [y for _, y in points], label=name_of(line.label),
+            [x for x, _ in points], [y for _, y in points], label=drawable_label(line.label),
             markevery=((len(points) - 1) % every, every),  # the last point has one
             color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
         )  # fmt: skip
@@ -136,13 +136,13 @@ def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
 
 
 def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
-    figure, all_axes = grid_of(len(panels), 2.2)
+    figure, all_axes = panel_grid(len(panels), 2.2)
     present = {label for panel in panels for label, _, points in panel.parts if any(y for _, y in points)}
     for axes, panel in zip(all_axes, panels, strict=True):
         parts = [part for part in panel.parts if part[0] in present]
         steps = sorted({x for _, _, points in parts for x, _ in points})
         tables = [dict(points) for _, _, points in parts]
-        layers = [thin([(x, table.get(x, 0.0)) for x in steps], at_most=80) for table in tables]
+        layers = [thin_out([(x, table.get(x, 0.0)) for x in steps], at_most=80) for table in tables]
         xs = [x for x, _ in layers[0]]
         heights = [[y for _, y in layer] for layer in layers]
         if len(xs) == 1:  # one step still is to be seen: a bar over the whole width
@@ -156,6 +156,6 @@ def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PER_CENT)
         if len(panels) > 1:
-            axes.set_title(name_of(panel.title), loc="left", fontsize=8.5)
+            axes.set_title(drawable_label(panel.title), loc="left", fontsize=8.5)
     legend(figure, all_axes[0], reverse=True)
     return figure

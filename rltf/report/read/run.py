@@ -58,7 +58,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """True when the summary has held-out results after RL."""
-        return "after" in object_of(self.summary.get("pass_at_k"))
+        return "after" in as_object(self.summary.get("pass_at_k"))
 
 
 def read_run(folder: Path) -> Run:
@@ -102,7 +102,7 @@ def read_run(folder: Path) -> Run:
     return Run(folder, metrics, rollouts, summary, heldout, overrides, *_config(folder), tuple(notices))
 
 
-def object_of(value: Any) -> Mapping[str, Any]:
+def as_object(value: Any) -> Mapping[str, Any]:
     """The value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
@@ -131,14 +131,14 @@ def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             flat[key] = value
 
     walk(_hydra_record(folder, "config.yaml"), "")
-    hydra = object_of(_hydra_record(folder, "hydra.yaml").get("hydra"))
-    choices = object_of(object_of(hydra.get("runtime")).get("choices"))
+    hydra = as_object(_hydra_record(folder, "hydra.yaml").get("hydra"))
+    choices = as_object(as_object(hydra.get("runtime")).get("choices"))
     return flat, {str(group): choice for group, choice in choices.items() if not str(group).startswith("hydra/")}
 
 
 def _hydra_record(folder: Path, name: str) -> Mapping[str, Any]:
     """A file of `.hydra/`; empty when it is missing, damaged or of another kind."""
     try:
-        return object_of(read_yaml(folder / ".hydra" / name))
+        return as_object(read_yaml(folder / ".hydra" / name))
     except (OSError, ValueError):
         return {}

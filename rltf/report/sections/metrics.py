@@ -11,7 +11,7 @@ from rltf.report.draw.bars import time_chart
 from rltf.report.draw.chart import Chart
 from rltf.report.draw.curves import AxisStyle, Line, Panel, area_chart, line_chart
 from rltf.report.read.metrics import Point
-from rltf.report.read.run import Run, object_of
+from rltf.report.read.run import Run, as_object
 from rltf.types import Outcome
 
 OUTCOMES = (
@@ -50,12 +50,12 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     terms_note = "The rows' rewards have different terms: their heights do not compare." if len(row_terms) > 1 else ""
     spread = "Weights on spans of tokens are spread over all tokens of their program."
     return [
-        *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
-        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
-        *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
+        *_metric_charts(rows, "validation", "Validation", validation, share=True, zero=True),
+        *_metric_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
+        *_metric_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
                  share=True, zero=True) * (len(rows) > 1),
-        _outcomes(rows),
-        *_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
+        _outcomes_chart(rows),
+        *_metric_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
                  note=spread) * (len(rows) == 1 and len(terms) > 1),
     ]  # fmt: skip
 
@@ -69,22 +69,22 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         groups = groups[-1:]
     flat = "Where all earn the same, a baseline of the group's mean leaves nothing to learn."
     return [
-        *_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
-        *_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
+        *_metric_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
+        *_metric_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
                  [("policy", "policy/kl"), ("penalty", "rl/kl")]),
-        *_charts(rows, "loss", "Loss", losses),
-        *_warm_up(rows),
-        *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
-        *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
-        *_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
-        *_charts(rows, "truncated", "Programs cut at the length limit",
+        *_metric_charts(rows, "loss", "Loss", losses),
+        *_warmup_chart(rows),
+        *_metric_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
+        *_metric_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
+        *_metric_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
+        *_metric_charts(rows, "truncated", "Programs cut at the length limit",
                  [("share of programs", "completion/truncated_share")], share=True, zero=True),
-        *_charts(rows, "curriculum", "Where the curriculum stands",
+        *_metric_charts(rows, "curriculum", "Where the curriculum stands",
                  [("given of the reference", "curriculum/given_share"),
                   ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
-        *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
+        *_metric_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
                  share=True, zero=True),
-        *_charts(rows, "groups", "Problems by what their sampled programs did",
+        *_metric_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip
 
@@ -97,9 +97,9 @@ def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
                 ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
     values = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
     return [
-        *_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
-        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
-        *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
+        *_metric_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
+        *_metric_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
+        *_metric_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
     ]
 
 
@@ -123,7 +123,7 @@ def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
 
 def phase_seconds(run: Run) -> dict[str, float]:
     """Label of a phase -> wall seconds, by the summary, else by `metrics.csv`; the rest of the total is `other`."""
-    recorded_seconds = {k: v for k, v in object_of(run.summary.get("seconds")).items() if isinstance(v, int | float)}
+    recorded_seconds = {k: v for k, v in as_object(run.summary.get("seconds")).items() if isinstance(v, int | float)}
     logged_seconds = {phase: run.metrics.total(f"perf/seconds/{phase}") for phase, _, _ in PHASES}
     seconds = {label: recorded_seconds.get(phase, logged_seconds[phase]) for phase, label, _ in PHASES}
     total = recorded_seconds.get("total", 0.0)
@@ -131,12 +131,12 @@ def phase_seconds(run: Run) -> dict[str, float]:
     return {**seconds, "other": remainder if remainder > 0.001 * total else 0.0}  # less is rounding
 
 
-def band(label: str, runs: Sequence[Run], metric: str, style: int = -1) -> Line:
+def metric_line(label: str, runs: Sequence[Run], metric: str, style: int = -1) -> Line:
     """Mean of a metric of RL over runs, at the steps that all have logged, with the range of several runs."""
-    return _mean_curve(label, [run.metrics.after_warmup(metric) for run in runs], style)
+    return _mean_line(label, [run.metrics.after_warmup(metric) for run in runs], style)
 
 
-def _mean_curve(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
+def _mean_line(label: str, curves: Sequence[Sequence[Point]], style: int) -> Line:
     tables = [dict(curve) for curve in curves if curve]
     steps = sorted(set.intersection(*map(set, tables))) if tables else []
     values = {x: [t[x] for t in tables] for x in steps}
@@ -146,7 +146,7 @@ def _mean_curve(label: str, curves: Sequence[Sequence[Point]], style: int) -> Li
     return Line(label, mean, low, high, style)
 
 
-def _charts(
+def _metric_charts(
     rows: Sequence[Row],
     name: str,
     title: str,
@@ -158,12 +158,12 @@ def _charts(
     """One row: one chart with a line per metric. Several rows: one chart per metric with a line per row."""
     bands = BANDS if any(len(row.runs) > 1 for row in rows) else ""
     if len(rows) == 1:
-        lines = [band(label, rows[0].runs, metric) for label, metric in metrics]
+        lines = [metric_line(label, rows[0].runs, metric) for label, metric in metrics]
         axis = AxisStyle(share, zero, metrics=tuple(metric for _, metric in metrics))
         return [line_chart(name, title, lines, axis, f"{note} {bands}".strip())]
     charts = []
     for i, (label, metric) in enumerate(metrics):
-        lines = [band(row.label, row.runs, metric, style) for style, row in enumerate(rows)]
+        lines = [metric_line(row.label, row.runs, metric, style) for style, row in enumerate(rows)]
         missing = [line.label for line in lines if not line.points]
         missing_note = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
         chart_name, chart_title = (f"{name}_{i + 1}", f"{title}: {label}") if len(metrics) > 1 else (name, title)
@@ -172,17 +172,17 @@ def _charts(
     return charts
 
 
-def _warm_up(rows: Sequence[Row]) -> list[Chart | None]:
+def _warmup_chart(rows: Sequence[Row]) -> list[Chart | None]:
     """The supervised loss before RL; rows that share it lie on each other."""
     labels = ["warm-up"] if len(rows) == 1 else [row.label for row in rows]
     curves = [[run.metrics.in_warmup("loss/total") for run in row.runs] for row in rows]
-    lines = [_mean_curve(label, curves[style], style) for style, label in enumerate(labels)]
+    lines = [_mean_line(label, curves[style], style) for style, label in enumerate(labels)]
     return [line_chart("warmup_loss", "Loss of the supervised warm-up", lines, AxisStyle(metrics=("loss/total",)))]
 
 
-def _outcomes(rows: Sequence[Row]) -> Chart | None:
+def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
     panels = [
-        Panel(row.label, [(label, c, band("", row.runs, f"rollout/outcome/{o}").points) for o, label, c in OUTCOMES])
+        Panel(row.label, [(label, c, metric_line("", row.runs, f"rollout/outcome/{o}").points) for o, label, c in OUTCOMES])
         for row in rows
     ]
     names = [f"rollout/outcome/{outcome}" for outcome, _, _ in OUTCOMES]

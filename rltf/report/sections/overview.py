@@ -10,7 +10,7 @@ from shlex import quote
 from rltf.report.compare.results import Result
 from rltf.report.compare.settings import Row
 from rltf.report.draw.numbers import duration, percent
-from rltf.report.read.run import object_of
+from rltf.report.read.run import as_object
 from rltf.report.sections.metrics import phase_seconds
 
 MOST_TILES = 4
@@ -81,6 +81,6 @@ def versions(rows: Sequence[Row]) -> str:
     by_package: dict[str, dict[str, None]] = {}
     for row in rows:
         for run in row.runs:
-            for package, version in object_of(run.summary.get("versions")).items():
+            for package, version in as_object(run.summary.get("versions")).items():
                 by_package.setdefault(str(package), {})[str(version)] = None
     return ", ".join(f"{package} {' and '.join(distinct)}" for package, distinct in by_package.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rltf.report.compare.results import Result, measured, measures
+from rltf.report.compare.results import Result, measure_value, shared_measures
 from rltf.report.compare.settings import Row
 from rltf.report.compare.statistics import Estimate
 from rltf.report.document import Table, table
@@ -63,13 +63,13 @@ def results_chart(results: Sequence[Result], rows: Sequence[Row]) -> Chart | Non
 
 def runs_table(rows: Sequence[Row]) -> Table | None:
     """One line per run, with the first measure that all finished runs have."""
-    measure = next(iter(measures([Row(row.label, row.finished) for row in rows])), None)
+    measure = next(iter(shared_measures([Row(row.label, row.finished) for row in rows])), None)
     body = []
     for row in rows:
         for run in row.runs:
             shares = ["", ""]
             if measure is not None and run.finished:
-                shares = [percent(measured(run, when, measure)) for when in ("before", "after")]
+                shares = [percent(measure_value(run, when, measure)) for when in ("before", "after")]
             status, seconds = run.summary.get("status", "unknown"), sum(phase_seconds(run).values())
             body.append([run.folder.name, row.label, str(run.seed), str(status), *shares, duration(seconds)])
     result = measure or "result"

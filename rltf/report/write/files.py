@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rltf.report.compare.settings import Row, rows_of
+from rltf.report.compare.settings import Row, group_into_rows
 from rltf.report.contents import document
 from rltf.report.read.run import read_run
 from rltf.report.write.html import HtmlWriter
@@ -30,7 +30,7 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         ValueError: the folder is no run folder, or nothing in it can be shown.
     """
-    rows, notices = rows_of([read_run(run_dir)])
+    rows, notices = group_into_rows([read_run(run_dir)])
     return Path(HtmlWriter().write(document(rows, notices, run_dir), run_dir))
 
 

@@ -18,7 +18,7 @@ def outcomes(examples: Sequence[Example]) -> list[Outcome]:
     return [outcome for outcome in Outcome if any(example.outcome == outcome for example in examples)]
 
 
-def origin(example: Example) -> str:
+def origin_text(example: Example) -> str:
     """Row, iteration, draw and policy version of a program."""
     parts = [example.row_label] if example.row_label else []
     parts += [f"iteration {example.iteration}", "greedy" if example.greedy else f"draw {example.draw}"]
@@ -67,6 +67,6 @@ def _signed(value: float) -> str:
 
 
 TEMPLATE_FUNCTIONS = {
-    f.__name__: f for f in (outcomes, origin, error_text, blame_text, weights_text, listing_lines, intensity, short)
+    f.__name__: f for f in (outcomes, origin_text, error_text, blame_text, weights_text, listing_lines, intensity, short)
 }
 """Name in `programs.html` -> function."""

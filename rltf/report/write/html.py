@@ -12,8 +12,8 @@ from jinja2 import Environment, FunctionLoader
 from markupsafe import Markup, escape
 
 from rltf.report.document import Document
-from rltf.report.draw.chart import inline, styled, svg_of, write_files
-from rltf.report.visible import visible
+from rltf.report.draw.chart import inline_svg, report_style, svg_text, write_figure
+from rltf.report.visible_text import visible_text
 from rltf.report.write.gallery import TEMPLATE_FUNCTIONS
 from rltf.runs.atomic import write_text
 
@@ -34,26 +34,26 @@ class HtmlWriter:
     def write(self, document: Document, folder: Path) -> str:
         """Draws the charts and writes the page; returns its path."""
         drawings = {}
-        with styled(), warnings.catch_warnings():
+        with report_style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # in files; a browser has more fonts
             for chart in document.charts:
                 figure = chart.draw()
-                svg = svg_of(figure)
-                drawings[chart.name] = inline(svg, chart.name, escape(visible(chart.title)))
+                svg = svg_text(figure)
+                drawings[chart.name] = inline_svg(svg, chart.name, escape(visible_text(chart.title)))
                 if self.figures is not None:
                     (folder / self.figures).mkdir(exist_ok=True)
-                    write_files(figure, svg, folder / self.figures, chart.name)
+                    write_figure(figure, svg, folder / self.figures, chart.name)
         path = folder / "report.html"
-        write_text(path, page(document, drawings), errors="replace")
+        write_text(path, render_page(document, drawings), errors="replace")
         return str(path)
 
 
-def page(document: Document, drawings: Mapping[str, str]) -> str:
+def render_page(document: Document, drawings: Mapping[str, str]) -> str:
     """The whole HTML document.
 
     Args:
         document: content of the report.
-        drawings: name of each chart -> its SVG, as `chart.inline` gives it.
+        drawings: name of each chart -> its SVG, as `chart.inline_svg` gives it.
     """
     return (
         templates()
@@ -77,7 +77,7 @@ def templates() -> Environment:
 
 def _escaped(value: object) -> Markup:
     """Our own HTML as it is, everything else as text in which nothing is hidden."""
-    return value if isinstance(value, Markup) else escape(visible(str(value), allowed="\n\t"))
+    return value if isinstance(value, Markup) else escape(visible_text(str(value), allowed="\n\t"))
 
 
 def _read(name: str) -> str:

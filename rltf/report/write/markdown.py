@@ -28,13 +28,13 @@ class MarkdownWriter:
 
     def write(self, document: Document, folder: Path) -> None:
         """Writes the file."""
-        write_text(folder / "report.md", markdown(document, self.figures), errors="replace")
+        write_text(folder / "report.md", render_markdown(document, self.figures), errors="replace")
 
 
-def markdown(document: Document, figures: str) -> str:
+def render_markdown(document: Document, figures: str) -> str:
     """The whole text; `figures` is the folder of the charts, relative to the file."""
     parts = [f"# {plain(document.title)}", " · ".join(f"{plain(n)} **{plain(v)}**" for n, v in document.facts)]
-    parts += [fenced(command) for command in document.commands]
+    parts += [code_block(command) for command in document.commands]
     parts += ["\n".join(f"- {plain(notice)}" for notice in document.notices)] if document.notices else []
     for section in document.sections:
         parts += [f"## {section.title}", *map(table_text, section.tables)]
@@ -66,7 +66,7 @@ def program(example: Example) -> str:
     if example.failed_test is not None:
         number, test = example.failed_test
         paragraphs.append(f"test {number} failed: {code(test)}")
-    paragraphs += [fenced(example.program, "python"), _blamed_tokens(example)]
+    paragraphs += [code_block(example.program, "python"), _blamed_tokens(example)]
     return "\n\n".join(filter(None, paragraphs))
 
 
@@ -108,7 +108,7 @@ def code(text: str) -> str:
     return f"{ticks}{space}{line}{space}{ticks}"
 
 
-def fenced(text: str, language: str = "") -> str:
+def code_block(text: str, language: str = "") -> str:
     """Lines of code, in a fence longer than any inside."""
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -17,7 +17,7 @@ from typing import Any
 from rltf.report.compare.settings import Row
 from rltf.report.document import Document, Section
 from rltf.report.read.run import Run
-from rltf.report.write.markdown import fenced, latest_of_each_outcome, plain, program, table_text
+from rltf.report.write.markdown import code_block, latest_of_each_outcome, plain, program, table_text
 from rltf.runs.atomic import write_text
 
 SPECIFICATION = "wandb_report.json"
@@ -70,7 +70,7 @@ class WandbWriter:
 
         run_sets = [_run_set(row, self.group) for row in self.rows]
         facts = " · ".join(f"{plain(key)} **{plain(value)}**" for key, value in document.facts)
-        head = "\n\n".join([facts, *map(fenced, document.commands)])
+        head = "\n\n".join([facts, *map(code_block, document.commands)])
         blocks: list[Any] = [wr.TableOfContents(), wr.MarkdownBlock(head)]
         if document.notices:
             blocks.append(wr.MarkdownBlock("\n".join(f"- {plain(notice)}" for notice in document.notices)))

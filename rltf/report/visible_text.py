@@ -1,7 +1,7 @@
 """Text that strangers wrote (programs, messages, names), as a reader can see it."""
 
 
-def visible(text: str, allowed: str = "") -> str:
+def visible_text(text: str, allowed: str = "") -> str:
     """Text in which invisible characters are spelled out, so that nothing can reorder or hide what a reader sees.
 
     >>> visible("a\\x00b\\n", allowed="\\n")

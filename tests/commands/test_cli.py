@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rltf.runs.folder import check_folder
-from rltf.setup.checks import check_numbers
+from rltf.setup.checks import check_training
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(command, *arguments):
@@ -94,7 +94,7 @@ def test_strangers_in_the_config_are_not_built(tmp_path):
 )
 def test_numbers_are_checked_before_work(composed, override, key):
     with pytest.raises(ValueError, match=key.replace(".", r"\.")):
-        check_numbers(composed("train", override))
+        check_training(composed("train", override))
 
 
 def test_a_full_disk_is_said_before_work(tmp_path, no_disk):

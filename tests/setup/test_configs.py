@@ -6,9 +6,9 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-GROUPS = ("algorithm", "benchmark", "buffer", "callbacks", "debug", "executor", "generation", "logger", "model")
-GROUPS += ("credit", "critic", "curriculum", "recipe", "reward", "stage", "trainer")
+CONFIGS = Path(__file__).parents[2] / "configs"
+GROUPS = ("algorithm", "benchmark", "buffer", "callbacks", "credit", "critic", "curriculum", "debug", "executor")
+GROUPS += ("generation", "job", "logger", "model", "optimizer", "recipe", "reward", "trainer")
 
 
 def _choices():
@@ -48,7 +48,7 @@ def test_the_paper_setting_is_one_command(composed):
     assert cfg.benchmark._target_ == "rltf.benchmarks.apps.benchmark.Apps"
     assert cfg.model.name == "Salesforce/codet5-large-ntp-py"
     assert set(cfg.reward.terms) == {"fine", "adaptive"}
-    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.optimizer.warmup_steps) == (2e-6, 0.05, 500)
+    assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.schedule.warmup_steps) == (2e-6, 0.05, 500)
     assert (cfg.buffer.capacity, cfg.rollouts.updates, cfg.rollouts.samples) == (6400, 50, 20)
     assert (cfg.model.max_prompt_tokens, cfg.generation.sampling.max_new_tokens) == (800, 512)
     assert (cfg.generation.sampling.temperature, cfg.generation.sampling.top_p) == (1.0, 0.95)
@@ -60,13 +60,13 @@ def test_the_paper_setting_is_one_command(composed):
 @pytest.mark.parametrize("model", ["tiny_t5", "smollm2_135m", "codet5_770m"])
 def test_a_recipe_never_alters_the_algorithm_that_was_asked_for(composed, model, algorithm):
     chosen = composed("train", f"model={model}", f"algorithm={algorithm}").algorithm
-    alone = composed("eval", "policy=x", f"algorithm={algorithm}").algorithm
-    assert chosen == alone
+    assert chosen == composed("train", "recipe=default", "benchmark=mini", f"algorithm={algorithm}").algorithm
 
 
 @pytest.mark.parametrize("reward", ["coarse", "binary", "fine+adaptive"])
 def test_a_recipe_never_alters_the_reward_that_was_asked_for(composed, reward):
-    assert composed("train", f"reward={reward}").reward == composed("eval", "policy=x", f"reward={reward}").reward
+    alone = composed("train", "recipe=default", "benchmark=mini", f"reward={reward}").reward
+    assert composed("train", f"reward={reward}").reward == alone
 
 
 def test_the_command_line_wins_over_a_recipe(composed):
@@ -78,3 +78,14 @@ def test_the_command_line_wins_over_a_recipe(composed):
 def test_each_granularity_adds_its_term(composed):
     for reward in ("coarse", "coarse+fine", "coarse+adaptive", "coarse+fine+adaptive"):
         assert set(composed("train", f"reward={reward}").reward.terms) == set(reward.split("+"))
+
+
+def test_an_evaluation_has_neither_reward_nor_algorithm(composed):
+    cfg = composed("eval", "policy=x")
+    assert not {"reward", "algorithm", "buffer", "rollouts", "optimizer"} & set(cfg)
+
+
+def test_several_loggers_are_chosen_at_once(composed):
+    assert list(composed("train", "logger=[csv,tensorboard,trackio]").logger) == ["csv", "tensorboard", "trackio"]
+    assert list(composed("train", "logger=none").logger) == ["csv"]
+    assert list(composed("train").logger) == ["csv", "wandb"]

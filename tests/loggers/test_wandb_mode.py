@@ -30,30 +30,30 @@ def test_a_key_in_the_environment_or_in_netrc_counts(nobody, monkeypatch):
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"logger\.wandb\.mode=maybe"):
-        wandb_logger(str(tmp_path), "run", {}, mode="maybe")
+    with pytest.raises(ValueError, match=r"^mode is .maybe.: expected auto, online, offline or disabled"):
+        wandb_logger(str(tmp_path), "run", mode="maybe")
 
 
 def test_offline_unless_logged_in(nobody, tmp_path):
-    logger = wandb_logger(str(tmp_path), "run", {"seed": 1}, group="sweep")
+    logger = wandb_logger(str(tmp_path), "run", group="sweep")
     assert logger._wandb_init["mode"] == "offline"
     assert logger._wandb_init["group"] == "sweep"
 
 
 def test_a_run_that_goes_on_is_the_same_run_in_wandb(nobody, tmp_path):
-    first, again = (wandb_logger(str(tmp_path), "run", {}) for _ in range(2))
+    first, again = (wandb_logger(str(tmp_path), "run") for _ in range(2))
     assert first._wandb_init["id"] == again._wandb_init["id"]
     assert again._wandb_init["resume"] == "allow"
     other = tmp_path / "other"
     other.mkdir()
-    assert wandb_logger(str(other), "run", {})._wandb_init["id"] != first._wandb_init["id"]
+    assert wandb_logger(str(other), "run")._wandb_init["id"] != first._wandb_init["id"]
 
 
 def test_a_server_that_cannot_be_reached_leaves_the_run_offline(nobody, tmp_path):
     """In a process of its own: wandb remembers the first server and key that it is told."""
     code = f"""
 from rltf.loggers.wandb import wandb_logger
-logger = wandb_logger({str(tmp_path)!r}, "run", {{}}, mode="online")
+logger = wandb_logger({str(tmp_path)!r}, "run", mode="online")
 assert logger._wandb_init["mode"] == "offline"
 logger.log_metrics({{"reward": 1.0}})
 logger.experiment.finish()

@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SWEEPS = sorted({path.stem for path in (ROOT / "configs" / "sweep").glob("*.yaml")} - {"search"})
 
 
@@ -35,8 +35,8 @@ def test_every_job_of_a_sweep_composes_to_another_run(name):
 
 
 def run(folder, *overrides):
-    command = [sys.executable, str(ROOT / "train.py"), "-m", "debug=default", "callbacks.report=false"]
-    command += ["callbacks.progress=false", "benchmark.sizes={train: 20, validation: 4, test: 6}"]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", "debug=default", "report=false"]
+    command += ["callbacks.progress=null", "benchmark.sizes={train: 20, validation: 4, test: 6}"]
     command += ["hydra.sweep.dir=sweep", *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=800, check=False)
 

@@ -1,0 +1,34 @@
+"""The MLflow logger: a server, or files in the run folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger
+
+_ID_FILE = ".mlflow_id"
+
+
+def mlflow_logger(folder: str, experiment: str, name: str, tracking_uri: str | None = None) -> Logger:
+    """A logger that writes to MLflow; a run that is resumed continues its MLflow run.
+
+    Args:
+        folder: the run folder.
+        experiment: MLflow experiment.
+        name: name of the run.
+        tracking_uri: address of a server; None: `MLFLOW_TRACKING_URI`, else files in `folder/mlruns`.
+
+    Raises:
+        ValueError: MLflow is not installed.
+    """
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"file:{Path(folder).resolve() / 'mlruns'}"
+    identity = Path(folder) / _ID_FILE
+    run_id = identity.read_text() if identity.exists() else None
+    try:
+        logger = MLFlowLogger(experiment, name, tracking_uri=uri, run_id=run_id)
+    except ModuleNotFoundError as error:
+        raise ValueError('logger=mlflow needs the package mlflow: pip install "rltf[loggers]"') from error
+    if run_id is None and logger.run_id:
+        identity.write_text(logger.run_id)
+    return logger

@@ -1,0 +1,33 @@
+"""The benchmark of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from rltf.benchmarks.base import Benchmark
+from rltf.runs.folder import read_config
+from rltf.setup.instantiate import build
+
+
+def check_benchmark(cfg: DictConfig) -> None:
+    """Raises ValueError when no benchmark is named."""
+    if cfg.get("benchmark") is None:
+        raise ValueError("benchmark is not named, and this model's recipe has none: expected benchmark=NAME")
+
+
+def build_benchmark(cfg: DictConfig) -> Benchmark:
+    """The benchmark that `benchmark` describes. One that builds on another run's (`benchmark=repair`) gets that run's
+    recorded benchmark, unless `benchmark.base` describes one.
+
+    Raises:
+        ValueError: it refused its options.
+    """
+    if "base" in cfg.benchmark and cfg.benchmark.base is None:
+        if OmegaConf.is_missing(cfg.benchmark, "run"):
+            raise ValueError("benchmark.run is missing: expected the folder of a run, whose failed programs are used")
+        with open_dict(cfg):
+            cfg.benchmark.base = read_config(Path(cfg.benchmark.run)).get("benchmark")
+    benchmark: Benchmark = build(cfg, "benchmark")
+    return benchmark

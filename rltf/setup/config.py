@@ -1,0 +1,171 @@
+"""The plain nodes of a config as typed records: type, range and unit of each key stand at its field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Self, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from rltf.types import Split
+from rltf.validation import OptionError, require
+
+Node = TypeVar("Node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupConfig:
+    """`warmup`: supervised training before RL."""
+
+    steps: int
+    """Optimiser steps; 0: the policy starts as it is."""
+    batch_size: int
+    """Demonstrations per micro-batch."""
+    accumulate: int
+    """Micro-batches per optimiser step."""
+    lr: float
+    """Peak learning rate."""
+    warmup_steps: int
+    """Optimiser steps of linear increase of the learning rate; a tenth of `steps` at most."""
+    decay: bool
+    """Cosine to a tenth of the peak."""
+    save_every: int
+    """Optimiser steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        require("steps", self.steps, at_least=0, whole=True)
+        require("batch_size", self.batch_size, at_least=1, whole=True)
+        require("accumulate", self.accumulate, at_least=1, whole=True)
+        require("lr", self.lr, above=0)
+        require("warmup_steps", self.warmup_steps, at_least=0, whole=True)
+        require("save_every", self.save_every, at_least=1, whole=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutsConfig:
+    """`rollouts`: programs and updates of an RL iteration."""
+
+    online: bool
+    """False: programs of the policy as it was when RL began (offline RL)."""
+    problems: int
+    """Problems per iteration and rank."""
+    samples: int
+    """Programs per problem, besides the greedy one."""
+    lag: int
+    """Iterations between sampling and training, 0 or 1."""
+    updates: int
+    """Optimiser steps per iteration."""
+    batch_size: int
+    """Rollouts per micro-batch."""
+    demonstrations: int
+    """Demonstrations per micro-batch, for the supervised term."""
+
+    def __post_init__(self) -> None:
+        for key in ("problems", "samples", "updates", "batch_size", "demonstrations"):
+            require(key, getattr(self, key), at_least=1, whole=True)
+        require("lag", self.lag, choices=(0, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """`schedule`: the learning rate of RL, whose peak is `optimizer.lr`."""
+
+    warmup_steps: int
+    """Optimiser steps of linear increase."""
+    decay: bool
+    """Then a cosine to a tenth of the peak over the run; False: constant."""
+
+    def __post_init__(self) -> None:
+        require("warmup_steps", self.warmup_steps, at_least=0, whole=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """`evaluation`: held-out problems and the programs sampled for them."""
+
+    split: Split
+    problems: int | None
+    """Held-out problems; None: all of the split."""
+    samples: int
+    """Programs per problem."""
+    greedy: bool
+    """Also decode the greedy program."""
+    ks: tuple[int, ...]
+    """Of pass@k."""
+    temperature: float
+    """0: greedy programs alone, with `samples` 1."""
+    top_p: float
+    validation_problems: int | None = None
+    """Problems of the validation split; None: all."""
+    validation_samples: int = 1
+    """Programs per validation problem."""
+
+    def __post_init__(self) -> None:
+        require("split", self.split, choices=("train", "validation", "test"))
+        require("problems", self.problems, at_least=1, whole=True, optional=True)
+        require("samples", self.samples, at_least=1, whole=True)
+        require("temperature", self.temperature, at_least=0)
+        require("top_p", self.top_p, above=0, at_most=1)
+        require("validation_problems", self.validation_problems, at_least=1, whole=True, optional=True)
+        require("validation_samples", self.validation_samples, at_least=1, whole=True)
+        if not self.ks or any(type(k) is not int or k < 1 for k in self.ks):
+            raise OptionError("ks", list(self.ks), "a list of whole numbers of at least 1")
+        if self.temperature == 0 and self.samples > 1:
+            raise OptionError(
+                "samples", self.samples, "1 with temperature=0, where all programs of a problem are the same"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """The plain nodes of `configs/train.yaml`."""
+
+    seed: int
+    reference: bool
+    """Keep a frozen copy of the policy that RL starts with."""
+    report: bool
+    """Write report.html at the end."""
+    warmup: WarmupConfig
+    rollouts: RolloutsConfig
+    schedule: ScheduleConfig
+    evaluation: EvaluationConfig
+
+    def __post_init__(self) -> None:
+        require("seed", self.seed, at_least=0, whole=True)
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> Self:
+        """The typed nodes of a whole config.
+
+        Raises:
+            ValueError: a value makes no sense, or a key is not known; one sentence with the key's path.
+        """
+        return cls(
+            seed=cfg.seed,
+            reference=cfg.reference,
+            report=cfg.report,
+            warmup=typed_node(cfg, "warmup", WarmupConfig),
+            rollouts=typed_node(cfg, "rollouts", RolloutsConfig),
+            schedule=typed_node(cfg, "schedule", ScheduleConfig),
+            evaluation=typed_node(cfg, "evaluation", EvaluationConfig),
+        )
+
+
+def typed_node(cfg: DictConfig, key: str, kind: type[Node]) -> Node:
+    """The node at `key` as a record.
+
+    Raises:
+        ValueError: a value makes no sense, or a key is unknown or missing; one sentence with the key's path.
+    """
+    values: dict[str, Any] = OmegaConf.to_container(cfg[key], resolve=True)  # type: ignore[assignment]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in names:
+            raise ValueError(f"{key}.{name} is not known: expected one of {', '.join(names)}")
+    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return kind(**frozen)
+    except OptionError as error:
+        raise error.below(key) from error
+    except TypeError as error:
+        raise ValueError(f"{key}: {error}") from error

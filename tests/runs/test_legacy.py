@@ -1,0 +1,140 @@
+"""Command lines, `_target_` paths and recorded configs of version 0.1 mean the same today."""
+
+import pytest
+import yaml
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from rltf.commands.overrides import policy_overrides, train_overrides
+from rltf.runs.folder import begin_run, differences
+from rltf.runs.legacy import KEYS, TARGETS, upgrade_config, upgrade_overrides
+from rltf.setup.instantiate import build
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("callbacks.checkpoint=false", ["callbacks.checkpoints=null"]),
+        ("callbacks.checkpoint_every=5", ["callbacks.checkpoints.every=5"]),
+        (
+            "callbacks.collapse={iterations: 3, below: {a: 1}}",
+            ["callbacks.stop_on_collapse={iterations: 3, below: {a: 1}}"],
+        ),
+        ("callbacks.progress=false", ["callbacks.progress=null"]),
+        ("callbacks.progress=true", []),
+        ("callbacks.report=false", ["report=false"]),
+        ("callbacks.table_rows=0", ["callbacks.rollout_writer.table_rows=0"]),
+        ("generation.sampler.slots=64", ["generation.sampler.max_rows=64"]),
+        ("optimizer.critic_lr=1e-4", ["critic_lr=1e-4"]),
+        ("optimizer.warmup_steps=9", ["schedule.warmup_steps=9"]),
+        ("optimizer.lr=1e-4", ["optimizer.lr=1e-4"]),
+        ("stage=repair", ["benchmark=repair"]),
+        ("stage.run=RUN", ["benchmark.run=RUN"]),
+        ("stage.job.data=[a,b]", ["job.data=[a,b]"]),
+        (
+            "credit={_target_: rltf.rollouts.executed.Executed}",
+            ["credit={_target_: rltf.credit.executed.ExecutedLinesCredit}"],
+        ),
+        ("-m", ["-m"]),
+    ],
+)
+def test_an_old_override_is_upgraded_with_a_warning(old, new):
+    overrides, warnings = upgrade_overrides([old])
+    assert overrides == new
+    assert len(warnings) == (overrides != [old])
+
+
+def test_every_old_key_has_a_place_today(composed):
+    for old, new in KEYS.items():
+        options = {"job": ("job=prm_data",), "benchmark": ("benchmark=repair", "benchmark.run=x")}
+        cfg = composed("train", *options.get(new.split(".")[0], ()))
+        node = OmegaConf.to_container(cfg, resolve=False)
+        for part in new.split("."):
+            assert part in node, f"{old} -> {new}"
+            node = node[part]
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS.values()))
+def test_every_new_target_exists(target):
+    assert callable(get_object(target))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_no_old_target_does(target):
+    with pytest.raises(Exception, match="Error loading"):
+        get_object(target)
+
+
+def test_a_yaml_with_an_old_target_is_built_and_warned_of(composed, caplog):
+    cfg = composed("train", "+credit={_target_: rltf.rollouts.executed.Executed}")
+    with caplog.at_level("WARNING"):
+        credit = build(cfg, "credit")
+    assert type(credit).__name__ == "ExecutedLinesCredit"
+    assert caplog.messages == [
+        "rltf.rollouts.executed.Executed is of version 0.1 and will end with the next: use "
+        "rltf.credit.executed.ExecutedLinesCredit"
+    ]
+    assert cfg.credit._target_ == "rltf.rollouts.executed.Executed"
+
+
+OLD_CONFIG = """
+seed: 1
+errors: {timeout: [{category: global}]}
+executor: {_target_: rltf.execution.LocalExecutor, timeout: 1.0, errors: {timeout: [{category: global}]}}
+generation: {sampler: {_target_: rltf.generation.engine.Engine, slots: 256}}
+optimizer: {lr: 0.0003, critic_lr: 0.0003, weight_decay: 0.0, betas: [0.9, 0.999], warmup_steps: 10, decay: true}
+warmup: {steps: 4}
+algorithm: {advantages: {_target_: rltf.rollouts.advantages.Advantages, clip: null}}
+callbacks: {progress: true, report: true}
+"""
+
+
+def test_a_recorded_config_of_the_first_version_equals_todays():
+    old = upgrade_config(yaml.safe_load(OLD_CONFIG))
+    today = {
+        "seed": 1,
+        "executor": {"_target_": "rltf.execution.LocalExecutor", "timeout": 1.0, "errors": None},
+        "generation": {"sampler": {"_target_": "rltf.generation.engine.engine.Engine", "max_rows": 256}},
+        "optimizer": {
+            "_target_": "torch.optim.AdamW",
+            "_partial_": True,
+            "lr": 0.0003,
+            "weight_decay": 0.0,
+            "betas": [0.9, 0.999],
+        },
+        "schedule": {"warmup_steps": 10, "decay": True},
+        "critic_lr": 0.0003,
+        "warmup": {"steps": 4, "warmup_steps": 100},
+        "algorithm": {"advantages": {"_target_": "rltf.algorithms.advantages.Advantages", "clip": None}},
+        "job": None,
+        "report": True,
+    }
+    assert list(differences(old, today)) == []
+    assert list(differences(old, {**today, "seed": 2})) == [("seed", 1, 2)]
+
+
+def test_a_config_of_today_stays_as_it_is(composed):
+    config = OmegaConf.to_container(composed("train"), resolve=True)
+    assert upgrade_config(config) == config
+
+
+def test_a_run_of_the_first_version_is_resumed(composed, tmp_path):
+    """The recorded command line and config of 0.1 lead to a config that may go on in its folder."""
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text(
+        yaml.safe_dump(["debug=default", "optimizer.warmup_steps=3", "callbacks.report=false"])
+    )
+    overrides = train_overrides([f"resume={tmp_path}"])
+    assert overrides[:3] == ["debug=default", "schedule.warmup_steps=3", "report=false"]
+    config = OmegaConf.to_container(composed("train", *overrides[:-1]), resolve=True)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    begin_run(config, tmp_path, resumed=True)
+    with pytest.raises(ValueError, match="seed is 7 and was 1"):
+        begin_run(config | {"seed": 7}, tmp_path, resumed=True)
+
+
+def test_an_evaluation_drops_groups_that_it_never_read(capsys):
+    assert policy_overrides(["policy=x/y", "reward=coarse", "algorithm=grpo"]) == ["policy=x/y"]
+    assert capsys.readouterr().err.count("warning: ") == 2
