@@ -1,1 +1,1 @@
-"""What `python -m rltf.report` draws: one page a run folder, readable offline, in light and dark and on paper."""
+"""The report that `python -m rltf.report` writes of a run or of several: a web page, Markdown, a CSV table, figures."""

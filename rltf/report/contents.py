@@ -1,4 +1,4 @@
-"""The report of some rows: its sections, in the order in which a reader asks."""
+"""The content of a report: its sections, in the order in which a reader asks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOST_PROGRAMS = 30
 """Programs in the gallery of a report of several runs."""
 
 
-def document(rows: Sequence[Row], notices: Sequence[str], folder: Path) -> Document:
-    """The report.
+def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) -> Document:
+    """Content of the report of some rows.
 
     Args:
         rows: of one benchmark; at least one run.

@@ -19,7 +19,7 @@ class Table:
     note: str = ""
     """Sentences below the table."""
     folded: bool = False
-    """A chart shows the same: the page keeps the numbers behind a click."""
+    """Whether a chart shows the same, so that the page hides the numbers behind a click."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Document:
     facts: tuple[tuple[str, str], ...]
     """Names and values of the line below the title."""
     commands: tuple[str, ...]
-    """What the user typed."""
+    """Command lines that started the runs."""
     tiles: tuple[tuple[str, str], ...]
     """Names and values of the headline numbers."""
     notices: tuple[str, ...]

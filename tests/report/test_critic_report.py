@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rltf.report.compare.settings import rows_of
-from rltf.report.contents import document
+from rltf.report.compare.settings import group_into_rows
+from rltf.report.contents import build_document
 from rltf.report.draw.numbers import percent
 from rltf.report.read.critic import CriticStats
 from rltf.report.read.rollouts import read_rollouts
@@ -72,8 +72,8 @@ def test_the_second_half_of_a_run_counts_and_damaged_words_are_named_once(tmp_pa
 
 
 def titles(folder):
-    rows, notices = rows_of([read_run(folder)])
-    return {section.title: len(section.tables) for section in document(rows, notices, folder).sections}
+    rows, notices = group_into_rows([read_run(folder)])
+    return {section.title: len(section.tables) for section in build_document(rows, notices, folder).sections}
 
 
 @pytest.mark.parametrize(("said", "tables"), [({"classes": [0.1, 0.2, 0.3, 0.4]}, 2), ({"returns": [1.0]}, 1)])

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from coverage_simulation import coverage
 
-from rltf.report.compare.statistics import over_problems, over_seeds, paired_difference, student_quantile
+from rltf.report.compare.statistics import (
+    estimate_over_problems,
+    estimate_over_seeds,
+    paired_difference,
+    student_quantile,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,21 +37,21 @@ def test_students_quantiles_are_those_of_the_tables(freedom, published):
 
 
 def test_the_interval_over_seeds_is_students():
-    estimate = over_seeds([0.42, 0.48, 0.45, 0.44, 0.51])  # mean 0.46, s = 0.0353553, t = 2.7764
+    estimate = estimate_over_seeds([0.42, 0.48, 0.45, 0.44, 0.51])  # mean 0.46, s = 0.0353553, t = 2.7764
     half = 2.7764 * 0.0353553 / math.sqrt(5)
     assert estimate.value == pytest.approx(0.46)
     assert estimate.interval == (pytest.approx(0.46 - half, abs=1e-5), pytest.approx(0.46 + half, abs=1e-5))
 
 
 def test_one_seed_has_no_interval_and_two_that_differ_have_a_wide_one():
-    assert over_seeds([0.4]).interval is None
-    assert over_seeds([0.4, 0.5]).interval == (0.0, 1.0)  # 0.45 -+ 12.7 * 0.05 = 0.64, and shares end at 0 and 1
-    assert over_seeds([0.4, 0.5], bounded=False).low == pytest.approx(0.45 - 12.7062 * 0.05, abs=1e-4)
+    assert estimate_over_seeds([0.4]).interval is None
+    assert estimate_over_seeds([0.4, 0.5]).interval == (0.0, 1.0)  # 0.45 -+ 12.7 * 0.05, and shares end at 0 and 1
+    assert estimate_over_seeds([0.4, 0.5], bounded=False).low == pytest.approx(0.45 - 12.7062 * 0.05, abs=1e-4)
 
 
 def test_the_interval_over_problems_is_near_the_normal_one_for_many_problems():
     values = np.random.default_rng(0).random(400)
-    estimate = over_problems(values)
+    estimate = estimate_over_problems(values)
     half = 1.96 * values.std() / 20
     assert estimate.interval == (
         pytest.approx(values.mean() - half, abs=0.15 * half),
@@ -87,7 +92,7 @@ def test_the_error_is_that_of_the_enumerated_draws_with_satterthwaites_freedom()
 def test_without_a_spread_over_problems_the_interval_is_students_over_seeds():
     second = np.repeat(np.array([[0.1], [0.3], [0.2], [0.6]]), 30, axis=1)
     estimate = paired_difference(np.zeros((4, 30)), second, paired_seeds=True, resamples=100_000)
-    alone = over_seeds([0.1, 0.3, 0.2, 0.6], bounded=False)
+    alone = estimate_over_seeds([0.1, 0.3, 0.2, 0.6], bounded=False)
     assert estimate.interval == (pytest.approx(alone.low, abs=2e-3), pytest.approx(alone.high, abs=2e-3))
 
 

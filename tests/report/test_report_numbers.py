@@ -13,30 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rltf.report
-from rltf.report.compare.results import results_of
-from rltf.report.compare.settings import rows_of
+from rltf.report.compare.results import row_results
+from rltf.report.compare.settings import group_into_rows
 from rltf.report.compare.statistics import Estimate
-from rltf.report.draw.numbers import thin
+from rltf.report.draw.numbers import thin_out
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.run import Run, read_run
-from rltf.report.sections.metrics import band, phase_seconds
+from rltf.report.sections.metrics import metric_line, phase_seconds
 from rltf.report.write.table import table_csv
 from rltf.runs.rollouts_file import failed_test
 from rltf.types import CallTest, Outcome, StdioTest, TestResult, Verdict
 
-MODULES = [m.name for m in pkgutil.iter_modules(rltf.report.__path__) if m.name != "__main__"]
+MODULES = [m.name for m in pkgutil.walk_packages(rltf.report.__path__, "rltf.report.") if "__main__" not in m.name]
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
-    assert doctest.testmod(importlib.import_module(f"rltf.report.{name}")).failed == 0
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=500), st.integers(1, 60))
 def test_thinning_keeps_the_order_and_the_mean_of_full_groups(points, at_most):
-    thinned = thin(points, at_most)
+    thinned = thin_out(points, at_most)
     assert len(thinned) <= at_most
     size = math.ceil(len(points) / at_most)
     first = points[:size]
@@ -84,7 +84,7 @@ def test_curves_of_rl_begin_behind_the_warm_up_and_those_of_programs_at_its_end(
 
 def test_a_band_is_the_mean_and_the_range_of_seeds_at_the_steps_all_have(tmp_path):
     curves = [((10.0, 0.2), (20.0, 0.4)), ((10.0, 0.4), (20.0, 0.5), (30.0, 0.9)), ()]
-    line = band("x", [Run(tmp_path, Metrics({"val/pass@1": curve})) for curve in curves], "val/pass@1")
+    line = metric_line("x", [Run(tmp_path, Metrics({"val/pass@1": curve})) for curve in curves], "val/pass@1")
     assert line.points == [(10.0, pytest.approx(0.3)), (20.0, pytest.approx(0.45))]
     assert line.low == [(10.0, 0.2), (20.0, 0.4)]
     assert line.high == [(10.0, 0.4), (20.0, 0.5)]
@@ -147,12 +147,12 @@ def ablation(write_run, tmp_path):
     programs = {("coarse", 1): (2, 2), ("coarse", 2): (1, 3), ("fine", 1): (4, 2), ("fine", 2): (3, 3)}
     for (reward, seed), after in programs.items():
         write_run(tmp_path / f"{reward}{seed}", iterations=1, programs=1, reward=reward, seed=seed, after=after)
-    return rows_of([read_run(tmp_path / f"{reward}{seed}") for reward, seed in programs])[0]
+    return group_into_rows([read_run(tmp_path / f"{reward}{seed}") for reward, seed in programs])[0]
 
 
 def test_the_table_holds_means_over_seeds_and_paired_differences(write_run, tmp_path):
     rows = ablation(write_run, tmp_path)
-    first, second = (r for r in results_of(rows) if r.measure == "pass@1")
+    first, second = (r for r in row_results(rows) if r.measure == "pass@1")
     assert (first.row, second.row) == ("reward=coarse", "reward=fine")
     assert first.after_rl.value == pytest.approx(0.5)  # (0.5 + 0.5) / 2
     assert second.after_rl.value == pytest.approx(0.75)
@@ -166,7 +166,7 @@ def test_the_table_holds_means_over_seeds_and_paired_differences(write_run, tmp_
 
 
 def test_the_csv_is_the_table(write_run, tmp_path):
-    results = results_of(ablation(write_run, tmp_path))
+    results = row_results(ablation(write_run, tmp_path))
     lines = list(csv.DictReader(table_csv(results).splitlines()))
     assert len(lines) == len(results)
     line = next(x for x in lines if (x["measure"], x["row"]) == ("pass@1", "reward=fine"))
@@ -178,8 +178,8 @@ def test_the_csv_is_the_table(write_run, tmp_path):
 def test_a_run_without_evaluation_has_a_difference_without_an_interval(write_run, tmp_path):
     rows = ablation(write_run, tmp_path)
     (tmp_path / "fine2" / "evaluation.json").unlink()
-    rows = rows_of([read_run(run.folder) for row in rows for run in row.runs])[0]
-    second = next(r for r in results_of(rows) if (r.measure, r.row) == ("pass@1", "reward=fine"))
+    rows = group_into_rows([read_run(run.folder) for row in rows for run in row.runs])[0]
+    second = next(r for r in row_results(rows) if (r.measure, r.row) == ("pass@1", "reward=fine"))
     assert second.after_rl.value == pytest.approx((0.75 + 0.561) / 2)  # the summary's number stands in
     assert second.difference.interval is None
 
@@ -187,7 +187,7 @@ def test_a_run_without_evaluation_has_a_difference_without_an_interval(write_run
 def test_one_run_without_evaluation_shows_the_summarys_intervals(write_run):
     folder = write_run(iterations=1)
     (folder / "evaluation.json").unlink()
-    [first, *_] = results_of(rows_of([read_run(folder)])[0])
+    [first, *_] = row_results(group_into_rows([read_run(folder)])[0])
     assert first.after_rl == Estimate(0.561, 0.52, 0.604)
     assert first.gain == Estimate(pytest.approx(0.561 - 0.214))
 

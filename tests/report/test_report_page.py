@@ -9,9 +9,9 @@ from importlib.resources import files
 
 import pytest
 
-from rltf.report.compare.settings import rows_of
-from rltf.report.contents import document
-from rltf.report.draw.chart import HATCHES, STYLES, colours, series
+from rltf.report.compare.settings import group_into_rows
+from rltf.report.contents import build_document
+from rltf.report.draw.chart import HATCHES, STYLES, colours, line_style
 from rltf.report.read.rollouts import FIRST, LAST, read_rollouts
 from rltf.report.read.run import read_run
 from rltf.report.write.files import write_report
@@ -59,8 +59,8 @@ def page_of(folder) -> Page:
 
 
 def document_of(folder):
-    rows, said = rows_of([read_run(folder)])
-    return document(rows, said, folder)
+    rows, said = group_into_rows([read_run(folder)])
+    return build_document(rows, said, folder)
 
 
 def test_a_finished_run_shows_every_section(write_run):
@@ -254,7 +254,7 @@ def test_text_and_lines_stand_out_from_the_paper(theme):
 
 
 def test_rows_are_told_apart_without_colour_by_dashes_and_markers():
-    looks = [(series(i)["dashes"], series(i)["marker"]) for i in (None, *range(STYLES))]
+    looks = [(line_style(i)["dashes"], line_style(i)["marker"]) for i in (None, *range(STYLES))]
     assert len(set(looks)) == 1 + STYLES
     assert len({marker for _, marker in looks}) == 1 + STYLES
     assert len(set(HATCHES)) == len(HATCHES)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rltf.report.compare.settings import by_benchmark, rows_of
+from rltf.report.compare.settings import group_by_benchmark, group_into_rows
 from rltf.report.read.folders import read_runs, run_folders
 from rltf.report.read.run import read_run
 from rltf.report.sections.overview import commands
@@ -24,7 +24,7 @@ def shape(rows):
 
 def test_runs_that_differ_in_their_seed_are_one_row(write_run, tmp_path):
     jobs = [{"reward": reward, "seed": seed} for reward in ("coarse", "fine") for seed in (1, 2)]
-    rows, said = rows_of(sweep(write_run, tmp_path, *jobs))
+    rows, said = group_into_rows(sweep(write_run, tmp_path, *jobs))
     assert shape(rows) == {"reward=coarse": (1, 2), "reward=fine": (1, 2)}
     assert said == []
 
@@ -32,7 +32,7 @@ def test_runs_that_differ_in_their_seed_are_one_row(write_run, tmp_path):
 def test_a_row_that_sets_nothing_is_called_by_what_the_others_set(write_run, tmp_path):
     runs = sweep(write_run, tmp_path, {"reward": "coarse", "seed": 1}, {"reward": "fine", "seed": 1})
     (runs[1].folder / ".hydra" / "overrides.yaml").write_text("- seed=1\n")
-    rows, _ = rows_of([runs[0], read_run(runs[1].folder)])
+    rows, _ = group_into_rows([runs[0], read_run(runs[1].folder)])
     assert [row.label for row in rows] == ["reward=coarse", "reward=fine"]
 
 
@@ -41,7 +41,7 @@ def test_without_a_record_of_the_config_the_summary_tells_rows_apart(write_run, 
     for run in runs:
         for file in (run.folder / ".hydra").iterdir():
             file.unlink()
-    rows, _ = rows_of([read_run(run.folder) for run in runs])
+    rows, _ = group_into_rows([read_run(run.folder) for run in runs])
     assert [row.label for row in rows] == ["reward=coarse", "reward=fine"]
 
 
@@ -49,24 +49,24 @@ def test_a_config_key_that_nobody_typed_tells_rows_apart_too(write_run, tmp_path
     runs = sweep(write_run, tmp_path, {"seed": 1}, {"seed": 2})
     config = runs[1].folder / ".hydra" / "config.yaml"
     config.write_text(config.read_text().replace("lr: 0.1", "lr: 0.2"))
-    rows, _ = rows_of([read_run(run.folder) for run in runs])
+    rows, _ = group_into_rows([read_run(run.folder) for run in runs])
     assert [row.label for row in rows] == ["lr=0.1", "lr=0.2"]
 
 
 def test_by_names_what_makes_a_row_and_says_what_else_differs(write_run, tmp_path):
     runs = sweep(write_run, tmp_path, {"reward": "coarse", "seed": 1}, {"reward": "fine", "seed": 2})
-    rows, said = rows_of(runs, by=["model"])
+    rows, said = group_into_rows(runs, by=["model"])
     assert shape(rows) == {"model=tiny_t5": (1, 2)}
     assert said == [
         "Row model=tiny_t5: its runs differ in reward.terms.coarse._target_, reward.terms.fine._target_, too."
     ]
     with pytest.raises(ValueError, match=re.escape("--by granularity: no run has recorded such")):
-        rows_of(runs, by=["granularity"])
+        group_into_rows(runs, by=["granularity"])
 
 
 def test_a_seed_that_was_run_twice_counts_once_and_that_is_said(write_run, tmp_path):
     runs = sweep(write_run, tmp_path, {"seed": 1}, {"seed": 1}, {"seed": 2})
-    rows, said = rows_of(runs)
+    rows, said = group_into_rows(runs)
     assert [[run.folder.name for run in row.runs] for row in rows] == [["1", "2"]]
     assert said == ["Seed 1 was run twice: 1 counts, 0 does not."]
 
@@ -74,7 +74,7 @@ def test_a_seed_that_was_run_twice_counts_once_and_that_is_said(write_run, tmp_p
 def test_a_finished_run_counts_before_a_later_one_that_failed(write_run, tmp_path):
     runs = sweep(write_run, tmp_path, {"seed": 1}, {"seed": 1})
     (runs[1].folder / "summary.json").write_text(json.dumps({"status": "failed", "benchmark": "mini", "seed": 1}))
-    rows, _ = rows_of([runs[0], read_run(runs[1].folder)])
+    rows, _ = group_into_rows([runs[0], read_run(runs[1].folder)])
     assert [run.folder.name for run in rows[0].runs] == ["0"]
 
 
@@ -83,7 +83,7 @@ def test_runs_of_different_held_out_problems_are_never_in_one_report(write_run, 
     (runs[3].folder / "evaluation.json").unlink()
     summary = json.loads((runs[1].folder / "summary.json").read_text())
     (runs[1].folder / "summary.json").write_text(json.dumps(summary | {"benchmark": "mbpp"}))
-    groups = by_benchmark([read_run(run.folder) for run in runs])
+    groups = group_by_benchmark([read_run(run.folder) for run in runs])
     assert {name: [run.folder.name for run in some] for name, some in groups.items()} == {
         "mini (1)": ["0"],
         "mbpp": ["1"],
@@ -95,7 +95,7 @@ def test_runs_of_different_held_out_problems_are_never_in_one_report(write_run, 
 def test_a_run_without_evaluation_belongs_to_the_only_problems_of_its_name(write_run, tmp_path):
     runs = sweep(write_run, tmp_path, {"seed": 1}, {"seed": 2})
     (runs[1].folder / "evaluation.json").unlink()
-    assert list(by_benchmark([read_run(run.folder) for run in runs])) == ["mini"]
+    assert list(group_by_benchmark([read_run(run.folder) for run in runs])) == ["mini"]
 
 
 def test_jobs_of_a_multirun_come_by_their_numbers_and_empty_ones_are_named(write_run, tmp_path):
@@ -114,8 +114,8 @@ def test_jobs_of_a_multirun_come_by_their_numbers_and_empty_ones_are_named(write
 def test_the_command_of_a_sweep_is_put_together_again(write_run, tmp_path):
     jobs = [{"reward": reward, "seed": seed} for reward in ("coarse", "fine") for seed in (1, 2)]
     runs = sweep(write_run, tmp_path, *jobs)
-    assert commands(rows_of(runs)[0]) == ("python train.py -m reward=coarse,fine seed=1,2",)
-    assert commands(rows_of(runs[:1])[0]) == ("python train.py reward=coarse seed=1",)
+    assert commands(group_into_rows(runs)[0]) == ("python train.py -m reward=coarse,fine seed=1,2",)
+    assert commands(group_into_rows(runs[:1])[0]) == ("python train.py reward=coarse seed=1",)
     # three of the four combinations are no multirun
     apart = ("python train.py reward=coarse seed=1", "python train.py reward=fine seed=1")
-    assert commands(rows_of(runs[:3])[0]) == apart
+    assert commands(group_into_rows(runs[:3])[0]) == apart

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from rltf.report.__main__ import main
-from rltf.report.compare.settings import rows_of
-from rltf.report.contents import document
+from rltf.report.compare.settings import group_into_rows
+from rltf.report.contents import build_document
 from rltf.report.read.run import read_run
 from rltf.report.write import wandb
 
@@ -34,11 +34,11 @@ def rows(write_run, tmp_path):
         for iteration in ("00000", "00010"):
             (tables / f"{iteration}_6_abc.table.json").write_text("{}")
         (folder / "wandb" / "latest-run").symlink_to(tables.parents[3])
-    return rows_of([read_run(folder) for folder in folders])[0]
+    return group_into_rows([read_run(folder) for folder in folders])[0]
 
 
 def built(rows, tmp_path, group="sweep-1"):
-    return wandb.WandbWriter(rows, "team/rltf", group).build(document(rows, [], tmp_path))
+    return wandb.WandbWriter(rows, "team/rltf", group).build(build_document(rows, [], tmp_path))
 
 
 def grids(report):
@@ -48,7 +48,7 @@ def grids(report):
 def test_every_logged_metric_of_the_page_has_a_panel(rows, tmp_path):
     report = built(rows, tmp_path)
     drawn = {metric for grid in grids(report) for panel in grid.panels for metric in getattr(panel, "y", None) or []}
-    charts = document(rows, [], tmp_path).charts
+    charts = build_document(rows, [], tmp_path).charts
     assert {metric for chart in charts for metric in chart.metrics} == {str(metric) for metric in drawn}
     assert {"val/pass@1", "rollout/reward_mean", "policy/entropy", "policy/kl", "rollout/outcome/passed"} <= set(drawn)
 
@@ -97,7 +97,7 @@ def test_offline_the_specification_is_written_and_the_user_told_how_to_publish(r
 
 def test_w_and_b_that_is_switched_off_is_not_asked(rows, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
-    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(build_document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B is off (WANDB_MODE=offline): its specification is in ")
 
 
@@ -121,7 +121,7 @@ def test_a_user_who_is_logged_in_gets_the_address(rows, tmp_path, monkeypatch):
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface._get_api", Server)
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface.get_app_url", lambda api: "https://wandb.ai")
     monkeypatch.setattr("wandb_workspaces.reports.v2.interface.execute_graphql", answer)
-    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(build_document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B report: https://wandb.ai/team/rltf/reports/RLTF,-2-rows-of-4-runs")
     written = json.loads((tmp_path / "wandb_report.json").read_text())["spec"]
     assert [b["type"] for b in json.loads(sent["spec"])["blocks"]] == [b["type"] for b in written["blocks"]]
@@ -133,7 +133,7 @@ def test_a_server_that_refuses_does_not_lose_the_report(rows, tmp_path, monkeypa
 
     monkeypatch.setattr(wandb, "_publishing_obstacle", lambda: None)
     monkeypatch.setattr(wr.Report, "save", refuses)
-    said = wandb.WandbWriter(rows, "team/rltf").write(document(rows, [], tmp_path), tmp_path)
+    said = wandb.WandbWriter(rows, "team/rltf").write(build_document(rows, [], tmp_path), tmp_path)
     assert said.startswith("W&B did not take the report (ConnectionError: no route): its specification is in ")
 
 

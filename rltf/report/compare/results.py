@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 
 from rltf.report.compare.settings import Row
-from rltf.report.compare.statistics import Estimate, Values, estimate_over_problems, estimate_over_seeds, paired_difference
+from rltf.report.compare.statistics import (
+    Estimate,
+    Values,
+    estimate_over_problems,
+    estimate_over_seeds,
+    paired_difference,
+)
 from rltf.report.read.run import Run, as_object
 
 
 @dataclass(frozen=True)
 class Result:
-    """One measure of one row."""
+    """One measure of one row, before and after RL."""
 
     measure: str
     """`pass@k`, or `greedy`: pass@1 of the greedy program."""
@@ -34,7 +40,7 @@ class Result:
 
 
 def row_results(rows: Sequence[Row]) -> list[Result]:
-    """Measure by measure, row by row; rows without a finished run are left out.
+    """One result per measure and row, measure by measure; rows without a finished run are left out.
 
     Intervals are Student's over seeds. A report of one run has them over problems instead.
     """
@@ -74,14 +80,14 @@ def _result(measure: str, row: Row, first: Row, alone: bool) -> Result:
 
 def _single_run_estimates(measure: str, run: Run, gain: Estimate) -> tuple[Estimate, Estimate, Estimate]:
     """Before RL, after RL and gain of one run with intervals over problems: from `evaluation.json`, else from the
-    summary, which has none of the gain."""
+    summary, which has no interval of the gain."""
     if run.heldout is not None:
         start, end = run.heldout.values("before", measure), run.heldout.values("after", measure)
         return estimate_over_problems(start), estimate_over_problems(end), estimate_over_problems(end - start)
     intervals, k = as_object(run.summary.get("pass_at_k_interval")), measure.removeprefix("pass@")
     bounds = {when: as_object(as_object(intervals.get(when)).get(k)) for when in ("before", "after")}
     before_rl, after_rl = (
-        Estimate(measure_value(run, when, measure), bounds[when].get("low"), bounds[when].get("high")) for when in bounds
+        Estimate(measure_value(run, when, measure), b.get("low"), b.get("high")) for when, b in bounds.items()
     )
     return before_rl, after_rl, gain
 
@@ -111,9 +117,8 @@ def _better_seeds(measure: str, first: Row, row: Row) -> tuple[int, int] | None:
         return None
     first_runs, runs = _by_seed(first), _by_seed(row)
     shared_seeds = first_runs.keys() & runs.keys()
-    better = sum(
-        measure_value(runs[seed], "after", measure) > measure_value(first_runs[seed], "after", measure) for seed in shared_seeds
-    )
+    pairs = ((first_runs[seed], runs[seed]) for seed in shared_seeds)
+    better = sum(measure_value(run, "after", measure) > measure_value(other, "after", measure) for other, run in pairs)
     return (better, len(shared_seeds)) if shared_seeds else None
 
 

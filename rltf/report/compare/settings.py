@@ -1,4 +1,4 @@
-"""Which runs belong together: a row is one setting, its runs differ in the seed only."""
+"""Grouping of runs: the runs of a row have the same settings and differ in the seed only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_COMPARED = ("seed", "name", "group", "resume", "trusted", "paths", "callback
 
 @dataclass(frozen=True)
 class Row:
-    """Runs of one setting."""
+    """Runs with the same settings but for the seed, and a short name for these settings."""
 
     label: str
     runs: tuple[Run, ...]

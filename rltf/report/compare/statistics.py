@@ -54,7 +54,7 @@ def estimate_over_seeds(values: Sequence[float], bounded: bool = True) -> Estima
     """Mean of one value per seed with Student's interval; one seed has none. `bounded` values lie between 0 and 1.
 
     Example:
-        >>> estimate = over_seeds([0.4, 0.5, 0.6])  # 0.5 -+ 4.303 * 0.1 / sqrt(3)
+        >>> estimate = estimate_over_seeds([0.4, 0.5, 0.6])  # 0.5 -+ 4.303 * 0.1 / sqrt(3)
         >>> round(estimate.low, 3), round(estimate.high, 3)
         (0.252, 0.748)
     """
@@ -116,8 +116,8 @@ def _satterthwaite(*variances: tuple[float, int]) -> int:
 
 
 def student_quantile(freedom: int) -> float:
-    """97.5 % quantile of Student's t, for a whole number of degrees of freedom: exact to 1e-6; beyond the table the
-    expansion of Abramowitz and Stegun, 26.7.5.
+    """97.5 % quantile of Student's t for a whole number of degrees of freedom, exact to 1e-6: from the table, beyond
+    it by the expansion of Abramowitz and Stegun, 26.7.5.
 
     Example:
         >>> round(student_quantile(4), 3), round(student_quantile(120), 4)

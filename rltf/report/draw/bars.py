@@ -1,4 +1,4 @@
-"""Charts without a time axis: estimates with their intervals, bars, the time bar, and the flow of outcomes."""
+"""Charts over categories: dots with intervals, bars, wall time by phase, and the flow of outcomes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from rltf.report.compare.statistics import Estimate, Values
-from rltf.report.draw.chart import HATCHES, STYLES, Chart, canvas, colour, drawable_label, series
-from rltf.report.draw.curves import MOST_PANELS, PER_CENT, panel_grid, legend
+from rltf.report.draw.chart import HATCHES, STYLES, Chart, canvas, colour, drawable_label, line_style
+from rltf.report.draw.curves import MOST_PANELS, PER_CENT, add_legend, panel_grid
 from rltf.report.draw.numbers import duration, percent
 from rltf.report.read.evaluation import STAGES
 
 STAGE_COLOURS = ("syntax", "runtime", "wrong", "passed")
+"""Colours of `STAGES`, by their names in the style sheet."""
 BEFORE = "before RL"
 Series = Sequence[tuple[str, int | None, Mapping[str, Estimate]]]
 """(label, style or None for values before RL, category -> value)."""
@@ -59,7 +60,7 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
     figure = canvas(0.75 + step * len(categories))
     axes = figure.subplots()
     for number, (label, style, values) in enumerate(groups):
-        look = series(style)
+        look = line_style(style)
         shade = str(look["color"])
         offset = (number - (len(groups) - 1) / 2) * 0.8 / len(groups)
         ys = [i + offset for i, category in enumerate(categories) if category in values]
@@ -76,7 +77,7 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
     _label_categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if axes.get_xlim()[0] < -0.05 else 0.0)
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
@@ -85,7 +86,7 @@ def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
     axes = figure.subplots()
     height = 0.8 / len(groups)
     for number, (label, style, values) in enumerate(groups):
-        shade = str(series(style)["color"])
+        shade = str(line_style(style)["color"])
         hatch = None if style is None else HATCHES[style % len(HATCHES)]
         axes.barh(
             [i + (number - (len(groups) - 1) / 2) * height for i in range(len(categories))],
@@ -95,7 +96,7 @@ def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
         )  # fmt: skip
     _label_categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
@@ -127,7 +128,7 @@ def _draw_time(rows: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> 
     _label_categories(axes, [label for label, _ in rows])
     axes.margins(x=0)
     axes.set_xlabel("seconds", loc="right")
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 

@@ -83,7 +83,7 @@ def colour(name: str) -> str:
     return colours()[name]
 
 
-def series(number: int | None) -> dict[str, object]:
+def line_style(number: int | None) -> dict[str, object]:
     """Colour, dashes and marker of a line, for `Axes.plot`; None: the style of values before RL."""
     if number is None:
         return {"color": colour("soft"), "dashes": (2.5, 1.5), "marker": "."}
@@ -110,7 +110,7 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 def drawable_label(label: str, most: int = 48) -> str:
     """A label, perhaps a stranger's, as it can be drawn: printable, short, and never hidden from a legend.
 
-    >>> name_of("_x\\n" + "y" * 60, most=8)
+    >>> drawable_label("_x\\n" + "y" * 60, most=8)
     '‹_x‹U+00…›'
     """
     name = visible_text(label)

@@ -10,18 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, drawable_label, series
+from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, drawable_label, line_style
 from rltf.report.draw.numbers import thin_out
 from rltf.report.read.metrics import Point
 
 PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
 MOST_PANELS = 8
-"""Rows that a chart with one panel a row draws."""
+"""Most rows in a chart with one panel per row."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve."""
+    """One curve, perhaps with a band around it."""
 
     label: str
     points: Sequence[Point]
@@ -29,7 +29,7 @@ class Line:
     """Lower border of its band, at the same steps; empty: no band."""
     high: Sequence[Point] = ()
     style: int | None = -1
-    """Colour, dashes and marker; -1: its place among the lines, None: what was before RL."""
+    """Number of its colour, dashes and marker; -1: its place among the lines, None: the style of values before RL."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class AxisStyle:
     """Scale and label of a line chart's axes."""
 
     share: bool = False
-    """Values are shares, written as per cent."""
+    """Whether values are shares, written as per cent."""
     zero: bool = False
-    """The y axis begins at 0."""
+    """Whether the y axis begins at 0."""
     x: str = "optimiser step"
     metrics: tuple[str, ...] = ()
     """Names of the logged metrics that the lines show."""
 
 
 def line_chart(name: str, title: str, lines: Sequence[Line], axis: AxisStyle, note: str = "") -> Chart | None:
-    """The lines that have points, at most `STYLES`; None when none has."""
+    """A chart of the lines that have points, at most `STYLES`; None when no line has any."""
     lines = [line for line in lines if line.points]
     if not lines:
         return None
@@ -67,7 +67,7 @@ def line_chart(name: str, title: str, lines: Sequence[Line], axis: AxisStyle, no
 
 
 def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str]) -> Chart | None:
-    """Parts of a whole, a panel each; parts that stay 0 are left out. None when all do."""
+    """A chart of stacked parts of a whole, one panel per row; parts that stay 0 are left out. None when all do."""
     panels = [p for p in panels if any(y for _, _, points in p.parts for _, y in points)]
     if not panels:
         return None
@@ -88,7 +88,7 @@ def panel_grid(panels: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:panels])
 
 
-def legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
+def add_legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
     """Puts the legend above the panels, in as many columns as there is room for."""
     handles, names = axes.get_legend_handles_labels()
     columns = _legend_columns(names, figure.get_figwidth())
@@ -110,7 +110,7 @@ def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
     figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
     axes = figure.subplots()
     for number, line in enumerate(lines):
-        style = series(number if line.style == -1 else line.style)
+        style = line_style(number if line.style == -1 else line.style)
         points = thin_out(line.points)
         if line.low:
             low, high = thin_out(line.low), thin_out(line.high)
@@ -131,7 +131,7 @@ def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(axis.x, loc="right")
-    legend(figure, axes)
+    add_legend(figure, axes)
     return figure
 
 
@@ -157,5 +157,5 @@ def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
             axes.yaxis.set_major_formatter(PER_CENT)
         if len(panels) > 1:
             axes.set_title(drawable_label(panel.title), loc="left", fontsize=8.5)
-    legend(figure, all_axes[0], reverse=True)
+    add_legend(figure, all_axes[0], reverse=True)
     return figure

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def thin_out(points: Sequence[tuple[float, float]], at_most: int = 120) -> list[tuple[float, float]]:
     """At most `at_most` points, each the mean of equally many neighbours; all points when there are no more.
 
-    >>> thin([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], at_most=2)
+    >>> thin_out([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], at_most=2)
     [(0.5, 2.0), (2.5, 6.0)]
     """
     size = math.ceil(len(points) / at_most)

@@ -1,4 +1,4 @@
-"""Predictions of a critic for programs that it had not learned from yet, beside what became of the programs."""
+"""Predictions of a critic for programs that it had not learned from yet, and what the programs turned out to be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROBABILITY_BINS = 10
 VALUE_BIN_WIDTH = 0.25
 
 Bins = dict[int, tuple[int, float, float]]
-"""Part of a scale -> programs, sum of predictions, sum of what came."""
+"""Part of a scale -> programs, sum of predicted values, sum of actual values."""
 
 
 @dataclass
@@ -25,9 +25,9 @@ class CriticStats:
     confusion: Counter[tuple[int, int]] = field(default_factory=Counter)
     """(`Outcome.stage` of the program, stage that was predicted as most probable) -> programs."""
     passing: Bins = field(default_factory=dict)
-    """By the predicted probability of passing; what came is the number of programs that passed."""
+    """By predicted probability of passing; the actual values are 1 for programs that passed, else 0."""
     values: Bins = field(default_factory=dict)
-    """By the predicted value; what came is the return (both means over a program's tokens)."""
+    """By predicted value; the actual values are returns. Both are means over a program's tokens."""
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Counts a line of `rollouts.jsonl`; greedy programs do not count, as they are not learned from.

@@ -27,7 +27,7 @@ class ProblemOutcome:
     difficulty: str
     tags: tuple[str, ...]
     draws: tuple[Outcome, ...]
-    """In the order of draws."""
+    """Outcome of each program, in the order of draws."""
     greedy_passed: bool | None
     errors: Mapping[str, int]
     """Error type -> programs."""
@@ -40,14 +40,14 @@ class ProblemOutcome:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The same problems and the same random streams, before and after RL."""
+    """Outcomes of the same problems with the same random streams, before and after RL."""
 
     before_rl: tuple[ProblemOutcome, ...]
     after_rl: tuple[ProblemOutcome, ...]
     """Empty for a run that has not finished."""
 
     def problems(self, when: str) -> tuple[ProblemOutcome, ...]:
-        """Those of `before` or `after`."""
+        """Outcomes `before` or `after` RL."""
         return self.before_rl if when == "before" else self.after_rl
 
     @property

@@ -37,14 +37,14 @@ class Example:
     prefix_length: int = 0
     """Characters at the start that the policy did not write: they were part of its prompt."""
     unexecuted_lines: tuple[int, ...] = ()
-    """1-based."""
+    """Lines that no test executed, 1-based."""
     token_weights: tuple[float, ...] = ()
     """Weight of each token where `credit` weighed them; empty: advantage and span credits."""
     row_label: str = ""
-    """Row of the report, when it has several."""
+    """Label of its row; empty in a report of one run."""
 
     def in_row(self, label: str) -> Example:
-        """The same program, of a row."""
+        """The same program with the label of its row."""
         return replace(self, row_label=label)
 
     def span_weights(self) -> list[float]:

@@ -25,7 +25,7 @@ class Metrics:
     curves: Mapping[str, tuple[Point, ...]]
     """Points by name, in the order of optimiser steps."""
     rl_start: float | None = None
-    """Last optimiser step of the warm-up; None for a run without."""
+    """Last optimiser step of the warm-up; None for a run without warm-up."""
 
     def curve(self, name: str) -> tuple[Point, ...]:
         """Points of one metric; empty when it was not logged."""
@@ -46,7 +46,7 @@ class Metrics:
         return [name for name in self.curves if name.startswith(prefix)]
 
     def total(self, name: str) -> float:
-        """Sum over all points."""
+        """Sum of a metric over all its points."""
         return math.fsum(y for _, y in self.curve(name))
 
 

@@ -33,7 +33,7 @@ class ExampleSampler:
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=LAST))
 
     def add(self, line: Line) -> None:
-        """Takes the line into the sample if its program is new there."""
+        """Samples a line whose program is not in the sample yet."""
         if any(line.record["program"] == sampled.record["program"] for sampled in (*self.first, *self.last)):
             return
         if len(self.first) < FIRST:
@@ -47,7 +47,7 @@ class Rollouts:
     """What the report shows of the programs of a run."""
 
     programs: int = 0
-    """Complete records."""
+    """Number of complete records."""
     gallery: tuple[Example, ...] = ()
     """Programs to show, in the order of the run."""
     critic: CriticStats = field(default_factory=CriticStats)
@@ -85,7 +85,7 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
 
 
 def _second_half(critic: Mapping[int, CriticStats]) -> CriticStats:
-    """Of the iterations that were judged, not of their range: some of a resumed run may be missing."""
+    """Counts over the second half of the iterations that were judged: some of a resumed run may be missing."""
     iterations = sorted(critic)
     stats = CriticStats()
     for iteration in iterations[(len(iterations) + 1) // 2 :] or iterations:

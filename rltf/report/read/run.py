@@ -23,15 +23,15 @@ class Run:
     metrics: Metrics = field(default_factory=lambda: Metrics({}))
     rollouts: Rollouts = field(default_factory=Rollouts)
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """Empty before the run has finished."""
+    """Content of `summary.json`; empty when there is none."""
     heldout: HeldOut | None = None
     """None when the folder has no `evaluation.json`."""
     overrides: tuple[str, ...] = ()
-    """What the user typed behind `python train.py`."""
+    """Overrides that the user typed behind `python train.py`."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Dotted key of the composed config -> value; empty when not recorded."""
     choices: Mapping[str, Any] = field(default_factory=dict)
-    """Config group -> its choice."""
+    """Config group -> the choice that was made."""
     notices: tuple[str, ...] = ()
     """Sentences on what is missing or damaged."""
 

@@ -73,7 +73,7 @@ def flow_parts(by_row: HeldOutByRow) -> list[Table | Chart | None]:
 
 
 def error_parts(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[Table | Chart | None]:
-    """Errors that stopped programs, before and after RL."""
+    """Share of programs by the type of error that stopped them, before and after RL."""
     series = _before_and_after(by_row, rows, lambda heldout, when: heldout.errors(when))
     highest_share: dict[str, float] = {}
     for _, _, shares in series:
@@ -120,7 +120,7 @@ def _pass_shares(heldout: HeldOut, when: str, labels_of: Callable[[ProblemOutcom
 def _before_and_after(
     by_row: HeldOutByRow, rows: Sequence[Row], shares: Callable[[HeldOut, str], Mapping[str, float]]
 ) -> Series:
-    """Shares before RL in the mean of all runs, and after it row by row."""
+    """Shares before RL in the mean over all runs, and after RL in the mean over the runs of each row."""
     all_runs = [heldout for heldouts in by_row.values() for heldout in heldouts]
     if not all_runs:
         return []

@@ -41,7 +41,7 @@ BANDS = "Lines are means over seeds, bands reach from the lowest to the highest 
 
 
 def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """Validation, reward, outcomes."""
+    """Charts of validation, rewards and outcomes."""
     ks = _logged_ks(rows)
     validation = [(f"pass@{k}", f"val/pass@{k}") for k in ks] + [("greedy pass@1", "val/greedy_pass@1")]
     terms = list(dict.fromkeys(n for row in rows for run in row.runs for n in run.metrics.names("rollout/reward/")))
@@ -50,18 +50,18 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     terms_note = "The rows' rewards have different terms: their heights do not compare." if len(row_terms) > 1 else ""
     spread = "Weights on spans of tokens are spread over all tokens of their program."
     return [
-        *_metric_charts(rows, "validation", "Validation", validation, share=True, zero=True),
-        *_metric_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
-        *_metric_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
+        *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
+        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
+        *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
                  share=True, zero=True) * (len(rows) > 1),
         _outcomes_chart(rows),
-        *_metric_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
+        *_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
                  note=spread) * (len(rows) == 1 and len(terms) > 1),
     ]  # fmt: skip
 
 
 def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """Losses, entropy, distance from the start, lengths."""
+    """Charts of entropy, KL to the start, losses, lengths, curriculum and groups."""
     losses = [("total", "loss/total"), ("supervised", "loss/supervised"), ("RL", "loss/rl")]
     entropy = [("policy", "policy/entropy"), ("on its own programs", "rl/entropy")]
     groups = [("all failed", "all_failed"), ("all passed", "all_passed"), ("some passed", "mixed")]
@@ -69,42 +69,42 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         groups = groups[-1:]
     flat = "Where all earn the same, a baseline of the group's mean leaves nothing to learn."
     return [
-        *_metric_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
-        *_metric_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
+        *_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
+        *_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
                  [("policy", "policy/kl"), ("penalty", "rl/kl")]),
-        *_metric_charts(rows, "loss", "Loss", losses),
+        *_charts(rows, "loss", "Loss", losses),
         *_warmup_chart(rows),
-        *_metric_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
-        *_metric_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
-        *_metric_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
-        *_metric_charts(rows, "truncated", "Programs cut at the length limit",
+        *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
+        *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
+        *_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
+        *_charts(rows, "truncated", "Programs cut at the length limit",
                  [("share of programs", "completion/truncated_share")], share=True, zero=True),
-        *_metric_charts(rows, "curriculum", "Where the curriculum stands",
+        *_charts(rows, "curriculum", "Where the curriculum stands",
                  [("given of the reference", "curriculum/given_share"),
                   ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
-        *_metric_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
+        *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
                  share=True, zero=True),
-        *_metric_charts(rows, "groups", "Problems by what their sampled programs did",
+        *_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip
 
 
 def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """Accuracy of the critic for each iteration's programs, before it learned from them; KL cost of the policy."""
+    """Charts of the critic's accuracy before it learned from an iteration's programs, and of the KL cost of PPO."""
     accuracy = [("most probable outcome is the true one", "critic/accuracy"),
                 ("probability of the true outcome", "critic/true_probability"),
                 ("calibration error of passes", "critic/calibration_error"),
                 ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
     values = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
     return [
-        *_metric_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
-        *_metric_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
-        *_metric_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
+        *_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
+        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
+        *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
     ]
 
 
 def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
-    """Wall time of the whole run by phase; of a single run, also of each iteration."""
+    """Charts of wall time by phase: of whole runs and, for a single run, of each iteration."""
     runs = {row.label if len(rows) > 1 else "": row.finished or row.runs for row in rows}
     phases = [*((label, colour) for _, label, colour in PHASES), ("other", "rule")]
     bars = []
@@ -146,7 +146,7 @@ def _mean_line(label: str, curves: Sequence[Sequence[Point]], style: int) -> Lin
     return Line(label, mean, low, high, style)
 
 
-def _metric_charts(
+def _charts(
     rows: Sequence[Row],
     name: str,
     title: str,
@@ -173,7 +173,7 @@ def _metric_charts(
 
 
 def _warmup_chart(rows: Sequence[Row]) -> list[Chart | None]:
-    """The supervised loss before RL; rows that share it lie on each other."""
+    """The supervised loss before RL; curves of rows with the same warm-up coincide."""
     labels = ["warm-up"] if len(rows) == 1 else [row.label for row in rows]
     curves = [[run.metrics.in_warmup("loss/total") for run in row.runs] for row in rows]
     lines = [_mean_line(label, curves[style], style) for style, label in enumerate(labels)]
@@ -181,16 +181,17 @@ def _warmup_chart(rows: Sequence[Row]) -> list[Chart | None]:
 
 
 def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
-    panels = [
-        Panel(row.label, [(label, c, metric_line("", row.runs, f"rollout/outcome/{o}").points) for o, label, c in OUTCOMES])
-        for row in rows
-    ]
     names = [f"rollout/outcome/{outcome}" for outcome, _, _ in OUTCOMES]
+    panels = []
+    for row in rows:
+        curves = [metric_line("", row.runs, name).points for name in names]
+        parts = [(label, colour, curve) for (_, label, colour), curve in zip(OUTCOMES, curves, strict=True)]
+        panels.append(Panel(row.label, parts))
     return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
 
 
 def _logged_ks(rows: Sequence[Row]) -> list[int]:
-    """Every k whose `val/pass@k` a run has logged, rising."""
+    """Every k for which a run has logged `val/pass@k`, rising."""
     prefix = "val/pass@"
     names = (name for row in rows for run in row.runs for name in run.metrics.names(prefix))
     return sorted({int(k) for name in names if (k := name.removeprefix(prefix)).isdigit()})

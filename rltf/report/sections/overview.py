@@ -1,4 +1,4 @@
-"""What stands around the sections: title, facts, commands and headline numbers above, versions below."""
+"""Title, facts, commands and headline numbers above the sections, and versions below them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rltf.report.read.run import as_object
 from rltf.report.sections.metrics import phase_seconds
 
 MOST_TILES = 4
-"""Rows whose results stand above the table, too."""
+"""Most rows whose results are headline numbers, too."""
 
 
 def title(rows: Sequence[Row]) -> str:
@@ -42,7 +42,7 @@ def facts(rows: Sequence[Row], folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def tiles(rows: Sequence[Row], results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
-    """Names and values of the numbers that one looks for first."""
+    """Names and values of the headline numbers."""
     runs = [run for row in rows for run in row.runs]
     headline_results = [r for r in results if r.measure == results[0].measure]
     pairs = []
@@ -59,7 +59,7 @@ def tiles(rows: Sequence[Row], results: Sequence[Result]) -> tuple[tuple[str, st
 
 
 def commands(rows: Sequence[Row]) -> tuple[str, ...]:
-    """What the user typed: one multirun where the runs are all combinations of some values, else a command per row."""
+    """Command lines: one multirun where the runs are all combinations of some values, else a command per row."""
     overrides = [tuple(o.partition("=")[::2] for o in run.overrides) for row in rows for run in row.runs]
     if not any(overrides):
         return ()

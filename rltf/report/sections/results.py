@@ -15,7 +15,7 @@ from rltf.report.sections.metrics import phase_seconds
 
 
 def results_table(results: Sequence[Result], single_run: bool) -> Table | None:
-    """One line per measure and row."""
+    """Estimates before RL, after RL and of the gain: one line per measure and row."""
     several_rows = len({r.row for r in results}) > 1
     head = ["row"] * several_rows + ["measure"] + ["seeds"] * (not single_run) + ["before RL", "after RL", "gain"]
     head += ["to the first row", "seeds better"] * several_rows

@@ -1,4 +1,4 @@
-"""Reports of runs: read, compared, and written in every form that is asked for."""
+"""Writing all files of a report into a folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rltf.report.compare.settings import Row, group_into_rows
-from rltf.report.contents import document
+from rltf.report.contents import build_document
 from rltf.report.read.run import read_run
 from rltf.report.write.html import HtmlWriter
 from rltf.report.write.markdown import MarkdownWriter
@@ -31,7 +31,7 @@ def write_report(run_dir: Path) -> Path:
         ValueError: the folder is no run folder, or nothing in it can be shown.
     """
     rows, notices = group_into_rows([read_run(run_dir)])
-    return Path(HtmlWriter().write(document(rows, notices, run_dir), run_dir))
+    return Path(HtmlWriter().write(build_document(rows, notices, run_dir), run_dir))
 
 
 def write_reports(
@@ -49,6 +49,6 @@ def write_reports(
         Lines for the user: where the report is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    report = document(rows, notices, folder)
+    report = build_document(rows, notices, folder)
     lines = [writer.write(report, folder) for writer in writers]
     return [line for line in lines if line is not None]

@@ -1,4 +1,4 @@
-"""Words of the gallery: where a program is from, what the tests said, and which tokens are blamed."""
+"""Texts of the gallery: where a program is from, its error, and which tokens are blamed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,6 @@ def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{short(abs(value))}"
 
 
-TEMPLATE_FUNCTIONS = {
-    f.__name__: f for f in (outcomes, origin_text, error_text, blame_text, weights_text, listing_lines, intensity, short)
-}
+_FUNCTIONS = (outcomes, origin_text, error_text, blame_text, weights_text, listing_lines, intensity, short)
+TEMPLATE_FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
 """Name in `programs.html` -> function."""

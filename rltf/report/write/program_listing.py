@@ -1,5 +1,5 @@
-"""A program line by line in pieces: each blamed token with its weight, what was given to the policy and what no test
-executed set apart."""
+"""A program as lines of pieces that look alike: blamed tokens by their weight, tokens that no test executed, and the
+prefix that was given to the policy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Piece:
     text: str
     mark: TokenMark | None = None
     is_prefix: bool = False
-    """Given to the policy, not written by it."""
+    """Whether it was given to the policy, not written by it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ListingLine:
     """One line of a program."""
 
     number: int
-    """1-based."""
+    """Line number, 1-based."""
     is_faulty: bool
     pieces: tuple[Piece, ...]
 

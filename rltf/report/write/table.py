@@ -1,4 +1,4 @@
-"""The held-out results as a CSV file, for spreadsheets and plots of one's own."""
+"""The held-out results as a CSV file, for spreadsheets and further plots."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def check_project(project: str) -> tuple[str, str]:
 
 
 def specification(report: Any) -> dict[str, Any]:
-    """The content that is sent to W&B's server."""
+    """The JSON that is sent to W&B's server."""
     model = report._to_model()
     spec = json.loads(model.spec.model_dump_json(by_alias=True, exclude_none=True))
     return {"entity": report.entity, "project": report.project, "title": report.title, "spec": spec}
