@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -292,9 +292,104 @@ class Verdict:
     """Lines (1-based) that no test executed; None: not measured, or the program does not compile."""
 
     @property
-    def share(self) -> float:
-        """Tests passed / tests."""
+    def passed_share(self) -> float:
+        """Share of the tests that passed; 0 without tests."""
         return self.passed / self.total if self.total else 0.0
+
+
+class ErrorJSON(TypedDict):
+    """An `ErrorReport` as plain JSON values."""
+
+    type: str
+    message: str
+    line: int | None
+    end_line: int | None
+    category: str
+
+
+class ResultJSON(TypedDict):
+    """A `TestResult` as plain JSON values."""
+
+    status: str
+    seconds: float
+    error: ErrorJSON | None
+
+
+class VerdictJSON(TypedDict):
+    """A `Verdict` as plain JSON values: between processes, on the judge's command line and in checkpoints."""
+
+    outcome: str
+    passed: int
+    total: int
+    error: ErrorJSON | None
+    tests: list[ResultJSON]
+    seconds: float
+    isolation: dict[str, str]
+    unexecuted: list[int] | None
+
+
+def encode_error(error: ErrorReport | None) -> ErrorJSON | None:
+    """An error as plain JSON values; None for None."""
+    if error is None:
+        return None
+    return {
+        "type": error.type,
+        "message": error.message,
+        "line": error.line,
+        "end_line": error.end_line,
+        "category": error.category.value,
+    }
+
+
+def decode_error(record: Mapping[str, Any] | None) -> ErrorReport | None:
+    """The error that `encode_error` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError: The record has another shape.
+    """
+    if record is None:
+        return None
+    return ErrorReport(
+        type=str(record["type"]),
+        message=str(record["message"]),
+        line=None if record["line"] is None else int(record["line"]),
+        end_line=None if record["end_line"] is None else int(record["end_line"]),
+        category=Category(record["category"]),
+    )
+
+
+def encode_verdict(verdict: Verdict) -> VerdictJSON:
+    """A verdict as plain JSON values."""
+    return {
+        "outcome": verdict.outcome.value,
+        "passed": verdict.passed,
+        "total": verdict.total,
+        "error": encode_error(verdict.error),
+        "tests": [
+            {"status": t.status.value, "seconds": t.seconds, "error": encode_error(t.error)} for t in verdict.tests
+        ],
+        "seconds": verdict.seconds,
+        "isolation": dict(verdict.isolation),
+        "unexecuted": None if verdict.unexecuted is None else list(verdict.unexecuted),
+    }
+
+
+def decode_verdict(record: Mapping[str, Any]) -> Verdict:
+    """The verdict that `encode_verdict` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError: The record has another shape.
+    """
+    return Verdict(
+        outcome=Outcome(record["outcome"]),
+        passed=record["passed"],
+        total=record["total"],
+        error=decode_error(record["error"]),
+        tests=tuple(TestResult(Outcome(t["status"]), t["seconds"], decode_error(t["error"])) for t in record["tests"]),
+        seconds=record["seconds"],
+        isolation=dict(record["isolation"]),
+        unexecuted=None if (lines := record["unexecuted"]) is None else tuple(lines),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +405,7 @@ class Credit:
 
 
 @dataclass(frozen=True, slots=True)
-class CriticReading:
+class CriticPrediction:
     """A critic's prediction for a program, made before the critic learns from it."""
 
     tokens: tuple[float, ...]
@@ -336,7 +431,7 @@ class Rollout:
     """`reward - baseline`, normalised over the group where the algorithm says so."""
     weights: tuple[float, ...] = ()
     """Weight of each response token, where `credit` sets it; empty: the advantage plus the span credits."""
-    critic: CriticReading | None = None
+    critic: CriticPrediction | None = None
     """Prediction of `critic`; not kept in the buffer."""
     excluded_tokens: tuple[int, ...] = ()
     """Positions in `weights` of the tokens that `credit` takes out of the loss, rising; their weights are not read."""
@@ -355,7 +450,7 @@ class RolloutBatch:
     """int64 token ids, end-of-sequence token included."""
     mask_BT: Tensor
     """bool, True at drawn tokens: those that carry loss."""
-    read_BT: Tensor
+    response_mask_BT: Tensor
     """bool, True at real tokens: drawn ones and those of `Program.prefix_ids`."""
     old_logprobs_BT: Tensor
     """float32 behaviour log-probs; 0 at padding and for demonstrations."""

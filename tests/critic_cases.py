@@ -10,7 +10,7 @@ import torch
 from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import MlpCritic, ValueCritic
 from rltf.policies.tiny import tiny_causal, tiny_t5
-from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Verdict
+from rltf.types import CriticPrediction, FinishReason, Outcome, Program, Rollout, Verdict
 
 POLICIES = {
     "T5": lambda: tiny_t5(d_model=32, d_ff=64, layers=1, heads=2),
@@ -75,4 +75,4 @@ def shaken(critic, size=0.3):
 
 
 def reading(values, returns=()):
-    return CriticReading(tuple(values), returns=tuple(returns))
+    return CriticPrediction(tuple(values), returns=tuple(returns))

@@ -19,7 +19,7 @@ def batch_of(weights, lengths=None, old_logprobs=None, versions=None):
         prompt_mask_BS=torch.ones(rows, 1, dtype=torch.bool),
         response_BT=torch.zeros(rows, columns, dtype=torch.int64),
         mask_BT=mask_BT,
-        read_BT=mask_BT,
+        response_mask_BT=mask_BT,
         old_logprobs_BT=old_BT * mask_BT,
         weight_BT=weight_BT * mask_BT,
         version_B=torch.zeros(rows, dtype=torch.int64) if versions is None else torch.tensor(versions),

@@ -12,7 +12,7 @@ from rltf.benchmarks.asserts import called_function, function_names, parse
 from rltf.benchmarks.dataset import DatasetBenchmark
 from rltf.benchmarks.files import Row
 from rltf.benchmarks.hub import hub_rows
-from rltf.benchmarks.references import clean
+from rltf.benchmarks.references import normalize_whitespace
 from rltf.types import AssertTest, Problem, Split
 
 LAST_PROMPT_ID, LAST_TEST_ID, LAST_VALIDATION_ID = 10, 510, 600
@@ -53,9 +53,9 @@ class Mbpp(DatasetBenchmark):
         split = _split(number)
         if split is None:
             return None
-        reference = clean(row.value("code", str))
+        reference = normalize_whitespace(row.value("code", str))
         tests = row.strings("test_list")
-        setup = clean("\n".join([*row.strings("test_imports"), row.value("test_setup_code", str, "")]))
+        setup = normalize_whitespace("\n".join([*row.strings("test_imports"), row.value("test_setup_code", str, "")]))
         return split, Problem(
             id=f"mbpp/{number}",
             statement=row.value("text" if "text" in row.fields else "prompt", str),

@@ -10,21 +10,21 @@ from rltf.benchmarks.asserts import parse
 LEADING_TABS = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 
 
-def clean(program: str) -> str:
+def normalize_whitespace(program: str) -> str:
     r"""The program with `\n` line ends, no blanks at its end, and leading tabs as four blanks each where that parses to
     the same tree. MBPP's programs have CRLF line ends, and every seventh has tabs.
 
-    >>> clean("def f(x):\r\n\treturn x \r\n")
+    >>> normalize_whitespace("def f(x):\r\n\treturn x \r\n")
     'def f(x):\n    return x'
     """
-    text = trim(program)
+    text = normalize_line_ends(program)
     if "\t" not in text:
         return text
     spaced = LEADING_TABS.sub(lambda blanks: blanks[0].expandtabs(4), text)
     return spaced if _tree(spaced) == _tree(text) is not None else text
 
 
-def trim(program: str) -> str:
+def normalize_line_ends(program: str) -> str:
     r"""The program with `\n` line ends and no blanks at its end."""
     return program.replace("\r\n", "\n").replace("\r", "\n").strip("\n").rstrip()
 

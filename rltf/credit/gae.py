@@ -25,7 +25,7 @@ LEAST_SPREAD = 1e-8
 
 @dataclass(frozen=True)
 class GAECredit:
-    """Each token's weight is its advantage; the critic's targets (`CriticReading.returns`) are set with it.
+    """Each token's weight is its advantage; the critic's targets (`CriticPrediction.returns`) are set with it.
 
     Args:
         gamma: discount per token.
@@ -64,7 +64,7 @@ class GAECredit:
         sampled = [a for r, row in zip(rollouts, advantages, strict=True) if not r.program.greedy for a in row]
         mean, spread = (fmean(sampled), max(pstdev(sampled), LEAST_SPREAD)) if self.whiten and sampled else (0.0, 1.0)
         return [
-            self._rollout(r, row, [(a - mean) / spread for a in row])
+            self._weighted_rollout(r, row, [(a - mean) / spread for a in row])
             for r, row in zip(rollouts, advantages, strict=True)
         ]
 
@@ -79,7 +79,7 @@ class GAECredit:
                     rewards[credit.span[1] - 1] += credit.value
         return gae(rewards, rollout.critic.tokens, self.gamma, self.lam)
 
-    def _rollout(self, rollout: Rollout, advantages: Sequence[float], weights: list[float]) -> Rollout:
+    def _weighted_rollout(self, rollout: Rollout, advantages: Sequence[float], weights: list[float]) -> Rollout:
         assert rollout.critic is not None
         returns = tuple(a + v for a, v in zip(advantages, rollout.critic.tokens, strict=True))
         if self.spans == "advantage":

@@ -78,7 +78,12 @@ class KlPenalty:
         batch = collate_programs([r.program for r in rollouts], policy.pad_id, policy.prompt_padding).to(device)
         with torch.no_grad():
             reference_BT = policy.token_logprobs(
-                batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.read_BT, self._sampling, entropy=False
+                batch.prompt_BS,
+                batch.prompt_mask_BS,
+                batch.response_BT,
+                batch.response_mask_BT,
+                self._sampling,
+                entropy=False,
             )[0]
         kl_BT = k1(batch.old_logprobs_BT, reference_BT)[0].cpu()
         mask_BT = batch.mask_BT.cpu()

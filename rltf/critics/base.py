@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 from rltf.critics.network import CriticNetwork
 from rltf.rollouts.batch import collate_programs
 from rltf.training.ranks import all_gather
-from rltf.types import CriticReading, Program, Rollout, RolloutBatch
+from rltf.types import CriticPrediction, Program, Rollout, RolloutBatch
 from rltf.validation import OptionError, require
 
 MAX_GRADIENT_NORM = 1.0
@@ -78,7 +78,7 @@ class Critic(ABC):
         return self._learned_iterations > 0 or self._weights_file is not None
 
     @abstractmethod
-    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticPrediction]:
         """The prediction for each row.
 
         Args:

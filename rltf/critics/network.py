@@ -53,19 +53,23 @@ class CriticNetwork(nn.Module):
 
     def states(self, batch: RolloutBatch) -> Tensor:
         """float32 states_BTD, 0 at padding."""
-        response_BT, read_BT = batch.response_BT, batch.read_BT
+        response_BT, response_mask_BT = batch.response_BT, batch.response_mask_BT
         if self._after_token:  # the state that one more token would be drawn from has read the last one
             response_BT = functional.pad(response_BT, (0, 1))
-            read_BT = functional.pad(read_BT, (1, 0), value=True)  # padding is on the right
+            response_mask_BT = functional.pad(response_mask_BT, (1, 0), value=True)  # padding is on the right
         if self.body is not None:
-            hidden_ND, token_N = self.body.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
+            hidden_ND, token_N = self.body.hidden_states(
+                batch.prompt_BS, batch.prompt_mask_BS, response_BT, response_mask_BT
+            )
         else:
             policy = self._policy[0]
             with eval_mode(policy):
-                hidden_ND, token_N = policy.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, read_BT)
+                hidden_ND, token_N = policy.hidden_states(
+                    batch.prompt_BS, batch.prompt_mask_BS, response_BT, response_mask_BT
+                )
         normalised_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
-        zeros = normalised_ND.new_zeros(read_BT.numel(), normalised_ND.shape[1])
-        states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, read_BT.shape)
+        zeros = normalised_ND.new_zeros(response_mask_BT.numel(), normalised_ND.shape[1])
+        states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, response_mask_BT.shape)
         return states_BTD[:, 1:] if self._after_token else states_BTD
 
     def forward(self, batch: RolloutBatch) -> Tensor:

@@ -19,7 +19,7 @@ from typing_extensions import override
 from rltf.critics.base import Critic, masked_rows
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
-from rltf.types import CriticReading, Outcome, Program, Rollout, RolloutBatch, Verdict
+from rltf.types import CriticPrediction, Outcome, Program, Rollout, RolloutBatch, Verdict
 from rltf.validation import require
 
 CLASSES = 4
@@ -59,7 +59,7 @@ class OutcomeCritic(Critic):
         """(logits_BTK of each token, logits_BK of each program)."""
         states_BTD = self.network.states(batch)
         logits_BTK = self.network.apply_head(states_BTD)
-        padding_BT1 = ~batch.read_BT.unsqueeze(2)
+        padding_BT1 = ~batch.response_mask_BT.unsqueeze(2)
         if self.pool == "logits":
             return logits_BTK, logits_BTK.masked_fill(padding_BT1, -torch.inf).amax(1)
         return logits_BTK, self.network.apply_head(states_BTD.masked_fill(padding_BT1, -torch.inf).amax(1))
@@ -72,12 +72,14 @@ class OutcomeCritic(Critic):
         return [list(rollout.critic.tokens) for rollout in rollouts if rollout.critic is not None]
 
     @override
-    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticPrediction]:
         logits_BTK, logits_BK = self.logits(batch)
         class_B11 = self._classes(rollouts).view(-1, 1, 1).expand(-1, logits_BTK.shape[1], 1)
         probability_BT = logits_BTK.softmax(2).gather(2, class_B11).squeeze(2)
         classes = map(tuple, logits_BK.softmax(1).tolist())
-        return [CriticReading(*pair) for pair in zip(masked_rows(probability_BT, batch.mask_BT), classes, strict=True)]
+        return [
+            CriticPrediction(*pair) for pair in zip(masked_rows(probability_BT, batch.mask_BT), classes, strict=True)
+        ]
 
     @override
     def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:

@@ -16,7 +16,7 @@ from typing_extensions import override
 from rltf.critics.base import Critic, masked_rows
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
-from rltf.types import CriticReading, Rollout, RolloutBatch
+from rltf.types import CriticPrediction, Rollout, RolloutBatch
 from rltf.validation import require
 
 
@@ -52,8 +52,8 @@ class ValueCritic(Critic):
         self.clip = clip
 
     @override
-    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
-        return [CriticReading(values) for values in masked_rows(self.network(batch).squeeze(2), batch.mask_BT)]
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticPrediction]:
+        return [CriticPrediction(values) for values in masked_rows(self.network(batch).squeeze(2), batch.mask_BT)]
 
     @override
     def loss(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> tuple[Tensor, int]:

@@ -195,7 +195,7 @@ def submission_order(candidates: Sequence[Candidate]) -> list[int]:
 
     def rank(i: int) -> tuple[float, float]:
         examples = candidates[i].examples
-        return (0.0 if examples is None else -examples.share, -candidates[i].logprob)
+        return (0.0 if examples is None else -examples.passed_share, -candidates[i].logprob)
 
     by_text: dict[str, int] = {}
     for i in sorted(range(len(candidates)), key=rank):

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pvariance
 
-from rltf.types import CriticReading, Outcome
+from rltf.types import CriticPrediction, Outcome
 
 BINS = 10
 """Equal parts of the scale of probabilities."""
 
 
-def critic_metrics(predictions: Sequence[tuple[CriticReading | None, Outcome]]) -> dict[str, float]:
+def critic_metrics(predictions: Sequence[tuple[CriticPrediction | None, Outcome]]) -> dict[str, float]:
     """Metric name -> value, of the sampled programs of an iteration; empty without a critic.
 
     Args:
@@ -24,7 +24,7 @@ def critic_metrics(predictions: Sequence[tuple[CriticReading | None, Outcome]]) 
     return _value_metrics([r for r, _ in readings]) if not readings[0][0].classes else _outcome_metrics(readings)
 
 
-def _outcome_metrics(readings: Sequence[tuple[CriticReading, Outcome]]) -> dict[str, float]:
+def _outcome_metrics(readings: Sequence[tuple[CriticPrediction, Outcome]]) -> dict[str, float]:
     truth = [outcome.stage for _, outcome in readings]
     classes = [reading.classes for reading, _ in readings]
     tokens = [q for reading, _ in readings for q in reading.tokens]
@@ -38,7 +38,7 @@ def _outcome_metrics(readings: Sequence[tuple[CriticReading, Outcome]]) -> dict[
     }
 
 
-def _value_metrics(readings: Sequence[CriticReading]) -> dict[str, float]:
+def _value_metrics(readings: Sequence[CriticPrediction]) -> dict[str, float]:
     values = [v for reading in readings for v in reading.tokens]
     returns = [r for reading in readings for r in reading.returns]
     if not values or len(returns) != len(values):

@@ -30,7 +30,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         "rollout/reward_mean": fmean(r.reward for r in sampled),
         "rollout/reward_std": pstdev([r.reward for r in sampled]),
         "rollout/advantage_mean": fmean(r.advantage for r in sampled),
-        "rollout/pass_share_mean": fmean(r.verdict.share for r in sampled),
+        "rollout/pass_share_mean": fmean(r.verdict.passed_share for r in sampled),
         "rollout/distinct_share": len({(r.program.problem_id, r.program.text) for r in sampled}) / len(sampled),
         "rollout/empty_share": fmean(not r.program.text.strip() for r in sampled),
         **_by_term(sampled, terms),

@@ -16,7 +16,7 @@ from typing_extensions import override
 from rltf.critics.base import Critic, masked_rows
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
-from rltf.types import CriticReading, Rollout, RolloutBatch
+from rltf.types import CriticPrediction, Rollout, RolloutBatch
 
 
 class LineCritic(Critic):
@@ -39,10 +39,10 @@ class LineCritic(Critic):
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, None)
 
     @override
-    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticReading]:
+    def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticPrediction]:
         outputs = masked_rows(self.network(batch).squeeze(2), batch.mask_BT)
         return [
-            replace(rollout.critic or CriticReading(()), tokens=tokens)  # the labels stay
+            replace(rollout.critic or CriticPrediction(()), tokens=tokens)  # the labels stay
             for rollout, tokens in zip(rollouts, outputs, strict=True)
         ]
 

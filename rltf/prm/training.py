@@ -14,7 +14,7 @@ from rltf.policies.base import Policy
 from rltf.prm.model import LineCritic
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.runs.rollouts_file import read_records
-from rltf.types import CriticReading, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
+from rltf.types import CriticPrediction, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 from rltf.validation import require
 
 log = logging.getLogger(__name__)
@@ -140,5 +140,5 @@ def _labelled_rollout(record: dict[str, Any]) -> Rollout:
     program = Program(
         record["problem_id"], record["answer"], tuple(record["prompt_ids"]), tokens, (), logprobs, FinishReason.EOS
     )
-    reading = CriticReading((), returns=tuple(labels))
+    reading = CriticPrediction((), returns=tuple(labels))
     return Rollout(program, Verdict(Outcome(record["outcome"]), 0, 0), critic=reading)

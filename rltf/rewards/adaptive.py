@@ -63,7 +63,7 @@ class Adaptive:
             case Outcome.PASSED:
                 return self.ceiling
             case Outcome.WRONG_ANSWER:
-                return self.floor + (self.ceiling - self.floor) * verdict.share
+                return self.floor + (self.ceiling - self.floor) * verdict.passed_share
             case Outcome.SYNTAX_ERROR:
                 return self.syntax_error
             case _:

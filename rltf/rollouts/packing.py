@@ -73,28 +73,28 @@ def to_state(packed: Sequence[PackedRollout]) -> dict[str, Any]:
         "prompt_lengths": _tensor(map(len, prompts)),
         "prompt_rows": _tensor(prompt_row[p.without_tokens.program.prompt_ids] for p in packed),
         "lengths": _tensor(len(p.token_ids_T) for p in packed),
-        "token_ids": _joined([p.token_ids_T for p in packed], np.zeros(0, np.int32)),
-        "offsets": _joined([p.offsets_T2 for p in packed], np.zeros((0, 2), np.int32)),
-        "logprobs": _joined([p.logprobs_T for p in packed], np.zeros(0, np.float32)),
+        "token_ids": _concatenated([p.token_ids_T for p in packed], np.zeros(0, np.int32)),
+        "offsets": _concatenated([p.offsets_T2 for p in packed], np.zeros((0, 2), np.int32)),
+        "logprobs": _concatenated([p.logprobs_T for p in packed], np.zeros(0, np.float32)),
         "weight_lengths": _tensor(len(p.weights_T) for p in packed),
-        "weights": _joined([p.weights_T for p in packed], np.zeros(0, np.float32)),
+        "weights": _concatenated([p.weights_T for p in packed], np.zeros(0, np.float32)),
         "records": json.dumps([_record(p.without_tokens) for p in packed], separators=(",", ":")),
     }
 
 
 def from_state(state: Mapping[str, Any]) -> list[PackedRollout]:
     """The rollouts of a state that `to_state` made."""
-    prompt_rows = np.split(state["prompt_ids"].numpy(), _borders(state["prompt_lengths"]))
+    prompt_rows = np.split(state["prompt_ids"].numpy(), _split_points(state["prompt_lengths"]))
     prompts = [tuple(row.tolist()) for row in prompt_rows]
-    borders = _borders(state["lengths"])
+    split_points = _split_points(state["lengths"])
     # copies, since a view would keep the whole checkpoint in memory for as long as one rollout stays
     return [
         PackedRollout(_from_record(record, prompts[row]), *(array.copy() for array in arrays))
         for record, row, *arrays in zip(
             json.loads(state["records"]),
             state["prompt_rows"].tolist(),
-            *(np.split(state[name].numpy(), borders) for name in ("token_ids", "offsets", "logprobs")),
-            np.split(state["weights"].numpy(), _borders(state["weight_lengths"])),
+            *(np.split(state[name].numpy(), split_points) for name in ("token_ids", "offsets", "logprobs")),
+            np.split(state["weights"].numpy(), _split_points(state["weight_lengths"])),
             strict=False,  # splitting nothing gives one empty part
         )
     ]
@@ -144,9 +144,9 @@ def _tensor(values: Iterable[int]) -> Tensor:
     return torch.from_numpy(np.fromiter(values, dtype=np.int32))
 
 
-def _joined(parts: Sequence[NDArray[Any]], empty: NDArray[Any]) -> Tensor:
+def _concatenated(parts: Sequence[NDArray[Any]], empty: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.concatenate([empty, *parts]))
 
 
-def _borders(lengths: Tensor) -> NDArray[np.int64]:
+def _split_points(lengths: Tensor) -> NDArray[np.int64]:
     return np.cumsum(lengths.numpy(), dtype=np.int64)[:-1]

@@ -159,7 +159,7 @@ class RolloutPipeline:
         with self.clock("generation"):
             for sample in self.sampler.sample(policy, requests, sampling, seed):
                 index = sample.request
-                yield index, self._program(policy, problems[index], requests[index], sample, version)
+                yield index, self._extract_program(policy, problems[index], requests[index], sample, version)
 
     def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
         """The verdict to come of a program, whose tests start to run.
@@ -220,20 +220,22 @@ class RolloutPipeline:
         if self.curriculum is not None:
             self.curriculum.load_state_dict(state["curriculum"])
 
-    def _program(self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int) -> Program:
+    def _extract_program(
+        self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int
+    ) -> Program:
         text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
         text, offsets = _cut_at_stop(text, offsets, request.stop)
-        place = self.benchmark.extract(problem, text)
-        shift = len(place.lead) - place.start
+        extraction = self.benchmark.extract(problem, text)
+        start, end = extraction.start, extraction.end
+        shift = len(extraction.lead) - start
         inside = offsets[len(request.prefix_ids) :]
-        if shift or place.start or place.end < len(text):
+        if shift or start or end < len(text):
             inside = tuple(  # tokens outside the program keep an empty range at its start or end
-                (min(max(a, place.start), place.end) + shift, min(max(b, place.start), place.end) + shift)
-                for a, b in inside
+                (min(max(a, start), end) + shift, min(max(b, start), end) + shift) for a, b in inside
             )
         return Program(
             problem_id=problem.id,
-            text=place.program(text),
+            text=extraction.program(text),
             prompt_ids=request.prompt_ids,
             token_ids=sample.token_ids,
             offsets=inside,

@@ -58,7 +58,7 @@ class ProblemOrder:
         return {**self._identity, "passes": self._passes, "ahead": list(self._remaining)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues where `state_dict` was taken.
+        """Restores a state that `state_dict` returned.
 
         Raises:
             ValueError: when the checkpoint is of another number of problems, seed, rank or world size.

@@ -33,7 +33,7 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
     `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
     no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss), `critic`
-    (what it said: see `rltf.types.CriticReading`).
+    (what it said: see `rltf.types.CriticPrediction`).
     """
     program, verdict = rollout.program, rollout.verdict
     record = {

@@ -35,7 +35,7 @@ class TrainBatch:
     @property
     def longest_row_tokens(self) -> int:
         """Number of tokens of the longest row, its prompt included."""
-        return max(int((b.prompt_mask_BS.sum(1) + b.read_BT.sum(1)).amax()) for b in self.batches.values())
+        return max(int((b.prompt_mask_BS.sum(1) + b.response_mask_BT.sum(1)).amax()) for b in self.batches.values())
 
     def split(self, pieces: int) -> list[TrainBatch]:
         """Micro-batches whose losses add up to this one's.

@@ -203,7 +203,7 @@ class RLTFModule(L.LightningModule):
             part.prompt_BS,
             part.prompt_mask_BS,
             part.response_BT,
-            part.read_BT,
+            part.response_mask_BT,
             sampling,
             entropy=name == "rl" and policy is self.policy,
         )

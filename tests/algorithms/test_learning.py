@@ -65,7 +65,7 @@ def train(baseline, normalize, objective, hash_fraction, iterations, samples, se
                 greedy=greedy,
             )
             verdict = Verdict(outcome, round(10 * share), 10)
-            group.append((program, verdict, (Credit("adaptive", -0.3 + 1.3 * verdict.share),)))
+            group.append((program, verdict, (Credit("adaptive", -0.3 + 1.3 * verdict.passed_share),)))
         buffer = RolloutBuffer(samples)
         buffer.extend(advantages(group))
         batch = collate(buffer.sample(samples, generator), pad_id=0, prompt_padding="right")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rltf.benchmarks.apps.tests import call_tests, stdio_tests
 from rltf.benchmarks.asserts import call_test, called_function
 from rltf.benchmarks.constant import constant_passes
-from rltf.benchmarks.references import clean
+from rltf.benchmarks.references import normalize_whitespace
 from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
 
 
@@ -127,14 +127,17 @@ def test_no_tests_are_not_passed_by_a_constant():
 
 
 def test_tabs_become_blanks_only_where_the_program_stays_the_same():
-    assert clean("\r\ndef f(x):\r\n\tif x:\r\n\t\treturn '\t'\r\n") == "def f(x):\n    if x:\n        return '\t'"
+    assert (
+        normalize_whitespace("\r\ndef f(x):\r\n\tif x:\r\n\t\treturn '\t'\r\n")
+        == "def f(x):\n    if x:\n        return '\t'"
+    )
     text = 'def f():\n    return """\n\tx"""'
-    assert clean(text) == text
+    assert normalize_whitespace(text) == text
     mixed = "def f(x):\n        if x:\n\treturn 1"
-    assert clean(mixed) == mixed  # no Python either way: left as it is
+    assert normalize_whitespace(mixed) == mixed  # no Python either way: left as it is
 
 
 @given(st.text(alphabet="x=1()\n\t \r:", max_size=40))
 def test_cleaning_twice_is_cleaning_once(text):
-    assert clean(clean(text)) == clean(text)
-    assert "\r" not in clean(text)
+    assert normalize_whitespace(normalize_whitespace(text)) == normalize_whitespace(text)
+    assert "\r" not in normalize_whitespace(text)

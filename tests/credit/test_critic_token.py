@@ -4,9 +4,9 @@ import pytest
 from critic_cases import rollout_of
 
 from rltf.credit.critic_token import CriticTokenCredit
-from rltf.types import Credit, CriticReading
+from rltf.types import Credit, CriticPrediction
 
-READING = CriticReading((0.5, 1.0, 0.25), (0.1, 0.2, 0.3, 0.4))
+READING = CriticPrediction((0.5, 1.0, 0.25), (0.1, 0.2, 0.3, 0.4))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_tokens_that_are_left_out_feel_no_kl_and_count_in_no_mean():
         loss.total.backward()
         counts.append(int(loss.count))
         pulls.append([t for t in (3, 4) if leaf_BT.grad[0, t] != 0])
-        assert batch.read_BT.all()
+        assert batch.response_mask_BT.all()
         assert torch.equal(batch.old_logprobs_BT, torch.full((1, 6), -1.0))
         assert batch.weight_BT.tolist() == [[0.5, 0.5, 0.5, 0.0, 0.0, 0.5]]
     assert counts == [6, 4]

@@ -32,7 +32,9 @@ def test_tokens_pay_for_what_the_reference_finds_less_probable_and_nothing_where
     rollouts = random_rollouts(5)
     batch = collate(rollouts, policy.pad_id, policy.prompt_padding)
     with torch.no_grad():
-        own_BT = policy.token_logprobs(batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.read_BT)[0]
+        own_BT = policy.token_logprobs(
+            batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.response_mask_BT
+        )[0]
     told = [
         replace(r, program=replace(r.program, logprobs=tuple((row[: len(r.program.token_ids)] + 0.5).tolist())))
         for r, row in zip(rollouts, own_BT, strict=True)

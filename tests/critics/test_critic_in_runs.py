@@ -15,7 +15,7 @@ from rltf.critics.value import ValueCritic
 from rltf.metrics.critic import calibration_error, critic_metrics
 from rltf.rollouts.packing import PackedRollout
 from rltf.setup.credit import credit_of
-from rltf.types import CriticReading, Outcome
+from rltf.types import CriticPrediction, Outcome
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
 KINDS = pytest.mark.parametrize("kind", CRITICS.values(), ids=CRITICS)
@@ -150,15 +150,15 @@ def test_the_rest_does(composed, critic, options):
 
 def test_metrics_of_two_programs_by_hand():
     said = [
-        (CriticReading((0.2, 0.4), (0.1, 0.2, 0.3, 0.4)), Outcome.PASSED),
-        (CriticReading((0.6,), (0.7, 0.1, 0.1, 0.1)), Outcome.TIMEOUT),
+        (CriticPrediction((0.2, 0.4), (0.1, 0.2, 0.3, 0.4)), Outcome.PASSED),
+        (CriticPrediction((0.6,), (0.7, 0.1, 0.1, 0.1)), Outcome.TIMEOUT),
     ]
     found = critic_metrics(said)
     assert found == pytest.approx(
         {"accuracy": 0.5, "true_probability": 0.25, "token_probability": 0.4, "calibration_error": (0.6 + 0.1) / 2}
     )
-    values = critic_metrics([(CriticReading((0.0, 1.0), returns=(1.0, 1.0)), Outcome.PASSED),
-                             (CriticReading((0.0,), returns=(-2.0,)), Outcome.PASSED)])  # fmt: skip
+    values = critic_metrics([(CriticPrediction((0.0, 1.0), returns=(1.0, 1.0)), Outcome.PASSED),
+                             (CriticPrediction((0.0,), returns=(-2.0,)), Outcome.PASSED)])  # fmt: skip
     # errors 1, 0, -2: variance 14/9; returns 1, 1, -2: variance 2
     expected = {"value_mean": 1 / 3, "return_mean": 0.0, "value_error": (5 / 3) ** 0.5, "explained_variance": 2 / 9}
     assert values == pytest.approx(expected)

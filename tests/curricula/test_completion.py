@@ -214,7 +214,7 @@ def test_log_probs_behind_a_prefix_are_those_of_the_sampler_and_the_prefix_gets_
         assert rollout.program.text.startswith(text)
     policy.eval()
     logprobs_BT, _ = policy.token_logprobs(
-        batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.read_BT, sampling
+        batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.response_mask_BT, sampling
     )
     torch.testing.assert_close(logprobs_BT[batch.mask_BT], batch.old_logprobs_BT[batch.mask_BT], rtol=1e-4, atol=1e-5)
     leaf_BT = logprobs_BT.detach().requires_grad_()

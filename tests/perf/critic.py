@@ -108,7 +108,7 @@ def train(policy: Policy, optimizer: torch.optim.Optimizer, programs: list[Rollo
     for _ in range(updates):
         batch = collate(draw.sample(programs, MICRO), policy.pad_id, policy.prompt_padding)
         logprobs_BT, _ = policy.token_logprobs(
-            batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.read_BT, entropy=True
+            batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.response_mask_BT, entropy=True
         )
         loss = GRPO(reduction="token_mean")(logprobs_BT, replace(batch, old_logprobs_BT=logprobs_BT.detach()))
         (loss.total / loss.count).backward()

@@ -18,20 +18,20 @@ def test_real_tokens_of_a_batch_are_those_of_its_rollouts(originals, side):
     for i, rollout in enumerate(originals):
         program = rollout.program
         prompt = batch.prompt_BS[i][batch.prompt_mask_BS[i]]
-        mask = batch.read_BT[i].clone()
+        mask = batch.response_mask_BT[i].clone()
         mask[: len(program.prefix_ids)] = False
         included = [t for t in range(len(program.token_ids)) if t not in rollout.excluded_tokens]
         assert batch.mask_BT[i].nonzero().flatten().tolist() == [len(program.prefix_ids) + t for t in included]
         assert tuple(prompt.tolist()) == program.prompt_ids
         assert tuple(batch.response_BT[i][mask].tolist()) == program.token_ids
-        assert tuple(batch.response_BT[i][batch.read_BT[i]].tolist()) == program.prefix_ids + program.token_ids
+        assert tuple(batch.response_BT[i][batch.response_mask_BT[i]].tolist()) == program.prefix_ids + program.token_ids
         assert tuple(batch.old_logprobs_BT[i][mask].tolist()) == program.logprobs
         assert batch.weight_BT[i][mask].tolist() == pytest.approx(token_weights(rollout), abs=1e-5)
         assert batch.version_B[i] == program.version
-    assert (batch.response_BT[~batch.read_BT] == 99).all()
+    assert (batch.response_BT[~batch.response_mask_BT] == 99).all()
     assert (batch.prompt_BS[~batch.prompt_mask_BS] == 99).all()
     assert (batch.weight_BT[~batch.mask_BT] == 0).all()
-    assert (batch.old_logprobs_BT[~batch.read_BT] == 0).all()
+    assert (batch.old_logprobs_BT[~batch.response_mask_BT] == 0).all()
 
 
 def test_responses_are_padded_on_the_right_and_prompts_where_the_policy_asks():
@@ -62,7 +62,7 @@ def test_given_tokens_are_read_and_carry_neither_weight_nor_loss():
     begun = replace(begun, program=replace(begun.program, prefix_ids=(90, 91)))
     batch = collate([begun, build_rollout(length=1)], 0, "left")
     assert batch.response_BT.tolist() == [[90, 91, 10, 11], [10, 0, 0, 0]]
-    assert batch.read_BT.tolist() == [[True] * 4, [True, False, False, False]]
+    assert batch.response_mask_BT.tolist() == [[True] * 4, [True, False, False, False]]
     assert batch.mask_BT.tolist() == [[False, False, True, True], [True, False, False, False]]
     assert batch.weight_BT.tolist() == [[0.0, 0.0, 2.0, 2.0], [1.0, 0.0, 0.0, 0.0]]
     assert batch.old_logprobs_BT.tolist() == [[0.0, 0.0, -0.5, -0.5], [-0.5, 0.0, 0.0, 0.0]]
@@ -77,7 +77,7 @@ def test_tokens_that_credit_weighed_have_that_weight():
 def test_excluded_tokens_are_read_and_carry_neither_weight_nor_loss():
     rollout = replace(build_rollout(length=3), weights=(0.5, 9.0, -1.0), excluded_tokens=(1,))
     batch = collate([replace(rollout, program=replace(rollout.program, prefix_ids=(90,)))], 0, "left")
-    assert batch.read_BT.tolist() == [[True] * 4]
+    assert batch.response_mask_BT.tolist() == [[True] * 4]
     assert batch.mask_BT.tolist() == [[False, True, False, True]]
     assert batch.weight_BT.tolist() == [[0.0, 0.5, 0.0, -1.0]]
     assert batch.old_logprobs_BT.tolist() == [[0.0, -0.5, -0.5, -0.5]]
@@ -97,7 +97,7 @@ def test_batch_has_the_types_that_policies_and_objectives_expect():
         "prompt_mask_BS": torch.bool,
         "response_BT": torch.int64,
         "mask_BT": torch.bool,
-        "read_BT": torch.bool,
+        "response_mask_BT": torch.bool,
         "old_logprobs_BT": torch.float32,
         "weight_BT": torch.float32,
         "version_B": torch.int64,

@@ -17,7 +17,7 @@ from rltf.benchmarks.asserts import call_test, called_function
 from rltf.benchmarks.dataset import TESTS, DatasetBenchmark
 from rltf.benchmarks.files import Row, long_integers
 from rltf.benchmarks.hub import hub_rows
-from rltf.benchmarks.references import trim
+from rltf.benchmarks.references import normalize_line_ends
 from rltf.benchmarks.splits import hash_fraction
 from rltf.types import CheckTest, Problem, Split, Test
 from rltf.validation import OptionError, require
@@ -108,7 +108,7 @@ class Apps(DatasetBenchmark):
         problem_id = _problem_id(row, split)
         starter = row.value("starter_code", str, "")
         tests, entry_point = _tests(row, starter)
-        solutions = [trim(solution) for solution in _decoded(row, "solutions", [])]
+        solutions = [normalize_line_ends(solution) for solution in _decoded(row, "solutions", [])]
         statement = row.value("question", str).strip()
         if self._max_statement is not None and len(statement) > self._max_statement:
             return None

@@ -61,29 +61,33 @@ def _may_be_endless(program: str) -> bool:
 
 def comparison(code: str) -> Iterator[str]:
     """`>` for `>=`, `<` for `>`, `!=` for `==`."""
-    yield from _edited(code, lambda n: (c() for c in _COMPARE.get(type(n), ())) if isinstance(n, ast.cmpop) else ())
+    yield from _edited_programs(
+        code, lambda n: (c() for c in _COMPARE.get(type(n), ())) if isinstance(n, ast.cmpop) else ()
+    )
 
 
 def operator(code: str) -> Iterator[str]:
     """`-` for `+`, `/` for `//`, `+` for `*`."""
-    yield from _edited(code, lambda n: (c() for c in _OPERATOR.get(type(n), ())) if isinstance(n, ast.operator) else ())
+    yield from _edited_programs(
+        code, lambda n: (c() for c in _OPERATOR.get(type(n), ())) if isinstance(n, ast.operator) else ()
+    )
 
 
 def constant(code: str) -> Iterator[str]:
     """A number too large or too small by one."""
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
             yield ast.Constant(node.value + 1)
             if node.value:
                 yield ast.Constant(node.value - 1)
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def quoted(code: str) -> Iterator[str]:
     """A number written as a string: mostly a `TypeError`."""
-    yield from _edited(
+    yield from _edited_programs(
         code,
         lambda n: (ast.Constant(str(n.value)),) if isinstance(n, ast.Constant) and isinstance(n.value, int) else (),
     )
@@ -93,65 +97,65 @@ def variable(code: str) -> Iterator[str]:
     """Another variable, or a name that does not exist: a `NameError`."""
     variables = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name) and n.id in _TYPO}
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.Name) and node.id in _TYPO and isinstance(node.ctx, ast.Load):
             for name in sorted(variables - {node.id} | {_TYPO[node.id]}):
                 yield ast.Name(name, node.ctx)
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def index(code: str) -> Iterator[str]:
     """`xs[len(xs)]` for the last item, one item off: often an `IndexError`."""
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
             length = ast.Call(ast.Name("len", ast.Load()), [node.value], [])
             yield ast.Subscript(node.value, length, node.ctx)
             yield ast.Subscript(node.value, ast.Constant(9), node.ctx)
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def attribute(code: str) -> Iterator[str]:
     """`xs.len()` for `len(xs)`: an `AttributeError`."""
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         match node:
             case ast.Call(func=ast.Name(id="len" | "sum" | "max" | "min" | "sorted" as name), args=[inner]):
                 yield ast.Call(ast.Attribute(inner, name, ast.Load()), [], [])
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def conversion(code: str) -> Iterator[str]:
     """Input that stays text, a number that is not turned into text: a `TypeError`."""
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         match node:
             case ast.Call(func=ast.Name(id="int" | "str"), args=[inner]):
                 yield inner
             case ast.Call(func=ast.Name(id="list"), args=[ast.Call(func=ast.Name(id="map"), args=[_, inner])]):
                 yield inner
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def span(code: str) -> Iterator[str]:
     """A range one too long, or that starts at one."""
 
-    def new(node: ast.AST) -> Iterator[ast.AST]:
+    def replacements(node: ast.AST) -> Iterator[ast.AST]:
         match node:
             case ast.Call(func=ast.Name(id="range"), args=[end]):
                 yield ast.Call(node.func, [ast.BinOp(end, ast.Add(), ast.Constant(1))], [])
                 yield ast.Call(node.func, [ast.Constant(1), end], [])
 
-    yield from _edited(code, new)
+    yield from _edited_programs(code, replacements)
 
 
 def missing_return(code: str) -> Iterator[str]:
     """A result that is computed and dropped."""
-    yield from _edited(
+    yield from _edited_programs(
         code, lambda n: (ast.Expr(n.value),) if isinstance(n, ast.Return) and n.value is not None else ()
     )
 
@@ -173,12 +177,12 @@ def missing_line(code: str) -> Iterator[str]:
 
 def missing_colon(code: str) -> Iterator[str]:
     """A header without its colon: a `SyntaxError`."""
-    yield from _cut(code, r":$")
+    yield from _shortened_programs(code, r":$")
 
 
 def missing_bracket(code: str) -> Iterator[str]:
     """A bracket that is not closed: a `SyntaxError`."""
-    yield from _cut(code, r"[\])](?=:?$)")
+    yield from _shortened_programs(code, r"[\])](?=:?$)")
 
 
 def early_return(code: str) -> Iterator[str]:
@@ -210,11 +214,13 @@ code, three habits make most of the mistakes (results printed where they should 
 forgotten colon) and a tail of rare ones the rest."""
 
 
-def _edited(code: str, new: Callable[[ast.AST], Iterator[ast.AST] | tuple[ast.AST, ...]]) -> Iterator[str]:
-    """The program with each node replaced in turn by each of `new(node)`."""
+def _edited_programs(
+    code: str, replacements: Callable[[ast.AST], Iterator[ast.AST] | tuple[ast.AST, ...]]
+) -> Iterator[str]:
+    """The program with each node replaced in turn by each of `replacements(node)`."""
     tree = ast.parse(code)
     for slot in list(node_slots(tree)):
-        for node in new(slot.node):
+        for node in replacements(slot.node):
             with replaced_node(slot, node):
                 yield _text(tree)
 
@@ -223,6 +229,6 @@ def _text(tree: ast.AST) -> str:
     return "\n".join(line for line in ast.unparse(ast.fix_missing_locations(tree)).split("\n") if line)
 
 
-def _cut(code: str, pattern: str) -> Iterator[str]:
+def _shortened_programs(code: str, pattern: str) -> Iterator[str]:
     for match in re.finditer(pattern, code, re.MULTILINE):
         yield code[: match.start()] + code[match.end() :]

@@ -33,7 +33,7 @@ def draw_expression(rng: Random, type: Type, operations: int, scope: Sequence[Va
         leaves = [v for v in scope if v.type is type]
         return rng.choice(leaves) if leaves else None
     inside = ELEMENT in scope
-    forms = [f for f in _BY_RESULT[type] if _least(f) <= operations and not (inside and f.bound)]
+    forms = [f for f in _BY_RESULT[type] if _smallest_size(f) <= operations and not (inside and f.bound)]
     if not forms:
         return None
     weights = [f.weight for f in forms]
@@ -52,27 +52,27 @@ def mentions(expression: Expression, variable: Variable) -> bool:
 
 
 def _arguments(rng: Random, form: Form, operations: int, scope: Sequence[Variable]) -> tuple[Expression, ...] | None:
-    least = [_least_argument(form, i) for i in range(len(form.args))]
-    shares = list(least)
+    smallest = [_smallest_argument_size(form, i) for i in range(len(form.args))]
+    sizes = list(smallest)
     open_places = [i for i, t in enumerate(form.args) if not t.is_literal]
-    for _ in range(operations - sum(least)):
-        shares[rng.choice(open_places)] += 1
+    for _ in range(operations - sum(smallest)):
+        sizes[rng.choice(open_places)] += 1
     args: list[Expression] = []
     for i, type in enumerate(form.args):
         bound = i in form.bound
         inner = [ELEMENT, ELEMENT, *(v for v in scope if v.type is Type.INT)] if bound else scope
-        arg = draw_expression(rng, type, shares[i], inner)
+        arg = draw_expression(rng, type, sizes[i], inner)
         if arg is None or (bound and not mentions(arg, ELEMENT)) or arg in args:
             return None
         args.append(arg)
     return tuple(args)
 
 
-def _least(form: Form) -> int:
+def _smallest_size(form: Form) -> int:
     """Operations of the smallest expression with this one on top."""
-    return 1 + sum(_least_argument(form, i) for i in range(len(form.args)))
+    return 1 + sum(_smallest_argument_size(form, i) for i in range(len(form.args)))
 
 
-def _least_argument(form: Form, i: int) -> int:
+def _smallest_argument_size(form: Form, i: int) -> int:
     # No variable is a BOOL, and `[x for x in xs]` is no task.
     return int(form.args[i] is Type.BOOL or i in form.bound)
