@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltf.benchmarks.mini import Mini
+from rltf.setup.instantiate import build
 from rltf.types import CallTest, Problem, StdioTest
 
 SMALL = {"train": 120, "validation": 40, "test": 60}
@@ -209,3 +210,10 @@ def test_any_seed_and_shape_gives_problems_whose_references_pass(seed, tests, st
 def test_a_wrong_setting_is_named(arguments, said):
     with pytest.raises(ValueError, match=said):
         Mini(**arguments)
+
+
+def test_a_wrong_option_is_refused_by_its_path_in_the_config(composed):
+    with pytest.raises(
+        ValueError, match=r"^benchmark\.bug_share is 1\.5: expected a number of at least 0 and at most 1"
+    ):
+        build(composed("train", "benchmark=mini", "benchmark.bug_share=1.5"), "benchmark")

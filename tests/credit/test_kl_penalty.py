@@ -8,6 +8,7 @@ from critic_cases import POLICIES, random_rollouts
 
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.rollouts.batch import collate
+from rltf.setup.instantiate import build
 from rltf.types import Sampling
 
 
@@ -58,3 +59,9 @@ def test_tokens_pay_for_what_the_reference_finds_less_probable_and_nothing_where
 def test_wrong_options_are_refused_by_their_keyword(options, words):
     with pytest.raises(ValueError, match=f"^{words}"):
         KlPenalty(**options)
+
+
+def test_a_wrong_option_is_refused_by_its_path_in_the_config(composed):
+    cfg = composed("train", "algorithm=ppo", "critic=value", "algorithm.credit.penalty.beta=0")
+    with pytest.raises(ValueError, match=r"^algorithm\.credit\.penalty\.beta is 0: expected a number above 0 "):
+        build(cfg, "algorithm.credit")
