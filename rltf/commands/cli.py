@@ -93,7 +93,7 @@ def command(name: str) -> None:
 
 
 def _exit_on_signal(number: int, _: object) -> NoReturn:
-    """Exits with the code that shells expect after SIGTERM of a scheduler or Ctrl-C; the run's summary is written on the
+    """Exits with the code that shells expect after SIGTERM of a scheduler or Ctrl-C; the summary is written on the
     way. (KeyboardInterrupt would not do: Lightning makes it exit code 1.)"""
     sys.exit(128 + number)
 

@@ -20,6 +20,8 @@ from rltf.runs.folder import METRICS_FILE
 class CSVMetrics(Logger):
     """Appends metrics to `folder/metrics.csv`."""
 
+    logs_text = True
+
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / METRICS_FILE

@@ -1,4 +1,4 @@
-"""The MLflow logger: a server, or files in the run folder."""
+"""The MLflow logger: a server, or a database in the run folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def mlflow_logger(folder: str, experiment: str, name: str, tracking_uri: str | N
         folder: the run folder.
         experiment: MLflow experiment.
         name: name of the run.
-        tracking_uri: address of a server; None: `MLFLOW_TRACKING_URI`, else files in `folder/mlruns`.
+        tracking_uri: address of a server; None: `MLFLOW_TRACKING_URI`, else the database `folder/mlflow.db`.
 
     Raises:
         ValueError: MLflow is not installed.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"file:{Path(folder).resolve() / 'mlruns'}"
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
     identity = Path(folder) / _ID_FILE
     run_id = identity.read_text() if identity.exists() else None
     try:

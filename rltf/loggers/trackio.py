@@ -22,6 +22,8 @@ class TrackioLogger(Logger):
         ValueError: Trackio is not installed.
     """
 
+    logs_text = True
+
     def __init__(self, project: str, name: str, group: str | None = None, space_id: str | None = None) -> None:
         super().__init__()
         try:

@@ -24,6 +24,8 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 class WandbRunLogger(WandbLogger):
     """Lightning's logger, which can end its W&B run."""
 
+    logs_text = True
+
     def close(self) -> None:
         """Ends the W&B run, so that the next job of a sweep gets its own."""
         import wandb

@@ -37,7 +37,7 @@ class StepMetrics:
 
 
 def log_row(loggers: Iterable[Logger], row: Mapping[str, float], *, phase: str, iteration: int, step: int) -> None:
-    """Writes one row with every logger.
+    """Writes one row with every logger; `phase` with those that take text (they have `logs_text`).
 
     Args:
         loggers: of the trainer.
@@ -47,4 +47,5 @@ def log_row(loggers: Iterable[Logger], row: Mapping[str, float], *, phase: str, 
         step: optimiser steps over all phases.
     """
     for logger in loggers:
-        logger.log_metrics({"phase": phase, "iteration": iteration, **row}, step=step)  # type: ignore[dict-item]
+        text = {"phase": phase} if getattr(logger, "logs_text", False) else {}
+        logger.log_metrics({**text, "iteration": iteration, **row}, step=step)  # type: ignore[dict-item]
