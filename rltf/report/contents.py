@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from rltf.report.compare.results import row_results
-from rltf.report.compare.settings import Row
+from rltf.report.compare.settings import Row, all_runs
 from rltf.report.document import Document, section
 from rltf.report.read.examples import Example
 from rltf.report.sections.critic import critic_tables
@@ -28,7 +28,7 @@ def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) ->
         notices: sentences on the choice of runs; those on single runs are added.
         folder: where the report will lie.
     """
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     single_run = len(runs) == 1
     results = row_results(rows)
     heldout = heldout_by_row(rows)
@@ -67,7 +67,7 @@ def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) ->
 
 def _run_notices(rows: Sequence[Row], single_run: bool) -> list[str]:
     """Sentences on what single runs lack."""
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     notices = [notice if single_run else f"{run.folder.name}: {notice}" for run in runs for notice in run.notices]
     for run in runs:
         if not run.finished and not single_run:

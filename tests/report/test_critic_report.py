@@ -8,6 +8,7 @@ from rltf.report.compare.settings import group_into_rows
 from rltf.report.contents import build_document
 from rltf.report.draw.numbers import percent
 from rltf.report.read.critic import CriticStats
+from rltf.report.read.evaluation import STAGES
 from rltf.report.read.rollouts import read_rollouts
 from rltf.report.read.run import read_run
 from rltf.report.sections.critic import critic_tables
@@ -34,7 +35,7 @@ def test_the_confusion_matrix_has_the_truth_in_rows_and_calibration_goes_by_tent
         line("passed", [1.0, 0.0, 0.0, 0.0], greedy=True),
         {"iteration": 0, "outcome": "passed", "program": "nobody spoke"},
     )
-    assert confusion.head[2:] == ("said: syntax error", "said: runtime error", "said: wrong answer", "said: passed")
+    assert confusion.head[2:] == tuple(f"predicted: {name}" for name in STAGES)
     assert confusion.body == (
         ("runtime error", "1", percent(0), percent(0), percent(0), percent(1)),
         ("passed", "3", percent(0), percent(0), percent(1 / 3), percent(2 / 3)),

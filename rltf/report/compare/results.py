@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rltf.report.compare.settings import Row
+from rltf.report.compare.settings import Row, all_runs
 from rltf.report.compare.statistics import (
     Estimate,
     Values,
@@ -51,7 +51,7 @@ def row_results(rows: Sequence[Row]) -> list[Result]:
 
 def shared_measures(rows: Sequence[Row]) -> list[str]:
     """The measures that every run has: pass@k by rising k, then `greedy`."""
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     if not runs:
         return []
     ks = set.intersection(*({k for k in _pass_at_k(run, "before") if k in _pass_at_k(run, "after")} for run in runs))
@@ -118,7 +118,9 @@ def _better_seeds(measure: str, first: Row, row: Row) -> tuple[int, int] | None:
     first_runs, runs = _by_seed(first), _by_seed(row)
     shared_seeds = first_runs.keys() & runs.keys()
     pairs = ((first_runs[seed], runs[seed]) for seed in shared_seeds)
-    better = sum(measure_value(run, "after", measure) > measure_value(other, "after", measure) for other, run in pairs)
+    better = sum(
+        measure_value(run, "after", measure) > measure_value(first_run, "after", measure) for first_run, run in pairs
+    )
     return (better, len(shared_seeds)) if shared_seeds else None
 
 

@@ -32,6 +32,11 @@ class Row:
         return tuple(run for run in self.runs if run.finished)
 
 
+def all_runs(rows: Sequence[Row]) -> list[Run]:
+    """The runs of all rows, row by row."""
+    return [run for row in rows for run in row.runs]
+
+
 def group_into_rows(runs: Sequence[Run], by: Sequence[str] = ()) -> tuple[list[Row], list[str]]:
     """Rows in the order of their first runs, and sentences on what a reader should know of the grouping.
 

@@ -60,8 +60,8 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
     figure = canvas(0.75 + step * len(categories))
     axes = figure.subplots()
     for number, (label, style, values) in enumerate(groups):
-        look = line_style(style)
-        shade = str(look["color"])
+        marker_style = line_style(style)
+        shade = str(marker_style["color"])
         offset = (number - (len(groups) - 1) / 2) * 0.8 / len(groups)
         ys = [i + offset for i, category in enumerate(categories) if category in values]
         estimates = [values[category] for category in categories if category in values]
@@ -71,8 +71,8 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
                   [high - x for x, (_, high) in zip(xs, bounds, strict=True)]]  # fmt: skip
         axes.errorbar(
             xs, ys, xerr=spread if any(e.interval for e in estimates) else None,
-            fmt="o" if style is None else str(look["marker"]), color=shade, label=drawable_label(label), elinewidth=1.5,
-            markersize=5, markerfacecolor=colour("paper") if style is None else shade,
+            fmt="o" if style is None else str(marker_style["marker"]), color=shade, label=drawable_label(label),
+            elinewidth=1.5, markersize=5, markerfacecolor=colour("paper") if style is None else shade,
         )  # fmt: skip
     _label_categories(axes, categories)
     axes.xaxis.set_major_formatter(PER_CENT)

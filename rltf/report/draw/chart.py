@@ -107,14 +107,14 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def drawable_label(label: str, most: int = 48) -> str:
+def drawable_label(label: str, max_length: int = 48) -> str:
     """A label, perhaps a stranger's, as it can be drawn: printable, short, and never hidden from a legend.
 
-    >>> drawable_label("_x\\n" + "y" * 60, most=8)
+    >>> drawable_label("_x\\n" + "y" * 60, max_length=8)
     '‹_x‹U+00…›'
     """
     name = visible_text(label)
-    name = name if len(name) <= most else name[: most - 1] + "…"
+    name = name if len(name) <= max_length else name[: max_length - 1] + "…"
     return f"‹{name}›" if name.startswith("_") else name
 
 

@@ -24,8 +24,8 @@ def _confusion(stats: CriticStats, note: str) -> Table | None:
         counts = [stats.confusion[stage, predicted] for predicted in range(len(STAGES))]
         if sum(counts):
             body.append([name, f"{sum(counts):,}", *(percent(count / sum(counts)) for count in counts)])
-    head = ["program", "programs", *(f"said: {name}" for name in STAGES)]
-    return table(head, body, f"What the critic held most probable. {note}".strip())
+    head = ["program", "programs", *(f"predicted: {name}" for name in STAGES)]
+    return table(head, body, f"The outcome that the critic held most probable. {note}".strip())
 
 
 def _passing_calibration(stats: CriticStats) -> Table | None:
@@ -38,8 +38,8 @@ def _passing_calibration(stats: CriticStats) -> Table | None:
         ]
         for part, (programs, predicted, passed) in sorted(stats.passing.items())
     ]
-    note = "A calibrated critic is right as often as it says."
-    return table(["probability of passing", "programs", "mean said", "passed"], body, note)
+    note = "With a calibrated critic both shares are equal."
+    return table(["probability of passing", "programs", "mean predicted", "passed"], body, note)
 
 
 def _value_calibration(stats: CriticStats) -> Table | None:
@@ -52,5 +52,5 @@ def _value_calibration(stats: CriticStats) -> Table | None:
         ]
         for part, (programs, predicted, returns) in sorted(stats.values.items())
     ]
-    note = "Means over the tokens of a program; a calibrated critic says what comes."
-    return table(["value", "programs", "mean said", "mean return"], body, note)
+    note = "Means over the tokens of a program; with a calibrated critic both are equal."
+    return table(["value", "programs", "mean predicted", "mean return"], body, note)

@@ -37,16 +37,13 @@ def heldout_by_row(rows: Sequence[Row]) -> dict[str, list[HeldOut]]:
 
 def pass_at_k_chart(by_row: HeldOutByRow, rows: Sequence[Row]) -> Chart | None:
     """pass@k at every k up to the number of programs drawn; None where only one was drawn."""
-    all_runs = [heldout for heldouts in by_row.values() for heldout in heldouts]
-    draws = min((heldout.draws for heldout in all_runs), default=0)
+    groups = _groups(by_row, rows)
+    draws = min((heldout.draws for _, _, _, heldouts in groups for heldout in heldouts), default=0)
     if draws < 2:
         return None
-    styles = {row.label: style for style, row in enumerate(rows)}
-    lines = [_pass_at_k_line(BEFORE, all_runs, "before", draws, None)]
-    for label, heldouts in by_row.items():
-        name = label if len(rows) > 1 else "after RL"
-        lines.append(_pass_at_k_line(name, heldouts, "after", draws, styles[label]))
-    note = "Bands reach from the lowest to the highest seed." if len(all_runs) > len(by_row) else ""
+    lines = [_pass_at_k_line(label, heldouts, when, draws, style) for label, style, when, heldouts in groups]
+    has_bands = any(len(heldouts) > 1 for heldouts in by_row.values())
+    note = "Bands reach from the lowest to the highest seed." if has_bands else ""
     axis = AxisStyle(share=True, zero=True, x="k, programs one may submit")
     return line_chart("pass_at_k", "pass@k by k", lines, axis, note)
 
@@ -121,15 +118,20 @@ def _before_and_after(
     by_row: HeldOutByRow, rows: Sequence[Row], shares: Callable[[HeldOut, str], Mapping[str, float]]
 ) -> Series:
     """Shares before RL in the mean over all runs, and after RL in the mean over the runs of each row."""
-    all_runs = [heldout for heldouts in by_row.values() for heldout in heldouts]
-    if not all_runs:
+    return [
+        (label, style, _means([shares(heldout, when) for heldout in heldouts]))
+        for label, style, when, heldouts in _groups(by_row, rows)
+    ]
+
+
+def _groups(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[tuple[str, int | None, str, Sequence[HeldOut]]]:
+    """(label, style, `before` or `after`, runs): all runs before RL, then those of each row after it."""
+    if not by_row:
         return []
     styles = {row.label: style for style, row in enumerate(rows)}
-    after_rl = {label: _means([shares(heldout, "after") for heldout in heldouts]) for label, heldouts in by_row.items()}
-    return [
-        (BEFORE, None, _means([shares(heldout, "before") for heldout in all_runs])),
-        *((label if len(rows) > 1 else "after RL", styles[label], means) for label, means in after_rl.items()),
-    ]
+    before_rl = (BEFORE, None, "before", [heldout for heldouts in by_row.values() for heldout in heldouts])
+    after_rl = ((label if len(rows) > 1 else "after RL", styles[label], "after", by_row[label]) for label in by_row)
+    return [before_rl, *after_rl]
 
 
 def _means(tables: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from rltf.report.compare.settings import Row
+from rltf.report.compare.settings import Row, all_runs
 from rltf.report.draw.bars import time_chart
 from rltf.report.draw.chart import Chart
 from rltf.report.draw.curves import AxisStyle, Line, Panel, area_chart, line_chart
@@ -44,7 +44,7 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     """Charts of validation, rewards and outcomes."""
     ks = _logged_ks(rows)
     validation = [(f"pass@{k}", f"val/pass@{k}") for k in ks] + [("greedy pass@1", "val/greedy_pass@1")]
-    terms = list(dict.fromkeys(n for row in rows for run in row.runs for n in run.metrics.names("rollout/reward/")))
+    terms = list(dict.fromkeys(n for run in all_runs(rows) for n in run.metrics.names("rollout/reward/")))
     reward = [("sampled programs", "rollout/reward_mean"), ("greedy program", "rollout/greedy_reward_mean")]
     row_terms = {frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}
     terms_note = "The rows' rewards have different terms: their heights do not compare." if len(row_terms) > 1 else ""
@@ -193,5 +193,5 @@ def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
 def _logged_ks(rows: Sequence[Row]) -> list[int]:
     """Every k for which a run has logged `val/pass@k`, rising."""
     prefix = "val/pass@"
-    names = (name for row in rows for run in row.runs for name in run.metrics.names(prefix))
+    names = (name for run in all_runs(rows) for name in run.metrics.names(prefix))
     return sorted({int(k) for name in names if (k := name.removeprefix(prefix)).isdigit()})

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from rltf.report.compare.results import Result
-from rltf.report.compare.settings import Row
+from rltf.report.compare.settings import Row, all_runs
 from rltf.report.draw.numbers import duration, percent
 from rltf.report.read.run import as_object
 from rltf.report.sections.metrics import phase_seconds
@@ -19,7 +19,7 @@ MOST_TILES = 4
 
 def title(rows: Sequence[Row]) -> str:
     """Model, benchmark and reward, as far as all runs share them."""
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     values = [{str(run.summary[k]) for run in runs if run.summary.get(k)} for k in ("model", "benchmark", "reward")]
     shared = ", ".join(next(iter(names)) for names in values if len(names) == 1)
     if len(runs) == 1:
@@ -29,7 +29,7 @@ def title(rows: Sequence[Row]) -> str:
 
 def facts(rows: Sequence[Row], folder: Path) -> tuple[tuple[str, str], ...]:
     """Names and values of the line below the title."""
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     if len(runs) == 1:
         run = runs[0]
         pairs = [(k, str(run.summary[k])) for k in ("status", "algorithm", "seed") if run.summary.get(k) is not None]
@@ -43,7 +43,7 @@ def facts(rows: Sequence[Row], folder: Path) -> tuple[tuple[str, str], ...]:
 
 def tiles(rows: Sequence[Row], results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     """Names and values of the headline numbers."""
-    runs = [run for row in rows for run in row.runs]
+    runs = all_runs(rows)
     headline_results = [r for r in results if r.measure == results[0].measure]
     pairs = []
     for r in headline_results if len(headline_results) <= MOST_TILES else []:
@@ -60,7 +60,7 @@ def tiles(rows: Sequence[Row], results: Sequence[Result]) -> tuple[tuple[str, st
 
 def commands(rows: Sequence[Row]) -> tuple[str, ...]:
     """Command lines: one multirun where the runs are all combinations of some values, else a command per row."""
-    overrides = [tuple(o.partition("=")[::2] for o in run.overrides) for row in rows for run in row.runs]
+    overrides = [tuple(o.partition("=")[::2] for o in run.overrides) for run in all_runs(rows)]
     if not any(overrides):
         return ()
     keys = [key for key, _ in overrides[0]]
@@ -79,8 +79,7 @@ def _command(arguments: Sequence[str]) -> str:
 def versions(rows: Sequence[Row]) -> str:
     """Packages and their versions in the runs."""
     by_package: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for run in row.runs:
-            for package, version in as_object(run.summary.get("versions")).items():
-                by_package.setdefault(str(package), {})[str(version)] = None
+    for run in all_runs(rows):
+        for package, version in as_object(run.summary.get("versions")).items():
+            by_package.setdefault(str(package), {})[str(version)] = None
     return ", ".join(f"{package} {' and '.join(distinct)}" for package, distinct in by_package.items())

@@ -70,13 +70,13 @@ def program(example: Example) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def latest_of_each_outcome(examples: Sequence[Example], most: int) -> list[Example]:
-    """At most `most` of the examples, one outcome after the other, the latest of each first."""
+def latest_of_each_outcome(examples: Sequence[Example], at_most: int) -> list[Example]:
+    """At most so many of the examples, one outcome after the other, the latest of each first."""
     by_outcome: dict[str, list[Example]] = {}
     for example in examples:
         by_outcome.setdefault(example.outcome, []).insert(0, example)
     alternating = zip_longest(*by_outcome.values())
-    return [example for latest in alternating for example in latest if example is not None][:most]
+    return [example for latest in alternating for example in latest if example is not None][:at_most]
 
 
 def _blamed_tokens(example: Example) -> str:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rltf.report.compare.settings import Row
+from rltf.report.compare.settings import Row, all_runs
 from rltf.report.document import Document, Section
 from rltf.report.read.run import Run
 from rltf.report.write.markdown import code_block, latest_of_each_outcome, plain, program, table_text
@@ -59,7 +59,9 @@ class WandbWriter:
                 return f"W&B report: {report.url}"
             except Exception as error:  # whatever the server or the way to it said, the specification is on disk
                 obstacle = f"W&B did not take the report ({type(error).__name__}: {error})"
-        offline = " ".join(sorted({f"{run.folder}/wandb/offline-run-*" for run in _runs(self.rows) if _offline(run)}))
+        offline = " ".join(
+            sorted({f"{run.folder}/wandb/offline-run-*" for run in all_runs(self.rows) if _offline(run)})
+        )
         sync = f"`wandb sync {offline}`, " if offline else ""
         advice = f"to publish it, `wandb login`, {sync}then this command again."
         return f"{obstacle}: its specification is in {path}; {advice}"
@@ -80,7 +82,7 @@ class WandbWriter:
         if document.gallery:
             examples = latest_of_each_outcome(document.gallery, MOST_PROGRAMS)
             blocks.append(wr.MarkdownBlock("\n\n---\n\n".join(map(program, examples))))
-        tables = sorted({table for run in _runs(self.rows) for table in logged_tables(run)})
+        tables = sorted({table for run in all_runs(self.rows) for table in logged_tables(run)})
         panels = [wr.WeavePanelSummaryTable(table_name=name, layout=wr.Layout(w=24, h=14)) for name in tables[-1:]]
         blocks.append(wr.PanelGrid(runsets=run_sets, panels=[*panels, wr.RunComparer(layout=wr.Layout(w=24, h=12))]))
         if document.versions:
@@ -159,10 +161,6 @@ def _name(run: Run) -> str:
     """Name of a run in W&B, as the W&B logger makes it."""
     parts = [run.summary.get(key) or run.setting(key) for key in ("model", "reward", "algorithm")]
     return str(run.config.get("name") or "-".join([*map(str, parts), f"seed{run.seed}"]))
-
-
-def _runs(rows: Sequence[Row]) -> list[Run]:
-    return [run for row in rows for run in row.runs]
 
 
 def _offline(run: Run) -> bool:
