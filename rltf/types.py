@@ -150,7 +150,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Where the program lies in an answer: `lead + text[start:end]`."""
+    """Position of the program in an answer: `lead + text[start:end]`."""
 
     start: int
     end: int
@@ -164,7 +164,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. The distribution is tempered first, then truncated and renormalised."""
+    """Parameters of the distribution that tokens are drawn from: tempered first, then truncated and renormalised."""
 
     temperature: float = 1.0
     """Greater than 0; greedy programs ignore it."""
@@ -394,8 +394,9 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What one reward term (`rltf.rewards`) gives to one program. The options `credit` and `algorithm.credit` are
-    something else: rules that turn credits and advantage into a weight of each token (`rollouts.hooks.TokenCredit`)."""
+    """Value that one reward term (`rltf.rewards`) gives to a program or a span of its tokens. The config nodes `credit` and
+    `algorithm.credit` are something else: rules that compute token weights from credits and advantage
+    (`rltf.rollouts.hooks.TokenCredit`)."""
 
     term: str
     value: float

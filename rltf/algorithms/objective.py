@@ -12,7 +12,8 @@ from rltf.types import RolloutBatch
 
 @dataclass(frozen=True)
 class Loss:
-    """A sum and what it is divided by, kept apart so that gradient accumulation and DDP weigh every token alike."""
+    """Sum of an objective's terms and the count that it is divided by, separate so that gradient accumulation and DDP
+    weigh every token alike."""
 
     total: Tensor
     """Scalar with gradient: the sum over the batch."""

@@ -24,7 +24,7 @@ class RewardTerm(Protocol):
 
 
 class RewardStack:
-    """Applies every term in turn, except those that another term replaces.
+    """The reward of a run: its terms in sequence, except those that another term replaces.
 
     Args:
         terms: name -> term. The name is what metrics, credits and `rollouts.jsonl` call it.

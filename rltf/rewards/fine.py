@@ -23,7 +23,7 @@ Alpha = Literal["length_ratio", "one"]
 
 @dataclass(frozen=True)
 class Fine:
-    """Weight on the tokens that an error is blamed on; the baseline is not taken off it.
+    """Negative weight on the tokens that an error is blamed on; no baseline is subtracted from it.
 
     | category of the error | blamed tokens |
     |---|---|

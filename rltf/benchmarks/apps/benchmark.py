@@ -38,7 +38,7 @@ METHOD = "Solution()."
 
 
 class Apps(DatasetBenchmark):
-    """APPS and problem files in its spirit (LeetCode, code contests).
+    """APPS, and other problems in its file format (LeetCode, code contests).
 
     Args:
         path: packed JSON lines, plain or .gz, or a folder that holds `train/` and `test/` in the official layout (one
