@@ -17,6 +17,7 @@ TARGETS: dict[str, str] = {
     "rltf.critics.kl.KlPenalty": "rltf.credit.kl_penalty.KlPenalty",
     "rltf.critics.mlp.MlpCritic": "rltf.critics.value.MlpCritic",
     "rltf.generation.engine.Engine": "rltf.generation.engine.engine.Engine",
+    "rltf.prm.reward.Prm": "rltf.prm.reward.PrmReward",
     "rltf.rollouts.advantages.Advantages": "rltf.algorithms.advantages.Advantages",
     "rltf.rollouts.cccs.Cccs": "rltf.curricula.completion.CompletionCurriculum",
     "rltf.rollouts.chain.Chain": "rltf.credit.chain.CreditChain",

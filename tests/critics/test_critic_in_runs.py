@@ -14,7 +14,7 @@ from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import ValueCritic
 from rltf.metrics.critic import calibration_error, critic_metrics
 from rltf.rollouts.packing import PackedRollout
-from rltf.setup.credit import credit_of
+from rltf.setup.credit import build_credit
 from rltf.types import CriticPrediction, Outcome
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
@@ -128,7 +128,7 @@ def test_the_buffer_does_not_keep_what_a_critic_said():
 def test_one_sentence_says_what_does_not_go_together(composed, critic, options, said):
     built = CRITICS[critic](POLICIES["T5"]()) if critic else None
     with pytest.raises(ValueError, match=said):
-        credit_of(composed("train", *options), built)
+        build_credit(composed("train", *options), built)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_one_sentence_says_what_does_not_go_together(composed, critic, options, 
     ],
 )
 def test_the_rest_does(composed, critic, options):
-    credit = credit_of(composed("train", *options), CRITICS[critic](POLICIES["T5"]()))
+    credit = build_credit(composed("train", *options), CRITICS[critic](POLICIES["T5"]()))
     assert (credit is None) == (not options)
     assert credit is None or credit.needs_coverage == any("executed" in option for option in options)
 

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rltf.rollouts.clock import PhaseClock
 from rltf.setup.components import Components
+from rltf.setup.config import RunConfig
 from rltf.setup.instantiate import build
-from rltf.setup.trainer import make_trainer
+from rltf.setup.trainer import build_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
@@ -28,8 +29,8 @@ from rltf.training.sharding import full_tensor
 PROGRAMS = 8
 
 
-class KeepsGradient(L.Callback):
-    """Before it is clipped."""
+class GradientRecorder(L.Callback):
+    """The last gradient before it is clipped, by the name of the weight."""
 
     def __init__(self) -> None:
         self.gradient: dict[str, torch.Tensor] = {}
@@ -55,22 +56,24 @@ def main(target: str, devices: int, kind: str) -> None:
     ]
     with initialize_config_dir(str(Path(__file__).parents[2] / "configs"), version_base="1.3"):
         cfg = compose("train", overrides)
-    with Components.of(cfg, PhaseClock()) as parts:
-        keeps = KeepsGradient()
-        trainer = make_trainer(cfg, Path(target).parent, [], [keeps], {"limit_val_batches": 0})
-        module = RLTFModule(parts.policy, parts.sampling, [1])
-        data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
+    config = RunConfig.of(cfg)
+    with Components.build(cfg, PhaseClock()) as components:
+        recorder = GradientRecorder()
+        trainer = build_trainer(cfg, Path(target).parent, [], [recorder], {"limit_val_batches": 0})
+        module = RLTFModule(components.policy, components.sampling, [1])
+        data = components.datamodule(config.evaluation, config.seed, trainer, build(cfg, "buffer"))
         mix = build(cfg, "algorithm.mix")
         problems = data.train_problems[trainer.global_rank :: trainer.world_size]
-        pending = parts.pipeline.start_rollouts(problems, range(PROGRAMS // 8), parts.sampling, 0)
-        data.buffer.extend(rollout for group in parts.pipeline.collect_rollouts(pending) for rollout in group)
+        pipeline = components.pipeline
+        pending = pipeline.start_rollouts(problems, range(PROGRAMS // 8), components.sampling, 0)
+        data.buffer.extend(rollout for group in pipeline.collect_rollouts(pending) for rollout in group)
         module.double()
         module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=1e-2))
         accumulate = trainer.accumulate_grad_batches
         data.start(StreamPlan(mix=mix, updates=1, accumulate=accumulate, batch_size=PROGRAMS // 2, demonstrations=0))
         trainer.fit(module, datamodule=data)
         if trainer.is_global_zero:
-            torch.save(keeps.gradient, target)
+            torch.save(recorder.gradient, target)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = ("debug=default", "logger=none", "callbacks.report=false", "callbacks.progress=false")
+OPTIONS = ("debug=default", "logger=none", "report=false", "callbacks.progress=null")
 OPTIONS += ("benchmark.sizes={train: 20, validation: 4, test: 6}", "model.dropout=0.1")
 PATIENCE = 800
 """Seconds until a process counts as hung; twenty times what it takes, as the machine may be busy."""

@@ -15,7 +15,7 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = ("debug=default", "logger=none", "callbacks.report=false", "callbacks.progress=false", "model.dropout=0.1")
+OPTIONS = ("debug=default", "logger=none", "report=false", "callbacks.progress=null", "model.dropout=0.1")
 OPTIONS += ("trainer.max_epochs=5",)
 SEPARATE = (*OPTIONS, "generation.placement=separate")
 

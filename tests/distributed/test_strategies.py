@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import open_dict
 
-from rltf.setup.trainer import make_trainer
+from rltf.setup.trainer import build_trainer
 
 
 @pytest.mark.parametrize(
@@ -16,17 +16,17 @@ from rltf.setup.trainer import make_trainer
 def test_deepspeed_refuses_what_it_cannot_do(composed, tmp_path, overrides, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match=message):
-        make_trainer(composed("train", "trainer=deepspeed", *overrides), tmp_path, [], [])
+        build_trainer(composed("train", "trainer=deepspeed", *overrides), tmp_path, [], [])
 
 
 def test_deepspeed_writes_no_checkpoints(composed, tmp_path):
     from rltf.callbacks.checkpoints import Checkpoints
 
     cfg = composed("train", "trainer=deepspeed")
-    with pytest.raises(ValueError, match=r"callbacks\.checkpoint is true with trainer=deepspeed"):
-        make_trainer(cfg, tmp_path, [], [Checkpoints(tmp_path, "last")])
+    with pytest.raises(ValueError, match=r"callbacks\.checkpoints is set with trainer=deepspeed"):
+        build_trainer(cfg, tmp_path, [], [Checkpoints()])
     with open_dict(cfg):
         cfg.trainer.strategy = "auto"
         cfg.trainer.accelerator = "cpu"
         cfg.trainer.precision = "32-true"
-    assert make_trainer(cfg, tmp_path, [], [Checkpoints(tmp_path, "last")]).checkpoint_callbacks
+    assert build_trainer(cfg, tmp_path, [], [Checkpoints()]).checkpoint_callbacks

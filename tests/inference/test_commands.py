@@ -12,7 +12,7 @@ MINI = (
     "benchmark.sizes={train: 60, validation: 4, test: 6}",
     "generation.sampling.max_new_tokens=40",
 )
-QUIET = ("callbacks.report=false", "callbacks.progress=false", "logger=none", "warmup.steps=0")
+QUIET = ("report=false", "callbacks.progress=null", "logger=none", "warmup.steps=0")
 EVAL = ("model=tiny_t5", "policy=tiny_t5", "evaluation={problems: 4, samples: 3, ks: [1, 2]}")
 
 
@@ -63,7 +63,13 @@ def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_progra
     run, repair = tmp_path / "run", tmp_path / "repair"
     first = ("rollouts.problems=30", "trainer.max_epochs=2", f"paths.output_dir={run}")
     train(composed("train", *MINI, *QUIET, *first))
-    stage = ("stage=repair", f"stage.run={run}", "stage.held_out=0.4", "algorithm=sft", "model.max_prompt_tokens=256")
+    stage = (
+        "benchmark=repair",
+        f"benchmark.run={run}",
+        "benchmark.held_out=0.4",
+        "algorithm=sft",
+        "model.max_prompt_tokens=256",
+    )
     outcome = train(composed("train", *MINI, *QUIET, *stage, f"paths.output_dir={repair}"))
     assert outcome.summary["benchmark"] == "mini/repair"
     search = ("inference=critic_sampling", f"inference.repair={repair}", "inference.max_prompt_tokens=256")

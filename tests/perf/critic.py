@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="policies whose name holds this")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    programs = harvest(arguments.programs)
+    programs = random_rollouts(arguments.programs)
     cells = [
         {"policy": name, "critic": kind, **measure(build(), make, programs, arguments)}
         for name, build in POLICIES.items()
@@ -83,8 +83,8 @@ def measure(
         train(policy, optimizer, programs, arguments.updates)
 
     def with_critic() -> None:
-        said = critic.add_predictions(programs)
-        critic.learn(GAECredit()(said) if critic.kind == "value" else said)
+        predicted = critic.add_predictions(programs)
+        critic.learn(GAECredit()(predicted) if critic.kind == "value" else predicted)
         train(policy, optimizer, programs, arguments.updates)
 
     for action in (without, with_critic):  # first steps make the optimisers' states
@@ -116,10 +116,10 @@ def train(policy: Policy, optimizer: torch.optim.Optimizer, programs: list[Rollo
         optimizer.zero_grad()
 
 
-def harvest(count: int) -> list[Rollout]:
-    """Programs of 20 to 100 tokens, 16 a problem, of prompts of 60 to 120."""
+def random_rollouts(count: int) -> list[Rollout]:
+    """Programs of 20 to 100 tokens, 16 per problem, with prompts of 60 to 120 tokens."""
     draw = random.Random(0)
-    found = []
+    rollouts = []
     for number in range(count):
         if number % 16 == 0:
             prompt = tuple(draw.randrange(3, 500) for _ in range(draw.randint(60, 120)))
@@ -127,8 +127,8 @@ def harvest(count: int) -> list[Rollout]:
         offsets = tuple((i, i + 1) for i in range(len(ids)))
         program = Program(str(number // 16), "x" * len(ids), prompt, ids, offsets, (-1.0,) * len(ids), FinishReason.EOS)
         reward = draw.uniform(-1, 1)
-        found.append(Rollout(program, Verdict(draw.choice(list(Outcome)), 0, 1), (), reward, 0.0, reward))
-    return found
+        rollouts.append(Rollout(program, Verdict(draw.choice(list(Outcome)), 0, 1), (), reward, 0.0, reward))
+    return rollouts
 
 
 def timed(action: Callable[[], None]) -> float:

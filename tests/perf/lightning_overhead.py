@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
 from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.progress import Progress
-from rltf.commands.evaluate import _quiet
+from rltf.commands.start import quiet_libraries
 from rltf.loggers.csv_file import CSVMetrics
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.batch import collate_demonstrations
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=30)
     arguments = parser.parse_args()
-    _quiet()
+    quiet_libraries()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     result: dict[str, object] = {}

@@ -43,9 +43,9 @@ OPTIONS = {
 }
 QUIET = [
     "logger=none",
-    "callbacks.progress=false",
-    "callbacks.report=false",
-    "callbacks.checkpoint=false",
+    "callbacks.progress=null",
+    "report=false",
+    "callbacks.checkpoints=null",
     "evaluation={problems: 2, samples: 1, ks: [1]}",
     "trainer.check_val_every_n_epoch=1000",
 ]
@@ -57,49 +57,48 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=8)
     parser.add_argument("--only", default="", help="options whose name holds this")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder)
-        prm = where / "prm"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        prm = folder / "prm"
         tiny_t5().export(prm / "policy")
         LineCritic(tiny_t5(), 0, 1e-5, 0.0, 1, 8).save(prm / "critic.pt")
-        start = ["warmup.steps=300", "trainer.max_epochs=1", f"paths.output_dir={where / 'start'}"]
+        start = ["warmup.steps=300", "trainer.max_epochs=1", f"paths.output_dir={folder / 'start'}"]
         quietly(composed(*start))
-        result: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}
+        report: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}
         for number, (name, options) in enumerate(OPTIONS.items()):
             if arguments.only in name:
-                chosen = [option.format(prm=prm) if "{prm}" in option else option for option in options]
-                with_it = seconds(where / f"{number}", chosen, arguments.iterations)
-                without = seconds(where / f"{number}_plain", [], arguments.iterations)
-                whole, plain = sum(with_it.values()), sum(without.values())
-                result[name] = {
-                    "seconds": {phase: round(value, 3) for phase, value in with_it.items()},
-                    "plain_seconds": {phase: round(value, 3) for phase, value in without.items()},
-                    "over_plain": round(whole / plain, 2),
+                overrides = [option.format(prm=prm) if "{prm}" in option else option for option in options]
+                with_option = seconds(folder / f"{number}", overrides, arguments.iterations)
+                plain = seconds(folder / f"{number}_plain", [], arguments.iterations)
+                report[name] = {
+                    "seconds": {phase: round(value, 3) for phase, value in with_option.items()},
+                    "plain_seconds": {phase: round(value, 3) for phase, value in plain.items()},
+                    "over_plain": round(sum(with_option.values()) / sum(plain.values()), 2),
                 }
-                print(name, result[name]["over_plain"], file=sys.stderr)
-    print(json.dumps(result, indent=1))
+                print(name, report[name]["over_plain"], file=sys.stderr)
+    print(json.dumps(report, indent=1))
 
 
 def seconds(folder: Path, options: list[str], iterations: int) -> dict[str, float]:
-    """Of a middling iteration, by phase."""
-    begun = [
+    """Median seconds of an iteration, by phase."""
+    warm_start = [
         "model=pretrained",
         "recipe=tiny_t5",
         "model.name=warm",
         f"model.path={folder.parent / 'start' / 'policy'}",
     ]
-    begun += ["model.max_prompt_tokens=128", "warmup.steps=0", f"trainer.max_epochs={iterations + 2}"]
-    quietly(composed(*begun, f"paths.output_dir={folder}", *options))
+    warm_start += ["model.max_prompt_tokens=128", "warmup.steps=0", f"trainer.max_epochs={iterations + 2}"]
+    quietly(composed(*warm_start, f"paths.output_dir={folder}", *options))
     with (folder / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["perf/seconds/training"]]
-    chosen = rows[-iterations - 1 : -1]  # the last one draws nothing
-    names = [name for name in chosen[0] if name.startswith("perf/seconds/")]
-    found = {name.rsplit("/", 1)[1]: statistics.median(float(row[name] or 0) for row in chosen) for name in names}
-    return {phase: value for phase, value in found.items() if value > 0}
+    measured = rows[-iterations - 1 : -1]  # the last iteration draws nothing
+    names = [name for name in measured[0] if name.startswith("perf/seconds/")]
+    medians = {name.rsplit("/", 1)[1]: statistics.median(float(row[name] or 0) for row in measured) for name in names}
+    return {phase: value for phase, value in medians.items() if value > 0}
 
 
 def quietly(cfg: Any) -> None:
-    """A run that says nothing where the JSON is printed."""
+    """A run whose output goes to standard error: standard output is for the JSON."""
     with contextlib.redirect_stdout(sys.stderr):
         train(cfg)
 

@@ -26,7 +26,7 @@ from scale.buffers import buffer
 from scale.programs import judged, load, problems
 from scale.runs import ddp, ddp_child, hidden
 
-from rltf.commands.evaluate import _quiet
+from rltf.commands.start import quiet_libraries
 
 PARTS = {"ddp": ddp, "judged": judged, "problems": problems, "buffer": buffer, "hidden": hidden, "load": load}
 
@@ -41,7 +41,7 @@ def main() -> None:
     if arguments.child:
         ddp_child(arguments.child, arguments.quick)
         return
-    _quiet()
+    quiet_libraries()
     torch.set_num_threads(1)
     result: dict[str, Any] = {"load_average": os.getloadavg()[0], "cores": os.cpu_count(), "quick": arguments.quick}
     for name in arguments.parts.split(","):
@@ -50,12 +50,12 @@ def main() -> None:
         result[name]["seconds"] = round(time.perf_counter() - start, 1)
         print(name, result[name]["seconds"], "s", file=sys.stderr)
     if "judged" in result and "buffer" in result:
-        pieces = cost_model.OOMRetry(
+        costs = cost_model.ProcessorCosts(
             judge_ms=result["judged"]["by_programs"][0]["cpu_ms"],
             **{name: result["buffer"][name] for name in ("handle_ms", "rollout_bytes", "unpack_gb_s")},
         )
-        result["pieces"] = asdict(pieces)
-        result["floors_not_measured"] = cost_model.table(pieces)
+        result["pieces"] = asdict(costs)
+        result["floors_not_measured"] = cost_model.table(costs)
     print(json.dumps(result, indent=1))
 
 

@@ -29,7 +29,7 @@ def test_without_learning_every_ratio_stays_one(composed, model, top_p, allowanc
         "train",
         f"model={model}",
         "debug=default",
-        "callbacks.report=false",
+        "report=false",
         "benchmark.sizes={train: 40, validation: 4, test: 6}",
         "optimizer.lr=1e-12",
         f"generation.sampling={{temperature: 0.7, top_p: {top_p}, max_new_tokens: 24}}",

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 SMALL = (
     "debug=default",
-    "callbacks.report=false",
-    "callbacks.progress=false",
+    "report=false",
+    "callbacks.progress=null",
     "logger=none",
     "benchmark.sizes={train: 8, validation: 4, test: 6}",
     "benchmark.difficulties={easy: 0, medium: 0.5, hard: 0.5}",

@@ -14,7 +14,7 @@ from rltf.commands.train import train
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.runs.folder import Stopped
 
-SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "callbacks.report=false")
+SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "report=false")
 
 
 def poisoned(monkeypatch, bad):

@@ -10,7 +10,7 @@ from rltf.algorithms.loss_mix import LossMix
 from rltf.commands.train import train
 from rltf.training.module import RLTFModule
 
-SMALL = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
+SMALL = ("debug=default", "report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
 SMALL += ("warmup.steps=0", "trainer.max_epochs=1", "rollouts={problems: 2, samples: 4, updates: 1, batch_size: 4}")
 SMALL += (
     "rollouts.demonstrations=3",

@@ -11,7 +11,7 @@ from rltf.runs.checkpoint_file import check_checkpoint
 
 SMALL = (
     "debug=default",
-    "callbacks.report=false",
+    "report=false",
     "trainer.precision=32-true",
     "trainer.accumulate_grad_batches=2",
     "warmup.accumulate=1",
@@ -68,7 +68,7 @@ def test_the_papers_command_trains_on_local_files(composed, shared_data, tiny_co
 
 
 def test_a_checkpoint_of_another_model_is_refused(composed, tmp_path):
-    options = ("debug=default", "callbacks.report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
+    options = ("debug=default", "report=false", "benchmark.sizes={train: 20, validation: 4, test: 6}")
     folder = tmp_path / "run"
     train(composed("train", *options, f"paths.output_dir={folder}"))
     with pytest.raises(ValueError, match=r"^model.d_model is 64 and was 128 when this run began"):

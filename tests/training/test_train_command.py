@@ -15,7 +15,7 @@ from rltf.commands.train import train
 from rltf.report.write.files import write_report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "callbacks.report=false")
+SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "report=false")
 
 
 def rollouts_of(folder):
@@ -125,7 +125,7 @@ def test_the_buffer_holds_what_its_config_says(composed):
 
 
 def test_supervised_training_alone_samples_nothing(composed):
-    result = train(composed("train", *SMALL, "algorithm=sft", "callbacks.report=true"))
+    result = train(composed("train", *SMALL, "algorithm=sft", "report=true"))
     assert (result.folder / "report.html").exists()
     assert result.summary["programs_sampled"] == 0
     assert result.summary["optimizer_steps"] == 8

@@ -33,16 +33,16 @@ class Canned:
 def buffer(quick: bool) -> dict[str, Any]:
     """What handling a program costs in the trainer, and what of an iteration grows with the buffer."""
     cfg = composed()
-    with Components.of(cfg, PhaseClock()) as parts:
+    with Components.build(cfg, PhaseClock()) as components:
         torch.set_num_threads(1)
-        pipeline = parts.pipeline
-        found = list(parts.benchmark.problems("train"))[: 8 if quick else 64]
-        answer = parts.policy.encode_answer("def f(x):\n    y = x + 1\n    return y * 2\n" * 30)[
+        pipeline = components.pipeline
+        found = list(components.benchmark.problems("train"))[: 8 if quick else 64]
+        answer = components.policy.encode_answer("def f(x):\n    y = x + 1\n    return y * 2\n" * 30)[
             :512
         ]  # as long as CodeT5-770M writes
         pipeline.sampler, pipeline.executor = Canned(answer), Instant()  # type: ignore[assignment]
         start = time.process_time()
-        groups = pipeline.collect_rollouts(pipeline.start_rollouts(found, range(8), parts.sampling, 0))
+        groups = pipeline.collect_rollouts(pipeline.start_rollouts(found, range(8), components.sampling, 0))
         handle_ms = 1e3 * (time.process_time() - start) / (8 * len(found))
         rollouts = [rollout for group in groups for rollout in group]
     rows = [_of_buffer(rollouts, size) for size in ((100, 400) if quick else (400, 1600, 6400, 25_600))]

@@ -34,17 +34,17 @@ TEST_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class OOMRetry:
-    """What was measured on a processor."""
+class ProcessorCosts:
+    """Costs measured on a processor."""
 
     judge_ms: float = 2.0
-    """Judging a program without what its tests need."""
+    """CPU time to judge a program, without that of its tests."""
     handle_ms: float = 0.115
-    """In the trainer: from tokens to a rollout in the buffer."""
+    """Trainer's time per program, from tokens to a rollout in the buffer."""
     rollout_bytes: float = 1654.0
-    """Of a rollout in a checkpoint, without its tokens."""
+    """Size of a rollout in a checkpoint, without its tokens."""
     unpack_gb_s: float = 0.95
-    """What a process reads of other processes' states."""
+    """Speed at which a process reads the states of other processes."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ def gradients_floor(gpus: int) -> float:
     return UPDATES * 2 * (gpus - 1) / gpus * 4 * PARAMETERS / wire
 
 
-def iteration(gpus: int, pieces: OOMRetry) -> Iteration:
+def iteration(gpus: int, costs: ProcessorCosts) -> Iteration:
     """One iteration on so many GPUs, the paper's work on each."""
     programs = PROBLEMS * SAMPLES
     trained = UPDATES * ROLLOUTS
-    state = BUFFER * (pieces.rollout_bytes + 4 * SOURCE / SAMPLES + 16 * TARGET)  # id, offsets and log-prob of a token
+    state = BUFFER * (costs.rollout_bytes + 4 * SOURCE / SAMPLES + 16 * TARGET)  # id, offsets and log-prob of a token
     received = (gpus - 1) * state
     wire = IN_MACHINE if gpus <= GPUS_A_MACHINE else BETWEEN_MACHINES
     return Iteration(
@@ -116,19 +116,19 @@ def iteration(gpus: int, pieces: OOMRetry) -> Iteration:
         # rollouts of a micro-batch share their problem's prompt as far as the buffer's draw allows: taken as not at all
         training=training_floor(trained + UPDATES * DEMONSTRATIONS, trained + UPDATES * DEMONSTRATIONS),
         gradients=gradients_floor(gpus),
-        handling=programs * pieces.handle_ms / 1e3,
-        judging=programs * (pieces.judge_ms / 1e3 + TEST_SECONDS) / CORES_A_GPU,
-        gathering=received / wire + received / (pieces.unpack_gb_s * 1e9),
+        handling=programs * costs.handle_ms / 1e3,
+        judging=programs * (costs.judge_ms / 1e3 + TEST_SECONDS) / CORES_A_GPU,
+        gathering=received / wire + received / (costs.unpack_gb_s * 1e9),
         gathered_gb=received / 1e9,
     )
 
 
-def table(pieces: OOMRetry) -> list[dict[str, float | str]]:
+def table(costs: ProcessorCosts) -> list[dict[str, float | str]]:
     """Rows for 1 to 1,024 GPUs: seconds by piece, efficiency against one GPU, and the next bottleneck."""
-    one = iteration(1, pieces)
+    one = iteration(1, costs)
     rows: list[dict[str, float | str]] = []
     for gpus in (1, 8, 16, 64, 256, 1024):
-        now = iteration(gpus, pieces)
+        now = iteration(gpus, costs)
         row = {name: round(value, 3) for name, value in asdict(now).items()}
         row |= {"seconds": round(now.seconds, 3), "efficiency": round(one.seconds / now.seconds, 3)}
         rows.append({**row, "bottleneck": now.bottleneck})
@@ -140,10 +140,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Floors of an iteration on many GPUs.")
     parser.add_argument("--pieces", type=Path, help="output of scaling.py")
     arguments = parser.parse_args()
-    pieces = OOMRetry()
+    costs = ProcessorCosts()
     if arguments.pieces:
-        pieces = OOMRetry(**json.loads(arguments.pieces.read_text())["pieces"])
-    print(json.dumps({"pieces": asdict(pieces), "floors_not_measured": table(pieces)}, indent=1))
+        costs = ProcessorCosts(**json.loads(arguments.pieces.read_text())["pieces"])
+    print(json.dumps({"pieces": asdict(costs), "floors_not_measured": table(costs)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -23,15 +23,17 @@ from hydra import compose, initialize_config_dir
 from rltf.algorithms.loss_mix import LossMix
 from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.phase_timer import PhaseTimer
-from rltf.commands.evaluate import _quiet
+from rltf.commands.start import quiet_libraries
 from rltf.execution import LocalExecutor
 from rltf.execution.cores import CorePinning
 from rltf.rollouts.clock import PhaseClock
 from rltf.setup.components import Components
+from rltf.setup.config import RunConfig
 from rltf.setup.instantiate import build
-from rltf.setup.trainer import make_trainer
+from rltf.setup.trainer import build_trainer
 from rltf.training.datamodule import StreamPlan
-from rltf.training.module import Phase, RLTFModule
+from rltf.training.module import RLTFModule
+from rltf.training.phase import Phase
 from rltf.types import CallTest, Job, Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,21 +88,23 @@ def composed(*overrides: str) -> Any:
         return compose("train", [f"paths.output_dir={tempfile.mkdtemp()}", *fixed, *overrides])
 
 
-def run(parts: Components, cfg: Any, executor: Any, iterations: int) -> list[float]:
+def run(components: Components, cfg: Any, executor: Any, iterations: int) -> list[float]:
     """Wall seconds of each iteration of RL, evaluations and checkpoints left out."""
-    parts.pipeline.executor = executor
+    config = RunConfig.of(cfg)
+    pipeline, rollouts = components.pipeline, config.rollouts
+    pipeline.executor = executor
     times = IterationTimes()
     callbacks = [
-        PhaseTimer(parts.clock),
-        GenerationCallback(parts.pipeline, parts.sampling, cfg.rollouts.problems, cfg.rollouts.samples, 1, cfg.seed),
+        PhaseTimer(),
+        GenerationCallback(pipeline, components.sampling, rollouts.problems, rollouts.samples, 1, config.seed),
         times,
     ]
     # two more: the first warms up, the last draws nothing
-    instead = {"max_epochs": iterations + 2, "limit_val_batches": 0}
-    trainer = make_trainer(cfg, Path(cfg.paths.output_dir), [], callbacks, instead)
+    overrides = {"max_epochs": iterations + 2, "limit_val_batches": 0}
+    trainer = build_trainer(cfg, Path(cfg.paths.output_dir), [], callbacks, overrides)
     mix: LossMix = build(cfg, "algorithm.mix")
-    module = RLTFModule(parts.policy, parts.sampling, [1])
-    data = parts.datamodule(cfg, trainer.global_rank, trainer.world_size)
+    module = RLTFModule(components.policy, components.sampling, [1])
+    data = components.datamodule(config.evaluation, config.seed, trainer, build(cfg, "buffer"))
     accumulate = trainer.accumulate_grad_batches
     module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=0.0))
     data.start(
@@ -108,8 +112,8 @@ def run(parts: Components, cfg: Any, executor: Any, iterations: int) -> list[flo
             mix=mix,
             updates=1,
             accumulate=accumulate,
-            batch_size=cfg.rollouts.batch_size,
-            demonstrations=cfg.rollouts.demonstrations,
+            batch_size=rollouts.batch_size,
+            demonstrations=rollouts.demonstrations,
         )
     )
     trainer.fit(module, datamodule=data)
@@ -139,13 +143,13 @@ def ddp(quick: bool) -> dict[str, Any]:
 
 def ddp_child(devices: int, quick: bool) -> None:
     """Prints the median seconds of an iteration."""
-    _quiet()
+    quiet_libraries()
     several = ["trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={devices}"] if devices > 1 else []
     smaller = ["rollouts.problems=4", "rollouts.batch_size=8"] if quick else []
     cfg = composed(*several, *smaller)
-    with Components.of(cfg, PhaseClock()) as parts:
+    with Components.build(cfg, PhaseClock()) as components:
         torch.set_num_threads(1)
-        seconds = run(parts, cfg, Instant(), 3 if quick else 12)
+        seconds = run(components, cfg, Instant(), 3 if quick else 12)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         print(json.dumps(statistics.median(seconds)))
 
@@ -158,31 +162,31 @@ def hidden(quick: bool) -> dict[str, Any]:
     iterations = 2 if quick else 6
     programs = cfg.rollouts.problems * cfg.rollouts.samples
     rows = []
-    with Components.of(cfg, PhaseClock()) as parts:
+    with Components.build(cfg, PhaseClock()) as components:
         torch.set_num_threads(1)
         workers = 16
         pool = LocalExecutor(workers=workers)
-        assert parts.confinement is not None
-        parts.confinement.close()
-        confinement = parts.clock.on_phase = CorePinning(pool.use_cores, threads=1)
-        run(parts, cfg, Instant(), 1)  # the first pays for memory
-        instant, phases = _run(parts, cfg, Instant(), iterations)
+        assert components.pinning is not None
+        components.pinning.close()
+        pinning = components.clock.on_phase = CorePinning(pool.use_cores, threads=1)
+        run(components, cfg, Instant(), 1)  # the first pays for memory
+        instant, phases = _run(components, cfg, Instant(), iterations)
         for _ in range(1 if quick else 7):
             seconds = 0.9 * instant / iterations * workers / programs
-            confinement("training")  # alone, but on the cores that it has beside training
+            pinning("training")  # alone, but on the cores that it has beside training
             for _ in range(3):  # a program takes longer than it sleeps: shorten until all fit
                 alone = sum(_alone(Sleeping(pool, seconds), programs) for _ in range(2)) / 2
                 seconds *= min(1.0, 0.88 * instant / iterations / alone)
             sleeping = Sleeping(pool, seconds)
             alone = iterations * sum(_alone(sleeping, programs) for _ in range(2)) / 2
-            confinement("setup")
-            real, busy = _run(parts, cfg, sleeping, iterations)
-            after, idle = _run(parts, cfg, Instant(), iterations)
+            pinning("setup")
+            real, busy = _run(components, cfg, sleeping, iterations)
+            after, idle = _run(components, cfg, Instant(), iterations)
             rest = (instant + after) / 2
             more = [busy[phase] - (phases[phase] + idle[phase]) / 2 for phase in MORE]
             rows.append((1 - (real - rest) / alone, real, rest, alone, alone / rest, *more))
             instant, phases = after, idle
-        confinement.close()
+        pinning.close()
         pool.close()
     names = ("hidden", "real_s", "instant_s", "execution_alone_s", "execution_over_rest")
     names += tuple(f"more_{phase}_s" for phase in MORE)
@@ -190,11 +194,11 @@ def hidden(quick: bool) -> dict[str, Any]:
     return {**dict(zip(names, medians, strict=True)), "all": [round(row[0], 4) for row in rows], "goal": 0.98}
 
 
-def _run(parts: Components, cfg: Any, executor: Any, iterations: int) -> tuple[float, dict[str, float]]:
+def _run(components: Components, cfg: Any, executor: Any, iterations: int) -> tuple[float, dict[str, float]]:
     """Wall seconds of so many iterations, and of their phases."""
-    before = parts.clock.seconds()
-    wall = sum(run(parts, cfg, executor, iterations))
-    after = parts.clock.seconds()
+    before = components.clock.seconds()
+    wall = sum(run(components, cfg, executor, iterations))
+    after = components.clock.seconds()
     return wall, {phase: after.get(phase, 0.0) - before.get(phase, 0.0) for phase in MORE}
 
 
