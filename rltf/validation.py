@@ -80,7 +80,9 @@ def require(
             raise OptionError(key, value, " or ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else names))
         return
     kinds = int if whole else (int, float)
-    number = not isinstance(value, bool) and isinstance(value, kinds) and math.isfinite(value)
+    number = (
+        not isinstance(value, bool) and isinstance(value, kinds) and (isinstance(value, int) or math.isfinite(value))
+    )
     if (
         not number
         or (at_least is not None and value < at_least)

@@ -17,6 +17,7 @@ from typing import Any
 from rltf.execution.jsonl import InvalidInput, parse, render
 from rltf.execution.local import LocalExecutor
 from rltf.types import Verdict
+from rltf.validation import OptionError
 
 _FORMAT = """
 input, one JSON object a line:
@@ -34,9 +35,12 @@ output, one JSON object a line, in the order of the input:
   invalid_input (with "message") for a line that is none of the above.
 """
 
+_MAX_OPEN_LINES = 1000
+"""Lines that are read ahead of the first one without a verdict."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judges stdin; returns 0, 1 when the sandbox fails, or 2 for arguments that make no sense."""
+    """Judges the jobs on stdin; returns 0, 1 when the sandbox fails, or 2 for arguments that make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m rltf.execution",
         description="Judges untrusted Python programs against unit tests, in a sandbox.",
@@ -55,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             memory_mb=arguments.memory_mb,
             require=arguments.require,
         )
-    except ValueError as e:
-        print(str(e).replace("executor.", "--").replace("memory_mb", "memory-mb"), file=sys.stderr)
+    except OptionError as e:
+        print(f"--{e.key.replace('_', '-')} is {e.value!r}: expected {e.expected}", file=sys.stderr)
         return 2
     with executor:
         try:
@@ -66,26 +70,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
 
 
-def _serve(executor: LocalExecutor, source: Iterable[bytes]) -> int:
-    ahead: deque[tuple[Any, Future[Verdict] | str]] = deque()
-    for number, line in enumerate(source, start=1):
+def _serve(executor: LocalExecutor, lines: Iterable[bytes]) -> int:
+    answers: deque[tuple[Any, Future[Verdict] | str]] = deque()
+    """Id of a line, and its verdict or what is wrong with it; in the order of the input."""
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             key, job = parse(line)
-            ahead.append((key, executor.submit(job)))
+            answers.append((key, executor.submit(job)))
         except InvalidInput as e:
-            ahead.append((e.id, f"line {number}: {e}"))
+            answers.append((e.id, f"line {number}: {e}"))
         except ValueError as e:  # a test that cannot be sent to the sandbox
-            ahead.append((key, f"line {number}: {e}"))
-        while ahead and (len(ahead) > 1000 or _done(ahead[0][1])):
-            _print(*ahead.popleft())
-    while ahead:
-        _print(*ahead.popleft())
+            answers.append((key, f"line {number}: {e}"))
+        while answers and (len(answers) > _MAX_OPEN_LINES or _is_done(answers[0][1])):
+            _print(*answers.popleft())
+    while answers:
+        _print(*answers.popleft())
     return 0
 
 
-def _done(answer: Future[Verdict] | str) -> bool:
+def _is_done(answer: Future[Verdict] | str) -> bool:
     return isinstance(answer, str) or answer.done()
 
 

@@ -22,10 +22,10 @@ def available_cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class CorePlan:
-    """Who gets how many cores."""
+    """How the cores are shared between torch and the sandbox."""
 
     threads: int
-    """Of torch."""
+    """Threads of torch."""
     workers: int
     """Programs judged at the same time; two for each core of the sandbox, since some only sleep."""
 
@@ -49,39 +49,39 @@ class CorePinning:
     """Keeps the sandbox off torch's cores while torch computes, and lets it use all of them while the run waits for
     verdicts. Left to the scheduler, every forked program takes about a millisecond from torch where cores are few.
 
-    Only one run of a machine does so: others, which would crowd the same cores, leave placement to the scheduler.
+    Only one run of a machine pins: others, which would crowd the same cores, leave placement to the scheduler.
 
     Args:
         use_cores: moves the processes of the sandbox.
-        threads: of torch.
-        lock: file that says that a run does so already; None: the user's, of this machine.
+        threads: threads of torch.
+        lock: file that a run locks while it pins; None: the user's, on this machine.
     """
 
     def __init__(self, use_cores: Callable[[Collection[int]], None], threads: int, lock: Path | None = None) -> None:
         self._use_cores, self._all = use_cores, sorted(os.sched_getaffinity(0))
         self._sandbox = self._all[threads:]
-        self._confined = False
+        self._pinned = False
         self._path = lock or Path(tempfile.gettempdir()) / f"rltf-cores-{os.getuid()}"
         self._lock: int | None = None
 
     def __call__(self, phase: str) -> None:
         """A phase of the run begins."""
-        confined = phase in COMPUTING
-        if self._lock is None and confined and self._sandbox:
+        pin = phase in COMPUTING
+        if self._lock is None and pin and self._sandbox:
             self._lock = _claim(self._path)
-        if self._lock is not None and confined != self._confined:
-            self._use_cores(self._sandbox if confined else self._all)
-            self._confined = confined
+        if self._lock is not None and pin != self._pinned:
+            self._use_cores(self._sandbox if pin else self._all)
+            self._pinned = pin
 
     def close(self) -> None:
-        """Another run may do so."""
+        """Lets another run pin."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
 def _claim(path: Path) -> int | None:
-    """A descriptor that holds the file's lock until it is closed; None when another one does."""
+    """A descriptor that locks the file until it is closed; None when another process has it locked."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:

@@ -1,4 +1,4 @@
-"""What an executor is: jobs in, verdicts out. Everything else in `rltf` knows only this interface."""
+"""The interface of executors: jobs in, verdicts out. The other rooms of `rltf` know nothing else of this one."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Executor(Protocol):
 
 
 def in_order(
-    submit: Callable[[Job], Future[Verdict]], jobs: Iterable[Job], ahead: Callable[[], int]
+    submit: Callable[[Job], Future[Verdict]], jobs: Iterable[Job], max_open: Callable[[], int]
 ) -> Iterator[Verdict]:
-    """Verdicts in the order of `jobs`, which are taken as they are needed: at most `ahead()` are open."""
-    waiting: deque[Future[Verdict]] = deque()
+    """Verdicts in the order of `jobs`, which are read as they are needed: fewer than `max_open()` are open."""
+    futures: deque[Future[Verdict]] = deque()
     for job in jobs:
-        waiting.append(submit(job))
-        while len(waiting) >= ahead():
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        futures.append(submit(job))
+        while len(futures) >= max_open():
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()

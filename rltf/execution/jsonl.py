@@ -1,4 +1,4 @@
-"""One line of the judge's input as a job, and a verdict as one line of its output."""
+"""Lines of the judge's command: a job as one line of input, a verdict as one line of output."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import math
 from typing import Any
 
-from rltf.execution import option_ranges
-from rltf.types import AssertTest, CallTest, CheckTest, ErrorReport, Job, StdioTest, Test, Verdict
+from rltf.execution.sandbox.limits import require_limit
+from rltf.types import AssertTest, CallTest, CheckTest, Job, StdioTest, Test, Verdict, encode_verdict
+from rltf.validation import OptionError
 
 _FIELDS: dict[str, dict[str, type]] = {
     "assert": {"code": str},
@@ -18,7 +19,7 @@ _FIELDS: dict[str, dict[str, type]] = {
 
 
 class InvalidInput(ValueError):
-    """A line that is no job. `id` is what the line gave, or None."""
+    """A line that is no job; `id` is the line's own, or None."""
 
     def __init__(self, message: str, id: Any = None) -> None:
         super().__init__(message)
@@ -36,23 +37,23 @@ def parse(line: bytes) -> tuple[Any, Job]:
     except (ValueError, RecursionError) as e:
         raise InvalidInput(f"not JSON: {e}") from None
     if not isinstance(row, dict):
-        raise InvalidInput(f"expected a JSON object, found {_kind(row)}")
+        raise InvalidInput(f"expected a JSON object, found {_json_type(row)}")
     key = row.get("id")
     try:
         if "id" not in row:
             raise InvalidInput("`id` is missing")
         program, setup = row.get("program"), row.get("setup") or ""
         if not isinstance(program, str):
-            raise InvalidInput(f"`program` is {_kind(program)}: expected a string")
+            raise InvalidInput(f"`program` is {_json_type(program)}: expected a string")
         if not isinstance(setup, str):
-            raise InvalidInput(f"`setup` is {_kind(setup)}: expected a string")
+            raise InvalidInput(f"`setup` is {_json_type(setup)}: expected a string")
         tests = row.get("tests")
         if not isinstance(tests, list) or not tests:
-            raise InvalidInput(f"`tests` is {_kind(tests)}: expected a list of at least one test")
-        timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _whole(row.get("memory_mb")))
+            raise InvalidInput(f"`tests` is {_json_type(tests)}: expected a list of at least one test")
+        timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
         coverage = row.get("coverage", False)
         if not isinstance(coverage, bool):
-            raise InvalidInput(f"`coverage` is {_kind(coverage)}: expected true or false")
+            raise InvalidInput(f"`coverage` is {_json_type(coverage)}: expected true or false")
         parsed = tuple(_test(i, test) for i, test in enumerate(tests))
         return key, Job(program, parsed, setup, timeout, memory, coverage)
     except InvalidInput as e:
@@ -63,21 +64,20 @@ def parse(line: bytes) -> tuple[Any, Job]:
 def _test(at: int, row: Any) -> Test:
     where = f"tests[{at}]"
     if not isinstance(row, dict) or row.get("kind") not in _FIELDS:
-        found = repr(row.get("kind")) if isinstance(row, dict) else _kind(row)
-        raise InvalidInput(f"{where} is {found}: expected kind assert, stdio, call or check")
-    for name, kind in _FIELDS[row["kind"]].items():
-        if name not in row or not isinstance(row[name], kind):
-            raise InvalidInput(f"{where}.{name} is {_kind(row.get(name))}: expected {kind.__name__}")
+        kind = repr(row.get("kind")) if isinstance(row, dict) else _json_type(row)
+        raise InvalidInput(f"{where} is {kind}: expected kind assert, stdio, call or check")
+    for name, field_type in _FIELDS[row["kind"]].items():
+        if name not in row or not isinstance(row[name], field_type):
+            raise InvalidInput(f"{where}.{name} is {_json_type(row.get(name))}: expected {field_type.__name__}")
     if row["kind"] == "call":
         return CallTest(row["function"], tuple(row["args"]), row["expected"])
     if row["kind"] == "stdio":
         return StdioTest(row["stdin"], row["stdout"])
-    for part in ("code",):
-        _compiles(f"{where}.{part}", row[part])
+    _check_compiles(f"{where}.code", row["code"])
     return AssertTest(row["code"]) if row["kind"] == "assert" else CheckTest(row["code"], row["entry_point"])
 
 
-def _compiles(where: str, text: str) -> None:
+def _check_compiles(where: str, text: str) -> None:
     try:
         compile(text, "<test>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
@@ -88,44 +88,25 @@ def _limit(name: str, value: Any) -> Any:
     """The limit of a job; None where the line has none."""
     if value is not None:
         try:
-            option_ranges.require_limit(name, value, f"`{name}`")
-        except ValueError as e:
-            raise InvalidInput(str(e)) from None
+            require_limit(name, value)
+        except OptionError as e:
+            raise InvalidInput(f"`{name}` is {value!r}: expected {e.expected}") from None
     return value
 
 
-def _whole(value: Any) -> Any:
-    """A fraction of a MB counts as a whole one."""
+def _rounded_up(value: Any) -> Any:
+    """A number with a fraction as the next whole one; anything else as it is."""
     return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     names = {dict: "an object", list: "an empty list", str: "a string", bool: "a boolean", type(None): "missing"}
     return "a list" if value and isinstance(value, list) else names.get(type(value), "a number")
 
 
 def render(key: Any, verdict: Verdict) -> dict[str, Any]:
-    """A verdict as the judge prints it; with the lines that no test executed, where they are known."""
-    row = {
-        "id": key,
-        "outcome": verdict.outcome.value,
-        "passed": verdict.passed,
-        "total": verdict.total,
-        "error": _error(verdict.error),
-        "tests": [{"status": t.status.value, "seconds": t.seconds, "error": _error(t.error)} for t in verdict.tests],
-        "seconds": verdict.seconds,
-        "isolation": dict(verdict.isolation),
-    }
-    return row if verdict.unexecuted is None else row | {"unexecuted": list(verdict.unexecuted)}
-
-
-def _error(error: ErrorReport | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
-    return {
-        "type": error.type,
-        "message": error.message,
-        "line": error.line,
-        "end_line": error.end_line,
-        "category": error.category.value,
-    }
+    """A verdict as the judge prints it; `unexecuted` is absent where those lines are not known."""
+    row: dict[str, Any] = {"id": key, **encode_verdict(verdict)}
+    if verdict.unexecuted is None:
+        del row["unexecuted"]
+    return row

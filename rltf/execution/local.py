@@ -1,4 +1,4 @@
-"""The pool as the trainer sees it: jobs go to a supervisor process, verdicts come back as futures."""
+"""The executor of one machine: jobs go to a supervisor process, verdicts come back as futures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from typing import Any, Self
 
 from rltf.execution import messages
 from rltf.execution.executor import in_order
+from rltf.execution.isolation import LAYERS
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.option_ranges import check_options
-from rltf.execution.pool.pending import PendingJob, PendingJobs, resolve
+from rltf.execution.pool.pending import PendingJobs, resolve
 from rltf.execution.sandbox.control import BOOT, FLAGS
+from rltf.execution.sandbox.limits import LARGEST, require_limit
 from rltf.types import Job, Verdict
+from rltf.validation import OptionError
 
 _RESTARTS = 5
 """How often in a row a supervisor that ended without a verdict is started again."""
@@ -37,8 +39,9 @@ class LocalExecutor:
         output_kb: What a program may print a test, stdout and stderr together.
         tasks: Processes and threads of a program.
         scratch_mb: Files of a program.
-        require: Isolation layers that must be active (`bounds.LAYERS`), else the pool refuses to start.
-        errors: Error table (`configs/errors`); None: the one that ships with `rltf`.
+        require: Isolation layers without which the pool refuses to start (`rltf.execution.isolation.LAYERS`).
+        errors: Where the blame of an error lies: outcome -> rules, in the place of those that the paper's table has for
+            this outcome (`rltf/execution/judge/errors.yaml`); None: the paper's table as it is.
         stop_at_first_failure: Leave the tests after the first failed one unrun; they count as failed.
         max_timeouts: After so many timeouts the rest of a program's tests is not run and counts as timeouts.
         without: Layers to leave out (`namespaces`, `landlock`, `seccomp`, `cgroup`), to see how programs fare on
@@ -67,22 +70,13 @@ class LocalExecutor:
         max_timeouts: int = 3,
         without: Sequence[str] = (),
     ) -> None:
-        numbers = {
-            "workers": 1 if workers is None else workers,
-            "timeout": timeout,
-            "memory_mb": memory_mb,
-            "output_kb": output_kb,
-            "tasks": tasks,
-            "scratch_mb": scratch_mb,
-            "max_timeouts": max_timeouts,
-        }
-        check_options(numbers, require)
-        table = ErrorTable(errors) if errors is not None else ErrorTable.paper()
+        numbers = {"timeout": timeout, "memory_mb": memory_mb, "output_kb": output_kb, "max_timeouts": max_timeouts}
+        check_options(numbers | {"workers": workers, "tasks": tasks, "scratch_mb": scratch_mb, "require": require})
         self.workers = int(workers) if workers is not None else 2 * len(os.sched_getaffinity(0))
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "workers": self.workers,
-            "errors": table.rules,
-            "slots": {
+            "errors": ErrorTable.paper(errors).rules,
+            "sandbox": {
                 "source": str(Path(__file__).resolve().parents[2]),
                 "numpy": _numpy_folder(),
                 "scratch_mb": int(scratch_mb),
@@ -110,8 +104,6 @@ class LocalExecutor:
         if self._require:
             self._check_layers()
 
-    # ------------------------------------------------------------------------------------------------ jobs in
-
     def submit(self, job: Job) -> Future[Verdict]:
         """Starts judging; returns at once.
 
@@ -125,9 +117,9 @@ class LocalExecutor:
             entry = self._pending.add(job)
             message = b""
             if entry.new_tests:
-                message += messages.pack(messages.TESTS, entry.new_tests, len(job.tests), entry.test_set)
+                message += messages.tests_message(entry.test_set, entry.new_tests, len(job.tests))
             if entry.new_job is not None:
-                message += _packed(entry.new_job)
+                message += entry.new_job.packed()
             if message:
                 self._send(message)
         return entry.future
@@ -151,30 +143,28 @@ class LocalExecutor:
         self._cores = frozenset(cores)
         with self._lock:
             if not self._closed and not self._failure:
-                move(self._process.pid, self._cores)
-
-    # ------------------------------------------------------------------------------------------------ verdicts out
+                bind_to_cores(self._process.pid, self._cores)
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
+        connection, supervisor_connection = socket.socketpair()
+        for end in (connection, supervisor_connection):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         boot = BOOT.format("rltf.execution.pool.supervisor")
-        source = self._settings["slots"]["source"]  # type: ignore[index]
-        command = [sys.executable, *FLAGS, "-c", boot, source, str(theirs.fileno()), json.dumps(self._settings)]
+        source = self._settings["sandbox"]["source"]
+        arguments = [source, str(supervisor_connection.fileno()), json.dumps(self._settings)]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, *FLAGS, "-c", boot, *arguments],
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
-            pass_fds=[theirs.fileno()],
+            pass_fds=[supervisor_connection.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        theirs.close()
+        supervisor_connection.close()
         if self._cores is not None:
-            move(self._process.pid, self._cores)
-        self._socket = ours
-        self._reader = threading.Thread(target=self._read, args=(ours,), name="rltf-verdicts", daemon=True)
+            bind_to_cores(self._process.pid, self._cores)
+        self._socket = connection
+        self._reader = threading.Thread(target=self._read, args=(connection,), name="rltf-verdicts", daemon=True)
         self._reader.start()
 
     def _send(self, message: bytes) -> None:
@@ -182,7 +172,7 @@ class LocalExecutor:
             self._socket.sendall(message)
 
     def _read(self, connection: socket.socket) -> None:
-        """The thread of verdicts: whatever ends it, nobody is left waiting."""
+        """The thread that receives verdicts; when it ends by a fault, all open jobs fail."""
         try:
             self._receive(connection)
             self._recover()
@@ -193,33 +183,33 @@ class LocalExecutor:
         unpacker = messages.Unpacker()
         while True:
             try:
-                data = connection.recv(1 << 16)
+                chunk = connection.recv(1 << 16)
             except OSError:
-                data = b""
-            if not data:
+                chunk = b""
+            if not chunk:
                 break
-            for kind, body, number, _ in unpacker.feed(data):
-                if kind == messages.READY:
-                    self._report = json.loads(body)
+            for message in unpacker.feed(chunk):
+                if message.kind == messages.READY:
+                    self._report = json.loads(message.body)
                     self._up.set()
                 else:
-                    self._resolve(number, body)
+                    self._resolve(message.job, message.body)
 
     def _resolve(self, number: int, body: bytes) -> None:
         answer: Verdict | messages.UnreadableVerdict
         try:
             answer = messages.verdict_from_json(body, self._report)
-        except messages.UnreadableVerdict as e:  # nobody else's loss
+        except messages.UnreadableVerdict as e:  # the loss of this job alone
             answer = e
         with self._lock:
             self._restarts = 0
             futures, dropped_set = self._pending.complete(number, answer)
             if dropped_set is not None:
-                self._send(messages.pack(messages.FORGET, tests=dropped_set))
+                self._send(messages.Message(messages.FORGET, test_set=dropped_set).packed())
         resolve(futures, answer)
 
     def _recover(self) -> None:
-        """The supervisor is gone: unless we closed it, another takes its place and every open job starts again."""
+        """Replaces a supervisor that ended, unless we closed it; every open job starts again."""
         with self._lock:
             if self._closed:
                 return
@@ -235,10 +225,10 @@ class LocalExecutor:
             self._start()
             self._send(self._pending.test_sets.packed())
             for job in self._pending.jobs():
-                self._send(_packed(job))
+                self._send(job.packed())
 
     def _fail(self, why: str) -> None:
-        """Ends the processes and tells everybody who waits."""
+        """Ends the processes, fails every open job and refuses further ones."""
         with self._lock:
             if self._closed:
                 return
@@ -253,11 +243,9 @@ class LocalExecutor:
         report = self.report()
         for layer in self._require:
             if report.get(layer) != "active":
-                found = report.get(layer, "absent")
                 self.close()
-                raise ValueError(f"executor.require asks for the layer {layer!r}, found it {found}: expected it active")
-
-    # ------------------------------------------------------------------------------------------------ the end
+                state = report.get(layer, "absent")
+                raise OptionError("require", list(self._require), f"layers that are active here; {layer!r} is {state}")
 
     def close(self) -> None:
         """Kills what runs, reaps every process; pending futures are cancelled."""
@@ -291,18 +279,28 @@ class LocalExecutor:
             self.close()
 
 
-def move(pid: int, cores: Collection[int]) -> None:
-    """Binds a process, its threads and its descendants to cores; those that end meanwhile are left."""
+def check_options(options: Mapping[str, Any]) -> None:
+    """Checks those of a pool's options that have a range.
+
+    Raises:
+        OptionError: One of them makes no sense.
+    """
+    for key in LARGEST.keys() & options.keys():
+        if options[key] is not None or key not in ("workers", "node_workers"):
+            require_limit(key, options[key])
+    for layer in options.get("require", ()):
+        if layer not in LAYERS:
+            raise OptionError("require", layer, f"some of {', '.join(LAYERS)}")
+
+
+def bind_to_cores(pid: int, cores: Collection[int]) -> None:
+    """Binds a process, its threads and its descendants to cores, but for those that end meanwhile."""
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(int(task), cores)
                 for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                    move(int(child), cores)
-
-
-def _packed(pending: PendingJob) -> bytes:
-    return messages.pack(messages.JOB, messages.job_to_json(pending.job), pending.number, pending.test_set)
+                    bind_to_cores(int(child), cores)
 
 
 def _numpy_folder() -> str | None:

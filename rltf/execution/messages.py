@@ -1,4 +1,4 @@
-"""Messages between our processes: a length, then a body. Jobs and verdicts as JSON."""
+"""Messages between our own processes: a fixed header, then a body. Jobs and verdicts travel as JSON."""
 
 from __future__ import annotations
 
@@ -6,75 +6,74 @@ import json
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypedDict
 
 from rltf.execution.values.codec import decode, encode
-from rltf.types import Category, ErrorReport, Job, Outcome, Test, TestResult, Verdict
+from rltf.types import (
+    AssertTest,
+    CheckTest,
+    ErrorReport,
+    Job,
+    Outcome,
+    StdioTest,
+    Test,
+    TestResult,
+    Verdict,
+    decode_verdict,
+    encode_verdict,
+)
 
-HEADER = struct.Struct(">IBQQ")
-"""Length of the body, kind, job number, test-set number."""
+HEADER = struct.Struct(">IBQQId")
+"""Length of the body, then the other fields of a `Message` in their order."""
 
-JOB, TESTS, FORGET, VERDICT, READY, LEARNED, ALIVE = range(7)
-"""Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up; what the tests of a set
-ask of every program; a worker that has come to another test of its job."""
-
-ErrorRow = list[Any]
-"""Type, message, first line, last line, category."""
-
-
-class VerdictRow(TypedDict):
-    """A verdict on its way to the trainer: JSON's types alone, and every field whoever makes it."""
-
-    outcome: str
-    passed: int
-    error: ErrorRow | None
-    tests: list[list[Any]]
-    """Status, seconds and error of each test."""
-    seconds: float
-    judging: str
-    unexecuted: list[int] | None
+JOB, TESTS, FORGET, VERDICT, READY, ALIVE = range(6)
+"""Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up, with its isolation report; a
+worker that has come to another test of its job."""
 
 
-class UnreadableVerdict(RuntimeError):
-    """A message that should be a verdict and is none; the text says what is wrong with it."""
+class Message(NamedTuple):
+    """One message; fields that its kind does not use are 0."""
 
+    kind: int
+    body: bytes = b""
+    job: int = 0
+    """Number of the job."""
+    test_set: int = 0
+    """Number of the test set."""
+    tests: int = 0
+    """Number of tests in the test set."""
+    timeout: float = 0.0
+    """Seconds a test of the job may take."""
 
-def uniform_verdict(tests: int, status: str, error: ErrorRow) -> VerdictRow:
-    """The verdict on a program with `tests` tests of which none could be judged: each has the status and the error."""
-    rows: list[list[Any]] = [[status, 0.0, error] for _ in range(tests)]
-    return VerdictRow(
-        outcome=status, passed=0, error=error, tests=rows, seconds=0.0, judging="external", unexecuted=None
-    )
-
-
-def pack(kind: int, body: bytes = b"", job: int = 0, tests: int = 0) -> bytes:
-    """One message."""
-    return HEADER.pack(len(body), kind, job, tests) + body
+    def packed(self) -> bytes:
+        """The message as it travels."""
+        return HEADER.pack(len(self.body), self.kind, *self[2:]) + self.body
 
 
 class Unpacker:
     """Cuts a byte stream into messages."""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
-        """Adds bytes; yields (kind, body, job, tests) of every message that is whole."""
-        buffer = self._data
-        buffer += data
+    def feed(self, chunk: bytes) -> Iterator[Message]:
+        """Adds bytes; yields every message that is complete."""
+        buffer = self._buffer
+        buffer += chunk
         start, size = 0, HEADER.size
         while len(buffer) - start >= size:
-            length, kind, job, tests = HEADER.unpack_from(buffer, start)
+            length, kind, *numbers = HEADER.unpack_from(buffer, start)
             if len(buffer) - start - size < length:
                 break
             body = bytes(buffer[start + size : start + size + length])
             start += size + length
-            yield kind, body, job, tests
+            yield Message(kind, body, *numbers)
         del buffer[:start]
 
 
 class Connection:
-    """A socket to another process that never keeps us waiting: what it does not take at once is sent later."""
+    """A socket to another process that never blocks: what the other side does not take at once is sent later."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -92,12 +91,12 @@ class Connection:
         return bool(self._unsent)
 
     def send(self, message: bytes) -> None:
-        """Sends as much as goes, and keeps the rest for `flush`."""
+        """Sends as much as the socket takes, and leaves the rest to `flush`."""
         self._unsent += message
         self.flush()
 
     def flush(self) -> None:
-        """Sends what waits, as far as it goes. To a process that is gone nothing is sent: `receive` tells of it."""
+        """Sends as much of what waits as the socket takes; drops it when the other side is gone, as `receive` tells."""
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
@@ -106,23 +105,35 @@ class Connection:
         except OSError:
             self._unsent.clear()
 
-    def receive(self) -> list[tuple[int, bytes, int, int]] | None:
-        """Messages that are whole, as `Unpacker.feed` gives them; None when the other side is gone."""
+    def receive(self) -> list[Message] | None:
+        """Messages that are complete; None when the other side has hung up."""
         try:
-            data = self._socket.recv(1 << 16)
+            chunk = self._socket.recv(1 << 16)
         except BlockingIOError:
             return []
         except OSError:
-            data = b""
-        return list(self._unpacker.feed(data)) if data else None
+            chunk = b""
+        return list(self._unpacker.feed(chunk)) if chunk else None
 
     def close(self) -> None:
         """Hangs up."""
         self._socket.close()
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedCall:
+    """A `CallTest` as the judge has it: its arguments stay as they travel, since they only pass through."""
+
+    function: str
+    args: list[Any]
+    expected: Any
+
+
+JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall
+
+
 def tests_to_json(tests: Sequence[Test]) -> bytes:
-    """A test set. Arguments and expected values are tagged (`rltf.execution.values.codec`).
+    """A test set as it travels. Arguments and expected values are tagged (`rltf.execution.values.codec`).
 
     Raises:
         CannotSend: An argument or expected value is no plain value.
@@ -140,53 +151,73 @@ def tests_to_json(tests: Sequence[Test]) -> bytes:
     return _json(rows)
 
 
-def tests_from_json(text: bytes) -> list[list[Any]]:
-    """Rows `[kind, ...]`; a call's expected value is decoded, its arguments stay as they travel."""
-    rows: list[list[Any]] = json.loads(text)
-    for row in rows:
-        if row[0] == "call":
-            row[3] = decode(row[3])
-    return rows
+def tests_from_json(text: bytes) -> tuple[JudgeTest, ...]:
+    """The test set behind `tests_to_json`; of its calls the expected values are decoded."""
+    return tuple(_test(*row) for row in json.loads(text))
 
 
-def job_to_json(job: Job) -> bytes:
-    """A job without its tests. The supervisor reads the timeout, the last field but one."""
-    return _json([job.program, job.setup, job.coverage, job.timeout, job.memory_mb])
+def _test(kind: str, *fields: Any) -> JudgeTest:
+    if kind == "call":
+        function, args, expected = fields
+        return EncodedCall(function, args, decode(expected))
+    return {"stdio": StdioTest, "assert": AssertTest, "check": CheckTest}[kind](*fields)
 
 
-def verdict_to_json(verdict: VerdictRow) -> bytes:
-    """A verdict as it travels (see `verdict_from_json`)."""
-    return _json(verdict)
+def tests_message(test_set: int, text: bytes, tests: int) -> bytes:
+    """The message that tells of a test set of so many tests, in the text of `tests_to_json`."""
+    return Message(TESTS, text, test_set=test_set, tests=tests).packed()
+
+
+class JobJSON(TypedDict):
+    """A job as it travels: its timeout is in the message's header, its tests in a message of their own."""
+
+    program: str
+    setup: str
+    coverage: bool
+    memory_mb: int
+
+
+def job_message(number: int, job: Job, test_set: int) -> bytes:
+    """The message that submits a job whose timeout and memory are filled in."""
+    assert job.timeout is not None
+    assert job.memory_mb is not None
+    body = JobJSON(program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb)
+    return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
+
+
+def job_from_json(text: bytes) -> JobJSON:
+    """The body of the message that `job_message` makes."""
+    job: JobJSON = json.loads(text)
+    return job
+
+
+class UnreadableVerdict(RuntimeError):
+    """A message that should be a verdict and is none; the text says what is wrong with it."""
+
+
+def uniform_verdict(tests: int, status: Outcome, error: ErrorReport) -> Verdict:
+    """The verdict on a program with `tests` tests of which none could be judged: each has the status and the error."""
+    results = (TestResult(status, 0.0, error),) * tests
+    return Verdict(status, 0, tests, error, results, isolation={"judging": "external"})
+
+
+def verdict_to_json(verdict: Verdict) -> bytes:
+    """A verdict as it travels to the trainer; its `isolation` holds `judging` alone."""
+    return _json(encode_verdict(verdict))
 
 
 def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
-    """The record that the rest of `rltf` reads.
+    """The verdict, with the sandbox's report added to its `isolation`.
 
     Raises:
         UnreadableVerdict: The text is no verdict.
     """
     try:
-        row: VerdictRow = json.loads(text)
-        return Verdict(
-            outcome=Outcome(row["outcome"]),
-            passed=row["passed"],
-            total=len(row["tests"]),
-            error=_error(row["error"]),
-            tests=tuple(TestResult(Outcome(status), seconds, _error(error)) for status, seconds, error in row["tests"]),
-            seconds=row["seconds"],
-            isolation=isolation | {"judging": row["judging"]},
-            unexecuted=None if (lines := row["unexecuted"]) is None else tuple(lines),
-        )
+        verdict = decode_verdict(json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None
+    return replace(verdict, isolation=isolation | dict(verdict.isolation))
 
 
-def _error(row: ErrorRow | None) -> ErrorReport | None:
-    if row is None:
-        return None
-    kind, message, line, end_line, category = row
-    return ErrorReport(kind, message, line, end_line, Category(category))
-
-
-def _json(data: Any) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -12,7 +12,7 @@ import pytest
 from test_reference_programs import rows
 
 from rltf.execution import LocalExecutor
-from rltf.execution.judge.test_code import builtin_under_test, prepare
+from rltf.execution.judge.test_code import builtin_under_test, compile_text
 from rltf.types import AssertTest, CheckTest, Job, Outcome
 
 FUNCTIONS = sorted(n for n, v in vars(builtins).items() if callable(v) and n.isidentifier() and not n.startswith("_"))
@@ -39,12 +39,12 @@ def test_humaneval_with_stolen_builtins(pool: LocalExecutor, shared_data: Path) 
 
     def thieves() -> Iterator[Job]:
         for p in problems:
-            named = sorted(prepare(p["test"]).names & set(FUNCTIONS))
+            named = sorted(compile_text(p["test"]).names & set(FUNCTIONS))
             for answer in ANSWERS:
                 program = theft(named, answer) + f"def {p['entry_point']}(*a, **k): return None\n"
                 yield Job(program, (CheckTest(p["test"], p["entry_point"]),))
 
-    assert sum(bool(prepare(p["test"]).names & set(FUNCTIONS)) for p in problems) >= 13
+    assert sum(bool(compile_text(p["test"]).names & set(FUNCTIONS)) for p in problems) >= 13
     verdicts = list(pool.map(thieves()))
     assert len(verdicts) == 164 * len(ANSWERS)
     assert {v.outcome for v in verdicts} <= {Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR}
@@ -118,3 +118,15 @@ def test_a_task_named_like_a_builtin_is_called_in_every_order_of_its_tests(pool:
     ]
     outcomes = [v.outcome.value for v in pool.map(jobs)]
     assert outcomes == ["passed", "wrong_answer", "runtime_error", "wrong_answer"] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("assert f(1) == g.h", {"f", "g"}),
+        ("x = 1\ndef check(c):\n    y = c(x)\n    assert isclose(y, z)\n", {"isclose", "z"}),
+        ("import math as m\nassert [f(i) for i in range(3)] == m.pi", {"f", "range"}),
+    ],
+)
+def test_free_names_of_a_test(text: str, names: set[str]) -> None:
+    assert compile_text(text).names == names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, Lines
+from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, CoverageMarks
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
 
 PROGRAMS = {
@@ -245,7 +245,7 @@ def test_a_program_that_forges_its_marks_lies_about_its_own_lines_alone() -> Non
 
 
 def test_whatever_a_program_writes_into_the_marks_is_only_read_as_marks() -> None:
-    lines = Lines()
+    lines = CoverageMarks()
     program = "a\nb\nc\nd\n"
     lines.clear(program)
     assert lines.unexecuted(program) is None

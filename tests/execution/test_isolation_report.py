@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.isolation import probe
-from rltf.execution.option_ranges import LAYERS
+from rltf.execution.isolation import LAYERS, probe
 from rltf.types import CallTest, Job
 
 

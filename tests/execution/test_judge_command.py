@@ -116,7 +116,7 @@ def test_help_shows_the_formats_and_bad_arguments_end_in_two() -> None:
     assert "invalid_input" in shown
     bad = subprocess.run([*command, "--workers", "0"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert bad.returncode == 2
-    assert bad.stderr == "--workers is 0: expected a whole number greater than 0 and at most 4096\n"
+    assert bad.stderr == "--workers is 0: expected a whole number above 0 and at most 4096\n"
 
 
 class FailedExecutor:

@@ -22,13 +22,13 @@ from test_judge_command import GOOD, judge
 from rltf.execution import LocalExecutor, messages
 from rltf.execution.jsonl import InvalidInput, parse
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.option_ranges import LARGEST, require_limit
+from rltf.execution.messages import Message
 from rltf.execution.pool.pending import encode_tests
 from rltf.execution.pool.supervisor import Supervisor, _Task, _WorkerProcess
 from rltf.execution.pool.worker import Worker
-from rltf.execution.sandbox.limits import Limits
+from rltf.execution.sandbox.limits import LARGEST, Limits, require_limit, silent_worker_seconds
 from rltf.execution.sandbox.process_tree import descendants
-from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest, Verdict
+from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest, Verdict, encode_verdict
 
 FOREVER = "import time\ndef f(x):\n    time.sleep(600)\n# {}"
 PROCESSES = 9
@@ -136,8 +136,12 @@ def test_a_thread_of_verdicts_that_ends_tells_everybody_who_waits(monkeypatch: p
 
 def test_a_verdict_that_cannot_be_read_is_nobody_elses_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     read = messages.verdict_from_json
-    with pytest.raises(messages.UnreadableVerdict, match=r"cannot be read: KeyError \('unexecuted'\)"):
-        read(b'{"outcome": "passed", "passed": 0, "error": null, "tests": [], "seconds": 0, "judging": ""}', {})
+    record = encode_verdict(Verdict(Outcome.PASSED, 1, 1)) | {"isolation": {"judging": "rpc"}}
+    assert read(json.dumps(record).encode(), {"files": "active"}).isolation == {"files": "active", "judging": "rpc"}
+    for key in record:
+        text = json.dumps({k: v for k, v in record.items() if k != key}).encode()
+        with pytest.raises(messages.UnreadableVerdict, match=rf"cannot be read: KeyError \('{key}'\)"):
+            read(text, {})
     for text in (b"", b"[]", b"{", b'{"outcome": "fine"}', b"[" * 100_000):
         with pytest.raises(messages.UnreadableVerdict):
             read(text, {})
@@ -199,25 +203,38 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     ours, theirs, trainer, answers = sockets
     supervisor = Supervisor(trainer, {"workers": 1})
     process = SilentProcess()
-    crew = _WorkerProcess(process, messages.Connection(ours), tasks=deque([_Task(1, 1, b"", patience=30.0)]))  # type: ignore[arg-type]
-    supervisor._crews.append(crew)
-    crew.since = time.monotonic() - 31
-    theirs.sendall(messages.pack(messages.ALIVE))
-    supervisor._hear(crew)
-    supervisor._watch()
+    task = _Task(Message(messages.JOB, job=1, test_set=1, timeout=0.1))
+    worker = _WorkerProcess(process, messages.Connection(ours), tasks=deque([task]))  # type: ignore[arg-type]
+    supervisor._workers.append(worker)
+    worker.alive_at = time.monotonic() - 32
+    theirs.sendall(Message(messages.ALIVE).packed())
+    supervisor._receive_from_worker(worker)
+    supervisor._kill_stuck_workers()
     assert not process.killed
-    crew.since = time.monotonic() - 31
-    supervisor._watch()
+    worker.alive_at = time.monotonic() - 32
+    supervisor._kill_stuck_workers()
     assert process.killed
-    supervisor._tests[1] = (b"", 2)
-    supervisor._selector.register(crew.connection, selectors.EVENT_READ, crew)
-    supervisor._crews.append(crew)  # as if there were another, so that no successor is started
-    supervisor._lose(crew)
-    ((kind, body, number, _),) = messages.Unpacker().feed(answers.recv(1 << 16))
-    assert (kind, number) == (messages.VERDICT, 1)
-    error = messages.verdict_from_json(body, {}).error
-    assert error is not None
-    assert error.type == "JudgeLost"
+    supervisor._test_sets[1] = Message(messages.TESTS, test_set=1, tests=2)
+    supervisor._selector.register(worker.connection, selectors.EVENT_READ, worker)
+    supervisor._workers.append(worker)  # as if there were another, so that no successor is started
+    supervisor._remove_worker(worker)
+    (message,) = messages.Unpacker().feed(answers.recv(1 << 16))
+    assert (message.kind, message.job) == (messages.VERDICT, 1)
+    verdict = messages.verdict_from_json(message.body, {})
+    assert (verdict.total, verdict.error and verdict.error.type) == (2, "JudgeLost")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"timeout": 9, "x": [1, 2]}', b'["program", "", false, 1024, 7.5]', b"no JSON"]
+)
+def test_how_long_a_worker_may_be_silent_is_read_in_no_body(sockets: list[socket.socket], body: bytes) -> None:
+    trainer, executor = sockets[:2]
+    supervisor = Supervisor(trainer, {"workers": 1})
+    executor.sendall(Message(messages.JOB, body, job=1, test_set=1, timeout=2.5).packed())
+    assert supervisor._receive_from_trainer()
+    (task,) = supervisor._queue
+    assert task.silent_seconds == silent_worker_seconds(2.5) == 30 + 13 * 2.5
+    assert task.message.body == body
 
 
 def test_a_worker_gives_signs_of_life_while_it_decides_tests_at_most_one_a_second(
@@ -227,15 +244,12 @@ def test_a_worker_gives_signs_of_life_while_it_decides_tests_at_most_one_a_secon
     decided: list[Callable[[], None]] = []
     judge = SimpleNamespace(when_waiting=lambda call: None, when_decided=decided.append)
     Worker(ours, judge)  # type: ignore[arg-type]
-    progress = TestProgress("", "", [["call"]] * 1000, Limits(1, 1, 1, 1), False, 1, when_decided=decided[0])
+    progress = TestProgress("", "", [AssertTest("")] * 1000, Limits(1, 1, 1), when_decided=decided[0])
     for at in range(1000):
-        progress.mark(at, "passed")
+        progress.mark(at, Outcome.PASSED)
     received = list(messages.Unpacker().feed(theirs.recv(1 << 16)))
-    assert {message[0] for message in received} == {messages.ALIVE}
+    assert {message.kind for message in received} == {messages.ALIVE}
     assert len(received) <= 1 + sum(progress.seconds)
-
-
-# ------------------------------------------------------------------------------------------------ limits and tests
 
 
 def test_a_line_that_cannot_be_judged_leaves_the_others_their_verdicts() -> None:
@@ -251,9 +265,7 @@ def test_a_line_that_cannot_be_judged_leaves_the_others_their_verdicts() -> None
     assert [row["id"] for row in rows] == ["a", "deep", "long", "large", "last"]
     assert [row["outcome"] for row in rows] == ["passed", "invalid_input", "invalid_input", "invalid_input", "passed"]
     assert rows[1]["message"].startswith("line 2: tests hold what cannot be judged outside the sandbox: nested deeper")
-    assert rows[2]["message"] == (
-        "line 3: `timeout` is 10000000000.0: expected a number greater than 0 and at most 86400"
-    )
+    assert rows[2]["message"] == ("line 3: `timeout` is 10000000000.0: expected a number above 0 and at most 86400")
 
 
 BAD_LIMITS = [("timeout", v) for v in (0, -1, 86_401, 1e10, float("nan"), float("inf"), True, "4", 10**400)]
@@ -264,11 +276,11 @@ BAD_LIMITS += [("memory_mb", v) for v in (0, -1, (1 << 20) + 1, 10**16, float("i
 def test_limits_that_no_clock_and_no_rlimit_holds_are_refused_where_they_are_read(
     pool: LocalExecutor, key: str, value: Any
 ) -> None:
-    with pytest.raises(InvalidInput, match=rf"`{key}` is .*: expected a (whole )?number greater than 0 and at most"):
+    with pytest.raises(InvalidInput, match=rf"`{key}` is .*: expected a (whole )?number above 0 and at most"):
         parse(json.dumps({"id": 1, "program": "", "tests": GOOD["tests"], key: value}).encode())
-    with pytest.raises(ValueError, match=rf"{key} is .*greater than 0 and at most {LARGEST[key]}"):
+    with pytest.raises(ValueError, match=rf"^{key} is .*above 0 and at most {LARGEST[key]}"):
         pool.submit(Job("", (StdioTest("", ""),), **{key: value}))
-    with pytest.raises(ValueError, match=rf"executor\.{key} is .*greater than 0 and at most {LARGEST[key]}"):
+    with pytest.raises(ValueError, match=rf"^{key} is .*above 0 and at most {LARGEST[key]}"):
         LocalExecutor(**{key: value})
 
 
@@ -282,7 +294,7 @@ def test_the_largest_limits_are_served(pool: LocalExecutor) -> None:
 def test_counts_and_sizes_are_whole(key: str) -> None:
     require_limit(key, LARGEST[key])
     for value in (0.5, 2.0, LARGEST[key] + 1, None):
-        with pytest.raises(ValueError, match=f"expected a whole number greater than 0 and at most {LARGEST[key]}"):
+        with pytest.raises(ValueError, match=f"expected a whole number above 0 and at most {LARGEST[key]}"):
             require_limit(key, value)
 
 

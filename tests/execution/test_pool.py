@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from processes import alive, eventually, processes
 
 from rltf.execution import LocalExecutor
 from rltf.execution.sandbox.process_tree import descendants
+from rltf.setup.instantiate import build
 from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest
+from rltf.validation import OptionError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -247,20 +250,27 @@ def test_expected_values_are_not_in_the_zygote(small: LocalExecutor) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"workers": 0}, r"executor\.workers is 0"),
-        ({"timeout": -1}, r"executor\.timeout is -1"),
-        ({"memory_mb": "much"}, r"executor\.memory_mb is 'much'"),
-        ({"require": ["moat"]}, r"executor\.require names 'moat'"),
-        ({"errors": {"timeout": []}}, r"errors\."),
+        ({"workers": 0}, "workers is 0: expected a whole number above 0"),
+        ({"timeout": -1}, "timeout is -1"),
+        ({"memory_mb": "much"}, "memory_mb is 'much'"),
+        ({"require": ["moat"]}, "require is 'moat': expected some of limits, user"),
+        ({"errors": {"timeout": []}}, r"errors\.timeout is \[\]: expected a list of rules"),
     ],
 )
 def test_arguments_that_make_no_sense_are_named(arguments: dict, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(OptionError, match=f"^{text}"):
         LocalExecutor(**arguments)
+    config = OmegaConf.create(
+        {"executor": {"_target_": "rltf.execution.LocalExecutor", **arguments}, "trusted": ["rltf"]}
+    )
+    with pytest.raises(ValueError, match=rf"^executor\.{text}"):
+        build(config, "executor")
 
 
 def test_a_required_layer_that_is_missing_refuses_to_start() -> None:
-    with pytest.raises(ValueError, match=r"executor\.require asks for the layer 'pids'"):
+    with pytest.raises(
+        ValueError, match=r"^require is \['pids'\]: expected layers that are active here; 'pids' is degraded"
+    ):
         LocalExecutor(workers=1, require=["pids"], without=["namespaces"])
 
 

@@ -16,6 +16,7 @@ from rltf.execution import RayExecutor
 from rltf.execution.cluster.dispatch import MAX_TRIES
 from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import CallTest, Job, Outcome, Verdict
+from rltf.validation import OptionError
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 pytestmark = pytest.mark.timeout(240)
@@ -144,19 +145,23 @@ def test_a_program_that_no_node_can_judge_is_an_error_and_is_asked_for_anew_the_
 
 
 def test_a_layer_that_a_node_lacks_refuses_to_start(cluster: Any) -> None:
-    with pytest.raises(ValueError, match=r"executor\.require asks for the layer 'pids'"):
+    with pytest.raises(
+        ValueError, match=r"require is \['pids'\]: expected layers that are active here; 'pids' is degraded"
+    ):
         RayExecutor(address=cluster.address, require=["pids"], without=["namespaces"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"node_workers": 0}, r"executor\.node_workers is 0"),
-        ({"timeout": -1}, r"executor\.timeout is -1"),
-        ({"require": ["moat"]}, r"executor\.require names 'moat'"),
-        ({"colour": 1}, r"executor\.colour is no option"),
+        ({"node_workers": 0}, "node_workers is 0"),
+        ({"timeout": -1}, "timeout is -1"),
+        ({"start_seconds": 0}, "start_seconds is 0"),
+        ({"require": ["moat"]}, "require is 'moat': expected some of"),
+        ({"colour": 1}, "colour is 1: expected no such option, but errors, "),
+        ({"errors": {"timeout": []}}, r"errors\.timeout is \[\]"),
     ],
 )
 def test_arguments_that_make_no_sense_are_named(arguments: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(OptionError, match=f"^{text}"):
         RayExecutor(**arguments)

@@ -6,7 +6,7 @@ import pytest
 
 from rltf.execution import LocalExecutor
 from rltf.execution.values.codec import CannotSend
-from rltf.execution.values.shared_objects import CHILD, JUDGE, Packing, Shared, classes_of
+from rltf.execution.values.shared_objects import CHILD, JUDGE, Packing, SharedObjects, classes_of
 from rltf.types import AssertTest, CheckTest, Job, Outcome, Test
 
 SETUP = """
@@ -122,7 +122,7 @@ def test_only_classes_that_are_plain_content_are_shared() -> None:
 
 def test_slots_and_fields_arrive() -> None:
     kinds = node_class()
-    here, there = Shared(kinds, JUDGE), Shared(kinds, CHILD)
+    here, there = SharedObjects(kinds, JUDGE), SharedObjects(kinds, CHILD)
     slotted = kinds["Slotted"]()
     slotted.a = (1, {2})
     node = kinds["Child"]()
@@ -151,7 +151,7 @@ def test_slots_and_fields_arrive() -> None:
     ],
 )
 def test_a_forged_table_is_refused(table: list) -> None:
-    judge = Shared(node_class(), JUDGE)
+    judge = SharedObjects(node_class(), JUDGE)
     with pytest.raises((ValueError, TypeError, AttributeError)):
         judge.absorb(table, judge.find)
 
@@ -163,7 +163,7 @@ def test_too_many_objects_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(6):
         node = kinds["Node"]()
         node.next, head = head, node
-    packing = Packing(Shared(kinds, CHILD), lambda v: None)
+    packing = Packing(SharedObjects(kinds, CHILD), lambda v: None)
     packing.reference(head)
     with pytest.raises(CannotSend, match="more than 3 objects"):
         packing.table()

@@ -110,7 +110,7 @@ class Ours:
     def zygotes(self) -> list[int]:
         """Process ids of the zygotes."""
         pids = descendants(os.getpid())
-        return [p for p in pids if b"execution.zygote" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        return [p for p in pids if b"execution.sandbox.zygote" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def human_eval(folder: Path, count: int) -> list[tuple[str, str, str]]:
@@ -204,16 +204,16 @@ def zygote_size(ours: Ours) -> dict[str, float]:
 
 
 def zygote_start() -> float:
-    from rltf.execution.sandbox.sandbox import Sandbox, SlotSettings, become_subreaper
+    from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings, become_subreaper
 
     become_subreaper()
     rows = []
     for _ in range(5):
-        slot = Sandbox(SlotSettings(source=str(Path(__file__).resolve().parents[2])))
+        sandbox = Sandbox(SandboxSettings(source=str(Path(__file__).resolve().parents[2])))
         start = time.perf_counter()
-        slot.start()
+        sandbox.start()
         rows.append(1e3 * (time.perf_counter() - start))
-        slot.close()
+        sandbox.close()
     return round(statistics.median(rows), 1)
 
 

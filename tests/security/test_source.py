@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rltf"
-RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/testtext.py", "execution/runner.py"}
+RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/judge/test_code.py", "execution/inside/runner.py"}
 """Where programs are run: the mini benchmark's own, and in the sandbox, those that it is for."""
-JUDGE = {"execution/channel.py", "execution/runner.py", "execution/child.py"}
+JUDGE = {"execution/inside/channel.py", "execution/inside/runner.py", "execution/sandbox/process.py"}
 """The judge tells its child in marshal, which the child alone reads."""
 OBJECT_FORMATS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle", "pandas"}
 

@@ -17,9 +17,9 @@ from rltf.execution.cluster.dispatch import FEEDERS, Dispatcher
 from rltf.execution.cluster.node import Node, Pool, import_ray
 from rltf.execution.executor import in_order
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.local import LocalExecutor
-from rltf.execution.option_ranges import check_options
+from rltf.execution.local import LocalExecutor, check_options
 from rltf.types import Job, Verdict
+from rltf.validation import OptionError, require
 
 _LOOK_SECONDS = 1.0
 """Seconds between two looks at the nodes of the cluster."""
@@ -52,7 +52,8 @@ class RayExecutor:
     ) -> None:
         self._ray = import_ray()
         self._options = {**options, "timeout": timeout, "memory_mb": memory_mb}
-        _check(self._options, workers=workers, node_workers=node_workers)
+        _check({**self._options, "workers": workers, "node_workers": node_workers})
+        require("start_seconds", start_seconds, above=0)
         self._workers, self._node_workers = workers, node_workers
         self._dispatcher = Dispatcher(self._ray, float(timeout), int(memory_mb))
         self._nodes: dict[str, Node] = {}
@@ -71,7 +72,7 @@ class RayExecutor:
         try:
             self._ray.init(address=address, log_to_driver=False, **options)
         except ConnectionError as e:
-            raise ValueError(f"executor.address is {address!r}: no Ray cluster answers there ({e})") from None
+            raise OptionError("address", address, f"a Ray cluster that answers ({e})") from None
 
     def submit(self, job: Job) -> Future[Verdict]:
         """Starts judging; returns at once.
@@ -150,18 +151,11 @@ def _severity(state: str) -> int:
     return ("active", "degraded", "absent").index(state.partition(":")[0])
 
 
-def _check(options: Mapping[str, Any], **workers: int | None) -> None:
-    known = inspect.signature(LocalExecutor).parameters
-    for key in options:
+def _check(options: Mapping[str, Any]) -> None:
+    """Checks the options of the nodes' pools here, before any node starts one."""
+    known = inspect.signature(LocalExecutor).parameters.keys() | {"node_workers"}
+    for key, value in options.items():
         if key not in known:
-            raise ValueError(f"executor.{key} is no option: expected some of {', '.join(known)}")
-    numbers = {
-        key: options.get(key, known[key].default)
-        for key in known
-        if isinstance(known[key].default, (int, float)) and not isinstance(known[key].default, bool)
-    }
-    check_options(
-        numbers | {key: value for key, value in workers.items() if value is not None}, options.get("require", ())
-    )
-    if options.get("errors") is not None:
-        ErrorTable(options["errors"])
+            raise OptionError(key, value, f"no such option, but {', '.join(sorted(known))}")
+    check_options(options)
+    ErrorTable.paper(options.get("errors"))

@@ -1,7 +1,7 @@
 """Length-framed messages between the child and the judge: the child's end.
 
 The judge, which is trusted, writes marshal, the cheapest to read; the child writes JSON, which is safe to read whoever
-wrote it. Little code runs here on purpose: each page of memory that a fresh fork touches is a page to be copied.
+wrote it. Little code runs here on purpose: each page of memory that a fresh fork touches must be copied.
 """
 
 from __future__ import annotations
@@ -22,33 +22,32 @@ _CHUNK = 1 << 16
 class Channel:
     """The child's end, over a descriptor. Its functions were looked up before the program ran.
 
-    Processes that the program forks have a copy of it; it is deaf and dumb there, so that none of them takes the
-    judge's questions, answers them, or says that the program has ended.
+    Processes that the program forks have a copy of it, which neither receives nor sends anything: none of them can take
+    the judge's requests, answer them, or say that the program has ended.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._owner = _getpid()
-        self._data = b""
-        self._held: list[bytes] = []
+        self._received = b""
 
     def receive(self) -> Any:
         """The next message; None at the end."""
         if _getpid() != self._owner:
             return None
-        data = self._data
-        while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "big"):
+        received = self._received
+        while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
             chunk = _read(self._fd, _CHUNK)
             if not chunk:
                 return None
-            data += chunk
-        end = 4 + int.from_bytes(data[:4], "big")
-        self._data = data[end:]
-        return _loads(data[4:end])
+            received += chunk
+        end = 4 + int.from_bytes(received[:4], "big")
+        self._received = received[end:]
+        return _loads(received[4:end])
 
-    def send(self, message: dict[str, Any], hold: bool = False) -> None:
-        """Sends a message whole; one that is too long is replaced by word of that. `hold`: together with the next."""
-        self._put(_encode(message).encode(), hold)
+    def send(self, message: dict[str, Any]) -> None:
+        """Sends a message; in the place of one that is too long, a message that says so."""
+        self._send_body(_encode(message).encode())
 
     def send_value(self, value: Any) -> None:
         """`send({"value": value})`, for plain values in one step."""
@@ -63,15 +62,11 @@ class Channel:
             body = b'{"value":' + _text(value).encode() + b"}"
         else:
             body = _encode({"value": value}).encode()
-        self._put(body, False)
+        self._send_body(body)
 
-    def _put(self, body: bytes, hold: bool) -> None:
+    def _send_body(self, body: bytes) -> None:
         if len(body) > LIMIT:
             body = b'{"unsendable":"the value is too large"}'
-        self._held.append(len(body).to_bytes(4, "big") + body)
-        if hold:
-            return
-        data = b"".join(self._held) if _getpid() == self._owner else b""
-        self._held.clear()
-        while data:
-            data = data[_write(self._fd, data) :]
+        unsent = len(body).to_bytes(4, "big") + body if _getpid() == self._owner else b""
+        while unsent:
+            unsent = unsent[_write(self._fd, unsent) :]

@@ -1,14 +1,14 @@
 """Which lines of a program its tests execute: a mark before every statement, set in memory that the judge reads.
 
 The memory is an anonymous file shared by worker, zygote and children, so that marks outlive a program that is killed.
-They are values like all others that come from a child: a program that looks for them can set them, as it can spend its
-time otherwise, and they decide no verdict. A mark costs 20 ns; nothing is traced.
+They are values like all others that come from a child: a program that looks for them can set them, and they decide no
+verdict. A mark costs 20 ns; nothing is traced.
 
 | line | takes the mark of |
 |---|---|
 | last of a statement, or of the header of a compound one | the statement |
 | any other (rest of a statement, decorator, `else:`, `except ...:`, comment, blank, docstring) | the next marked line |
-| behind the last marked line | nobody: it counts as executed |
+| behind the last marked line | none: it counts as executed |
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _STAND_IN = b"rltf: executed lines"
 _memory: mmap.mmap | None = None
 
 
-class Lines:
-    """The worker's end of the memory. It is made once a slot, and all programs of the slot use it in turn."""
+class CoverageMarks:
+    """The worker's end of the memory. It is made once a sandbox, whose programs use it in turn."""
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("lines", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -41,7 +41,7 @@ class Lines:
         weakref.finalize(self, os.close, self.fd)
 
     def clear(self, program: str) -> None:
-        """Before the first test of a program."""
+        """Clears the marks, before the first test of a program."""
         self._memory[: _length(program)] = bytes(_length(program))
 
     def unexecuted(self, program: str) -> list[int] | None:
@@ -49,23 +49,23 @@ class Lines:
         marks = self._memory[: _length(program)]
         if not marks.strip(b"\0"):
             return None
-        found, waiting = [], False
+        lines, waiting = [], False
         for line in range(len(marks) - 1, 0, -1):
             if marks[line]:
                 waiting = marks[line] == WAITING
             if waiting:
-                found.append(line)
-        return found[::-1]
+                lines.append(line)
+        return lines[::-1]
 
 
 def share(fd: int) -> None:
-    """The zygote's end: its children inherit the memory, not the descriptor."""
+    """Maps the memory in the zygote, whose children inherit it but not its descriptor."""
     global _memory
     _memory = mmap.mmap(fd, LINES)
 
 
 def marked(text: str, file: str) -> CodeType | None:
-    """The program with its marks; None where it does not compile, and the plain way says why."""
+    """The program compiled with its marks; None where it does not compile, as compiling it without them will tell."""
     memory = _memory
     if memory is None:
         return None
@@ -101,11 +101,12 @@ def _block(statements: list[ast.stmt], lines: list[int], opens: bool = False) ->
     return marked
 
 
-def _must_lead(statement: ast.stmt, later: bool) -> bool:
+def _must_lead(statement: ast.stmt, after_mark: bool) -> bool:
+    """True for what no mark may precede: imports from `__future__`, and a docstring where no mark does."""
     if isinstance(statement, ast.ImportFrom):
         return statement.module == "__future__"
     return (
-        not later
+        not after_mark
         and isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)
         and isinstance(statement.value.value, str)
@@ -126,8 +127,8 @@ def _visit(statement: Any, lines: list[int]) -> int:
     header = getattr(statement, "test", None) or getattr(statement, "iter", None)
     statement.body = _block(statement.body, lines, opens=kind in _SCOPES)
     for name in ("orelse", "finalbody"):
-        if rest := getattr(statement, name, None):
-            setattr(statement, name, _block(rest, lines))
+        if block := getattr(statement, name, None):
+            setattr(statement, name, _block(block, lines))
     for handler in getattr(statement, "handlers", ()):
         handler.body = _block(handler.body, lines)
     return max(statement.lineno, above, header.end_lineno if header is not None else 0)

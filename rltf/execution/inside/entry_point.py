@@ -1,4 +1,4 @@
-"""Which function of a program the tests mean."""
+"""The function of a program that tests call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _METHOD = "Solution()."
 
 def find(namespace: dict[str, Any], name: str) -> Any:
     """The function that tests call `name`: a method of a fresh `Solution` when the program has such a class with such a
-    method, else the global of that name. `Solution().name` says the same outright.
+    method, else the global of that name. Tests may also write `Solution().name`.
 
     Raises:
         NameError: There is neither.

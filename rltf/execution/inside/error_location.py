@@ -1,4 +1,4 @@
-"""Where an error lies in the program: decided by code objects, never by file names or message texts.
+"""The line of the program at which an error occurred: found by code objects, never by file names or message texts.
 
 A frame is the program's when its code object hangs in the tree that `compile` returned for the program's text, so that
 `compile(..., "<program>")` inside a program forges nothing and an error inside a library is put on the program's call.
@@ -13,7 +13,9 @@ from typing import Any
 
 MAX_MESSAGE = 500
 """Characters of a message that are kept."""
-_reserve = [bytes(4 << 20)]  # address space to tell of a MemoryError in; calloc leaves it untouched, so forks copy none
+_reserve = [
+    bytes(4 << 20)
+]  # address space for the report of a MemoryError; calloc leaves it untouched: no fork copies it
 
 
 def syntax(error: BaseException, text: str) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def syntax(error: BaseException, text: str) -> dict[str, Any]:
 
 
 def _incomplete(text: str) -> bool:
-    """True for a text that more text could complete (METHODS: the robust rule for truncation)."""
+    """True for a text that more text could complete."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -45,20 +47,20 @@ def runtime(error: BaseException, code: CodeType | None) -> dict[str, Any]:
     _reserve.clear()
     line = end = None
     if code is not None:
-        own = {id(c) for c in _tree(code)}
+        program_codes = {id(c) for c in _code_tree(code)}
         trace = error.__traceback__
         while trace is not None:
-            if id(trace.tb_frame.f_code) in own:
+            if id(trace.tb_frame.f_code) in program_codes:
                 line, end = _lines(trace.tb_frame.f_code, trace.tb_lasti, trace.tb_lineno)
             trace = trace.tb_next
     return _record(error, _text(error), line, end)
 
 
-def _tree(code: CodeType) -> list[CodeType]:
-    found = [code]
-    for one in found:
-        found += [c for c in one.co_consts if type(c) is CodeType]
-    return found
+def _code_tree(code: CodeType) -> list[CodeType]:
+    codes = [code]
+    for code in codes:
+        codes += [c for c in code.co_consts if type(c) is CodeType]
+    return codes
 
 
 def _lines(code: CodeType, instruction: int, line: int | None) -> tuple[int | None, int | None]:

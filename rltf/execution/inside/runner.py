@@ -1,8 +1,8 @@
 """What happens inside the sandboxed child: compile, run, answer with values.
 
-The job comes through the channel as one JSON object: `program`, `setup`, `mode`. In mode `stdio` the program runs as a
-script; in mode `calls` a list of calls is answered in turn; in mode `rpc` the judge asks for one thing after another.
-Nothing here knows what the tests expect, and nothing it says is a verdict.
+The job comes through the channel as one dict: `program`, `setup`, `mode`. In mode `stdio` the program runs as a
+script; in mode `calls` it answers a list of calls in turn; in mode `rpc` it answers one request of the judge after
+another. Nothing here knows what the tests expect, and nothing that is sent from here is a verdict.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rltf.execution.values.codec import CannotSend, decode, encode
 from rltf.execution.values.shared_objects import classes_of
 
 FILE = "<program>"
-_WARM = 12
-_flush_errors = (OSError, ValueError)
+_WARM_UP_RUNS = 12
+_FLUSH_ERRORS = (OSError, ValueError)
 
 
 def run(fd: int) -> int:
@@ -73,7 +73,7 @@ def run(fd: int) -> int:
         for name, args in job["calls"]:
             _call(channel, namespace, name, args, code)
     else:
-        Objects(namespace, code, classes).serve(channel, job["calls"], job["more"])
+        Objects(namespace, code, classes).serve(channel)
     return 0
 
 
@@ -84,11 +84,11 @@ def _call(channel: Channel, namespace: dict[str, Any], name: str, args: list[Any
         channel.send({"error": error_location.runtime(e, code)})
         return
     try:
-        sent = encode(value)
+        encoded = encode(value)
     except CannotSend as e:
         channel.send({"unsendable": str(e)})
         return
-    channel.send_value(sent)
+    channel.send_value(encoded)
 
 
 def _standard_streams(program: str) -> None:
@@ -136,16 +136,17 @@ def _leave(channel: Channel, status: int, error: dict[str, Any] | None = None) -
 
 
 def _flush() -> bool:
-    fine = True
+    """Flushes stdout and stderr; False when that fails."""
+    flushed = True
     for stream in {id(s): s for s in (sys.stdout, sys.__stdout__, sys.stderr)}.values():
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
-        except _flush_errors:
-            fine = False
+        except _FLUSH_ERRORS:
+            flushed = False
         except BaseException:
-            fine = False
-    return fine
+            flushed = False
+    return flushed
 
 
 def main(fd: int) -> None:
@@ -159,13 +160,15 @@ def main(fd: int) -> None:
 
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
-    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "more": True, "coverage": True}
-    requests = [[["call", "f", [[1], {}], []]]]
-    for mode, calls in (("calls", [["f", [1]]]), ("rpc", requests)) * _WARM:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            message = marshal.dumps(job | {"mode": mode, "calls": calls})
-            ours.sendall(len(message).to_bytes(4, "big") + message)
-            ours.shutdown(socket.SHUT_WR)
-            run(theirs.fileno())
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": True}
+    request = ["call", "f", [[1], {}], []]
+    dialogues: Any = ([job | {"mode": "calls", "calls": [["f", [1]]]}], [job | {"mode": "rpc"}, request])
+    for messages in dialogues * _WARM_UP_RUNS:
+        judge, child = socket.socketpair()
+        with judge, child:
+            for message in messages:
+                text = marshal.dumps(message)
+                judge.sendall(len(text).to_bytes(4, "big") + text)
+            judge.shutdown(socket.SHUT_WR)
+            run(child.fileno())
     del sys.modules["program"]

@@ -16,7 +16,7 @@ _RECURSIVE = 0
 
 
 def install() -> None:
-    """Has `multiprocessing` use them; to be called before programs are forked."""
+    """Makes `multiprocessing` use these semaphores; to be called before programs are forked."""
     import _multiprocessing  # type: ignore[import-not-found]
     import multiprocessing.heap
 
@@ -25,20 +25,20 @@ def install() -> None:
 
 
 class SemLock:
-    """What `_multiprocessing.SemLock` is, over an eventfd."""
+    """A semaphore with the methods of `_multiprocessing.SemLock`, over an eventfd."""
 
     SEM_VALUE_MAX = 32767
 
     def __init__(self, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> None:
         self.kind, self.maxvalue, self.name = kind, maxvalue, None if unlink else name
         self.handle = os.eventfd(value, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._held = 0
+        self._acquired = 0
         self._thread = 0
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """True when it was had, at once or within `timeout` seconds."""
+        """Decrements it; False when that is not possible at once or within `timeout` seconds."""
         if self.kind == _RECURSIVE and self._is_mine():
-            self._held += 1
+            self._acquired += 1
             return True
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -46,25 +46,25 @@ class SemLock:
                 os.eventfd_read(self.handle)
                 break
             except BlockingIOError:
-                left = None if end is None else end - time.monotonic()
-                if not block or (left is not None and left <= 0):
+                remaining = None if end is None else end - time.monotonic()
+                if not block or (remaining is not None and remaining <= 0):
                     return False
-                self._wait(left)
-        self._held += 1
+                self._wait(remaining)
+        self._acquired += 1
         self._thread = threading.get_ident()
         return True
 
     def release(self) -> None:
-        """Gives it back."""
+        """Increments it."""
         if self.kind == _RECURSIVE:
             if not self._is_mine():
                 raise AssertionError("attempt to release recursive lock not owned by thread")
-            if self._held > 1:
-                self._held -= 1
+            if self._acquired > 1:
+                self._acquired -= 1
                 return
         elif self.maxvalue == 1 and not self._is_zero():
             raise ValueError("semaphore or lock released too many times")
-        self._held -= 1
+        self._acquired -= 1
         os.eventfd_write(self.handle, 1)
 
     def _wait(self, seconds: float | None) -> bool:
@@ -73,10 +73,10 @@ class SemLock:
         return bool(poll.poll(None if seconds is None else 1000 * seconds))
 
     def _count(self) -> int:
-        return self._held
+        return self._acquired
 
     def _is_mine(self) -> bool:
-        return self._held > 0 and self._thread == threading.get_ident()
+        return self._acquired > 0 and self._thread == threading.get_ident()
 
     def _is_zero(self) -> bool:
         return not self._wait(0)
@@ -93,7 +93,7 @@ class SemLock:
         return value
 
     def _after_fork(self) -> None:
-        self._held = 0
+        self._acquired = 0
 
     def __enter__(self) -> bool:
         return self.acquire()

@@ -1,4 +1,4 @@
-"""Shuts the zygote in, layer by layer, and says how far each one came."""
+"""Puts the isolation layers round the zygote, one by one, and reports the state of each."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NAMESPACES = (
     syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
 )
 
-HELD = 8 << 20
-"""Bytes that a child of the zygote holds for a moment at the start, to see whether its memory cgroup counts them."""
+PROBE_BYTES = 8 << 20
+"""Memory that a child of the zygote has for a moment at the start, to see whether its memory cgroup counts it."""
 
 
 class IsolationLayers:
-    """The walls around one zygote.
+    """The isolation layers of one zygote.
 
     Args:
         settings: `read` (paths), `scratch` (folder for hosts without private roots), `scratch_mb`, `host_id` (user
             for programs where we are root), `without` (layers to leave out, to try what happens on lesser hosts).
-        control: Where the slot answers when it is asked to map users or to collect our parent.
+        control: Socket to the worker, which maps users, makes folders and collects our parent when asked.
     """
 
     def __init__(self, settings: dict[str, Any], control: socket.socket) -> None:
@@ -39,7 +39,7 @@ class IsolationLayers:
         self.listener: int | None = None
         """Where forbidden calls are announced."""
         self.kills_all = False
-        """True: `kill(-1)` reaches the programs and nobody else."""
+        """True: `kill(-1)` reaches the processes of the program and no others."""
         self.scratch: list[str] = [settings["scratch"]]
         """Folders that a program may fill; emptied after it."""
         self.private_root = False
@@ -51,7 +51,7 @@ class IsolationLayers:
         self._rules: int | None = None
 
     def enter(self) -> dict[str, str]:
-        """Goes inside; returns layer -> `active`, `degraded: why` or `absent: why`."""
+        """Puts the layers on; returns layer -> `active`, `degraded: why` or `absent: why`."""
         namespaces = self._unshare()
         self._become_first(namespaces)
         self._take_root(namespaces)
@@ -72,26 +72,26 @@ class IsolationLayers:
                 syscalls.unshare(syscalls.CLONE_NEWUSER | _NAMESPACES)
                 self._ask("map")
                 self.report |= dict.fromkeys(("user", "pids", "network"), "active")
-                self._look_at_network()
+                self._check_network()
                 return True
             except OSError as e:
                 why = str(e)
             try:
                 syscalls.unshare(_NAMESPACES)
                 self.report |= {"user": f"degraded: no user namespace ({why})", "pids": "active", "network": "active"}
-                self._look_at_network()
+                self._check_network()
                 return True
             except OSError as e:
                 why = str(e)
         self.report |= dict.fromkeys(("user", "files", "pids", "network"), f"absent: {why}")
         return False
 
-    def _look_at_network(self) -> None:
+    def _check_network(self) -> None:
         if {name for _, name in socket.if_nameindex()} - {"lo"}:
             self.report["network"] = "absent: interfaces of the host are visible"
 
     def _become_first(self, namespaces: bool) -> None:
-        """With a PID namespace: its first process. Else: the one to whom orphans of programs fall."""
+        """Makes this process the first of its PID namespace, or without one the heir of programs' orphans."""
         if namespaces and (pid := os.fork()):
             self._control.send(b"pid %d" % pid)
             os._exit(0)
@@ -123,33 +123,33 @@ class IsolationLayers:
         os.chdir(self._settings["scratch"])
 
     def _take_user(self, namespaces: bool) -> None:
-        """Programs never run as root: the kernel does not count root's tasks."""
+        """Changes to an unprivileged user, since the kernel does not count root's tasks."""
         inner = INNER_ID if self.report["user"] == "active" else self._settings["host_id"]
         if os.getuid() != 0 and not namespaces:
             self.report["user"] = f"{self.report['user']}; programs run as the calling user"
             self.report["pids"] = "degraded: processes are found below the zygote and killed one by one"
             self.tasks = _tasks_of(os.getuid()) + _MARGIN
             return
-        kept = 0
+        capabilities = 0
         try:
             if not namespaces:
                 os.chown(self.scratch[0], inner, inner)
                 if self._rules is not None:
                     # the interpreter may lie where only root can look; Landlock lets nothing else be read
                     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
-                    kept = syscalls.CAP_DAC_READ_SEARCH
+                    capabilities = syscalls.CAP_DAC_READ_SEARCH
             with contextlib.suppress(OSError):
                 os.setgroups([])
             os.setresgid(inner, inner, inner)
             os.setresuid(inner, inner, inner)
-            self.kills_all = True  # the user id is this slot's alone
+            self.kills_all = True  # the user id is this sandbox's alone
             if not namespaces:
                 self.report["user"] = "degraded: a user id of its own, no user namespace"
                 self.report["pids"] = "degraded: programs are killed by their user id"
         except OSError as e:
             self.report["user"] = f"absent: {e}"
         with contextlib.suppress(OSError):
-            syscalls.keep_capabilities(kept)
+            syscalls.drop_capabilities_except(capabilities)
 
     def _prepare_landlock(self) -> None:
         if "landlock" in self._without:
@@ -185,18 +185,18 @@ class IsolationLayers:
             self.report["network"] = "degraded: no namespace, seccomp refuses sockets"
 
     def restrict_child(self) -> None:
-        """What a child adds for itself: where there is no PID namespace, signals stay among a program's processes."""
+        """Keeps a child's signals among the processes of its program, where no PID namespace does."""
         if self.seals_signals:
             landlock.keep_signals_inside()
 
-    def hold(self) -> None:
-        """Has the slot see whether memory that a child uses is counted."""
+    def probe_memory(self) -> None:
+        """Lets the worker see whether memory that a child uses is counted."""
         pid = os.fork()
         if pid == 0:
             try:
-                held = b"x" * HELD
-                self._ask("held")
-                del held
+                filled = b"x" * PROBE_BYTES
+                self._ask("memory in use")
+                del filled
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)

@@ -1,4 +1,4 @@
-"""Memory of all processes of a program together: one memory cgroup a slot, made and read from outside.
+"""Memory of all processes of a program together: one memory cgroup a sandbox, made and read from outside.
 
 A limit for each process alone lets 24 processes have 24 times as much. Version 2 of cgroups where the memory controller
 is delegated to us (beside or below our own group), or version 1 where its folder is writable. The zygote is moved in
@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 from typing import Self
 
-from rltf.execution.isolation.layers import HELD
+from rltf.execution.isolation.layers import PROBE_BYTES
 
 _PREFIX = "rltf-"
 _MARGIN = 32 << 20
-"""Of page tables, stacks and pages that a fork copies: what a program cannot help using."""
+"""Memory that every program needs: page tables, stacks, pages that a fork copies."""
 
 
 class MemoryGroup:
@@ -26,7 +26,7 @@ class MemoryGroup:
         self._folder = folder
         self._limit = folder / ("memory.max" if modern else "memory.limit_in_bytes")
         self._usage = folder / ("memory.current" if modern else "memory.usage_in_bytes")
-        self._set = 0
+        self._size = 0
         events = folder / ("memory.events" if modern else "memory.oom_control")
         self._events = os.open(events, os.O_RDONLY | os.O_CLOEXEC)
         self._kills = self._count_kills()
@@ -63,30 +63,30 @@ class MemoryGroup:
         (self._folder / "cgroup.procs").write_text(str(pid))
 
     def counts(self) -> bool:
-        """True when the group counts what a zygote holds for a moment."""
-        return int(self._usage.read_text()) >= HELD
+        """True when the group counts the memory that a zygote has for a moment (`IsolationLayers.probe_memory`)."""
+        return int(self._usage.read_text()) >= PROBE_BYTES
 
     def limit(self, size: int) -> None:
-        """Bytes that a program may use in all its processes and files together.
+        """Sets the bytes that a program may use in all its processes and files together.
 
         Raises:
             OSError: More is in use.
         """
-        if size != self._set:
+        if size != self._size:
             self._limit.write_text(str(size + _MARGIN))
-            self._set = size
+            self._size = size
 
     def exceeded(self) -> bool:
         """True when the kernel has ended a process for the limit since we last asked."""
         kills = self._count_kills()
-        more, self._kills = kills > self._kills, kills
-        return more
+        exceeded, self._kills = kills > self._kills, kills
+        return exceeded
 
     def _count_kills(self) -> int:
-        _, found, rest = os.pread(self._events, 512, 0).partition(b"oom_kill ")
-        if not found:
-            raise OSError("the kernel does not count whom it ends for memory")  # version 1 before Linux 4.13
-        return int(rest.split(None, 1)[0])
+        _, key, numbers = os.pread(self._events, 512, 0).partition(b"oom_kill ")
+        if not key:
+            raise OSError("the kernel does not count the processes it ends for memory")  # version 1 before Linux 4.13
+        return int(numbers.split(None, 1)[0])
 
     def remove(self) -> None:
         """Deletes the group; its processes must be gone."""
@@ -96,17 +96,17 @@ class MemoryGroup:
 
 
 def sweep(parent: Path | None = None) -> None:
-    """Deletes empty groups whose makers are dead."""
+    """Deletes empty groups of processes that have ended."""
     for folder in [parent] if parent is not None else [p for p, _ in _parents()]:
-        for old in folder.glob(f"{_PREFIX}*"):
-            if not Path(f"/proc/{old.name.removeprefix(_PREFIX).partition('-')[0]}").exists():
+        for group in folder.glob(f"{_PREFIX}*"):
+            if not Path(f"/proc/{group.name.removeprefix(_PREFIX).partition('-')[0]}").exists():
                 with contextlib.suppress(OSError):
-                    old.rmdir()
+                    group.rmdir()
 
 
 def _parents() -> list[tuple[Path, bool]]:
     """Groups below which ours may be made: (folder, whether version 2)."""
-    found = []
+    parents = []
     with contextlib.suppress(OSError):
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -119,12 +119,12 @@ def _parents() -> list[tuple[Path, bool]]:
                 if kind == ("cgroup2" if modern else "cgroup") and (modern or "memory" in options):
                     top = Path(row[4])
                     inside = path.removeprefix(row[3]) if row[3] != "/" else path
-                    own = top / inside.lstrip("/")
-                    found += [(own, modern)] + ([(own.parent, True)] if modern and own != top else [])
-    return found
+                    group = top / inside.lstrip("/")
+                    parents += [(group, modern)] + ([(group.parent, True)] if modern and group != top else [])
+    return parents
 
 
 def _delegate(parent: Path, modern: bool) -> None:
-    """Version 2: the groups below need the controller switched on; refused where processes are inside."""
+    """Switches the controller on for the groups below, which version 2 needs and refuses where processes are inside."""
     if modern and "memory" not in (parent / "cgroup.subtree_control").read_text().split():
         (parent / "cgroup.subtree_control").write_text("+memory")

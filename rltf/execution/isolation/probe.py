@@ -12,16 +12,16 @@ from rltf.execution.isolation import seccomp
 
 
 def probe(report: dict[str, str], prepare: Callable[[], None], listener: int | None, outside: str) -> dict[str, str]:
-    """The report, corrected by what really happens.
+    """The report, corrected by what happens in a child.
 
     Args:
-        report: Layer -> state, as the enclosure believes it.
-        prepare: What a child does before a program runs in it (limits of 64 MB, sealed signals).
+        report: Layer -> state, as `IsolationLayers.enter` returned it.
+        prepare: Restricts a child as programs are restricted (limits of 64 MB, signals).
         listener: Where forbidden system calls are announced.
         outside: A path that programs must not be able to read.
     """
-    found = _in_child(lambda: _try_everything(outside), prepare)
-    for layer, problem in found.items():
+    problems = _in_child(lambda: _try_everything(outside), prepare)
+    for layer, problem in problems.items():
         if problem and not report[layer].startswith("absent"):
             report[layer] = f"absent: {problem}"
     if not report["seccomp"].startswith("absent") and not _is_announced(prepare, listener):

@@ -22,11 +22,11 @@ INODES = 4096
 
 
 def interpreter_files() -> list[str]:
-    """What a running interpreter may still have to read: modules, shared libraries, time zones."""
+    """Files and folders that a running interpreter may still have to read: modules, libraries, time zones."""
     names = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib")} | {os.path.join(sys.base_prefix, "lib")}
     names |= {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo"}
-    kept = sorted(n for n in names if n and os.path.exists(n))
-    return [n for n in kept if not any(n != o and n.startswith(o + "/") for o in kept)]
+    paths = sorted(n for n in names if n and os.path.exists(n))
+    return [path for path in paths if not any(path.startswith(other + "/") for other in paths)]
 
 
 def enter(read: Sequence[str], scratch_mb: int) -> None:
@@ -86,7 +86,7 @@ def _bind(path: str, base: str) -> None:
 
 
 def _read_only(target: str, device: bool) -> None:
-    """mount_setattr keeps the flags that a user namespace may not clear (Linux 5.12)."""
+    """Makes a mount read-only by mount_setattr, which keeps flags that a user namespace may not clear (Linux 5.12)."""
     attributes = 0x1 | 0x2 | (0 if device else 0x4)  # read-only, nosuid, nodev
     if device:
         attributes &= ~0x1
@@ -104,9 +104,9 @@ def empty(folder: str) -> None:
         OSError: Something could not be deleted.
     """
     number = 0
-    left = [entry.path for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == os.getuid()]
-    while left:
-        path = left.pop()
+    remaining = [entry.path for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == os.getuid()]
+    while remaining:
+        path = remaining.pop()
         try:
             os.unlink(path)
             continue
@@ -124,7 +124,7 @@ def empty(folder: str) -> None:
                 moved = os.path.join(folder, f".rltf-{number}")
                 os.chmod(inner, 0o700)
                 os.rename(inner, moved)
-                left.append(moved)
+                remaining.append(moved)
             else:
                 os.unlink(inner)
         os.rmdir(path)

@@ -78,14 +78,14 @@ def umount(target: str) -> None:
     _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
 
 
-def keep_capabilities(kept: int = 0) -> None:
-    """Gives up every capability of this process but the lower ones in the bit set `kept`."""
+def drop_capabilities_except(capabilities: int = 0) -> None:
+    """Gives up every capability of this process but those in the bit set `capabilities` (the lower 32)."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    syscall("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)(kept, kept)))
+    syscall("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)(capabilities, capabilities)))
 
 
 def trim() -> None:
-    """Gives memory that this process has freed back to the kernel, where the C library can (glibc)."""
+    """Returns memory that this process has freed to the kernel, where the C library can (glibc)."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
 

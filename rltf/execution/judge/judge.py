@@ -1,92 +1,97 @@
-"""One program against its tests: forks children, compares what they answer, and says what happened to each test.
+"""One program against its tests: forks processes, compares what they answer, and decides every test.
 
-The judge holds the expected values and never loads the program; the children run the program and never see what is
-expected. A child that hangs or dies fails the test it was at, and the rest goes on in a fresh one.
+The judge holds the expected values and never loads the program; the processes run the program and never see what is
+expected. A process that hangs or dies fails the test that it was at, and the other tests go on in a fresh one.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rltf.execution.judge.compare import same_output, same_value
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.judge.outcomes import (
-    close_after_end,
-    close_after_limit,
-    close_program,
-    finish_process,
-    plain_error,
-    program_error,
-    stopped_by_force,
-)
+from rltf.execution.judge.outcomes import ErrorRecord, decide, program_error
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.test_calls import run_test_texts
-from rltf.execution.messages import VerdictRow
-from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, TimeLimitExceeded
+from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest, uniform_verdict
+from rltf.execution.sandbox.limits import Limits, Stop, StopReason
 from rltf.execution.sandbox.process import SandboxedProcess
-from rltf.execution.sandbox.sandbox import Sandbox, SlotSettings
+from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
 from rltf.execution.values.codec import CannotSend, decode
+from rltf.types import AssertTest, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
 _NUMPY = re.compile(r"^\s*(import|from)\s+numpy\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Limits of the pool; a job may bring its own timeout and memory."""
+class JudgeSettings:
+    """Limits of the pool that no job can change."""
 
     output_bytes: int
     stop_at_first_failure: bool
     max_timeouts: int
-    """After so many timeouts the rest of a program's tests is not run and counts as timeouts."""
+    """After so many timeouts the other tests of a program are not run and count as timeouts."""
 
 
 class Judge:
-    """Judges programs one at a time in one slot (two with numpy)."""
+    """Judges programs one at a time, in one sandbox (two with numpy).
 
-    def __init__(self, slots: SlotSettings, table: ErrorTable, settings: Settings) -> None:
+    Args:
+        sandbox_settings: how the sandboxes are made.
+        table: categories of errors.
+        settings: limits of the pool.
+    """
+
+    def __init__(self, sandbox_settings: SandboxSettings, table: ErrorTable, settings: JudgeSettings) -> None:
         self._settings = settings
         self._table = table
-        self._slot_settings = slots
-        self._plain = Sandbox(slots)
-        self._numpy: Sandbox | None = None
+        self._sandbox_settings = sandbox_settings
+        self._plain_sandbox = Sandbox(sandbox_settings)
+        self._numpy_sandbox: Sandbox | None = None
         self._when_waiting: Callable[[], None] | None = None
         self._when_decided: Callable[[], None] | None = None
 
-    def judge(
-        self, program: str, setup: str, timeout: float, memory_mb: int, tests: list[list[Any]], coverage: bool = False
-    ) -> VerdictRow:
-        """The verdict as it travels; with `coverage`, the lines that no test executed too.
+    def judge(self, job: JobJSON, timeout: float, tests: Sequence[JudgeTest]) -> Verdict:
+        """The verdict on a program, with `judging` alone in its `isolation`.
 
         Raises:
             ZygoteLost: The sandbox broke; the job can be tried again.
         """
-        limits = Limits(
-            timeout=timeout,
-            memory_bytes=memory_mb << 20,
-            output_bytes=self._settings.output_bytes,
-            cpu_seconds=math.ceil(timeout) + 1,
+        progress = TestProgress(
+            program=job["program"],
+            setup=job["setup"],
+            tests=tests,
+            limits=Limits(timeout, job["memory_mb"] << 20, self._settings.output_bytes),
+            stop_at_first_failure=self._settings.stop_at_first_failure,
+            max_timeouts=self._settings.max_timeouts,
+            coverage=job["coverage"],
+            when_decided=self._when_decided,
         )
-        stop, max_timeouts = self._settings.stop_at_first_failure, self._settings.max_timeouts
-        sheet = TestProgress(program, setup, tests, limits, stop, max_timeouts, coverage, self._when_decided)
-        slot = self._slot(program, setup)
-        if coverage:
-            slot.lines.clear(program)
-        calls = [i for i, t in enumerate(tests) if t[0] == "call"]
-        texts = [i for i, t in enumerate(tests) if t[0] in ("assert", "check")]
-        with slot.replaced_when_lost():
+        sandbox = self._sandbox(progress.program, progress.setup)
+        if progress.coverage:
+            sandbox.marks.clear(progress.program)
+        calls = [at for at, test in enumerate(tests) if isinstance(test, EncodedCall)]
+        texts = [at for at, test in enumerate(tests) if isinstance(test, AssertTest | CheckTest)]
+        scripts = [at for at, test in enumerate(tests) if isinstance(test, StdioTest)]
+        with sandbox.replaced_when_lost():
             if calls:
-                self._calls(slot, sheet, calls)
-            if texts and not sheet.over:
-                run_test_texts(slot, sheet, texts)
-            for at, test in enumerate(tests):
-                if test[0] == "stdio" and not sheet.over:
-                    self._script(slot, sheet, at)
-        unexecuted = slot.lines.unexecuted(program) if coverage else None
-        return self._verdict(sheet, "rpc" if texts else "external", unexecuted)
+                _run_calls(sandbox, progress, calls)
+            if texts and not progress.over:
+                run_test_texts(sandbox, progress, texts)
+            for at in scripts:
+                if not progress.over:
+                    _run_script(sandbox, progress, at)
+        unexecuted = sandbox.marks.unexecuted(progress.program) if progress.coverage else None
+        return self._verdict(progress, "rpc" if texts else "external", unexecuted)
+
+    def sandbox_lost_verdict(self, tests: int, why: str) -> Verdict:
+        """The verdict on a program with `tests` tests under which the sandbox broke again and again."""
+        error = self._error_report(Outcome.VIOLATION, ErrorRecord("SandboxLost", why))
+        assert error is not None
+        return uniform_verdict(tests, Outcome.VIOLATION, error)
 
     def start(self) -> None:
         """Starts the zygote ahead of the first job.
@@ -94,148 +99,132 @@ class Judge:
         Raises:
             ZygoteLost: It does not come up.
         """
-        self._plain.start()
+        self._plain_sandbox.start()
 
     def when_waiting(self, call: Callable[[], None]) -> None:
-        """What to do when a program takes longer than most."""
+        """Sets what is called when a program takes longer than most."""
         self._when_waiting = call
-        self._plain.when_waiting = call
+        self._plain_sandbox.when_waiting = call
 
     def when_decided(self, call: Callable[[], None]) -> None:
-        """What to do when a test of a program is decided."""
+        """Sets what is called when a test of a program is decided."""
         self._when_decided = call
-
-    def broken(self, tests: int, why: str) -> VerdictRow:
-        """The verdict on a program under which the sandbox broke again and again."""
-        sheet = TestProgress("", "", [[]] * tests, Limits(0, 0, 0, 0), False, 1)
-        sheet.fill("violation", plain_error("SandboxLost", why))
-        return self._verdict(sheet, "external", None)
 
     def close(self) -> None:
         """Ends the zygotes."""
-        self._plain.close()
-        if self._numpy is not None:
-            self._numpy.close()
+        self._plain_sandbox.close()
+        if self._numpy_sandbox is not None:
+            self._numpy_sandbox.close()
 
     def report(self) -> dict[str, str]:
-        """Layers of the zygote, once it has started."""
-        return self._plain.report
+        """Isolation layer -> state, once the zygote has started."""
+        return self._plain_sandbox.report
 
-    def _slot(self, program: str, setup: str) -> Sandbox:
-        if self._slot_settings.numpy is None or not (_NUMPY.search(program) or _NUMPY.search(setup)):
-            return self._plain
-        if self._numpy is None:
-            self._numpy = Sandbox(self._slot_settings, numpy=True)
-            self._numpy.when_waiting = self._when_waiting
-        return self._numpy
+    def _sandbox(self, program: str, setup: str) -> Sandbox:
+        if self._sandbox_settings.numpy is None or not (_NUMPY.search(program) or _NUMPY.search(setup)):
+            return self._plain_sandbox
+        if self._numpy_sandbox is None:
+            self._numpy_sandbox = Sandbox(self._sandbox_settings, numpy=True)
+            self._numpy_sandbox.when_waiting = self._when_waiting
+        return self._numpy_sandbox
 
-    # ------------------------------------------------------------------------------------------------ call tests
-
-    def _calls(self, slot: Sandbox, sheet: TestProgress, indices: list[int]) -> None:
-        left = list(indices)
-        while left and not sheet.over:
-            sheet.start()
-            child = slot.fork(_for_tests(sheet.limits, len(left)))
-            calls = [[sheet.tests[i][1], sheet.tests[i][2]] for i in left]
-            child.send({**sheet.job, "mode": "calls", "calls": calls})
-            left = self._answers(sheet, child, left)
-
-    def _answers(self, sheet: TestProgress, child: SandboxedProcess, left: list[int]) -> list[int]:
-        """Takes the answers of one child; returns the tests that it did not come to."""
-        last: int | None = None
-        for n, at in enumerate(left):
-            try:
-                answer = child.receive(sheet.limits.timeout)
-            except (TimeLimitExceeded, OutputLimitExceeded) as e:
-                close_after_limit(sheet, child, at, e)
-                return left[n + 1 :]
-            if answer is None:
-                close_after_end(sheet, child, at)
-                return left[n + 1 :]
-            if "syntax" in answer or "load" in answer:
-                end = child.finish(leaving=True)
-                sheet.cpu += end.seconds
-                close_program(sheet, answer, end)
-                return []
-            _mark_answer(sheet, at, answer)
-            last = at
-            if sheet.over:
-                break
-        finish_process(sheet, child, last, leaving=not sheet.over or last == left[-1])
-        return []
-
-    # ------------------------------------------------------------------------------------------------ stdin, stdout
-
-    def _script(self, slot: Sandbox, sheet: TestProgress, at: int) -> None:
-        sheet.start()
-        test = sheet.tests[at]
-        child = slot.fork(sheet.limits, test[1].encode("utf-8", "surrogatepass"))
-        child.send({**sheet.job, "mode": "stdio"})
-        try:
-            answer = child.receive(sheet.limits.timeout)
-        except (TimeLimitExceeded, OutputLimitExceeded) as e:
-            close_after_limit(sheet, child, at, e)
-            return
-        end = child.finish(leaving=True)
-        sheet.cpu += end.seconds
-        if answer is not None and "syntax" in answer:
-            close_program(sheet, answer, end)
-        elif stopped := stopped_by_force(end, child, answer is not None):
-            sheet.mark(at, *stopped)
-        elif answer is not None and answer.get("error"):
-            sheet.mark(at, *program_error(answer["error"]))
-        elif status := (answer.get("end") if answer is not None else end.status >> 8):
-            sheet.mark(at, "runtime_error", plain_error("SystemExit", f"exit status {status}"))
+    def _verdict(self, progress: TestProgress, judging: str, unexecuted: list[int] | None) -> Verdict:
+        if progress.timeouts >= progress.max_timeouts:
+            progress.mark_undecided(Outcome.TIMEOUT, ErrorRecord("Timeout", "not run: the program had timed out"))
         else:
-            printed = end.stdout.decode("utf-8", "surrogateescape")
-            sheet.mark(at, "passed" if same_output(printed, test[2]) else "wrong_answer")
-
-    # ------------------------------------------------------------------------------------------------ verdict
-
-    def _verdict(self, sheet: TestProgress, judging: str, unexecuted: list[int] | None) -> VerdictRow:
-        if None in sheet.status:
-            why = "not run: the program had timed out" if sheet.timeouts >= sheet.max_timeouts else "not run"
-            rest = "timeout" if sheet.timeouts >= sheet.max_timeouts else "wrong_answer"
-            sheet.fill(rest, plain_error("Timeout" if rest == "timeout" else "NotRun", why))
-        rows: list[list[Any]] = [
-            [status, seconds, self._row(str(status), error)]
-            for status, seconds, error in zip(sheet.status, sheet.seconds, sheet.errors, strict=True)
-        ]
-        worst = min(sheet.order, key=lambda i: _rank(str(sheet.status[i])))
-        return VerdictRow(
-            outcome=str(sheet.status[worst]),
-            passed=sheet.status.count("passed"),
-            error=rows[worst][2],
-            tests=rows,
-            seconds=round(sheet.cpu, 6),
-            judging=judging,
-            unexecuted=unexecuted,
+            progress.mark_undecided(Outcome.WRONG_ANSWER, None)
+        results = tuple(
+            TestResult(status, seconds, self._error_report(status, error))
+            for status, seconds, error in zip(progress.statuses, progress.seconds, progress.errors, strict=True)
+            if status is not None
+        )
+        worst = results[min(progress.order, key=lambda at: results[at].status.stage)]
+        return Verdict(
+            outcome=worst.status,
+            passed=progress.statuses.count(Outcome.PASSED),
+            total=len(results),
+            error=worst.error,
+            tests=results,
+            seconds=round(progress.cpu_seconds, 6),
+            isolation={"judging": judging},
+            unexecuted=None if unexecuted is None else tuple(unexecuted),
         )
 
-    def _row(self, status: str, error: dict[str, Any] | None) -> list[Any] | None:
-        if error is None or status in ("passed", "wrong_answer"):
+    def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:
+        if error is None or status in (Outcome.PASSED, Outcome.WRONG_ANSWER):
             return None
         category = self._table.category(status, error)
-        return [str(error["type"]), str(error["message"]), error["line"], error["end_line"], category]
+        return ErrorReport(error.type, error.message, error.line, error.end_line, category)
 
 
-def _rank(status: str) -> int:
-    return {"syntax_error": 0, "wrong_answer": 2, "passed": 3}.get(status, 1)
+def _run_calls(sandbox: Sandbox, progress: TestProgress, indices: list[int]) -> None:
+    """Runs call tests, all in one process as long as it lives."""
+    remaining = list(indices)
+    while remaining and not progress.over:
+        progress.start_clock()
+        process = sandbox.fork(replace(progress.limits, tests=len(remaining)))
+        tests = [progress.tests[at] for at in remaining]
+        calls = [[test.function, test.args] for test in tests if isinstance(test, EncodedCall)]
+        process.send({**progress.job_message, "mode": "calls", "calls": calls})
+        remaining = _receive_answers(progress, process, remaining)
 
 
-def _for_tests(limits: Limits, tests: int) -> Limits:
-    return replace(limits, cpu_seconds=math.ceil(limits.timeout * tests) + 1)
+def _receive_answers(progress: TestProgress, process: SandboxedProcess, indices: list[int]) -> list[int]:
+    """Decides the call tests of one process; returns those that it did not come to."""
+    limits, last = progress.limits, None
+    for n, at in enumerate(indices):
+        answer = process.receive(limits.timeout)
+        if isinstance(answer, Stop):
+            progress.mark(at, *decide(answer, progress.finish(process), limits))
+            return indices[n + 1 :]
+        if "syntax" in answer or "load" in answer:
+            stop = Stop(StopReason.LOAD_ERROR, message=answer)
+            progress.mark_undecided(*decide(stop, progress.finish(process, leaving=True), limits))
+            return []
+        _mark_answer(progress, at, answer)
+        last = at
+        if progress.over:
+            break
+    end = progress.finish(process, leaving=not progress.over or last == indices[-1])
+    status, error = decide(Stop(StopReason.ANSWERED), end, limits)
+    if error is not None and last is not None:  # what it did behind its last answer
+        progress.mark(last, status, error)
+    return []
 
 
-def _mark_answer(sheet: TestProgress, at: int, answer: dict[str, Any]) -> None:
-    """Decides a call test by the child's answer."""
+def _mark_answer(progress: TestProgress, at: int, answer: dict[str, Any]) -> None:
+    """Decides a call test by the program's answer."""
+    test = progress.tests[at]
+    assert isinstance(test, EncodedCall)
     if isinstance(answer.get("error"), dict):
-        sheet.mark(at, *program_error(answer["error"]))
+        progress.mark(at, *program_error(answer["error"]))
         return
-    right = False
+    correct = False
     if "value" in answer:
         try:
-            right = same_value(decode(answer["value"]), sheet.tests[at][3])
+            correct = same_value(decode(answer["value"]), test.expected)
         except (ValueError, RecursionError, TypeError, CannotSend):
-            right = False
-    sheet.mark(at, "passed" if right else "wrong_answer")
+            correct = False
+    progress.mark(at, Outcome.PASSED if correct else Outcome.WRONG_ANSWER)
+
+
+def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
+    """Runs the program as a script on one test's stdin and compares what it prints."""
+    test, limits = progress.tests[at], progress.limits
+    assert isinstance(test, StdioTest)
+    progress.start_clock()
+    process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"))
+    process.send({**progress.job_message, "mode": "stdio"})
+    answer = process.receive(limits.timeout)
+    if isinstance(answer, Stop) and answer.reason is not StopReason.EXIT:
+        progress.mark(at, *decide(answer, progress.finish(process), limits))
+        return
+    message = None if isinstance(answer, Stop) else answer
+    end = progress.finish(process, leaving=True)
+    if message is not None and "syntax" in message:
+        progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
+        return
+    status, error = decide(Stop(StopReason.SCRIPT_END, message=message), end, limits)
+    if status is Outcome.PASSED and not same_output(end.stdout.decode("utf-8", "surrogateescape"), test.stdout):
+        status = Outcome.WRONG_ANSWER
+    progress.mark(at, status, error)

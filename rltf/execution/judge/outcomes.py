@@ -1,131 +1,120 @@
-"""What the end of a child says about the test it was at."""
+"""What becomes of a test when the judge stops waiting for its program: one pure function, `decide`."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from typing import Any
 
-from rltf.execution.judge.progress import TestProgress
-from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, ProcessExit, TimeLimitExceeded
-from rltf.execution.sandbox.process import SandboxedProcess
-
-_SIGNAL_OUTCOMES = {
-    signal.SIGXCPU: ("timeout", "Timeout", "the program used up its processor time"),
-    signal.SIGSYS: ("violation", "Violation", "the program made a forbidden system call"),
-}
+from rltf.execution.sandbox.limits import Limits, ProcessExit, Stop, StopReason
+from rltf.types import Outcome
 
 
-def close_program(sheet: TestProgress, answer: dict[str, Any], end: ProcessExit) -> None:
-    """Decides every open test of a program that does not compile or does not load."""
-    if stopped := _stopped_from_outside(end, sheet.limits):
-        sheet.fill(*stopped)
-    elif "syntax" in answer:
-        sheet.fill("syntax_error", checked(answer["syntax"]))
-    else:
-        sheet.fill(*program_error(answer["load"]))
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """An error before its category is looked up (`rltf.execution.judge.error_table`)."""
+
+    type: str
+    """Class name, or `Timeout`, `MemoryLimit`, ... for limits."""
+    message: str = ""
+    line: int | None = None
+    end_line: int | None = None
+    classes: tuple[str, ...] = ()
+    """Names of the class and its bases; empty: that of `type` alone."""
+    incomplete: bool = False
+    """More text could complete the program, which does not compile."""
 
 
-def close_after_limit(
-    sheet: TestProgress, child: SandboxedProcess, at: int, limit: TimeLimitExceeded | OutputLimitExceeded
-) -> None:
-    """Decides the test at which a program ran over a limit."""
-    end = child.finish()
-    sheet.cpu += end.seconds
-    if stopped := _stopped_from_outside(end, sheet.limits):
-        sheet.mark(at, *stopped)
-    elif isinstance(limit, TimeLimitExceeded):
-        text = f"no answer within {sheet.limits.timeout:g} s"
-        sheet.mark(at, "timeout", plain_error("Timeout", text, limit.line))
-    else:
-        sheet.mark(at, "output_limit", output_error(sheet.limits))
+Decision = tuple[Outcome, ErrorRecord | None]
+"""Status of a test, and its error."""
 
 
-def close_after_end(sheet: TestProgress, child: SandboxedProcess, at: int) -> None:
-    """Decides the test at which a program ended without an answer."""
-    end = child.finish(leaving=True)
-    sheet.cpu += end.seconds
-    sheet.mark(at, *(stopped_by_force(end, child, False) or _left(end)))
+def decide(stop: Stop, end: ProcessExit, limits: Limits) -> Decision:
+    """The status and the error of the test at which the judge stopped waiting for a program.
+
+    What the kernel and the sandbox saw comes first, then what the judge saw, then what the program said of itself.
+
+    Args:
+        stop: Why the judge stopped waiting.
+        end: How the process ended.
+        limits: What it was allowed.
+
+    Returns:
+        `PASSED` without an error where nothing speaks against what the program answered or printed.
+    """
+    if end.forbidden_call:
+        return Outcome.VIOLATION, _error("Violation", f"forbidden: {end.forbidden_call}")
+    if end.out_of_memory:
+        text = f"its processes together took more than {limits.memory_bytes >> 20} MB"
+        return Outcome.MEMORY_LIMIT, _error("MemoryLimit", text)
+    match stop.reason:
+        case StopReason.TIME_LIMIT:
+            return Outcome.TIMEOUT, _error("Timeout", f"no answer within {limits.timeout:g} s", stop.line)
+        case StopReason.LOAD_ERROR:
+            return _not_loaded(stop.message or {})
+    if stop.reason is StopReason.OUTPUT_LIMIT or end.overflowed:
+        return Outcome.OUTPUT_LIMIT, _error("OutputLimit", f"more than {limits.output_bytes >> 10} KiB were printed")
+    match stop.reason:
+        case StopReason.EXIT:
+            text = f"the program ended (status {end.status >> 8}) before its tests"
+            return _killed(end.status) or (Outcome.RUNTIME_ERROR, _error("SystemExit", text))
+        case StopReason.SCRIPT_END:
+            return _script_end(stop.message, end.status)
+    return Outcome.PASSED, None
 
 
-def finish_process(sheet: TestProgress, child: SandboxedProcess, last: int | None, leaving: bool = False) -> None:
-    """Ends a child that has answered; what it did behind its last answer counts against that test."""
-    end = child.finish(leaving)
-    sheet.cpu += end.seconds
-    if last is None:
-        return
-    if stopped := _stopped_from_outside(end, sheet.limits):
-        sheet.mark(last, *stopped)
-    elif child.overflowed:
-        sheet.mark(last, "output_limit", output_error(sheet.limits))
+def program_error(record: Any) -> Decision:
+    """The decision on a test in which the program raised the exception that its process reported."""
+    error = parse_error(record)
+    return (Outcome.MEMORY_LIMIT if "MemoryError" in error.classes else Outcome.RUNTIME_ERROR), error
 
 
-def stopped_by_force(end: ProcessExit, child: SandboxedProcess, spoke: bool) -> tuple[str, dict[str, Any]] | None:
-    """What the kernel or the sandbox did to a child, if anything; `spoke`: it had reported its own end before."""
-    if stopped := _stopped_from_outside(end, child.limits):
-        return stopped
-    if child.overflowed:
-        return "output_limit", output_error(child.limits)
-    number = end.status & 0x7F
-    if spoke or not number:
+def parse_error(record: Any) -> ErrorRecord:
+    """An error as a program's process reported it, with types and lengths made certain: anyone may have written it."""
+    row = record if isinstance(record, dict) else {}
+    line, end_line, classes = row.get("line"), row.get("end_line"), row.get("classes")
+    line = line if type(line) is int and line > 0 else None
+    return ErrorRecord(
+        type=str(row.get("type", "Exception"))[:100],
+        message=str(row.get("message", ""))[:500],
+        line=line,
+        end_line=None if line is None else end_line if type(end_line) is int and end_line >= line else line,
+        classes=tuple(str(c) for c in classes[:20]) if isinstance(classes, list) else (),
+        incomplete=row.get("incomplete") is True,
+    )
+
+
+def _not_loaded(message: dict[str, Any]) -> Decision:
+    if "syntax" in message:
+        return Outcome.SYNTAX_ERROR, parse_error(message["syntax"])
+    return program_error(message["load"])
+
+
+def _script_end(message: dict[str, Any] | None, status: int) -> Decision:
+    if message is None and (killed := _killed(status)):
+        return killed
+    if message is not None and message.get("error"):
+        return program_error(message["error"])
+    if exit_status := status >> 8 if message is None else message.get("end"):
+        return Outcome.RUNTIME_ERROR, _error("SystemExit", f"exit status {exit_status}")
+    return Outcome.PASSED, None
+
+
+def _killed(status: int) -> Decision | None:
+    """The decision on a program that a signal ended; None for one that ended by itself."""
+    number = status & 0x7F
+    if not number:
         return None
-    if number in _SIGNAL_OUTCOMES:
-        outcome, kind, text = _SIGNAL_OUTCOMES[signal.Signals(number)]
-        return outcome, plain_error(kind, text)
+    if number == signal.SIGXCPU:
+        return Outcome.TIMEOUT, _error("Timeout", "the program used up its processor time")
+    if number == signal.SIGSYS:
+        return Outcome.VIOLATION, _error("Violation", "the program made a forbidden system call")
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
-    return "runtime_error", plain_error(name, f"the program was killed by {name}")
+    return Outcome.RUNTIME_ERROR, _error(name, f"the program was killed by {name}")
 
 
-def _stopped_from_outside(end: ProcessExit, limits: Limits) -> tuple[str, dict[str, Any]] | None:
-    if end.forbidden:
-        return "violation", violation(end)
-    return ("memory_limit", memory_error(limits)) if end.out_of_memory else None
-
-
-def _left(end: ProcessExit) -> tuple[str, dict[str, Any]]:
-    text = f"the program ended (status {end.status >> 8}) before its tests"
-    return "runtime_error", plain_error("SystemExit", text)
-
-
-def program_error(record: Any) -> tuple[str, dict[str, Any]]:
-    """The status and the record of an exception that a child reported."""
-    error = checked(record)
-    return ("memory_limit" if "MemoryError" in error["classes"] else "runtime_error"), error
-
-
-def checked(data: Any) -> dict[str, Any]:
-    """An error record as the child sent it, made certain in its types: the child may be anyone."""
-    row = data if isinstance(data, dict) else {}
-    line, end = row.get("line"), row.get("end_line")
-    line = line if type(line) is int and line > 0 else None
-    classes = row.get("classes")
-    return {
-        "type": str(row.get("type", "Exception"))[:100],
-        "classes": [str(c) for c in classes][:20] if isinstance(classes, list) else [],
-        "message": str(row.get("message", ""))[:500],
-        "line": line,
-        "end_line": None if line is None else end if type(end) is int and end >= line else line,
-        "incomplete": row.get("incomplete") is True,
-    }
-
-
-def plain_error(kind: str, message: str, line: int | None = None) -> dict[str, Any]:
-    """A record of our own making."""
-    return {"type": kind, "classes": [kind], "message": message, "line": line, "end_line": line}
-
-
-def violation(end: ProcessExit) -> dict[str, Any]:
-    """The forbidden system call that a program tried."""
-    return plain_error("Violation", f"forbidden: {end.forbidden}")
-
-
-def output_error(limits: Limits) -> dict[str, Any]:
-    """Too much was printed."""
-    return plain_error("OutputLimit", f"more than {limits.output_bytes >> 10} KiB were printed")
-
-
-def memory_error(limits: Limits) -> dict[str, Any]:
-    """All processes of a program together took too much."""
-    return plain_error("MemoryLimit", f"its processes together took more than {limits.memory_bytes >> 20} MB")
+def _error(kind: str, message: str, line: int | None = None) -> ErrorRecord:
+    return ErrorRecord(kind, message, line, line)

@@ -1,76 +1,92 @@
-"""The tests of one program and what is known of them so far."""
+"""The tests of one program and what is decided of them so far."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rltf.execution.sandbox.limits import Limits
+from rltf.execution.judge.outcomes import ErrorRecord
+from rltf.execution.messages import JudgeTest
+from rltf.execution.sandbox.limits import Limits, ProcessExit
+from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.types import Outcome
 
 
 @dataclass
 class TestProgress:
-    """The tests of one program and what happened to them so far."""
+    """The tests of one program and what is decided of them so far."""
 
     __test__ = False  # not a pytest class
 
     program: str
     setup: str
-    tests: list[list[Any]]
+    tests: Sequence[JudgeTest]
     limits: Limits
-    stop: bool
-    max_timeouts: int
+    stop_at_first_failure: bool = False
+    max_timeouts: int = 1
+    """After so many timeouts no further test is run."""
     coverage: bool = False
+    """The program says which lines it executes."""
     when_decided: Callable[[], None] | None = None
     """Called whenever a test is decided."""
-    status: list[str | None] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    errors: list[dict[str, Any] | None] = field(default_factory=list)
+    statuses: list[Outcome | None] = field(init=False)
+    """One per test; None: not decided."""
+    seconds: list[float] = field(init=False)
+    """Wall-clock seconds of each test."""
+    errors: list[ErrorRecord | None] = field(init=False)
     order: list[int] = field(default_factory=list)
     """Tests in the order in which they were decided."""
-    cpu: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of all processes of the program."""
     timeouts: int = 0
-    clock: float = 0.0
+    _clock: float = 0.0
+    """When the present test began."""
 
     def __post_init__(self) -> None:
-        self.status = [None] * len(self.tests)
+        self.statuses = [None] * len(self.tests)
         self.seconds = [0.0] * len(self.tests)
         self.errors = [None] * len(self.tests)
 
-    def start(self) -> None:
-        """A test begins now."""
-        self.clock = time.perf_counter()
+    def start_clock(self) -> None:
+        """Notes that a test begins now."""
+        self._clock = time.perf_counter()
 
-    def mark(self, at: int, status: str, error: dict[str, Any] | None = None) -> None:
+    def mark(self, at: int, status: Outcome, error: ErrorRecord | None = None) -> None:
         """Decides a test; the next one begins."""
         now = time.perf_counter()
-        if self.status[at] is None:
+        if self.statuses[at] is None:
             self.order.append(at)
-        self.status[at], self.errors[at] = status, error
-        self.seconds[at] = round(now - self.clock, 6)
-        self.clock = now
-        self.timeouts += status == "timeout"
+        self.statuses[at], self.errors[at] = status, error
+        self.seconds[at] = round(now - self._clock, 6)
+        self._clock = now
+        self.timeouts += status is Outcome.TIMEOUT
         if self.when_decided is not None:
             self.when_decided()
 
-    def fill(self, status: str, error: dict[str, Any]) -> None:
-        """Decides every test that is still open."""
-        self.start()
-        for at, known in enumerate(self.status):
-            if known is None:
+    def mark_undecided(self, status: Outcome, error: ErrorRecord | None) -> None:
+        """Decides every test that is not decided."""
+        self.start_clock()
+        for at, decided in enumerate(self.statuses):
+            if decided is None:
                 self.mark(at, status, error)
 
+    def finish(self, process: SandboxedProcess, leaving: bool = False) -> ProcessExit:
+        """Ends a process of the program and adds its CPU seconds (see `SandboxedProcess.finish`)."""
+        end = process.finish(leaving)
+        self.cpu_seconds += end.cpu_seconds
+        return end
+
     @property
-    def job(self) -> dict[str, Any]:
-        """What every child is told."""
+    def job_message(self) -> dict[str, Any]:
+        """The part of the first message to a process that is the same for all processes of the program."""
         return {"program": self.program, "setup": self.setup, "coverage": self.coverage}
 
     @property
     def over(self) -> bool:
         """True when no further test needs to run."""
-        if None not in self.status:
+        if None not in self.statuses:
             return True
-        failed = any(s not in (None, "passed") for s in self.status)
-        return (self.stop and failed) or self.timeouts >= self.max_timeouts
+        failed = any(status not in (None, Outcome.PASSED) for status in self.statuses)
+        return (self.stop_at_first_failure and failed) or self.timeouts >= self.max_timeouts

@@ -1,8 +1,8 @@
 """Stand-ins, in the judge, for objects that live in the sandboxed child.
 
-Test text runs here, where the program never is. What it asks of a stand-in goes to the child and comes back as a plain
-value, or as another stand-in for an object that has no plain value. A stand-in equals nothing and cannot be compared:
-whether it is the expected value would be the program's word.
+Test text runs here, where the program never is. What it does with a stand-in becomes a request to the child, whose
+answer is a plain value, or another stand-in for an object that has no plain value. A stand-in equals nothing and cannot
+be compared: the program would decide whether it is the expected value.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from rltf.execution.values.codec import CannotSend, decode, encode
-from rltf.execution.values.shared_objects import Packing, Shared
+from rltf.execution.values.shared_objects import Packing, SharedObjects
 
-Ask = Callable[[list[Any]], dict[str, Any]]
+Request = list[Any]
+"""Operation, target, operands, shared objects (`rltf.execution.inside.objects`)."""
+SendRequest = Callable[[Request], dict[str, Any]]
 """Sends a request, returns the answer."""
 
 _MAX_ITEMS = 1_000_000
-_NEVER = (Exception, StopIteration, StopAsyncIteration)
+"""Items that are read of one iterable."""
+_NEVER_RAISED = (Exception, StopIteration, StopAsyncIteration)
 
 
 class RemoteError(Exception):
-    """An exception of a class that the program made."""
+    """Stands for an exception of a class that the program made."""
 
 
 class Incomparable(Exception):
@@ -32,29 +35,34 @@ class Incomparable(Exception):
 
 @dataclass(frozen=True)
 class ChildLink:
-    """The way to one child."""
+    """What stand-ins need to reach the objects of one child."""
 
-    ask: Ask
-    shared: Shared
-    """Objects of the task's own classes, which are plain content."""
+    send_request: SendRequest
+    shared: SharedObjects
+    """Objects of the classes that the task's setup defines, which travel as plain content."""
 
 
 class RemoteProxy:
-    """An object or function of the program."""
+    """An object or function of the program.
 
-    def __init__(self, border: ChildLink, target: str | int) -> None:
-        object.__setattr__(self, "_border", border)
+    Args:
+        link: leads to the child that has it.
+        target: its global name there, or its number among those that the child keeps for us.
+    """
+
+    def __init__(self, link: ChildLink, target: str | int) -> None:
+        object.__setattr__(self, "_link", link)
         object.__setattr__(self, "_target", target)
 
     def __call__(self, *args: Any, **names: Any) -> Any:
-        """Calls it in the child; what it did to lists, dicts and sets it was given is done to ours."""
-        packing = Packing(self._border.shared, _reference)
-        sent = [encode(a, packing.reference) for a in args]
-        named = {k: encode(v, packing.reference) for k, v in names.items()}
-        answer = self._exchange("call", [sent, named], packing)
-        for at, after in answer.get("changed", ()):
-            given = args[at] if type(at) is int else names[at]
-            _replace(given, decode(after, self._stand_in))
+        """Calls it in the child; changes that it made to lists, dicts and sets among its arguments are made to ours."""
+        packing = Packing(self._link.shared, _reference)
+        positional = [encode(a, packing.reference) for a in args]
+        keywords = {k: encode(v, packing.reference) for k, v in names.items()}
+        answer = self._exchange("call", [positional, keywords], packing)
+        for key, content in answer.get("changed", ()):
+            argument = args[key] if type(key) is int else names[key]
+            _replace_content(argument, decode(content, self._stand_in))
         return self._value(answer)
 
     def __getattr__(self, name: str) -> Any:
@@ -75,16 +83,16 @@ class RemoteProxy:
         iterator = self._value(self._request("iterate"))
         if not isinstance(iterator, RemoteProxy):
             raise TypeError("not iterable")
-        wanted, seen, done = 1, 0, False
-        while not done and seen < _MAX_ITEMS:
-            done, items = self._value(iterator._request("next", wanted))
-            seen += len(items)
+        chunk_size, total, exhausted = 1, 0, False
+        while not exhausted and total < _MAX_ITEMS:
+            exhausted, items = self._value(iterator._request("next", chunk_size))
+            total += len(items)
             yield from items
-            wanted *= 2
+            chunk_size *= 2
 
     def __next__(self) -> Any:
-        done, items = self._value(self._request("next", 1))
-        if done and not items:
+        exhausted, items = self._value(self._request("next", 1))
+        if exhausted and not items:
             raise StopIteration
         return items[0]
 
@@ -107,25 +115,26 @@ class RemoteProxy:
     __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
     __hash__ = None  # type: ignore[assignment]
 
-    def _request(self, operation: str, *rest: Any) -> dict[str, Any]:
-        packing = Packing(self._border.shared, _reference)
-        return self._exchange(operation, [encode(value, packing.reference) for value in rest], packing)
+    def _request(self, operation: str, *operands: Any) -> dict[str, Any]:
+        packing = Packing(self._link.shared, _reference)
+        return self._exchange(operation, [encode(value, packing.reference) for value in operands], packing)
 
-    def _exchange(self, operation: str, rest: list[Any], packing: Packing) -> dict[str, Any]:
-        answer = self._border.ask([operation, self._target, rest, packing.table()])
+    def _exchange(self, operation: str, operands: list[Any], packing: Packing) -> dict[str, Any]:
+        answer = self._link.send_request([operation, self._target, operands, packing.table()])
         if objects := answer.get("objects"):
-            self._border.shared.absorb(objects, self._stand_in)
+            self._link.shared.absorb(objects, self._stand_in)
         return answer
 
     def _value(self, answer: dict[str, Any]) -> Any:
         return decode(answer.get("value"), self._stand_in)
 
-    def _stand_in(self, number: Any) -> Any:
-        if type(number) is str:
-            return self._border.shared.find(number)
-        if type(number) is not int:
+    def _stand_in(self, reference: Any) -> Any:
+        """What a reference in an answer stands for: a shared object by its key, or an object of the child by number."""
+        if type(reference) is str:
+            return self._link.shared.find(reference)
+        if type(reference) is not int:
             raise ValueError("a reference that is no number")
-        return RemoteProxy(self._border, number)
+        return RemoteProxy(self._link, reference)
 
 
 def _reference(value: Any) -> dict[str, Any]:
@@ -134,8 +143,8 @@ def _reference(value: Any) -> dict[str, Any]:
     raise CannotSend(f"a test passes a {type(value).__name__}, which cannot be sent to the program")
 
 
-def _replace(old: Any, new: Any) -> None:
-    """Makes the test's own object what the program's copy became."""
+def _replace_content(old: Any, new: Any) -> None:
+    """Gives the test's own object the content that the program's copy has now."""
     if type(old) is not type(new):
         return
     if isinstance(old, (list, bytearray)):
@@ -146,13 +155,14 @@ def _replace(old: Any, new: Any) -> None:
 
 
 def as_exception(record: dict[str, Any]) -> Exception:
-    """The program's exception, for tests that expect one: the nearest builtin class, never a class of the program.
+    """The program's exception as test text sees it: of the nearest builtin class, never of a class of the program.
 
-    Never `StopIteration`: it would end a `map` in the test as if all had been asked (`all(map(candidate, inputs))`).
+    Nor is it a `StopIteration`: that would end a `map` in the test as if all had been asked
+    (`all(map(candidate, inputs))`).
     """
     for name in record.get("classes") or ():
         kind = getattr(builtins, str(name), None)
-        if isinstance(kind, type) and issubclass(kind, Exception) and kind not in _NEVER:
+        if isinstance(kind, type) and issubclass(kind, Exception) and kind not in _NEVER_RAISED:
             try:
                 return kind(record.get("message", ""))
             except TypeError:

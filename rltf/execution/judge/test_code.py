@@ -14,53 +14,54 @@ from importlib import import_module
 from types import CodeType
 from typing import Any
 
-from rltf.execution.judge.stand_ins import Ask, ChildLink, RemoteProxy
-from rltf.execution.values.shared_objects import JUDGE, Shared, classes_of
+from rltf.execution.judge.stand_ins import ChildLink, RemoteProxy, SendRequest
+from rltf.execution.values.shared_objects import JUDGE, SharedObjects, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
 
 
 @dataclass(frozen=True)
-class Text:
-    """Compiled test text and the names it takes from elsewhere."""
+class CompiledText:
+    """Compiled test text and its free names."""
 
     code: CodeType
     names: frozenset[str]
+    """Global names that it reads and does not bind."""
     modules: frozenset[str]
-    """Those of the names that it uses as modules (`math.isclose`) and does not import."""
+    """Those of `names` that it uses as modules (`math.isclose`)."""
 
 
 @lru_cache(maxsize=4096)
-def prepare(text: str) -> Text:
+def compile_text(text: str) -> CompiledText:
     """Compiles test text.
 
     Raises:
         SyntaxError: It does not compile.
     """
     code = compile(text, "<test>", "exec", dont_inherit=True)
-    names = frozenset(_names(symtable.symtable(text, "<test>", "exec")))
+    names = frozenset(_free_names(symtable.symtable(text, "<test>", "exec")))
     modules = names & sys.stdlib_module_names
     if modules:
         dotted = (n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute))
         modules &= {n.id for n in dotted if isinstance(n, ast.Name)}
-    return Text(code, names, modules)
+    return CompiledText(code, names, modules)
 
 
-def _names(table: symtable.SymbolTable) -> set[str]:
-    """Global names that are read, but for those that the text itself binds."""
+def _free_names(table: symtable.SymbolTable) -> set[str]:
+    """Global names that a text reads and does not bind itself."""
     symbols = table.get_symbols()
-    found = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
-    found = found.union(*map(_names, table.get_children()))
+    names = {s.get_name() for s in symbols if s.is_referenced() and s.is_global()}
+    names = names.union(*map(_free_names, table.get_children()))
     if table.get_type() == "module":
-        found -= {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
-    return found
+        names -= {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    return names
 
 
 @lru_cache(maxsize=4096)
 def needs_program(setup: str) -> bool:
-    """True for setup code that names what only the program can define (MBPP builds trees of its class `Node`)."""
+    """True for setup code that uses names which only the program can define (MBPP builds trees of its class `Node`)."""
     try:
-        exec(prepare(setup).code, {"__builtins__": builtins, "__name__": "test"})
+        exec(compile_text(setup).code, {"__builtins__": builtins, "__name__": "test"})
     except NameError:
         return True
     except Exception:
@@ -84,7 +85,7 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
     called: set[str] | None = None
     for code in asserts:
         try:
-            text = prepare(code)
+            text = compile_text(code)
             if text.names - _BUILTIN - text.modules - bound:
                 return None
             tree = ast.parse(code)
@@ -97,38 +98,38 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
 
 
 class Scope:
-    """The global names that test text sees: the task's own, the judge's modules, and stand-ins for the program's.
+    """The global names that test text sees: those of the setup, the judge's modules, and stand-ins for the program's.
 
-    A program can lend a name to the tests, never take one: builtins and modules stay the judge's. One exception: a task
-    whose function is named like a builtin (MBPP has a `sum`), as far as its `assert`s show that (`builtin_under_test`).
+    A program can add names, never replace one: builtins and modules stay the judge's. One exception: a task whose
+    function is named like a builtin (MBPP has a `sum`), as far as its `assert`s show that (`builtin_under_test`).
 
     Args:
-        ask: The way to the program.
-        setup: The task's.
+        send_request: Sends a request to the program's process.
+        setup: Setup code of the task.
         asserts: All `assert` tests of the task, whether they run in this scope or not; none where it has `check` tests.
     """
 
-    def __init__(self, ask: Ask, setup: str, asserts: Iterable[str]) -> None:
+    def __init__(self, send_request: SendRequest, setup: str, asserts: Iterable[str]) -> None:
         self.values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
-        self._late = setup if needs_program(setup) else ""
-        if setup and not self._late:
+        self._late_setup = setup if needs_program(setup) else ""
+        if setup and not self._late_setup:
             with suppress(Exception):  # the child ran the same text before, and would have said so
-                exec(prepare(setup).code, self.values)
-        self.border = ChildLink(ask, Shared(classes_of(self.values), JUDGE))
-        if not self._late and (task := builtin_under_test(asserts, self.values.keys())) is not None:
-            self.values[task] = RemoteProxy(self.border, task)
+                exec(compile_text(setup).code, self.values)
+        self.link = ChildLink(send_request, SharedObjects(classes_of(self.values), JUDGE))
+        if not self._late_setup and (task := builtin_under_test(asserts, self.values.keys())) is not None:
+            self.values[task] = RemoteProxy(self.link, task)
 
     def run(self, text: str) -> None:
-        """Runs test text; what of the setup builds on the program comes before the first."""
-        late, self._late = self._late, ""
-        for prepared in map(prepare, (late, text) if late else (text,)):
-            self._bind(prepared)
-            exec(prepared.code, self.values)
+        """Runs test text; before the first, setup code that builds on the program."""
+        setup, self._late_setup = self._late_setup, ""
+        for compiled in map(compile_text, (setup, text) if setup else (text,)):
+            self._bind(compiled)
+            exec(compiled.code, self.values)
 
-    def _bind(self, text: Text) -> None:
-        """Makes every name of `text` available that the judge can have itself or take from the program."""
+    def _bind(self, text: CompiledText) -> None:
+        """Binds every free name of `text` to a module of the judge or to a stand-in for the program's object."""
         for name in text.names - _BUILTIN - self.values.keys():
             if name in text.modules:
                 self.values[name] = import_module(name)
             else:
-                self.values[name] = RemoteProxy(self.border, name)
+                self.values[name] = RemoteProxy(self.link, name)

@@ -9,7 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rltf.execution import messages, option_ranges
+from rltf.execution import messages
+from rltf.execution.sandbox.limits import require_limit
 from rltf.execution.values.codec import CannotSend
 from rltf.types import Job, Test, Verdict
 
@@ -34,6 +35,10 @@ class PendingJob:
     """The same for equal jobs."""
     futures: list[Future[Verdict]]
     """One for each time it was submitted."""
+
+    def packed(self) -> bytes:
+        """The message that submits it to the judging side."""
+        return messages.job_message(self.number, self.job, self.test_set)
 
 
 class Entry(NamedTuple):
@@ -72,8 +77,8 @@ class PendingJobs:
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
-        option_ranges.require_limit("timeout", timeout)
-        option_ranges.require_limit("memory_mb", memory_mb)
+        require_limit("timeout", timeout)
+        require_limit("memory_mb", memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
         key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage)
         if (verdict := self._verdicts.get(key)) is not None:
@@ -216,4 +221,4 @@ class TestSets:
 
     def packed(self) -> bytes:
         """The messages that tell a new supervisor of all sets."""
-        return b"".join(messages.pack(messages.TESTS, s.text, s.size, n) for n, s in self._sets.items())
+        return b"".join(messages.tests_message(n, s.text, s.size) for n, s in self._sets.items())

@@ -1,8 +1,8 @@
 """The supervisor: a small process of its own that hands jobs to workers, replaces lost ones and ends with its parent.
 
-It forwards bodies unread and waits for nobody: a worker that is stuck, or busy telling verdicts, takes its messages
-later. It is started by exec, so that nothing of the trainer (heap, secrets, descriptors) is in it, and it does not
-share the trainer's interpreter lock: workers never wait while the trainer computes.
+It forwards bodies unread and never blocks: a worker that is stuck, or busy sending verdicts, gets its messages later.
+It is started by exec, so that nothing of the trainer (heap, secrets, descriptors) is in it, and it does not share the
+trainer's interpreter lock: workers never wait while the trainer computes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from typing import Any
 
 from rltf.execution import messages
 from rltf.execution.isolation import memory, syscalls
+from rltf.execution.messages import Message
 from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, STUCK_SIGNAL
+from rltf.execution.sandbox.limits import silent_worker_seconds
 from rltf.execution.sandbox.process_tree import children, kill_descendants
+from rltf.types import Category, ErrorReport, Outcome
 
-_AT_ONCE = 4
+_JOBS_PER_BATCH = 4
 """Jobs given to a worker in one message while many wait; few, so that none waits long behind a slow one."""
 _TRIES = 3
 """A job whose worker dies under it is given to so many workers."""
@@ -32,14 +35,18 @@ _TRIES = 3
 
 @dataclass
 class _Task:
-    number: int
-    tests: int
-    body: bytes
-    patience: float
-    """Seconds without a sign of life after which the worker itself must be stuck."""
-    tries: int = 0
+    """A job on its way to a verdict."""
+
+    message: Message
+    lost_workers: int = 0
+    """Workers that died while they had this job alone; one that was stuck counts for all."""
     alone: bool = False
     """It may have ended a worker that had other jobs, too, and goes out by itself from now on."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds without a sign of life after which its worker must be stuck."""
+        return silent_worker_seconds(self.message.timeout)
 
 
 @dataclass
@@ -48,14 +55,12 @@ class _WorkerProcess:
 
     process: subprocess.Popen[bytes]
     connection: messages.Connection
-    has: set[int] = field(default_factory=set)
-    """Test sets it was sent."""
-    knows: set[int] = field(default_factory=set)
-    """Those of which it knows what they ask."""
+    test_sets: set[int] = field(default_factory=set)
+    """Numbers of the test sets that it was sent."""
     tasks: deque[_Task] = field(default_factory=deque)
-    """Given and not yet answered; the first one runs."""
-    since: float = 0.0
-    """When it last gave a sign of life, or was given its tasks."""
+    """Sent to it and not answered; the first one runs."""
+    alive_at: float = 0.0
+    """When it last gave a sign of life, or was sent its tasks."""
     ready: bool = False
     stuck: bool = False
     """It gave no sign of life for too long, and was ended."""
@@ -69,76 +74,81 @@ def main(argv: list[str]) -> None:
 
 
 class Supervisor:
-    """Keeps up to `workers` workers busy."""
+    """Keeps up to `settings["workers"]` workers busy.
+
+    Args:
+        trainer: socket to the executor.
+        settings: what `LocalExecutor` sends; the whole of it goes on to the workers.
+    """
 
     def __init__(self, trainer: socket.socket, settings: dict[str, Any]) -> None:
         self._trainer = messages.Connection(trainer)
         self._settings = settings
-        self._worker_argument = json.dumps(settings)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._trainer, selectors.EVENT_READ)
         self._queue: deque[_Task] = deque()
-        self._tests: dict[int, tuple[bytes, int]] = {}
-        self._learned: dict[int, bytes] = {}
-        self._crews: list[_WorkerProcess] = []
+        self._test_sets: dict[int, Message] = {}
+        self._workers: list[_WorkerProcess] = []
         self._early_deaths = 0
-        self._lost = False
+        """Workers in a row that died before they were ready."""
+        self._has_orphans = False
+        """A worker died, and its zygotes may have fallen to us."""
         # not PDEATHSIG: it would come when the thread ends that started us
         self._parent = os.getppid()
 
     def run(self) -> None:
         """Serves until the trainer hangs up."""
-        self._hire()
+        self._start_worker()
         try:
             while os.getppid() == self._parent:
                 for key, _ in self._selector.select(0.5):
                     if key.data is not None:
-                        self._hear(key.data)
-                    elif not self._take():
+                        self._receive_from_worker(key.data)
+                    elif not self._receive_from_trainer():
                         return
-                self._watch()
-                self._deal()
+                self._collect_orphans()
+                self._kill_stuck_workers()
+                self._dispatch()
                 self._flush(self._trainer)
-                for crew in self._crews:
-                    self._flush(crew.connection)
+                for worker in self._workers:
+                    self._flush(worker.connection)
         finally:
-            for crew in self._crews:
-                crew.connection.close()
-                crew.process.terminate()
-            for crew in self._crews:
-                _end(crew.process)
-            kill_descendants(os.getpid())
-            while True:
-                try:
-                    os.waitpid(-1, 0)
-                except ChildProcessError:
-                    break
-            memory.sweep()
+            self._end()
 
-    # ---------------------------------------------------------------------------------------------- the trainer's side
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.connection.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            _wait_or_kill(worker.process)
+        kill_descendants(os.getpid())
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+        memory.sweep()
 
-    def _take(self) -> bool:
+    def _receive_from_trainer(self) -> bool:
+        """Takes in jobs and test sets; False when the trainer has hung up."""
         received = self._trainer.receive()
         if received is None:
             return False
-        for kind, body, job, tests in received:
-            if kind == messages.TESTS:
-                self._tests[tests] = (body, job)  # here the job's place holds the number of tests
-            elif kind == messages.FORGET:
-                self._forget(tests)
+        for message in received:
+            if message.kind == messages.TESTS:
+                self._test_sets[message.test_set] = message
+            elif message.kind == messages.FORGET:
+                self._forget(message)
             else:
-                timeout = json.loads(body[body.rindex(b",", 0, body.rindex(b",")) + 1 : body.rindex(b",")])
-                self._queue.append(_Task(job, tests, body, 30 + 13 * timeout))
+                self._queue.append(_Task(message))
         return True
 
-    def _forget(self, tests: int) -> None:
-        self._tests.pop(tests, None)
-        self._learned.pop(tests, None)
-        for crew in self._crews:
-            if tests in crew.has:
-                crew.has.discard(tests)
-                crew.knows.discard(tests)
-                crew.connection.send(messages.pack(messages.FORGET, tests=tests))
+    def _forget(self, message: Message) -> None:
+        self._test_sets.pop(message.test_set, None)
+        for worker in self._workers:
+            if message.test_set in worker.test_sets:
+                worker.test_sets.discard(message.test_set)
+                worker.connection.send(message.packed())
 
     def _flush(self, connection: messages.Connection) -> None:
         """Sends what waits, and wakes us when there is room for more."""
@@ -148,114 +158,117 @@ class Supervisor:
         if key.events != events:
             self._selector.modify(connection, events, key.data)
 
-    # ---------------------------------------------------------------------------------------------- the workers' side
-
-    def _deal(self) -> None:
-        idle = [c for c in self._crews if c.ready and not c.tasks]
+    def _dispatch(self) -> None:
+        """Sends jobs to idle workers; starts another worker when jobs are left."""
+        idle = [worker for worker in self._workers if worker.ready and not worker.tasks]
         while self._queue and idle:
-            self._give(idle.pop(), self._next_tasks())
-        starting = sum(not c.ready for c in self._crews)
-        if len(self._queue) > starting and len(self._crews) < self._settings["workers"]:
-            self._hire()
+            self._send_tasks(idle.pop(), self._next_tasks())
+        starting = sum(not worker.ready for worker in self._workers)
+        if len(self._queue) > starting and len(self._workers) < self._settings["workers"]:
+            self._start_worker()
 
     def _next_tasks(self) -> list[_Task]:
         """Tasks from the front of the queue for one worker, at least one."""
         share = len(self._queue) // (4 * self._settings["workers"])
         tasks = [self._queue.popleft()]
-        while self._queue and len(tasks) < min(_AT_ONCE, share) and not (tasks[-1].alone or self._queue[0].alone):
+        while (
+            self._queue and len(tasks) < min(_JOBS_PER_BATCH, share) and not (tasks[-1].alone or self._queue[0].alone)
+        ):
             tasks.append(self._queue.popleft())
         return tasks
 
-    def _give(self, crew: _WorkerProcess, tasks: list[_Task]) -> None:
-        crew.tasks.extend(tasks)
-        crew.since = time.monotonic()
-        message = b""
+    def _send_tasks(self, worker: _WorkerProcess, tasks: list[_Task]) -> None:
+        worker.tasks.extend(tasks)
+        worker.alive_at = time.monotonic()
+        text = b""
         for task in tasks:
-            if task.tests not in crew.has:
-                crew.has.add(task.tests)
-                message += messages.pack(messages.TESTS, self._tests[task.tests][0], tests=task.tests)
-            if task.tests in self._learned and task.tests not in crew.knows:
-                crew.knows.add(task.tests)
-                message += messages.pack(messages.LEARNED, self._learned[task.tests], tests=task.tests)
-            message += messages.pack(messages.JOB, task.body, task.number, task.tests)
-        crew.connection.send(message)
+            test_set = task.message.test_set
+            if test_set not in worker.test_sets:
+                worker.test_sets.add(test_set)
+                text += self._test_sets[test_set].packed()
+            text += task.message.packed()
+        worker.connection.send(text)
 
-    def _hear(self, crew: _WorkerProcess) -> None:
-        received = crew.connection.receive()
+    def _receive_from_worker(self, worker: _WorkerProcess) -> None:
+        received = worker.connection.receive()
         if received is None:
-            self._lose(crew)
+            self._remove_worker(worker)
             return
-        for kind, body, job, tests in received:
-            if kind == messages.READY:
-                crew.ready = True
+        for message in received:
+            if message.kind == messages.READY:
+                worker.ready = True
                 self._early_deaths = 0
-                self._trainer.send(messages.pack(messages.READY, body))
-            elif kind == messages.ALIVE:
-                crew.since = time.monotonic()
-            elif kind == messages.LEARNED:
-                if tests in self._tests:
-                    crew.knows.add(tests)
-                    self._learned.setdefault(tests, body)
-            elif crew.tasks and crew.tasks[0].number == job:
-                crew.tasks.popleft()
-                crew.since = time.monotonic()
-                self._trainer.send(messages.pack(messages.VERDICT, body, job))
+                self._trainer.send(message.packed())
+            elif message.kind == messages.ALIVE:
+                worker.alive_at = time.monotonic()
+            elif worker.tasks and worker.tasks[0].message.job == message.job:
+                worker.tasks.popleft()
+                worker.alive_at = time.monotonic()
+                self._trainer.send(message.packed())
 
-    def _hire(self) -> None:
-        ours, theirs = socket.socketpair()
+    def _start_worker(self) -> None:
+        connection, worker_connection = socket.socketpair()
         boot = BOOT.format("rltf.execution.pool.worker")
-        source = self._settings["slots"]["source"]
-        command = [sys.executable, *FLAGS, "-c", boot, source, str(theirs.fileno()), self._worker_argument]
+        source = self._settings["sandbox"]["source"]
+        arguments = [source, str(worker_connection.fileno()), json.dumps(self._settings)]
         process = subprocess.Popen(
-            command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [sys.executable, *FLAGS, "-c", boot, *arguments],
+            env=ENVIRONMENT,
+            pass_fds=[worker_connection.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
-        theirs.close()
-        crew = _WorkerProcess(process, messages.Connection(ours))
-        self._crews.append(crew)
-        self._selector.register(crew.connection, selectors.EVENT_READ, crew)
+        worker_connection.close()
+        worker = _WorkerProcess(process, messages.Connection(connection))
+        self._workers.append(worker)
+        self._selector.register(worker.connection, selectors.EVENT_READ, worker)
 
-    def _lose(self, crew: _WorkerProcess) -> None:
-        """A worker died: its jobs go to others."""
-        self._lost = True
-        self._selector.unregister(crew.connection)
-        crew.connection.close()
-        self._crews.remove(crew)
-        _end(crew.process)
-        if not crew.ready:
+    def _remove_worker(self, worker: _WorkerProcess) -> None:
+        """Queues the jobs of a worker that died again, but for one that ended too many."""
+        self._has_orphans = True
+        self._selector.unregister(worker.connection)
+        worker.connection.close()
+        self._workers.remove(worker)
+        _wait_or_kill(worker.process)
+        if not worker.ready:
             self._early_deaths += 1
-        if len(crew.tasks) == 1:
-            stuck = crew.stuck or crew.process.returncode == -STUCK_SIGNAL  # it would be stuck again
-            crew.tasks[0].tries += _TRIES if stuck else 1
-            if crew.tasks[0].tries >= _TRIES:
-                self._give_up(crew.tasks.popleft())
-        for task in crew.tasks:  # of several, any may have ended it: verdicts are told in one go
+        if len(worker.tasks) == 1:
+            stuck = worker.stuck or worker.process.returncode == -STUCK_SIGNAL  # it would be stuck again
+            worker.tasks[0].lost_workers += _TRIES if stuck else 1
+            if worker.tasks[0].lost_workers >= _TRIES:
+                self._give_up(worker.tasks.popleft())
+        for task in worker.tasks:  # of several, any may have ended it: verdicts are sent in one go
             task.alone = True
-        self._queue.extendleft(reversed(crew.tasks))
-        if self._early_deaths >= _TRIES and not self._crews:
+        self._queue.extendleft(reversed(worker.tasks))
+        if self._early_deaths >= _TRIES and not self._workers:
             os._exit(3)
-        if not self._crews:
-            self._hire()
+        if not self._workers:
+            self._start_worker()
 
     def _give_up(self, task: _Task) -> None:
-        error = ["JudgeLost", "the judge ended under this program", None, None, "ignore"]
-        verdict = messages.uniform_verdict(self._tests[task.tests][1], "runtime_error", error)
-        self._trainer.send(messages.pack(messages.VERDICT, messages.verdict_to_json(verdict), task.number))
+        """Answers a job that no worker survives."""
+        error = ErrorReport("JudgeLost", "the judge ended under this program", None, None, Category.IGNORE)
+        tests = self._test_sets[task.message.test_set].tests
+        body = messages.verdict_to_json(messages.uniform_verdict(tests, Outcome.RUNTIME_ERROR, error))
+        self._trainer.send(Message(messages.VERDICT, body, job=task.message.job).packed())
 
-    def _watch(self) -> None:
-        """Ends workers that are stuck in test text; collects the zygotes of those that died."""
-        if self._lost:
-            known = {crew.process.pid for crew in self._crews}
+    def _collect_orphans(self) -> None:
+        """Reaps the zygotes of workers that died."""
+        if self._has_orphans:
+            workers = {worker.process.pid for worker in self._workers}
             for pid in children(os.getpid()):
-                if pid not in known:
+                if pid not in workers:
                     os.waitpid(pid, os.WNOHANG)
+
+    def _kill_stuck_workers(self) -> None:
         now = time.monotonic()
-        for crew in self._crews:
-            if crew.tasks and now - crew.since > max(task.patience for task in crew.tasks):
-                crew.stuck = True
-                crew.process.kill()
+        for worker in self._workers:
+            if worker.tasks and now - worker.alive_at > max(task.silent_seconds for task in worker.tasks):
+                worker.stuck = True
+                worker.process.kill()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(1)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""A worker: one slot of the pool. Takes jobs from the supervisor, one after another, and answers with verdicts."""
+"""A worker: takes jobs from the supervisor, one after another, and answers with verdicts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import socket
 import sys
 import time
 from types import FrameType
-from typing import Any
 
 from rltf.execution import messages
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.judge.judge import Judge, Settings
-from rltf.execution.judge.test_calls import export_trace, import_trace
+from rltf.execution.judge.judge import Judge, JudgeSettings
+from rltf.execution.messages import JudgeTest, Message
 from rltf.execution.sandbox.control import STUCK_SIGNAL
 from rltf.execution.sandbox.limits import ZygoteLost
-from rltf.execution.sandbox.sandbox import SlotSettings, become_subreaper
+from rltf.execution.sandbox.sandbox import SandboxSettings, become_subreaper
+from rltf.types import Verdict
 
-_MEMORY = 4 << 30
+_MEMORY_BYTES = 4 << 30
 """What test text may take here, whatever values a program sends it."""
 _ALIVE_SECONDS = 1.0
 """Seconds between two signs of life of a job with many tests, at least."""
@@ -36,16 +36,17 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
     signal.signal(STUCK_SIGNAL, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(hard, _MEMORY), hard))
+    soft = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     become_subreaper()
     settings = json.loads(argv[1])
-    if settings["slots"]["numpy"]:
-        sys.path.append(settings["slots"]["numpy"])  # for test text that imports it
-    slots = SlotSettings(**settings["slots"])
-    judge = Judge(slots, ErrorTable(settings["errors"]), Settings(**settings["judge"]))
+    if settings["sandbox"]["numpy"]:
+        sys.path.append(settings["sandbox"]["numpy"])  # for test text that imports it
+    sandbox_settings = SandboxSettings(**settings["sandbox"])
+    judge = Judge(sandbox_settings, ErrorTable(settings["errors"]), JudgeSettings(**settings["judge"]))
 
     def end(number: int, frame: FrameType | None) -> None:
-        """Without an exception, which test text could catch."""
+        """Ends without an exception, which test text could catch."""
         with contextlib.suppress(Exception):
             judge.close()
         os._exit(0)
@@ -58,61 +59,54 @@ def main(argv: list[str]) -> None:
 
 
 class Worker:
-    """Serves the supervisor until it hangs up."""
+    """Judges for the supervisor until it hangs up."""
 
     def __init__(self, supervisor: socket.socket, judge: Judge) -> None:
         self._supervisor = supervisor
         self._judge = judge
-        self._tests: dict[int, list[list[Any]]] = {}
-        self._learned: set[int] = set()
-        """Test sets of which all workers know what they ask."""
-        self._verdicts = b""
+        self._test_sets: dict[int, tuple[JudgeTest, ...]] = {}
+        self._unsent_verdicts = b""
         self._alive_at = 0.0
-        judge.when_waiting(self._flush)
-        judge.when_decided(self._report_alive)
+        """When we last gave a sign of life."""
+        judge.when_waiting(self._send_verdicts)
+        judge.when_decided(self._send_alive)
 
     def serve(self) -> None:
         """Runs until the socket closes."""
         self._judge.start()
-        self._supervisor.sendall(messages.pack(messages.READY, json.dumps(self._judge.report()).encode()))
+        self._supervisor.sendall(Message(messages.READY, json.dumps(self._judge.report()).encode()).packed())
         unpacker = messages.Unpacker()
-        while data := self._supervisor.recv(1 << 16):
-            for kind, body, job, tests in unpacker.feed(data):
-                if kind == messages.TESTS:
-                    self._tests[tests] = messages.tests_from_json(body)
-                elif kind == messages.FORGET:
-                    self._tests.pop(tests, None)
-                    self._learned.discard(tests)
-                elif kind == messages.LEARNED:
-                    self._learned.add(tests)
-                    import_trace(self._tests[tests], body)
+        while chunk := self._supervisor.recv(1 << 16):
+            for message in unpacker.feed(chunk):
+                if message.kind == messages.TESTS:
+                    self._test_sets[message.test_set] = messages.tests_from_json(message.body)
+                elif message.kind == messages.FORGET:
+                    self._test_sets.pop(message.test_set, None)
                 else:
-                    verdict = self._attempt(json.loads(body), self._tests[tests])
-                    self._verdicts += messages.pack(messages.VERDICT, messages.verdict_to_json(verdict), job)
-                    if tests not in self._learned and (news := export_trace(self._tests[tests])):
-                        self._learned.add(tests)
-                        self._verdicts += messages.pack(messages.LEARNED, news, tests=tests)
-            self._flush()
+                    body = messages.verdict_to_json(self._verdict(message))
+                    self._unsent_verdicts += Message(messages.VERDICT, body, job=message.job).packed()
+            self._send_verdicts()
 
-    def _flush(self) -> None:
-        """Sends finished verdicts; called too when a program keeps us waiting."""
-        if self._verdicts:
-            self._supervisor.sendall(self._verdicts)
-            self._verdicts = b""
-
-    def _report_alive(self) -> None:
-        """Tells the supervisor that we are not stuck; called when a test is decided."""
-        now = time.monotonic()
-        if now - self._alive_at > _ALIVE_SECONDS:
-            self._alive_at = now
-            self._supervisor.sendall(messages.pack(messages.ALIVE))
-
-    def _attempt(self, job: list[Any], tests: list[list[Any]]) -> messages.VerdictRow:
-        program, setup, coverage, timeout, memory_mb = job
+    def _verdict(self, message: Message) -> Verdict:
+        """The verdict on the job of a message."""
+        job, tests = messages.job_from_json(message.body), self._test_sets[message.test_set]
         why = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._judge.judge(program, setup, timeout, memory_mb, tests, coverage)
+                return self._judge.judge(job, message.timeout, tests)
             except ZygoteLost as e:
                 why = str(e)
-        return self._judge.broken(len(tests), why)
+        return self._judge.sandbox_lost_verdict(len(tests), why)
+
+    def _send_verdicts(self) -> None:
+        """Sends finished verdicts: all those of one chunk of jobs together, or sooner when a program takes long."""
+        if self._unsent_verdicts:
+            self._supervisor.sendall(self._unsent_verdicts)
+            self._unsent_verdicts = b""
+
+    def _send_alive(self) -> None:
+        """Tells the supervisor, now that a test is decided, that we are not stuck; at most once a second."""
+        now = time.monotonic()
+        if now - self._alive_at > _ALIVE_SECONDS:
+            self._alive_at = now
+            self._supervisor.sendall(Message(messages.ALIVE).packed())

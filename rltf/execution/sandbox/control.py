@@ -1,4 +1,4 @@
-"""Messages between a slot (trusted, outside) and its zygote (trusted, inside)."""
+"""Messages between a sandbox's two trusted ends: the worker, and the zygote, which holds no program and no test."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import struct
 FORK = struct.Struct("<QI")
 """Limits of the next program: bytes of memory beyond the interpreter's, CPU seconds. With it go the descriptors of the
 child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read."""
-ENDED = struct.Struct("<idIi")
-"""What became of it: wait status, CPU seconds of all its processes, processes it left behind, bytes of text that follow
-(a forbidden call that one of those made)."""
+ENDED = struct.Struct("<idi")
+"""How it ended: wait status, CPU seconds of all its processes, bytes of text that follow (a forbidden call that a
+process made which the program left behind)."""
 REAP, SURVIVORS = b"R", b"S"
-"""To the zygote: look again. From it: processes are left that it may not kill itself."""
+"""To the zygote: look again for ended processes. From it: processes are left that it may not kill itself."""
 
 CHANNEL = 3
 """Descriptor of the child's channel."""

@@ -1,49 +1,115 @@
-"""What a child may use, and the ways in which it stops."""
+"""What a program may use, the clocks that follow from it, why the judge stops waiting, and how a process ended."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from rltf.validation import require
+
+LARGEST = {
+    "timeout": 86_400,  # seconds: a day
+    "memory_mb": 1 << 20,  # a TiB
+    "output_kb": 1 << 20,  # a GiB
+    "scratch_mb": 1 << 20,
+    "tasks": 32_768,
+    "workers": 4096,
+    "node_workers": 4096,
+    "max_timeouts": 1_000_000,
+}
+"""Largest values of options: larger ones fit no clock, poll or rlimit."""
+
+WALL_CLOCK_FACTOR = 12.0
+"""A test gets at most this many times its limit by the wall clock, however long its program waited for a core."""
+TEST_TEXT_FACTOR = 4.0
+"""Test text may run this many times the limit, and a second, with the time of the calls that it makes."""
+SILENT_WORKER_SECONDS = 30.0
+"""A worker is stuck when it decides no test in this time and the wall-clock limit of a test and one more limit."""
+
+
+def require_limit(key: str, value: Any) -> None:
+    """Checks a limit: a number above 0 and at most `LARGEST[key]`; a whole one, but for `timeout`.
+
+    Raises:
+        OptionError: It makes no sense.
+
+    >>> require_limit("timeout", 1e10)
+    Traceback (most recent call last):
+    rltf.validation.OptionError: timeout is 10000000000.0: expected a number above 0 and at most 86400
+    """
+    require(key, value, above=0, at_most=LARGEST[key], whole=key != "timeout")
+
+
+def silent_worker_seconds(timeout: float) -> float:
+    """Seconds without a decided test after which a worker must be stuck itself, for a job of this limit."""
+    return SILENT_WORKER_SECONDS + (WALL_CLOCK_FACTOR + 1) * timeout
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one child may use."""
+    """What one process may use."""
 
     timeout: float
     """Seconds a test; time spent waiting for a core does not count."""
     memory_bytes: int
+    """Beyond the interpreter's own."""
     output_bytes: int
-    cpu_seconds: int
-    """Back-stop for the child as a whole."""
+    """Stdout and stderr together."""
+    tests: int = 1
+    """Tests that the process runs, one after another."""
+
+    @property
+    def cpu_seconds(self) -> int:
+        """Processor seconds of the process as a whole, the kernel's back-stop."""
+        return math.ceil(self.timeout * self.tests) + 1
 
 
-class ZygoteLost(Exception):
-    """The zygote ended or broke the protocol; the text says what is known."""
+class StopReason(Enum):
+    """Why the judge waits no longer for a program."""
+
+    TIME_LIMIT = auto()
+    """Nothing came within the time that the program may take."""
+    OUTPUT_LIMIT = auto()
+    """It printed more than it may."""
+    EXIT = auto()
+    """It ended in the middle of a test, without an answer."""
+    LOAD_ERROR = auto()
+    """It said that it does not compile or does not load."""
+    SCRIPT_END = auto()
+    """It is a script, and ended, with or without a last message."""
+    ANSWERED = auto()
+    """It has answered everything that it was asked."""
 
 
-class TimeLimitExceeded(Exception):
-    """The deadline passed; `line` is where the program was, when it could be seen."""
+@dataclass(frozen=True)
+class Stop:
+    """The end of the judge's waiting."""
 
-    def __init__(self, line: int | None) -> None:
-        super().__init__(line)
-        self.line = line
-
-
-class OutputLimitExceeded(Exception):
-    """The program wrote more than it may."""
+    reason: StopReason
+    line: int | None = None
+    """`TIME_LIMIT`: where the program was, when it could be seen."""
+    message: dict[str, Any] | None = None
+    """`LOAD_ERROR`, `SCRIPT_END`: the program's last message."""
 
 
 @dataclass(frozen=True)
 class ProcessExit:
-    """How a child ended."""
+    """How a process ended."""
 
     status: int
     """As `wait` gives it."""
-    seconds: float
-    """CPU seconds of the program and all its processes."""
-    survivors: int
-    forbidden: str
-    """The forbidden system call it tried, or empty."""
+    cpu_seconds: float
+    """Of the program and all its processes."""
+    forbidden_call: str
+    """The forbidden system call that it tried, or empty."""
     stdout: bytes
     out_of_memory: bool
-    """Its processes together took too much, and one was ended for it."""
+    """Its processes together took too much memory, and the kernel ended one of them for it."""
+    overflowed: bool
+    """It printed more than it may."""
+
+
+class ZygoteLost(Exception):
+    """The zygote ended or broke the protocol; the text says what is known."""

@@ -1,4 +1,4 @@
-"""One running program, seen from the trusted side: messages, output, clocks, and its end."""
+"""One running program, seen from the trusted side: messages, output, the clock, and its end."""
 
 from __future__ import annotations
 
@@ -10,51 +10,30 @@ import os
 import re
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rltf.execution.inside.channel import LIMIT
 from rltf.execution.isolation import seccomp
-from rltf.execution.isolation.memory import MemoryGroup
-from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, STOP_SIGNAL_OFFSET, SURVIVORS
-from rltf.execution.sandbox.limits import Limits, OutputLimitExceeded, ProcessExit, TimeLimitExceeded, ZygoteLost
+from rltf.execution.sandbox import proc_stat
+from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, SURVIVORS
+from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR, Limits, ProcessExit, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.process_tree import kill_descendants
+from rltf.execution.sandbox.zygote_link import ZygoteLink
 
 _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR | select.POLLNVAL
 _LINE = re.compile(rb'File "<program>", line (\d+)')
-_PATIENCE = 4.0
-"""Milliseconds after which a program is one of those that take long."""
-_MOMENT = 0.005
+_SHORT_WAIT_MS = 4.0
+"""Milliseconds after which `when_waiting` is called."""
+_EXIT_SECONDS = 0.005
 """Seconds in which a program that has answered may end by itself; saves a signal."""
-_AGAIN = 0.02
-"""Seconds after which the zygote is told to stop once more, lest the first time came before it had forked."""
-_SLOW_HOST = 12.0
-"""A program gets at most this many times its limit by the wall clock, however long it waited for a core."""
-
-
-@dataclass(frozen=True)
-class ZygoteLink:
-    """The ways from the trusted side to a running zygote."""
-
-    control: socket.socket
-    pid: int
-    """Process id of the zygote as we see it."""
-    listener: int | None
-    """Where forbidden calls of programs are announced; None where the kernel kills the caller instead."""
-    memory: MemoryGroup | None
-    """Counts the memory of all processes of a program, where there is such a group."""
-
-    def stop_program(self) -> None:
-        """Has the zygote kill its program; without effect when there is none."""
-        with contextlib.suppress(ProcessLookupError):  # that the zygote is lost shows at its control socket
-            os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
-
-    def out_of_memory(self) -> bool:
-        """True when the kernel ended a process of the last program, because all of them together took too much."""
-        return self.memory is not None and self.memory.exceeded()
+_STOP_AGAIN_SECONDS = 0.02
+"""Seconds after which the zygote is asked to stop once more, lest the first time came before it had forked."""
+_ZYGOTE_SECONDS = 20.0
+"""Seconds after which a zygote that does not answer counts as lost."""
+_MAX_STDOUT_EXCESS = 1 << 16
+"""Bytes of stdout that are kept beyond the limit."""
 
 
 class SandboxedProcess:
@@ -82,14 +61,17 @@ class SandboxedProcess:
         self._channel = channel
         self._outputs = set(output)
         self._stdout_fd = output[0]
-        self.limits = limits
-        self._data = bytearray()
+        self._limits = limits
+        self._received = bytearray()
+        """What came through the channel and is no complete message yet."""
         self._stdout: list[bytes] = []
-        self._written = 0
+        self._printed_bytes = 0
         self._unsent = b""
-        self._ended: bytes | None = None
-        self._waited = 0.0
-        self._forbidden = ""
+        self._exit_report: bytes | None = None
+        """The zygote's `ENDED` message, once the program has ended."""
+        self._seconds_without_core = 0.0
+        """Until we last asked."""
+        self._forbidden_call = ""
         channel.setblocking(False)
         self._poll = select.poll()
         self._poll.register(channel, _IN)
@@ -99,7 +81,7 @@ class SandboxedProcess:
         self._trusted = [self._control.fileno()] + ([] if zygote.listener is None else [zygote.listener])
         if zygote.listener is not None:
             self._poll.register(zygote.listener, _IN)
-        self._open = True
+        self._channel_open = True
 
     def send(self, message: Any) -> None:
         """Queues a message; it leaves while we receive."""
@@ -107,12 +89,11 @@ class SandboxedProcess:
         self._unsent += len(body).to_bytes(4, "big") + body
         self._push()
 
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message, or None when the program ended without one.
+    def receive(self, seconds: float) -> dict[str, Any] | Stop:
+        """The next message of the program, or why there is none.
 
-        Raises:
-            OverTime: Nothing came within the time that the program may take.
-            OverOutput: The program printed too much.
+        Args:
+            seconds: How long to wait, not counting the time in which the program waits for a core.
         """
         start = time.monotonic()
         deadline = start + seconds
@@ -120,70 +101,78 @@ class SandboxedProcess:
             message = self._message()
             if message is not None:
                 return message
-            if self._ended is not None:
-                return None
-            left = deadline - time.monotonic()
-            if left <= 0:
-                more = self._waiting_for_a_core()
-                if more > 0.01 * seconds and time.monotonic() - start < _SLOW_HOST * seconds:
-                    deadline = time.monotonic() + more
+            if self._exit_report is not None:
+                return Stop(StopReason.EXIT)
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                waited = self._newly_waited_for_core()
+                if waited > 0.01 * seconds and time.monotonic() - start < WALL_CLOCK_FACTOR * seconds:
+                    deadline = time.monotonic() + waited
                     continue
-                raise TimeLimitExceeded(self._where())
-            self._pump(left)
+                return Stop(StopReason.TIME_LIMIT, line=self._current_line())
+            self._pump(remaining)
+            if self._overflowed:
+                return Stop(StopReason.OUTPUT_LIMIT)
 
     def finish(self, leaving: bool = False) -> ProcessExit:
-        """Kills whatever is left of the program and returns how it ended; one that is `leaving` gets a moment.
+        """Kills whatever is left of the program and returns how it ended.
+
+        Args:
+            leaving: Give it a moment to end by itself.
 
         Raises:
             ZygoteLost: The zygote did not answer.
         """
-        if self._ended is None:
-            self._attend(select.select(self._trusted, [], [], _MOMENT if leaving else 0)[0])
-        give_up = time.monotonic() + 20
-        while self._ended is None:
+        if self._exit_report is None:
+            self._attend(select.select(self._trusted, [], [], _EXIT_SECONDS if leaving else 0)[0])
+        give_up = time.monotonic() + _ZYGOTE_SECONDS
+        while self._exit_report is None:
             self._zygote.stop_program()
-            self._pump(_AGAIN, quiet=True)
+            self._pump(_STOP_AGAIN_SECONDS)
             if time.monotonic() > give_up:
-                self._lose("it does not answer")
+                self._lose_zygote("it does not answer")
         self._drain()
         self._close()
-        status, seconds, survivors, size = ENDED.unpack_from(self._ended)
-        forbidden = self._forbidden or self._ended[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return ProcessExit(status, seconds, survivors, forbidden, b"".join(self._stdout), self._zygote.out_of_memory())
+        status, cpu_seconds, size = ENDED.unpack_from(self._exit_report)
+        announced = self._exit_report[ENDED.size : ENDED.size + size].decode(errors="replace")
+        return ProcessExit(
+            status=status,
+            cpu_seconds=cpu_seconds,
+            forbidden_call=self._forbidden_call or announced,
+            stdout=b"".join(self._stdout),
+            out_of_memory=self._zygote.out_of_memory(),
+            overflowed=self._overflowed,
+        )
 
-    def wait(self, seconds: float) -> None:
-        """Waits until the program has ended by itself.
-
-        Raises:
-            OverTime, OverOutput: As `receive`.
-        """
-        while self.receive(seconds) is not None:
-            continue
+    @property
+    def _overflowed(self) -> bool:
+        return self._printed_bytes > self._limits.output_bytes
 
     def _message(self) -> dict[str, Any] | None:
-        data = self._data
-        if len(data) < 4:
+        received = self._received
+        if len(received) < 4:
             return None
-        size = int.from_bytes(data[:4], "big")
+        size = int.from_bytes(received[:4], "big")
         if size > LIMIT:
-            data.clear()
+            received.clear()
             self._stop_listening()
             return {"unsendable": "the value is too large"}
-        if len(data) < 4 + size:
+        if len(received) < 4 + size:
             return None
-        body = bytes(data[4 : 4 + size])
-        del data[: 4 + size]
+        body = bytes(received[4 : 4 + size])
+        del received[: 4 + size]
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
             message = None
         return message if isinstance(message, dict) else {"unsendable": "a message that is no message"}
 
-    def _pump(self, seconds: float, quiet: bool = False) -> None:
-        events = self._poll.poll(max(1, min(seconds * 1000, _PATIENCE)))
+    def _pump(self, seconds: float) -> None:
+        """Waits at most so long for anything to happen, and moves the bytes that can be moved."""
+        events = self._poll.poll(max(1, min(seconds * 1000, _SHORT_WAIT_MS)))
         if not events and self._when_waiting is not None:
             self._when_waiting()
-            events = self._poll.poll(max(1, seconds * 1000 - _PATIENCE))
+            events = self._poll.poll(max(1, seconds * 1000 - _SHORT_WAIT_MS))
         for fd, event in events:
             if fd == self._channel.fileno():
                 if event & _OUT:
@@ -194,16 +183,14 @@ class SandboxedProcess:
                 self._read(fd)
             else:
                 self._attend([fd])
-        if not quiet and self._written > self.limits.output_bytes:
-            raise OutputLimitExceeded
 
     def _attend(self, ready: list[int]) -> None:
-        """What those say that the program cannot speak for: the zygote, and the kernel about forbidden calls."""
+        """Reads what the program cannot forge: words of the zygote, and of the kernel about forbidden calls."""
         if self._zygote.listener in ready and (name := seccomp.announced(self._zygote.listener)):
-            self._forbidden = self._forbidden or name
+            self._forbidden_call = self._forbidden_call or name
             self._zygote.stop_program()
         if self._trusted[0] in ready:
-            self._listen()
+            self._read_control()
 
     def _push(self) -> None:
         try:
@@ -213,7 +200,7 @@ class SandboxedProcess:
             pass
         except OSError:
             self._unsent = b""
-        if self._open:
+        if self._channel_open:
             self._poll.modify(self._channel, _IN | _OUT if self._unsent else _IN)
 
     def _pull(self) -> None:
@@ -223,31 +210,31 @@ class SandboxedProcess:
             return
         except OSError:
             chunk = b""
-        self._data += chunk
+        self._received += chunk
         if not chunk:
             self._stop_listening()
 
     def _stop_listening(self) -> None:
-        if self._open:
+        if self._channel_open:
             self._poll.unregister(self._channel)
-            self._open = False
+            self._channel_open = False
 
-    def _listen(self) -> None:
+    def _read_control(self) -> None:
         try:
             message = self._control.recv(1024)
         except OSError as e:
-            self._lose(str(e))
+            self._lose_zygote(str(e))
         if message == SURVIVORS:
             kill_descendants(self._zygote.pid)
             self._control.send(REAP)
             return
         if len(message) < ENDED.size:
-            self._lose("it ended")
-        self._ended = message
-        while self._open:  # what the program said before it ended
-            before = len(self._data)
+            self._lose_zygote("it ended")
+        self._exit_report = message
+        while self._channel_open:  # what the program said before it ended
+            size = len(self._received)
             self._pull()
-            if len(self._data) == before:
+            if len(self._received) == size:
                 self._stop_listening()
 
     def _read(self, fd: int) -> bool:
@@ -257,8 +244,8 @@ class SandboxedProcess:
             self._outputs.discard(fd)
             os.close(fd)
             return False
-        self._written += len(chunk)
-        if fd == self._stdout_fd and self._written <= self.limits.output_bytes + (1 << 16):
+        self._printed_bytes += len(chunk)
+        if fd == self._stdout_fd and self._printed_bytes <= self._limits.output_bytes + _MAX_STDOUT_EXCESS:
             self._stdout.append(chunk)
         return True
 
@@ -274,64 +261,36 @@ class SandboxedProcess:
             os.close(fd)
         self._outputs.clear()
 
-    def _lose(self, why: str) -> NoReturn:
+    def _lose_zygote(self, why: str) -> NoReturn:
         self._close()
         raise ZygoteLost(why)
 
-    @property
-    def overflowed(self) -> bool:
-        """True when more was printed than allowed."""
-        return self._written > self.limits.output_bytes
-
-    def _waiting_for_a_core(self) -> float:
+    def _newly_waited_for_core(self) -> float:
         """Seconds that the program was ready to run but had no core, since we last asked."""
-        pid = self._pid()
-        try:
-            with open(f"/proc/{pid}/schedstat") as file:
-                waited = int(file.read().split()[1]) / 1e9
-        except (OSError, ValueError, IndexError):
+        total = proc_stat.seconds_without_core(self._pid())
+        if total is None:
             return 0.0
-        more, self._waited = waited - self._waited, waited
-        return more
+        new, self._seconds_without_core = total - self._seconds_without_core, total
+        return new
 
     def _pid(self) -> int:
-        try:
-            with open(f"/proc/{self._zygote.pid}/task/{self._zygote.pid}/children") as file:
-                return int(file.read().split()[0])
-        except (OSError, ValueError, IndexError):
-            return 0
+        return proc_stat.first_child(self._zygote.pid)
 
-    def _where(self) -> int | None:
-        """Asks the program for its line (a signal that the C level answers); best effort, 20 ms, or a second if it has
-        to wait for a core."""
+    def _current_line(self) -> int | None:
+        """The line at which the program is, asked by a signal that its C level answers; None where no answer comes in
+        20 ms, or in a second if it waits for a core."""
         pid = self._pid()
-        if not pid or not self._open:
+        if not pid or not self._channel_open:
             return None
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGRTMAX - DUMP_SIGNAL_OFFSET)
-            start, ran = time.monotonic(), _core_seconds(pid)
-            while self._open and (waited := time.monotonic() - start) < 1:
-                if waited > 0.02 and not (_ready_to_run(pid) and _core_seconds(pid) - ran < 0.002):
+            start, core_seconds = time.monotonic(), proc_stat.core_seconds(pid)
+            while self._channel_open and (waited := time.monotonic() - start) < 1:
+                if waited > 0.02 and not (
+                    proc_stat.is_ready_to_run(pid) and proc_stat.core_seconds(pid) - core_seconds < 0.002
+                ):
                     break
-                self._pump(0.005, quiet=True)
-                if b"\n" in self._data and (found := _LINE.search(self._data)):
-                    return int(found[1])
+                self._pump(0.005)
+                if b"\n" in self._received and (line := _LINE.search(self._received)):
+                    return int(line[1])
         return None
-
-
-def _core_seconds(pid: int) -> float:
-    """Seconds that a process has run on a core; 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/schedstat") as file:
-            return int(file.read().split()[0]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
-def _ready_to_run(pid: int) -> bool:
-    """True for a process that has a core or waits for one."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "R"
-    except (OSError, IndexError):
-        return False

@@ -8,33 +8,33 @@ import signal
 
 def descendants(pid: int) -> list[int]:
     """Process ids below `pid`, parents first."""
-    found = [pid]
-    for one in found:
-        found += children(one)
-    return found[1:]
+    pids = [pid]
+    for parent in pids:
+        pids += children(parent)
+    return pids[1:]
 
 
 def kill_descendants(pid: int) -> int:
     """Stops, then kills, everything below `pid` until nothing new turns up; returns how many were killed."""
     killed: set[int] = set()
-    while fresh := [p for p in descendants(pid) if p not in killed]:
-        for which in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none can fork while others die
-            for one in fresh:
+    while alive := [p for p in descendants(pid) if p not in killed]:
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none can fork while others die
+            for descendant in alive:
                 try:
-                    os.kill(one, which)
+                    os.kill(descendant, number)
                 except OSError:
                     continue
-        killed.update(fresh)
+        killed.update(alive)
     return len(killed)
 
 
 def children(pid: int) -> list[int]:
     """Process ids whose parent is `pid`."""
-    found: list[int] = []
+    pids: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{task}/children") as file:
-                found += [int(word) for word in file.read().split()]
+                pids += [int(word) for word in file.read().split()]
     except OSError:
         pass
-    return found
+    return pids

@@ -1,7 +1,7 @@
 """The zygote: a small, clean, shut-in process that forks one child per program and cleans up after it.
 
-It is the first process of its PID namespace where there is one, so that killing "everybody else" is complete. It reads
-neither programs nor tests: they reach the child through descriptors that merely pass through here.
+It is the first process of its PID namespace where there is one, so that `kill(-1)` reaches every process of a program.
+It reads neither programs nor tests: they reach the child through descriptors that merely pass through here.
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ PRELOAD = (
 )
 """Imported once here, so that programs find them loaded."""
 
-_OWN = ("rltf.execution.inside.runner", "rltf.execution.inside.semaphores")
-"""Imported before those: what compiling them leaves behind is filled again, and forks copy less."""
-_TEXT = 200
-_ROOM = socket.CMSG_SPACE(16)
-"""For four descriptors."""
-_OURS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+_OUR_MODULES = ("rltf.execution.inside.runner", "rltf.execution.inside.semaphores")
+"""Imported before `PRELOAD`: memory that compiling them leaves free is filled again, and forks copy less."""
+_MAX_TEXT = 200
+"""Bytes of text in an `ENDED` message."""
+_ANCILLARY_BYTES = socket.CMSG_SPACE(16)
+"""Space for four descriptors."""
+_RESET_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that end a program, whatever the trainer does with them."""
 _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
 
@@ -82,7 +83,7 @@ def main(argv: list[str]) -> None:
     try:
         _start(control, json.loads(argv[1]))
     except OSError:
-        if _hung_up(control):  # the slot is gone, and nobody waits for us
+        if _hung_up(control):  # the worker is gone
             os._exit(0)
         raise
 
@@ -101,10 +102,10 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     from rltf.execution.inside import coverage, runner, semaphores
 
     coverage.share(settings["lines"])
-    own_bytes = _virtual_bytes()
-    enclosure = IsolationLayers(settings, control)
-    report = enclosure.enter()
-    if not enclosure.private_root:
+    interpreter_bytes = _virtual_bytes()
+    layers = IsolationLayers(settings, control)
+    report = layers.enter()
+    if not layers.private_root:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
             semaphores.install()
     sys.path[:] = [p for p in sys.path if p not in (settings["source"], settings["numpy"])]
@@ -115,26 +116,26 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     gc.collect()
     syscalls.trim()  # each page less is one that no fork copies
     gc.freeze()
-    zygote = Zygote(control, enclosure, runner.main, own_bytes, after_fork)
+    zygote = Zygote(control, layers, runner.main, interpreter_bytes, after_fork)
     zygote.limit(settings["file_bytes"], settings["tasks"])
-    report = probe(report, lambda: zygote.limit_child(64 << 20, 5), enclosure.listener, settings["source"])
-    enclosure.hold()
-    listener = [] if enclosure.listener is None else [enclosure.listener]
+    report = probe(report, lambda: zygote.limit_child(64 << 20, 5), layers.listener, settings["source"])
+    layers.probe_memory()
+    listener = [] if layers.listener is None else [layers.listener]
     socket.send_fds(control, [json.dumps(report).encode()], listener)
     zygote.serve()
 
 
 def _preload(numpy: str | None) -> list[Callable[[], object]]:
-    """Imports what programs need; returns what those modules want to have called in a forked process.
+    """Imports what programs need; returns the hooks that those modules registered for forked processes.
 
     They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
-    of what a fork costs. Programs are told of them, for theirs.
+    of what a fork costs. They are registered again in programs, for the forks of theirs.
     """
     after_fork: list[Callable[[], object]] = []
     register = os.register_at_fork
     os.register_at_fork = lambda **hooks: after_fork.append(hooks["after_in_child"])
     try:
-        for name in (*_OWN, *PRELOAD):
+        for name in (*_OUR_MODULES, *PRELOAD):
             importlib.import_module(name)
     finally:
         os.register_at_fork = register
@@ -153,28 +154,30 @@ class Zygote:
     def __init__(
         self,
         control: socket.socket,
-        enclosure: IsolationLayers,
+        layers: IsolationLayers,
         run: Callable[[int], None],
-        own_bytes: int,
+        interpreter_bytes: int,
         after_fork: Sequence[Callable[[], object]],
     ) -> None:
         self._control = control
-        self._enclosure = enclosure
+        self._layers = layers
         self._run = run
-        self._own_bytes = own_bytes
+        self._interpreter_bytes = interpreter_bytes
         self._after_fork = after_fork
         self._program = 0
-        for number in _OURS:  # whoever started the trainer may have ignored them, as a shell's `nohup ... &` does
+        for (
+            number
+        ) in _RESET_SIGNALS:  # whoever started the trainer may have ignored them, as a shell's `nohup ... &` does
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
-        self._free = [os.statvfs(folder).f_ffree for folder in enclosure.scratch]
+        self._free_inodes = [os.statvfs(folder).f_ffree for folder in layers.scratch]
 
     def serve(self) -> NoReturn:
-        """One program at a time. It ends by itself, or the slot asks for it by signal (`_stop`)."""
+        """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`)."""
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
         seconds = _seconds()
         while True:
-            request, extra, _, _ = receive(64, _ROOM)
+            request, extra, _, _ = receive(64, _ANCILLARY_BYTES)
             if not request:
                 os._exit(0)
             fds = _FDS[len(extra[0][2])](extra[0][2])
@@ -186,12 +189,12 @@ class Zygote:
                 close(fd)
             status = wait(pid, 0)[1]
             self._program = 0
-            left, text = self._reap()
+            text = self._reap()
             if status and status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
             self._clean()
             before, seconds = seconds, _seconds()
-            send(ENDED.pack(status, seconds - before, left, len(text)) + text)
+            send(ENDED.pack(status, seconds - before, len(text)) + text)
 
     def _stop(self, number: int, frame: object) -> None:
         if self._program:
@@ -200,37 +203,36 @@ class Zygote:
 
     def _clean(self) -> None:
         """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
-        for folder, free in zip(self._enclosure.scratch, self._free, strict=True):
-            if not self._enclosure.private_root or os.statvfs(folder).f_ffree != free:
+        for folder, free in zip(self._layers.scratch, self._free_inodes, strict=True):
+            if not self._layers.private_root or os.statvfs(folder).f_ffree != free:
                 root.empty(folder)
 
-    def _reap(self) -> tuple[int, bytes]:
-        """Kills and collects whatever the program left: (processes, a forbidden call of theirs)."""
-        count, text = 0, b""
+    def _reap(self) -> bytes:
+        """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any."""
+        text = b""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return count, text
+                return text
             if pid == 0:
                 text = text or self._forbidden()
-                if self._enclosure.kills_all:
+                if self._layers.kills_all:
                     os.kill(-1, signal.SIGKILL)
                 else:
                     self._control.send(SURVIVORS)
                     if not self._control.recv(256):
                         os._exit(0)
                 pid, status = os.waitpid(-1, 0)
-            count += 1
             if status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
 
     def _forbidden(self) -> bytes:
         """The forbidden call at which a process waits that outlived the program."""
-        listener = self._enclosure.listener
+        listener = self._layers.listener
         if listener is None or not select.select([listener], [], [], 0)[0]:
             return b""
-        return seccomp.announced(listener).encode()[:_TEXT]
+        return seccomp.announced(listener).encode()[:_MAX_TEXT]
 
     def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
         try:
@@ -251,22 +253,22 @@ class Zygote:
             os._exit(1)
 
     def limit(self, file_bytes: int, tasks: int) -> None:
-        """Limits that are the same for every program, inherited from here."""
+        """Sets the limits that are the same for every program, which inherits them."""
         for which, value in (
             (resource.RLIMIT_FSIZE, file_bytes),
             (resource.RLIMIT_NOFILE, 64),
-            (resource.RLIMIT_NPROC, tasks + self._enclosure.tasks),
+            (resource.RLIMIT_NPROC, tasks + self._layers.tasks),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_STACK, 64 << 20),
         ):
             resource.setrlimit(which, (value, value))
 
     def limit_child(self, memory: int, cpu: int) -> None:
-        """What a child does to itself before a program runs in it."""
-        memory += self._own_bytes
+        """Restricts a child before a program runs in it."""
+        memory += self._interpreter_bytes
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU comes first, and tells a timeout
-        self._enclosure.restrict_child()
+        self._layers.restrict_child()
 
 
 def _seconds() -> float:

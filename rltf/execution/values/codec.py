@@ -1,8 +1,8 @@
-"""Python values as JSON with tags: what may cross the border of the sandbox.
+"""Python values as JSON with tags: what judge and child send each other.
 
 Content of builtin types only. No pickle, no eval: what comes out of `decode` is made of the types below, whoever wrote
 the text. A subclass is sent by its content as long as it keeps its base's `==` (`IntEnum`, a named tuple); one
-that brings its own `==` cannot be sent, since what it equals would be the program's word.
+that brings its own `==` cannot be sent, since the program would decide what it equals.
 
     >>> loads(dumps({1: (2, {3})}))
     {1: (2, {3})}
@@ -38,18 +38,18 @@ _dumps, _loads = json.dumps, json.loads
 
 
 class CannotSend(Exception):
-    """The value cannot cross the border; the text says why."""
+    """A value cannot be sent; the text says why."""
 
 
 class _Encoder:
     def __init__(self, reference: Callable[[Any], Any] | None) -> None:
-        self.left = MAX_NODES
+        self.remaining_nodes = MAX_NODES
         self.reference = reference
 
-    def many(self, values: Any, depth: int) -> list[Any]:
-        return [v if type(v) in (str, float, bool) else self.one(v, depth) for v in values]
+    def encode_all(self, values: Any, depth: int) -> list[Any]:
+        return [v if type(v) in (str, float, bool) else self.encode(v, depth) for v in values]
 
-    def one(self, value: Any, depth: int) -> Any:
+    def encode(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind is int:
             return value if -_BIG < value < _BIG else {"int": hex(value)}
@@ -59,49 +59,49 @@ class _Encoder:
         if depth > MAX_DEPTH:
             raise CannotSend(f"nested deeper than {MAX_DEPTH} levels")
         if kind in (list, tuple, set, frozenset, dict, deque):
-            self.left -= len(value) + 16
-            if self.left < 0:
+            self.remaining_nodes -= len(value) + 16
+            if self.remaining_nodes < 0:
                 raise CannotSend(f"more than {MAX_NODES} elements")
         if kind is list:
-            return self.many(value, depth)
+            return self.encode_all(value, depth)
         if kind is dict:
-            return {"dict": [[self.one(k, depth), self.one(v, depth)] for k, v in value.items()]}
+            return {"dict": [[self.encode(k, depth), self.encode(v, depth)] for k, v in value.items()]}
         if kind in (tuple, set, frozenset):
-            return {kind.__name__: self.many(value, depth)}
+            return {kind.__name__: self.encode_all(value, depth)}
         if kind is bytes or kind is bytearray:
             return {kind.__name__: value.hex()}
         if kind is complex:
             return {"complex": [value.real, value.imag]}
         if kind is deque:
-            return {"deque": [self.many(value, depth), value.maxlen]}
+            return {"deque": [self.encode_all(value, depth), value.maxlen]}
         if kind is range:
-            return {"range": [self.one(v, depth) for v in (value.start, value.stop, value.step)]}
+            return {"range": [self.encode(v, depth) for v in (value.start, value.stop, value.step)]}
         if value is Ellipsis:
             return {"ellipsis": 1}
-        return self.other(value, kind, depth)
+        return self.encode_other(value, kind, depth)
 
-    def library(self, value: Any, kind: type, depth: int) -> Any:
-        """Types of the standard library, exactly those; None for others."""
+    def encode_standard_type(self, value: Any, kind: type, depth: int) -> Any:
+        """The encoding of a value whose type is exactly one of the standard library's; None for other types."""
         if kind is type and value in _TYPES:
             return {"type": value.__name__}
         if kind is Decimal:
             return {"decimal": Decimal.__str__(value)}
         if kind is Fraction:
-            return {"fraction": [self.one(value.numerator, depth), self.one(value.denominator, depth)]}
+            return {"fraction": [self.encode(value.numerator, depth), self.encode(value.denominator, depth)]}
         if kind in (Counter, OrderedDict, defaultdict):
-            return self.one(dict(dict.items(value)), depth)
+            return self.encode(dict(dict.items(value)), depth)
         if kind in _DATES:
             return {kind.__name__: [getattr(value, part) for part in _DATES[kind]]}
         return None
 
-    def other(self, value: Any, kind: type, depth: int) -> Any:
-        if (sent := self.library(value, kind, depth)) is not None:
-            return sent
+    def encode_other(self, value: Any, kind: type, depth: int) -> Any:
+        if (encoded := self.encode_standard_type(value, kind, depth)) is not None:
+            return encoded
         if (kind.__module__ or "").partition(".")[0] == "numpy" and hasattr(kind, "tolist"):
-            return self.one(value.tolist(), depth)
+            return self.encode(value.tolist(), depth)
         for base in _BASES:
             if base in kind.__mro__ and kind.__eq__ is base.__eq__:
-                return self.one(_content(base, value), depth)
+                return self.encode(_content(base, value), depth)
         if self.reference is not None:
             return self.reference(value)
         raise CannotSend(f"a value of type {kind.__name__} cannot be sent")
@@ -121,39 +121,39 @@ def _content(base: type, value: Any) -> Any:
 
 
 def encode(value: Any, reference: Callable[[Any], Any] | None = None) -> Any:
-    """`value` as what `json.dumps` takes.
+    """`value` as plain JSON values with tags.
 
     Args:
         value: Any object.
-        reference: What to send in the place of an object that has no content of its own; None: refuse it.
+        reference: What is sent in the place of an object that has no content of its own; None: such a value is refused.
 
     Raises:
-        CannotSend: There is no honest way to send it.
+        CannotSend: It has neither plain content nor a reference.
     """
     if type(value) in _ATOMS:
         return value
     try:
-        return _Encoder(reference).one(value, 0)
+        return _Encoder(reference).encode(value, 0)
     except CannotSend:
         raise
     except Exception as e:  # the program's own methods, e.g. of a metaclass
         raise CannotSend(f"a value of type {type(value).__name__} cannot be sent ({type(e).__name__})") from None
 
 
-def decode(data: Any, resolve: Callable[[Any], Any] | None = None) -> Any:
+def decode(encoded: Any, resolve: Callable[[Any], Any] | None = None) -> Any:
     """The value that `encode` was given; `resolve` turns references back into objects.
 
     Raises:
-        ValueError: `data` is not something `encode` gives.
+        ValueError: `encode` does not return this.
     """
-    kind = type(data)
+    kind = type(encoded)
     if kind is list:
-        return [v if type(v) in _PLAIN else decode(v, resolve) for v in data]
+        return [v if type(v) in _PLAIN else decode(v, resolve) for v in encoded]
     if kind is not dict:
-        return data
-    if len(data) != 1:
-        raise ValueError(f"a tagged value has one tag, found {len(data)}")
-    ((tag, body),) = data.items()
+        return encoded
+    if len(encoded) != 1:
+        raise ValueError(f"a tagged value has one tag, found {len(encoded)}")
+    ((tag, body),) = encoded.items()
     if tag == "ref" and resolve is not None:
         return resolve(body)
     make = _MAKE.get(tag)

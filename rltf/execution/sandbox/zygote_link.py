@@ -1,0 +1,34 @@
+"""A running zygote as the worker reaches it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from dataclasses import dataclass
+
+from rltf.execution.isolation.memory import MemoryGroup
+from rltf.execution.sandbox.control import STOP_SIGNAL_OFFSET
+
+
+@dataclass(frozen=True)
+class ZygoteLink:
+    """The ways from the trusted side to a running zygote."""
+
+    control: socket.socket
+    pid: int
+    """Process id of the zygote as we see it."""
+    listener: int | None
+    """Where forbidden calls of programs are announced; None where the kernel kills the caller instead."""
+    memory: MemoryGroup | None
+    """Counts the memory of all processes of a program, where there is such a group."""
+
+    def stop_program(self) -> None:
+        """Has the zygote kill its program; without effect when there is none."""
+        with contextlib.suppress(ProcessLookupError):  # that the zygote is lost shows at its control socket
+            os.kill(self.pid, signal.SIGRTMAX - STOP_SIGNAL_OFFSET)
+
+    def out_of_memory(self) -> bool:
+        """True when the kernel ended a process of the last program, because all of them together took too much."""
+        return self.memory is not None and self.memory.exceeded()
