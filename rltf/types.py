@@ -394,8 +394,8 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """Value that one reward term (`rltf.rewards`) gives to a program or a span of its tokens. The config nodes `credit` and
-    `algorithm.credit` are something else: rules that compute token weights from credits and advantage
+    """Value that one reward term (`rltf.rewards`) gives to a program or a span of its tokens. The config nodes `credit`
+    and `algorithm.credit` are something else: rules that compute token weights from credits and advantage
     (`rltf.rollouts.hooks.TokenCredit`)."""
 
     term: str
