@@ -42,7 +42,12 @@ def test_the_spy_finds_secrets_where_it_is_not_shut_in():
 def test_secrets_are_in_no_file_of_a_run_and_in_no_sandbox(tmp_path, problems):
     run, netrc = tmp_path / "run", tmp_path / "netrc"
     netrc.write_text(f"machine api.wandb.ai\n  login user\n  password {CANARY}\n")
-    options = ["debug=default", "callbacks.progress=false", "callbacks.table_every=1", f"hydra.run.dir={run}"]
+    options = [
+        "debug=default",
+        "callbacks.progress=null",
+        "callbacks.rollout_writer.table_every=1",
+        f"hydra.run.dir={run}",
+    ]
     options += ["logger.wandb={_target_: rltf.loggers.wandb.wandb_logger, mode: offline}", "reference=true"]
     options += ["benchmark=mbpp", f"benchmark.path={problems}", "benchmark.keep_constant=true"]
     options += ["trusted=[rltf,lightning,spy]", "generation.sampler._target_=spy.Spy"]
