@@ -1,1 +1,1 @@
-"""Estimates over verdicts: pass@k, feedback shares."""
+"""Estimates over verdicts: pass@k with intervals, feedback of an iteration, accuracy of a critic."""
