@@ -37,7 +37,7 @@ class TwoLayerPolicy(torch.nn.Module):
         return self(torch.tensor(PROGRAMS)).sum(dim=1).exp()
 
 
-def train(baseline, normalize, objective, hash_fraction, iterations, samples, seed=0, lr=0.02):
+def train(baseline, normalize, objective, passed_shares, iterations, samples, seed=0, lr=0.02):
     """On-policy iterations: draw, judge, credit, buffer, batch, loss mix, step. Returns the four probabilities."""
     policy, generator = TwoLayerPolicy(seed), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(policy.parameters(), lr)
@@ -50,7 +50,7 @@ def train(baseline, normalize, objective, hash_fraction, iterations, samples, se
         for draw, (choice, greedy) in enumerate(choices):
             with torch.no_grad():
                 logprobs = policy(torch.tensor([PROGRAMS[choice]]))[0].tolist()
-            share = hash_fraction[choice]
+            share = passed_shares[choice]
             outcome = Outcome.PASSED if share == 1 else Outcome.WRONG_ANSWER
             program = Program(
                 problem_id="bandit",
