@@ -69,6 +69,8 @@ def pretrained(
     require("dtype", dtype, choices=_DTYPES)
     require("kind", kind, choices=_HEADS, optional=True)
     require("dropout", dropout, at_least=0, below=1, optional=True)
+    if lora is not None and not isinstance(lora, Lora):
+        lora = _lora(lora)
     source = locate.find_weights(name, path, package, gguf_file)
     options: dict[str, Any] = {
         "local_files_only": source.local_only,
@@ -103,7 +105,7 @@ def pretrained(
     if kind == "causal":
         _check_head(model)
     if lora is not None:
-        adapters.add_adapters(model, lora if isinstance(lora, Lora) else _lora(lora))
+        adapters.add_adapters(model, lora)
     if gradient_checkpointing:
         compat.checkpoint_activations(model)
     log.info("%s: %.1f M parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, dtype)

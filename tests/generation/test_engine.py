@@ -12,6 +12,7 @@ from rltf.generation.engine.decode_loop import DecodeLoop
 from rltf.generation.engine.engine import Engine
 from rltf.generation.engine.memory_plan import MemoryPlan
 from rltf.generation.hf import HFSampler
+from rltf.setup.instantiate import build
 from rltf.types import FinishReason, Request, Sampling
 
 SAMPLERS = [Engine(max_rows=8), HFSampler(max_rows=8)]
@@ -149,6 +150,12 @@ def test_memory_for_less_than_one_row_is_refused_by_its_key(t5_policy, make_requ
 def test_sizes_below_one_are_refused_by_their_key(key):
     with pytest.raises(ValueError, match=f"^{key} is 0: expected a whole number of at least 1"):
         Engine(**{key: 0})
+
+
+def test_a_config_without_rows_is_refused_by_its_path(composed):
+    cfg = composed("train", "generation.sampler.max_rows=0")
+    with pytest.raises(ValueError, match=r"^generation\.sampler\.max_rows is 0: expected a whole number of at least 1"):
+        build(cfg, "generation.sampler")
 
 
 def test_a_family_without_a_decoder_is_sent_to_the_plain_sampler(gpt2_policy, make_requests):

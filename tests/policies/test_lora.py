@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from policy_kinds import POLICIES
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from rltf.policies.load import pretrained
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
+from rltf.setup.instantiate import build
 
 pytest.importorskip("peft", reason="the extra lora is not installed")
 
@@ -93,6 +95,12 @@ def test_export_writes_the_adapter_alone_in_peft_format(adapted: TransformersPol
 def test_values_out_of_range_name_their_key(keywords: dict[str, object], key: str):
     with pytest.raises(ValueError, match=rf"^{key} is "):
         Lora(**keywords)
+
+
+def test_a_config_with_bad_adapters_is_refused_by_its_path_before_anything_is_loaded():
+    model = {"_target_": "rltf.policies.load.pretrained", "name": "no/model", "lora": {"r": 0}}
+    with pytest.raises(ValueError, match=r"^model\.lora\.r is 0: expected a whole number of at least 1"):
+        build(OmegaConf.create({"trusted": ["rltf"], "model": model}), "model")
 
 
 def test_layers_that_do_not_exist_are_said(tmp_path: Path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rltf.policies.tiny import TOKENIZER, tiny_causal, tiny_t5
+from rltf.setup.instantiate import build as build_node
 
 BUILDERS = [tiny_t5, tiny_causal]
 
@@ -43,6 +44,11 @@ def test_values_out_of_range_name_their_key(build, key: str, value: object):
     error_key = "d_model" if key == "heads" else key  # the width must be a multiple of the heads
     with pytest.raises(ValueError, match=rf"^{error_key} is .*: expected"):
         build(**{"layers": 1, key: value})
+
+
+def test_a_config_with_a_bad_size_is_refused_by_its_path(composed):
+    with pytest.raises(ValueError, match=r"^model\.d_model is 128: expected an even multiple of heads, which is 5"):
+        build_node(composed("train", "model.heads=5"), "model")
 
 
 def test_key_value_heads_divide_heads():
