@@ -14,7 +14,7 @@ class Step:
     """A line of code, the unit of process rewards."""
 
     line: int
-    """1-based."""
+    """Number of the line, 1-based."""
     tokens: Span
     """Tokens of the response with a character on the line; the model's output at the last one is the line's."""
 

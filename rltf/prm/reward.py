@@ -26,7 +26,7 @@ from rltf.validation import OptionError, require
 
 
 class PrmReward:
-    """Rewards of lines (a `RewardTerm`).
+    """Reward term that credits each line of code with the process reward model's output.
 
     Args:
         model: folder of a run of `job=prm`, whose tokenizer is the policy's; loaded on first use.

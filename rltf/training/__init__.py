@@ -1,1 +1,1 @@
-"""The LightningModule and the DataModule."""
+"""Training with Lightning: module, data module, micro-batches, phases, sharding and recovery from faults."""

@@ -23,7 +23,7 @@ class SkippedSteps:
         self._in_a_row = 0
 
     def reset(self) -> None:
-        """A step was not skipped."""
+        """Begins the count anew: the gradient of a step was finite."""
         self._in_a_row = 0
 
     def add(self, step: int, batch: TrainBatch | None, folder: Path, writes: bool) -> None:

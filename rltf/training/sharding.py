@@ -78,5 +78,5 @@ def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> Non
 
 def _frozen_weights(module: nn.Module) -> dict[str, Tensor]:
     """By all of their names, of which tied weights have several."""
-    named = module.named_parameters(remove_duplicate=False)
-    return {name: weight.detach() for name, weight in named if not weight.requires_grad}
+    parameters = module.named_parameters(remove_duplicate=False)
+    return {name: weight.detach() for name, weight in parameters if not weight.requires_grad}

@@ -2,8 +2,9 @@
 
     python tests/perf/critic.py [--pairs 5] [--only T5]
 
-An iteration is `--programs` programs harvested and `--updates` optimiser steps of the policy on 16 of them each:
-log-probs, a clipped loss, backward, AdamW. With a critic, that reads the harvest and learns from a share of it, too.
+An iteration has `--programs` programs, and `--updates` optimiser steps of the policy on 16 of them each: log-probs, a
+clipped loss, backward, AdamW. With a critic it also has the critic's predictions for all programs, and its training on
+a share of them.
 Each pair takes both in turn, on one thread, by the CPU clock, in either order; a figure is the median of paired ratios.
 Goal: at most 1.6 for a critic of the policy's size. The policy trains 2.5 times on each program by default, as in
 configs/train.yaml; `--programs 32 --updates 2` is once, as in the recipes of the small models. Prints JSON.
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--programs", type=int, default=64)
     parser.add_argument("--updates", type=int, default=10, help="of the policy")
-    parser.add_argument("--passes", type=float, default=0.25, help="of the critic over the harvest")
+    parser.add_argument("--passes", type=float, default=0.25, help="of the critic over the programs")
     parser.add_argument("--only", default="", help="policies whose name holds this")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
