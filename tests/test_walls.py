@@ -102,3 +102,78 @@ def test_files_stay_short():
     records = PACKAGE / "types.py"  # a list of records, none of them long
     long = {str(f.relative_to(ROOT)): n for f in FILES if (n := len(f.read_text().splitlines())) > 310}
     assert set(long) <= {str(records.relative_to(ROOT))}
+
+
+def _file_graph() -> dict[str, set[str]]:
+    graph = {}
+    for module, file in MODULES.items():
+        names = _imports(file)
+        parents = {name.rpartition(".")[0] for name in names}
+        graph[module] = {name for name in names | parents if name in MODULES and name != module}
+    return graph
+
+
+def _circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected parts of more than one node (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    circles = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for successor in graph.get(node, ()):
+            if successor not in index:
+                visit(successor)
+                low[node] = min(low[node], low[successor])
+            elif successor in stack:
+                low[node] = min(low[node], index[successor])
+        if low[node] == index[node]:
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(part) > 1:
+                circles.append(sorted(part))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return circles
+
+
+def test_a_circle_is_found():
+    assert _circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert _circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_file_imports_itself_through_others():
+    graph = _file_graph()
+    packages = {module for module, file in MODULES.items() if file.name == "__init__.py"}
+    without_facades = {module: edges - packages for module, edges in graph.items() if module not in packages}
+    assert _circles(without_facades) == []
+
+
+def test_no_folder_of_the_sandbox_imports_itself_through_others():
+    """A folder of `execution` is a kind of process: trusted and untrusted ones stay apart."""
+    folders: dict[str, set[str]] = {}
+    for module, edges in _file_graph().items():
+        parts = module.split(".")
+        if parts[:2] == ["rltf", "execution"] and len(parts) > 3:
+            inside = {
+                edge.split(".")[2] for edge in edges if edge.startswith("rltf.execution.") and edge.count(".") > 2
+            }
+            folders.setdefault(parts[2], set()).update(inside - {parts[2]})
+    assert {"pool", "judge", "sandbox", "inside", "values", "isolation", "cluster"} <= set(folders)
+    assert _circles(folders) == []
+    assert folders["inside"] <= {"values"}, "what runs beside untrusted programs knows nothing of the judge"
+
+
+def test_only_setup_and_commands_see_the_config():
+    """Elsewhere objects arrive built: no `DictConfig` in a signature."""
+    for file in FILES:
+        if _room(file) not in ("setup", "commands"):
+            assert "DictConfig" not in file.read_text(encoding="utf-8"), file
+
+
+def test_the_package_has_two_files_beside_its_rooms():
+    assert {f.name for f in PACKAGE.glob("*.py")} == {"__init__.py", "types.py", "validation.py"}

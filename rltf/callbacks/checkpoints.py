@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from rltf.callbacks.base import RLTFCallback
 from rltf.runs.checkpoint_file import checkpoint_path, count_bytes, count_rows, cut_lines, cut_rows
-from rltf.runs.folder import METRICS_FILE, ROLLOUTS_FILE
+from rltf.runs.files import METRICS_FILE, ROLLOUTS_FILE
 from rltf.training.ranks import all_gather
 from rltf.validation import require
 

@@ -11,7 +11,7 @@ from rltf.callbacks.base import RLTFCallback
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
-from rltf.runs.folder import CRITIC_FILE
+from rltf.runs.files import CRITIC_FILE
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import all_gather
 from rltf.types import Rollout

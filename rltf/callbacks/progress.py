@@ -66,13 +66,13 @@ class Progress(RLTFCallback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Moves the bar."""
-        now = time.monotonic()
+        seconds = time.monotonic()
         if self._live is not None:
-            if now - self._printed_at > 0.2:
-                self._printed_at = now
+            if seconds - self._printed_at > 0.2:
+                self._printed_at = seconds
                 self._show(trainer)
-        elif trainer.is_global_zero and self._in_warmup and now - self._printed_at > self.every:
-            self._printed_at = now
+        elif trainer.is_global_zero and self._in_warmup and seconds - self._printed_at > self.every:
+            self._printed_at = seconds
             self._print(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

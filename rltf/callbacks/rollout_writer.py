@@ -10,7 +10,7 @@ import lightning.pytorch as L
 
 from rltf.callbacks.base import RLTFCallback
 from rltf.metrics.feedback import feedback_metrics
-from rltf.runs.folder import ROLLOUTS_FILE
+from rltf.runs.files import ROLLOUTS_FILE
 from rltf.runs.rollouts_file import rollout_record
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import all_gather

@@ -103,8 +103,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         options = sorted(o for o in error.options if not o.startswith("_"))
-        near = difflib.get_close_matches(choice, options, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(options)}"
+        similar_names = difflib.get_close_matches(choice, options, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(similar_names)}?" if similar_names else f"known are {', '.join(options)}"
         return f"{group}={choice} is not known: {hint}"
     if isinstance(error, OverrideParseException):
         return f"{error.override} on the command line does not parse: expected key=value, with quotes round odd values"

@@ -8,7 +8,7 @@ from rltf.commands.start import CommandResult, measure_policy, start_command
 from rltf.inference.base import Inference
 from rltf.inference.results import print_search, search_record
 from rltf.rollouts.clock import PhaseClock
-from rltf.runs.folder import RESULTS_FILE
+from rltf.runs.files import RESULTS_FILE
 from rltf.runs.summary import evaluation_record, print_table, write_json, write_samples
 from rltf.setup.checks import check_evaluation
 from rltf.setup.components import Components

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.commands.start import start_command
 from rltf.rollouts.clock import PhaseClock
-from rltf.runs.folder import SUMMARY_FILE
+from rltf.runs.files import SUMMARY_FILE
 from rltf.runs.summary import versions, write_json
 from rltf.setup.checks import check_training
 from rltf.setup.components import Components

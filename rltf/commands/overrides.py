@@ -6,9 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+from rltf.runs.files import OVERRIDES_FILE
 from rltf.runs.folder import first_process
 from rltf.runs.legacy import upgrade_overrides
-from rltf.runs.recorded import OVERRIDES, read_overrides
+from rltf.runs.record import read_overrides
 
 NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
@@ -49,9 +50,9 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
     Raises:
         ValueError: the folder records none, or one that may not be taken over.
     """
-    path = folder / OVERRIDES
+    path = folder / OVERRIDES_FILE
     if not path.is_file():
-        raise ValueError(f"resume={folder} is no run folder: expected one that holds {OVERRIDES}")
+        raise ValueError(f"resume={folder} is no run folder: expected one that holds {OVERRIDES_FILE}")
     try:
         recorded = read_overrides(folder)
     except (ValueError, OSError) as error:

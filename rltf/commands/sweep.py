@@ -13,8 +13,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.atomic import write_text
-from rltf.runs.folder import CONFIG_FILE, SUMMARY_FILE, begin_run, finished_score
-from rltf.runs.recorded import read_overrides, read_summary
+from rltf.runs.files import CONFIG_FILE, SUMMARY_FILE
+from rltf.runs.folder import begin_run, finished_score
+from rltf.runs.record import read_overrides, read_summary
 
 log = logging.getLogger(__name__)
 

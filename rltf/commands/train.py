@@ -23,7 +23,8 @@ from rltf.commands.start import CommandResult, measure_policy, start_command
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
-from rltf.runs.folder import POLICY_FOLDER, Stopped, begin_run, check_folder, explain_stop
+from rltf.runs.files import POLICY_FOLDER
+from rltf.runs.folder import Stopped, begin_run, check_folder, explain_stop
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
 from rltf.setup.callbacks import RunCallbacks, build_callbacks
 from rltf.setup.checks import check_training
@@ -59,10 +60,12 @@ def train(cfg: DictConfig) -> CommandResult:
             warm_up(run, checkpoint)
             evaluate_before(run)
             reinforce(run, checkpoint)
-            after = evaluate_after(run)
+            final_result = evaluate_after(run)
             export(run)
-            finish(run, after)
-        return CommandResult(after.pass_at_k[min(after.ks)], run.summary.content, folder, run.module, run.data)
+            finish(run, final_result)
+        return CommandResult(
+            final_result.pass_at_k[min(final_result.ks)], run.summary.content, folder, run.module, run.data
+        )
 
 
 @dataclass(frozen=True)
@@ -204,10 +207,10 @@ def reinforce(run: Run, checkpoint: Path | None) -> None:
 
 def evaluate_before(run: Run) -> None:
     """Held-out evaluation of the policy that RL starts with; a resumed run that has it keeps it."""
-    if run.summary.before is not None:
+    if run.summary.initial_evaluation is not None:
         return
     result = _evaluate(run, "before")
-    run.summary.before = evaluation_record(result)
+    run.summary.initial_evaluation = evaluation_record(result)
     run.summary.write()
 
 
@@ -223,7 +226,7 @@ def export(run: Run) -> None:
             run.components.policy.export(run.folder / POLICY_FOLDER)
 
 
-def finish(run: Run, after: EvaluationResult) -> None:
+def finish(run: Run, final_result: EvaluationResult) -> None:
     """Writes the summary and the report, and prints the table."""
     sampled = sum(all_gather(run.callbacks.generation.sampled))
     if not run.trainer.is_global_zero:
@@ -235,7 +238,7 @@ def finish(run: Run, after: EvaluationResult) -> None:
         "programs_sampled": sampled,
         **({} if writer is None else {"programs_judged": writer.judged}),
     }
-    run.summary.finish(after, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
+    run.summary.finish(final_result, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
     _write_report(run)
     print_table(run.console, run.summary.content["evaluation"])
     run.console.print(f"run folder {run.folder}")

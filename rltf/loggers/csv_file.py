@@ -14,7 +14,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from rltf.runs.atomic import write_text
-from rltf.runs.folder import METRICS_FILE
+from rltf.runs.files import METRICS_FILE
 
 
 class CSVMetrics(Logger):

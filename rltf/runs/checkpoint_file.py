@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from rltf.runs.atomic import write_bytes
-from rltf.runs.folder import CHECKPOINT_FOLDER, METRICS_FILE, ROLLOUTS_FILE
+from rltf.runs.files import CHECKPOINT_FOLDER, METRICS_FILE, ROLLOUTS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,21 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rltf.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE
 from rltf.runs.legacy import upgrade_config
-from rltf.runs.recorded import read_summary, read_yaml
-
-CONFIG_FILE = "config.yaml"
-"""The whole config of a run, resolved; written when it begins."""
-SUMMARY_FILE = "summary.json"
-METRICS_FILE = "metrics.csv"
-ROLLOUTS_FILE = "rollouts.jsonl"
-EVALUATION_FILE = "evaluation.json"
-RESULTS_FILE = "results.json"
-SAMPLES_FILE = "samples.jsonl"
-REPORT_FILE = "report.html"
-CRITIC_FILE = "critic.pt"
-POLICY_FOLDER = "policy"
-CHECKPOINT_FOLDER = "checkpoints"
+from rltf.runs.record import read_summary, read_yaml
 
 RESUMABLE_KEYS = (
     "resume",

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rltf.types import (
-    AssertTest,
-    CallTest,
-    Category,
-    CheckTest,
-    ErrorReport,
-    Outcome,
-    Rollout,
-    StdioTest,
-    Test,
-    Verdict,
-)
+from rltf.types import AssertTest, CallTest, CheckTest, Outcome, Rollout, StdioTest, Test, Verdict, encode_error
 
 LONGEST_TEST = 600
 """Characters of a failed test that are kept; those of APPS can be megabytes long."""
@@ -47,7 +36,7 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
         "outcome": str(verdict.outcome),
         "passed": verdict.passed,
         "total": verdict.total,
-        "error": error_record(verdict.error),
+        "error": encode_error(verdict.error),
         "failed": failed_test(verdict, tests),
         "seconds": round(verdict.seconds, 4),
         "reward": round(rollout.reward, 6),
@@ -83,28 +72,6 @@ def read_records(folders: str | Sequence[str], name: str, key: str, expected: st
             raise ValueError(f"{key}: {path} cannot be read ({error.strerror}), expected {expected}") from error
         with file:
             yield from map(json.loads, file)
-
-
-def error_record(error: ErrorReport | None) -> dict[str, Any] | None:
-    """Plain values of an error, or None."""
-    return None if error is None else {**asdict(error), "category": str(error.category)}
-
-
-def error_from_record(record: Mapping[str, Any] | None) -> ErrorReport | None:
-    """The error of which `error_record` gave the plain values.
-
-    Raises:
-        KeyError, TypeError, ValueError: the record has another shape.
-    """
-    if record is None:
-        return None
-    return ErrorReport(
-        type=str(record["type"]),
-        message=str(record["message"]),
-        line=None if record["line"] is None else int(record["line"]),
-        end_line=None if record["end_line"] is None else int(record["end_line"]),
-        category=Category(record["category"]),
-    )
 
 
 def failed_test(verdict: Verdict, tests: Sequence[Test]) -> dict[str, Any] | None:

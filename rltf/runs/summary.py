@@ -15,10 +15,9 @@ from rich.table import Table
 
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.runs.atomic import write_text
-from rltf.runs.folder import EVALUATION_FILE, SAMPLES_FILE, SUMMARY_FILE
-from rltf.runs.recorded import read_summary
-from rltf.runs.rollouts_file import error_record
-from rltf.types import Problem, Program, Verdict
+from rltf.runs.files import EVALUATION_FILE, SAMPLES_FILE, SUMMARY_FILE
+from rltf.runs.record import read_summary
+from rltf.types import Problem, Program, Verdict, encode_error
 
 PACKAGES = ("rltf", "torch", "lightning", "transformers", "tokenizers", "hydra-core", "torchmetrics", "numpy")
 
@@ -77,24 +76,24 @@ class RunSummary:
     def __init__(self, folder: Path, content: Mapping[str, Any], writes: bool) -> None:
         self.path, self._writes = folder / SUMMARY_FILE, writes
         self.content: dict[str, Any] = {"status": "running", **content, "versions": versions()}
-        self.before: dict[str, Any] | None = None
+        self.initial_evaluation: dict[str, Any] | None = None
         """Record of the evaluation before RL, once there is one."""
 
     def read_before(self) -> None:
         """Takes the evaluation before RL from the summary of a run that is resumed."""
         if self.path.exists():
-            self.before = read_summary(self.path.parent).get("evaluation", {}).get("before")
+            self.initial_evaluation = read_summary(self.path.parent).get("evaluation", {}).get("before")
 
     def write(self) -> None:
         """Writes what is known so far."""
-        if self.before is not None:
-            self.content.setdefault("evaluation", {})["before"] = self.before
+        if self.initial_evaluation is not None:
+            self.content.setdefault("evaluation", {})["before"] = self.initial_evaluation
         if self._writes:
             write_json(self.path, self.content)
 
     def finish(
         self,
-        after: EvaluationResult,
+        final_result: EvaluationResult,
         counts: Mapping[str, int],
         seconds: Mapping[str, float],
         starts: int,
@@ -109,13 +108,13 @@ class RunSummary:
             starts: times that the run was started.
             stop_reason: why RL ended early; None: it did not.
         """
-        assert self.before is not None
-        evaluations = {"before": self.before, "after": evaluation_record(after)}
+        assert self.initial_evaluation is not None
+        evaluations = {"before": self.initial_evaluation, "after": evaluation_record(final_result)}
         self.content |= {
             "status": "finished",
             "pass_at_k": {name: e["pass_at_k"] for name, e in evaluations.items()},
             "pass_at_k_interval": {name: e["pass_at_k_interval"] for name, e in evaluations.items()},
-            "problems": len(after.problems),
+            "problems": len(final_result.problems),
             **counts,
             **_time_record(seconds, starts),
             "evaluation": evaluations,
@@ -154,7 +153,7 @@ def write_samples(folder: Path, triples: Iterable[tuple[Problem, Program, Verdic
                 "outcome": str(verdict.outcome),
                 "passed": verdict.passed,
                 "total": verdict.total,
-                "error": error_record(verdict.error),
+                "error": encode_error(verdict.error),
             }
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 

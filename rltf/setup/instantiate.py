@@ -108,8 +108,8 @@ def _sentence(error: Exception, key: str) -> str:
     """The constructor's own words, with the path of its node in the config where it named keywords alone."""
     cause: BaseException = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
-        named = re.search(r"^full_key: (\S+)$", str(cause), re.MULTILINE)
-        key = named[1] if named else key
+        node_path = re.search(r"^full_key: (\S+)$", str(cause), re.MULTILINE)
+        key = node_path[1] if node_path else key
         cause = cause.__cause__
     if isinstance(cause, OptionError):
         return str(cause.below(key))

@@ -8,8 +8,7 @@ from typing import Any
 
 from rltf.report.draw.numbers import short
 from rltf.rewards.spans import tokens_within_lines
-from rltf.runs.rollouts_file import error_from_record
-from rltf.types import Credit, ErrorReport, Span
+from rltf.types import Credit, ErrorReport, Span, decode_error
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
         outcome=str(record["outcome"]),
         passed=int(record["passed"]),
         total=int(record["total"]),
-        error=error_from_record(record.get("error")),
+        error=decode_error(record.get("error")),
         credits=tuple(_credit_from_record(credit, len(offsets)) for credit in record.get("credits") or ()),
         offsets=offsets,
         failed_test=None if failed_test is None else (int(failed_test["number"]), str(failed_test["test"])),

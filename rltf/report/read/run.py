@@ -10,7 +10,7 @@ from typing import Any
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.rollouts import Rollouts, read_rollouts
-from rltf.runs.recorded import read_overrides, read_summary, read_yaml
+from rltf.runs.record import read_overrides, read_summary, read_yaml
 
 FILES = ("metrics.csv", "rollouts.jsonl", "summary.json")
 

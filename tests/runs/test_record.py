@@ -2,7 +2,8 @@
 
 import pytest
 
-from rltf.runs.recorded import OVERRIDES, read_overrides, read_summary, read_yaml
+from rltf.runs.files import OVERRIDES_FILE
+from rltf.runs.record import read_overrides, read_summary, read_yaml
 
 
 def test_a_summary_is_read_and_a_missing_one_is_an_os_error(tmp_path):
@@ -29,9 +30,9 @@ def test_a_damaged_summary_is_refused_in_a_sentence(tmp_path, content, sentence)
 def test_overrides_are_what_the_user_typed(tmp_path):
     (tmp_path / ".hydra").mkdir()
     for content, overrides in (("- seed=3\n- model=tiny\n", ["seed=3", "model=tiny"]), ("[]\n", []), ("", [])):
-        (tmp_path / OVERRIDES).write_text(content)
+        (tmp_path / OVERRIDES_FILE).write_text(content)
         assert read_overrides(tmp_path) == overrides
-    (tmp_path / OVERRIDES).write_text("seed: 3\n")
+    (tmp_path / OVERRIDES_FILE).write_text("seed: 3\n")
     with pytest.raises(ValueError, match="is no list of overrides"):
         read_overrides(tmp_path)
 

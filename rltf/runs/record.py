@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SUMMARY = "summary.json"
-OVERRIDES = Path(".hydra", "overrides.yaml")
+from rltf.runs.files import OVERRIDES_FILE, SUMMARY_FILE
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -18,11 +17,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
         ValueError: it is damaged; the sentence says how.
     """
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        summary = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{SUMMARY} is no JSON ({error})") from error
+        raise ValueError(f"{SUMMARY_FILE} is no JSON ({error})") from error
     if not isinstance(summary, dict):
-        raise ValueError(f"{SUMMARY} holds {type(summary).__name__}, expected an object")
+        raise ValueError(f"{SUMMARY_FILE} holds {type(summary).__name__}, expected an object")
     return summary
 
 
@@ -33,9 +32,9 @@ def read_overrides(folder: Path) -> list[str]:
         OSError: there is no record that can be read.
         ValueError: the record is no list.
     """
-    overrides = read_yaml(folder / OVERRIDES) or []
+    overrides = read_yaml(folder / OVERRIDES_FILE) or []
     if not isinstance(overrides, list):
-        raise ValueError(f"{folder / OVERRIDES} is no list of overrides")
+        raise ValueError(f"{folder / OVERRIDES_FILE} is no list of overrides")
     return [str(override) for override in overrides]
 
 
