@@ -26,8 +26,8 @@ hypothesis.settings.load_profile("rltf")
 
 @pytest.fixture(autouse=True)
 def torch_threads() -> Iterator[None]:
-    """At most two threads of torch in every test: compiled kernels of training serve no more. What a run that a test
-    makes sets itself is undone."""
+    """At most two threads of torch in every test: there are no compiled kernels with more than four. The number that a
+    test sets is undone."""
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(min(2, torch.get_num_threads()))

@@ -107,7 +107,7 @@ def training(data: Path, cpu: bool) -> list[str]:
         "evaluation.samples": 1,
         "evaluation.validation_problems": 4,
         "trainer.check_val_every_n_epoch": 1000,
-        "callbacks.report": "false",
+        "report": "false",
     }
     if cpu:
         setting |= {"benchmark": "mbpp", "benchmark.path": data / "mbpp.jsonl", "benchmark.limit": 64}

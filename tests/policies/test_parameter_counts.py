@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import CodeGenConfig, CodeGenForCausalLM, T5Config, T5ForConditionalGeneration
+from models import codegen_model, t5_model
 
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
@@ -27,11 +27,8 @@ def codegen_count(vocabulary: int, d: int, layers: int) -> int:
     [(512, 2048, 6, 8, 60.5), (768, 3072, 12, 12, 222.9), (1024, 4096, 24, 16, 737.6)],
 )
 def test_codet5_sizes(d: int, f: int, layers: int, heads: int, millions: float):
-    config = T5Config(
-        vocab_size=32_100, d_model=d, d_kv=64, d_ff=f, num_layers=layers, num_heads=heads, decoder_start_token_id=0
-    )
     with torch.device("meta"):
-        model = T5ForConditionalGeneration(config)
+        model = t5_model(32_100, d, inner=f, heads=heads, layers=layers)
     count = sum(p.numel() for p in model.parameters())
     assert count == t5_count(32_100, d, f, layers, heads, 64)
     assert count / 1e6 == pytest.approx(millions, abs=0.05)
@@ -41,9 +38,8 @@ def test_codet5_sizes(d: int, f: int, layers: int, heads: int, millions: float):
     ("d", "layers", "heads", "rotary", "millions"), [(1024, 20, 16, 32, 356.7), (2560, 32, 32, 64, 2778.9)]
 )
 def test_codegen_sizes(d: int, layers: int, heads: int, rotary: int, millions: float):
-    config = CodeGenConfig(vocab_size=51_200, n_embd=d, n_layer=layers, n_head=heads, rotary_dim=rotary)
     with torch.device("meta"):
-        model = CodeGenForCausalLM(config)
+        model = codegen_model(51_200, d, heads=heads, layers=layers, rotary_dim=rotary)
     count = sum(p.numel() for p in model.parameters())
     assert count == codegen_count(51_200, d, layers)
     assert count / 1e6 == pytest.approx(millions, abs=0.7)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from models import t5_model
+from transformers import PreTrainedTokenizerFast
 
 from rltf.commands.train import train
 from rltf.runs.checkpoint_file import check_checkpoint
@@ -38,12 +39,8 @@ def tiny_codet5(tmp_path, shared_data):
         mask_token="<mask>",
     )
     torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=32100, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0,
-        pad_token_id=0, eos_token_id=2,
-    )  # fmt: skip
     folder = tmp_path / "codet5"
-    T5ForConditionalGeneration(config).save_pretrained(folder)
+    t5_model(32_100, dropout_rate=0.1, eos_token_id=2).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

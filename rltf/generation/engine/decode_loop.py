@@ -20,7 +20,7 @@ from rltf.types import Sample, Sampling
 
 _STOP_CHECK_STEPS = 4
 """Steps between two searches for stop strings: a search decodes the whole response."""
-_REPLACED_SHARE = 32
+_REPLACE_DIVISOR = 32
 """Ended rows are replaced once they are one in so many: that costs about as much as a few rows' step."""
 
 
@@ -70,7 +70,7 @@ class DecodeLoop:
         """Decodes until a row ends; the samples of those that did, none when all rows have been drawn."""
         with decode_mode(self._decoder.device):
             while True:
-                if self._rows.count(None) * _REPLACED_SHARE >= len(self._rows):
+                if self._rows.count(None) * _REPLACE_DIVISOR >= len(self._rows):
                     self._replace_ended()
                 if not self._rows:
                     return []
@@ -126,7 +126,7 @@ class DecodeLoop:
         return first_step + prefix_length + end[0], sample_of(row, token_ids, logprobs, *end)
 
     def _replace_ended(self) -> None:
-        """Fills the places of ended rows with waiting ones, and then with the last ones."""
+        """Moves waiting rows, and then the last ones, to the indices of ended rows."""
         self._prompt_slots.free_finished(self._slot_of_row)
         self._admit_waiting()
         self._compact()
@@ -142,11 +142,11 @@ class DecodeLoop:
         self._rows_with_stops = [row_index for row_index, row in enumerate(rows) if row.request.stop]
 
     def _admit_waiting(self) -> None:
-        free = [row_index for row_index, row in enumerate(self._rows) if row is None]
-        free += range(len(self._rows), self._plan.rows)
+        free_indices = [row_index for row_index, row in enumerate(self._rows) if row is None]
+        free_indices += range(len(self._rows), self._plan.rows)
         row_indices: list[int] = []
         admissions: list[RowAdmission] = []
-        for row_index in free:
+        for row_index in free_indices:
             slot = self._prompt_slots.slot_for(self._waiting[0]) if self._waiting else None
             if slot is None:
                 break

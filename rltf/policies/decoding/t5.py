@@ -50,8 +50,7 @@ class T5Decoder(Decoder):
         self._norm = RMSNorm(stack.final_layer_norm, self.kernels)
         self._head = transposed_weight(model.lm_head)
         self._scale = t5_output_scale(config)
-        attention = stack.block[0].layer[0].SelfAttention
-        self._relative = attention.compute_bias
+        self._compute_bias = stack.block[0].layer[0].SelfAttention.compute_bias
         cross = [block.layer[1].EncDecAttention for block in stack.block]
         projections = [projection for attention in cross for projection in (attention.k, attention.v)]
         self._cross_kv = torch.cat([transposed_weight(projection) for projection in projections], 1)
@@ -92,7 +91,7 @@ class T5Decoder(Decoder):
 
     @override
     def distance_bias(self, columns: int) -> Tensor:
-        bias: Tensor = self._relative(1, columns, past_seen_tokens=columns - 1)
+        bias: Tensor = self._compute_bias(1, columns, past_seen_tokens=columns - 1)
         return bias.detach()[0, :, 0]
 
 

@@ -2,7 +2,7 @@
 
 Tokenizers decode a sequence as a whole, and clean up as they do: spaces vanish, a character split over two tokens turns
 into two question marks, offsets do not exist. Here every token id has its bytes, looked up once; a response is the
-bytes of its tokens in a row, and a token's characters follow from how many bytes came before it.
+bytes of its tokens in a row, and a token's characters follow from the number of bytes before it.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class TokenBytes:
             first = next((n for n, piece in enumerate(pieces) if piece), None)
             if first is not None and pieces[first].startswith(b" "):
                 pieces[first] = pieces[first][1:]
-        data = b"".join(pieces)
+        text_bytes = b"".join(pieces)
         ranges = pairwise(accumulate(map(len, pieces), initial=0))
-        if data.isascii():
-            return data.decode("ascii"), tuple(ranges)
-        text, character = _characters(data)
+        if text_bytes.isascii():
+            return text_bytes.decode("ascii"), tuple(ranges)
+        text, character = _characters(text_bytes)
         return text, tuple(
             (character[start], character[end - 1] + 1) if end > start else (character[start], character[start])
             for start, end in ranges
@@ -92,8 +92,8 @@ class TokenBytes:
         return self.decode(tuple(tokenizer("a", add_special_tokens=False)["input_ids"]))[0] == " a"
 
 
-class _Broken(local):
-    """Where the bytes that are being decoded are no UTF-8, in this thread."""
+class _InvalidRuns(local):
+    """Runs of bytes that are no UTF-8, of the text that this thread decodes."""
 
     def __init__(self) -> None:
         self.runs: list[slice] = []
@@ -104,17 +104,17 @@ class _Broken(local):
         return "\N{REPLACEMENT CHARACTER}", error.end
 
 
-_BROKEN = _Broken()
-codecs.register_error("rltf.replace", lambda error: _BROKEN.replace(error))
+_INVALID = _InvalidRuns()
+codecs.register_error("rltf.replace", lambda error: _INVALID.replace(error))
 
 
-def _characters(data: bytes) -> tuple[str, list[int]]:
+def _characters(text_bytes: bytes) -> tuple[str, list[int]]:
     """Text of the bytes (as `errors="replace"` gives it), and per byte, and one past the end, the index of the
     character it belongs to."""
-    _BROKEN.runs = []
-    text = data.decode(errors="rltf.replace")
-    begins = np.frombuffer(data + b"\0", dtype=np.uint8) & 0xC0 != 0x80
-    for run in _BROKEN.runs:
+    _INVALID.runs = []
+    text = text_bytes.decode(errors="rltf.replace")
+    begins = np.frombuffer(text_bytes + b"\0", dtype=np.uint8) & 0xC0 != 0x80
+    for run in _INVALID.runs:
         begins[run] = False
         begins[run.start] = True
     return text, (np.cumsum(begins) - 1).tolist()
@@ -136,8 +136,8 @@ def _sentencepiece(token: str) -> bytes:
 
 def _byte_of_character() -> dict[str, int]:
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("\xa1"), ord("\xac") + 1), *range(ord("\xae"), 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(unprintable)}
 
 
 _BYTE_OF_CHARACTER = _byte_of_character()
