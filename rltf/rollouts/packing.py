@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rltf.types import Category, Credit, ErrorReport, FinishReason, Outcome, Program, Rollout, TestResult, Verdict
+from rltf.types import Credit, FinishReason, Program, Rollout, decode_verdict, encode_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ _IN_RECORD = tuple(name for name in Program.__dataclass_fields__ if name not in 
 def _record(rollout: Rollout) -> dict[str, Any]:
     return {
         "program": {name: getattr(rollout.program, name) for name in _IN_RECORD},
-        "verdict": {**asdict(rollout.verdict), "isolation": dict(rollout.verdict.isolation)},
+        "verdict": encode_verdict(rollout.verdict),
         "credits": [(c.term, c.value, c.span) for c in rollout.credits],
         "values": (rollout.reward, rollout.baseline, rollout.advantage),
     }
@@ -119,25 +119,12 @@ def _from_record(record: Mapping[str, Any], prompt_ids: tuple[int, ...]) -> Roll
         "finish": FinishReason(record["program"]["finish"]),
         "prefix_ids": tuple(record["program"]["prefix_ids"]),
     }
-    verdict = {
-        **record["verdict"],
-        "outcome": Outcome(record["verdict"]["outcome"]),
-        "unexecuted": None if (lines := record["verdict"]["unexecuted"]) is None else tuple(lines),
-        "error": _error(record["verdict"]["error"]),
-        "tests": tuple(
-            TestResult(Outcome(t["status"]), t["seconds"], _error(t["error"])) for t in record["verdict"]["tests"]
-        ),
-    }
     return Rollout(
         Program(**program, prompt_ids=prompt_ids, token_ids=(), offsets=(), logprobs=()),
-        Verdict(**verdict),
+        decode_verdict(record["verdict"]),
         tuple(Credit(term, value, span and (span[0], span[1])) for term, value, span in record["credits"]),
         *record["values"],
     )
-
-
-def _error(record: Mapping[str, Any] | None) -> ErrorReport | None:
-    return None if record is None else ErrorReport(**{**record, "category": Category(record["category"])})
 
 
 def _tensor(values: Iterable[int]) -> Tensor:
