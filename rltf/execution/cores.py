@@ -25,7 +25,7 @@ class CorePlan:
     """How the cores are shared between torch and the sandbox."""
 
     threads: int
-    """Threads of torch."""
+    """Threads that torch computes with."""
     workers: int
     """Programs judged at the same time; two for each core of the sandbox, since some only sleep."""
 
@@ -74,7 +74,7 @@ class CorePinning:
             self._pinned = pin
 
     def close(self) -> None:
-        """Lets another run pin."""
+        """Gives up the lock, so that another run may pin."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

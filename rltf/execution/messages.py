@@ -38,7 +38,7 @@ class Message(NamedTuple):
     kind: int
     body: bytes = b""
     job: int = 0
-    """Number of the job."""
+    """Number of the job, given by `PendingJobs`."""
     test_set: int = 0
     """Number of the test set."""
     tests: int = 0
@@ -116,7 +116,7 @@ class Connection:
         return list(self._unpacker.feed(chunk)) if chunk else None
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the socket."""
         self._socket.close()
 
 
@@ -164,7 +164,7 @@ def _test(kind: str, *fields: Any) -> JudgeTest:
 
 
 def tests_message(test_set: int, text: bytes, tests: int) -> bytes:
-    """The message that tells of a test set of so many tests, in the text of `tests_to_json`."""
+    """The message that carries a test set of so many tests, in the text of `tests_to_json`."""
     return Message(TESTS, text, test_set=test_set, tests=tests).packed()
 
 

@@ -153,9 +153,9 @@ def _severity(state: str) -> int:
 
 def _check(options: Mapping[str, Any]) -> None:
     """Checks the options of the nodes' pools here, before any node starts one."""
-    known = inspect.signature(LocalExecutor).parameters.keys() | {"node_workers"}
+    names = inspect.signature(LocalExecutor).parameters.keys() | {"node_workers"}
     for key, value in options.items():
-        if key not in known:
-            raise OptionError(key, value, f"no such option, but {', '.join(sorted(known))}")
+        if key not in names:
+            raise OptionError(key, value, f"no such option, but {', '.join(sorted(names))}")
     check_options(options)
     ErrorTable.paper(options.get("errors"))

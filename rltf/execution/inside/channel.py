@@ -1,7 +1,7 @@
 """Length-framed messages between the child and the judge: the child's end.
 
-The judge, which is trusted, writes marshal, the cheapest to read; the child writes JSON, which is safe to read whoever
-wrote it. Little code runs here on purpose: each page of memory that a fresh fork touches must be copied.
+The judge, which is trusted, writes marshal, the cheapest to read; the child writes JSON, which is safe to read even
+where the program wrote it. Little code runs here on purpose: each page of memory that a fresh fork touches is copied.
 """
 
 from __future__ import annotations

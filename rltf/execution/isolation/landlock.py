@@ -45,8 +45,8 @@ def prepare(read: Iterable[str], write: Iterable[str]) -> tuple[int, str]:
     scope = 3 if version >= 6 else 0
     attributes = struct.pack("<QQQ", files, tcp, scope)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     ruleset = syscall("landlock_create_ruleset", _buffer(attributes), len(attributes), 0)
-    everything = files & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK)
-    for paths, rights in ((read, _READ | _READ_DIR), (write, everything)):
+    all_but_running = files & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK)
+    for paths, rights in ((read, _READ | _READ_DIR), (write, all_but_running)):
         for path in paths:
             _allow(ruleset, path, rights)
     return ruleset, ", ".join(["files"] + ["tcp"] * bool(tcp) + ["signals"] * bool(scope)) + f" (abi {version})"

@@ -70,7 +70,7 @@ def program_error(record: Any) -> Decision:
 
 
 def parse_error(record: Any) -> ErrorRecord:
-    """An error as a program's process reported it, with types and lengths made certain: anyone may have written it."""
+    """An error that a program's process reported, with right types and lengths whatever the program wrote."""
     row = record if isinstance(record, dict) else {}
     line, end_line, classes = row.get("line"), row.get("end_line"), row.get("classes")
     line = line if type(line) is int and line > 0 else None

@@ -41,6 +41,8 @@ class TestProgress:
     cpu_seconds: float = 0.0
     """Of all processes of the program."""
     timeouts: int = 0
+    failed: bool = False
+    """Some test did not pass."""
     _clock: float = 0.0
     """When the present test began."""
 
@@ -62,6 +64,7 @@ class TestProgress:
         self.seconds[at] = round(now - self._clock, 6)
         self._clock = now
         self.timeouts += status is Outcome.TIMEOUT
+        self.failed = self.failed or status is not Outcome.PASSED
         if self.when_decided is not None:
             self.when_decided()
 
@@ -86,7 +89,5 @@ class TestProgress:
     @property
     def over(self) -> bool:
         """True when no further test needs to run."""
-        if None not in self.statuses:
-            return True
-        failed = any(status not in (None, Outcome.PASSED) for status in self.statuses)
-        return (self.stop_at_first_failure and failed) or self.timeouts >= self.max_timeouts
+        all_decided = len(self.order) == len(self.tests)
+        return all_decided or (self.stop_at_first_failure and self.failed) or self.timeouts >= self.max_timeouts

@@ -122,7 +122,8 @@ def _run_in_process(progress: TestProgress, process: SandboxedProcess, indices: 
         if progress.over:
             last = at
             break
-    status, error = decide(Stop(StopReason.ANSWERED), progress.finish(process), limits)
+    process.hang_up()
+    status, error = decide(Stop(StopReason.ANSWERED), progress.finish(process, leaving=True), limits)
     if error is not None:  # what it did behind its last answer
         progress.mark(last, status, error)
     return []

@@ -24,7 +24,7 @@ _MAX_IDENTITIES = 8
 
 @dataclass(frozen=True, eq=False)
 class PendingJob:
-    """An open job."""
+    """A job without a verdict yet."""
 
     number: int
     job: Job
@@ -153,7 +153,7 @@ def encode_tests(tests: Sequence[Test]) -> bytes:
 class _TestSet:
     text: bytes
     size: int
-    """Number of tests."""
+    """Number of tests in the set."""
     identities: list[int]
     """`id` of the tuples that have been recognised as this set."""
 

@@ -1,4 +1,4 @@
-"""What the kernel tells of a process in `/proc`: its cores, its state, its child."""
+"""Facts of a process from `/proc`: time on and without a core, state, first child."""
 
 from __future__ import annotations
 

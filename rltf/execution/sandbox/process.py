@@ -70,7 +70,7 @@ class SandboxedProcess:
         self._exit_report: bytes | None = None
         """The zygote's `ENDED` message, once the program has ended."""
         self._seconds_without_core = 0.0
-        """Until we last asked."""
+        """Total for which the deadline was last moved."""
         self._forbidden_call = ""
         channel.setblocking(False)
         self._poll = select.poll()
@@ -88,6 +88,11 @@ class SandboxedProcess:
         body = marshal.dumps(message)
         self._unsent += len(body).to_bytes(4, "big") + body
         self._push()
+
+    def hang_up(self) -> None:
+        """Tells the program's process that no further message comes, so that it ends by itself."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._channel.shutdown(_socket.SHUT_WR)
 
     def receive(self, seconds: float) -> dict[str, Any] | Stop:
         """The next message of the program, or why there is none.
@@ -165,7 +170,7 @@ class SandboxedProcess:
             message = json.loads(body)
         except (ValueError, RecursionError):
             message = None
-        return message if isinstance(message, dict) else {"unsendable": "a message that is no message"}
+        return message if isinstance(message, dict) else {"unsendable": "a malformed message"}
 
     def _pump(self, seconds: float) -> None:
         """Waits at most so long for anything to happen, and moves the bytes that can be moved."""

@@ -165,9 +165,7 @@ class Zygote:
         self._interpreter_bytes = interpreter_bytes
         self._after_fork = after_fork
         self._program = 0
-        for (
-            number
-        ) in _RESET_SIGNALS:  # whoever started the trainer may have ignored them, as a shell's `nohup ... &` does
+        for number in _RESET_SIGNALS:  # the trainer may ignore them, as after a shell's `nohup ... &`
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
         self._free_inodes = [os.statvfs(folder).f_ffree for folder in layers.scratch]
@@ -175,7 +173,7 @@ class Zygote:
     def serve(self) -> NoReturn:
         """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`)."""
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
-        seconds = _seconds()
+        cpu_seconds = _children_cpu_seconds()
         while True:
             request, extra, _, _ = receive(64, _ANCILLARY_BYTES)
             if not request:
@@ -193,8 +191,8 @@ class Zygote:
             if status and status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
             self._clean()
-            before, seconds = seconds, _seconds()
-            send(ENDED.pack(status, seconds - before, len(text)) + text)
+            previous_total, cpu_seconds = cpu_seconds, _children_cpu_seconds()
+            send(ENDED.pack(status, cpu_seconds - previous_total, len(text)) + text)
 
     def _stop(self, number: int, frame: object) -> None:
         if self._program:
@@ -271,8 +269,8 @@ class Zygote:
         self._layers.restrict_child()
 
 
-def _seconds() -> float:
-    """Processor time of all children collected so far, and of those that they collected."""
+def _children_cpu_seconds() -> float:
+    """CPU seconds of all children collected so far, and of those that they collected."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,8 +1,8 @@
 """Python values as JSON with tags: what judge and child send each other.
 
-Content of builtin types only. No pickle, no eval: what comes out of `decode` is made of the types below, whoever wrote
-the text. A subclass is sent by its content as long as it keeps its base's `==` (`IntEnum`, a named tuple); one
-that brings its own `==` cannot be sent, since the program would decide what it equals.
+Content of builtin types only. No pickle, no eval: what `decode` returns is made of the types below, even of a text
+that a program wrote. A subclass is sent by its content as long as it keeps its base's `==` (`IntEnum`, a named tuple);
+one that brings its own `==` cannot be sent, since the program would decide what it equals.
 
     >>> loads(dumps({1: (2, {3})}))
     {1: (2, {3})}
@@ -192,10 +192,10 @@ _MAKE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def dumps(value: Any) -> bytes:
-    """`encode` as JSON text."""
+    """The JSON text of an encoded value."""
     return _dumps(encode(value), separators=(",", ":")).encode()
 
 
 def loads(text: bytes | str) -> Any:
-    """The value behind `dumps`."""
+    """The value whose JSON text `dumps` returned."""
     return decode(_loads(text))
