@@ -1,0 +1,45 @@
+"""The pages of the documentation, their code blocks, and the files that these are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+HISTORY = ROOT / "CHANGELOG.md"
+"""Names what is gone, too."""
+
+
+def code_blocks(page: Path, *languages: str) -> Iterator[str]:
+    """The fenced blocks of a page in these languages, in order."""
+    for language, text in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE):
+        if language in languages:
+            yield text
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """Writes the blocks of a page that begin with a comment `# path/of/file` (or, of JSON lines, follow a line that ends
+    with the path in backticks and a colon) to files below `folder`; those of one path follow each other."""
+    files: dict[str, list[str]] = {}
+    for block in code_blocks(page, "python", "yaml"):
+        if named := re.match(r"(?:# @package _global_\n)?# (\S+\.(?:py|yaml))\n", block):
+            files.setdefault(named[1], []).append(block)
+    for path, block in re.findall(
+        r"`~/me/(\S+\.jsonl)`:\n\n```json\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    ):
+        files.setdefault(path, []).append(block)
+    assert files, f"{page} has no file"
+    for path, blocks in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("\n\n".join(blocks), "utf-8")
+
+
+def shell_commands(page: Path) -> Iterator[str]:
+    """The commands of a page's shell blocks, one a line, without comments."""
+    for block in code_blocks(page, "bash", "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = re.sub(r"(^|\s)#.*", "", line).strip()
+            if command:
+                yield command

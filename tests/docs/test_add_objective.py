@@ -1,0 +1,30 @@
+"""What the page on objectives says is executed."""
+
+from __future__ import annotations
+
+import pytest
+
+from rltf.setup.instantiate import build
+
+TRUSTED = "trusted=[rltf,lightning,torch.optim,mine]"
+
+
+def test_the_objective_is_built_from_its_yaml(written, composed):
+    search_path = f"hydra.searchpath=[file://{written('add_objective.md')}/configs]"
+    cfg = composed("train", "algorithm=cispo", search_path, TRUSTED, "algorithm.mix.rl.objective.eps_high=1.0")
+    mix = build(cfg, "algorithm.mix")
+    assert (mix.needs_rollouts, mix.needs_demonstrations, mix.needs_reference) == (True, False, False)
+    assert mix.terms["rl"].objective.eps_high == 1.0
+
+
+def test_a_wrong_option_is_refused_by_its_path(written, composed):
+    search_path = f"hydra.searchpath=[file://{written('add_objective.md')}/configs]"
+    cfg = composed("train", "algorithm=cispo", search_path, TRUSTED, "algorithm.mix.rl.objective.eps_high=-1")
+    with pytest.raises(
+        ValueError, match=r"^algorithm\.mix\.rl\.objective\.eps_high is -1: expected a number of at least 0$"
+    ):
+        build(cfg, "algorithm.mix")
+
+
+def test_the_pages_own_test_passes(written, run_tests):
+    assert "4 passed" in run_tests(written("add_objective.md"))
