@@ -23,9 +23,10 @@ CONTENTS = {
     "metrics": "pass@k with intervals, feedback of an iteration, accuracy of a critic",
     "rewards": "one reward term a file; lines of a program to token spans ([add_reward.md](add_reward.md))",
     "execution": "the judge and its sandbox, one machine or a Ray cluster ([execution.md](execution.md))",
-    "policies": "models of transformers behind one interface; `text/` encodes and decodes, `forward/` computes log-probs, "
-    "`decoding/` has a decode step per family ([add_model_family.md](add_model_family.md)), `kernels/` is C",
-    "algorithms": "objectives, the loss mix, advantages and baselines: pure functions ([add_objective.md](add_objective.md))",
+    "policies": "models of transformers behind one interface; `text/` encodes and decodes, `forward/` computes "
+    "log-probs, `decoding/` has a decode step per family ([add_model_family.md](add_model_family.md)), `kernels/` is C",
+    "algorithms": "objectives, the loss mix, advantages and baselines: pure functions "
+    "([add_objective.md](add_objective.md))",
     "loggers": "metrics.csv, W&B, MLflow and Trackio as Lightning loggers",
     "runs": "the run folder: names and formats of every file, written and read here; names of version 0.1",
     "benchmarks": "problems, prompts, where the program lies in an answer ([add_benchmark.md](add_benchmark.md)); "
@@ -54,14 +55,16 @@ NOTES = {
     "reward": "what a verdict is worth; `prm` is a process reward model ([add yours](docs/add_reward.md))",
     "algorithm": "loss and advantages; `rltf` is the paper's, `rltf_group` the default of small models "
     "([docs/credit.md](docs/credit.md), [add yours](docs/add_objective.md))",
-    "credit": "what single tokens weigh; `executed`: lines that no test ran teach nothing ([docs/credit.md](docs/credit.md))",
+    "credit": "what single tokens weigh; `executed`: lines that no test ran teach nothing "
+    "([docs/credit.md](docs/credit.md))",
     "critic": "`critic=outcome credit=critic_token` (CodeRL), `critic=value algorithm=ppo`",
     "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass",
     "inference": "for eval.py, and `critic_sampling` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
     "executor": "this machine, or every node of a Ray cluster ([docs/execution.md](docs/execution.md))",
-    "optimizer": "another one: `optimizer._target_=torch.optim.SGD`; its schedule is `schedule.warmup_steps`, `schedule.decay`",
+    "optimizer": "another one: `optimizer._target_=torch.optim.SGD`; its schedule is `schedule.warmup_steps`, "
+    "`schedule.decay`",
     "trainer": "`gpu` is bf16; `ddp` and `fsdp` use several processes; `deepspeed` is experimental",
     "logger": "several at once: `logger=[csv,tensorboard]`; all but `csv` and `wandb` need the extra `loggers`",
     "job": "another thing than to train a policy: `job=critic`, or a process reward model and its data "

@@ -20,8 +20,8 @@ def code_blocks(page: Path, *languages: str) -> Iterator[str]:
 
 
 def write_files(page: Path, folder: Path) -> None:
-    """Writes the blocks of a page that begin with a comment `# path/of/file` (or, of JSON lines, follow a line that ends
-    with the path in backticks and a colon) to files below `folder`; those of one path follow each other."""
+    """Writes the files of a page below `folder`: the blocks that begin with a comment `# path/of/file`, and blocks of
+    JSON lines behind a sentence that ends with their path in backticks. Those of one path follow each other."""
     files: dict[str, list[str]] = {}
     for block in code_blocks(page, "python", "yaml"):
         if named := re.match(r"(?:# @package _global_\n)?# (\S+\.(?:py|yaml))\n", block):
