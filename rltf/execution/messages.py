@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
 from rltf.execution.values.codec import decode, encode
@@ -213,10 +213,10 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
         UnreadableVerdict: The text is no verdict.
     """
     try:
-        verdict = decode_verdict(json.loads(text))
+        record = json.loads(text)
+        return decode_verdict(record | {"isolation": isolation | record["isolation"]})
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None
-    return replace(verdict, isolation=isolation | dict(verdict.isolation))
 
 
 def _json(value: Any) -> bytes:
