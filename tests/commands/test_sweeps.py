@@ -1,11 +1,10 @@
 """Sweeps: every recipe composes, a job that fails does not stop the others, the same command does only what is left."""
 
 import json
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
+import fork_server
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -35,10 +34,9 @@ def test_every_job_of_a_sweep_composes_to_another_run(name):
 
 
 def run(folder, *overrides):
-    command = [sys.executable, str(ROOT / "train.py"), "-m", "debug=default", "report=false"]
-    command += ["callbacks.progress=null", "benchmark.sizes={train: 20, validation: 4, test: 6}"]
-    command += ["hydra.sweep.dir=sweep", *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=800, check=False)
+    options = ["-m", "debug=default", "report=false", "callbacks.progress=null"]
+    options += ["benchmark.sizes={train: 20, validation: 4, test: 6}", "hydra.sweep.dir=sweep"]
+    return fork_server.run("train.py", *options, *overrides, cwd=folder)
 
 
 def test_a_job_that_fails_is_reported_and_done_again(tmp_path):
