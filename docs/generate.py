@@ -11,11 +11,13 @@ import ast
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
-PAGES = ("README.md", "docs/architecture.md", "docs/execution.md")
+PAGES = ("README.md", "docs/architecture.md", "docs/execution.md", "docs/long-runs.md")
 
 CONTENTS = {
     "types": "the records that flow, and `Verdict` as JSON; no torch",
@@ -63,8 +65,8 @@ NOTES = {
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
     "executor": "this machine, or every node of a Ray cluster ([docs/execution.md](docs/execution.md))",
-    "optimizer": "another one: `optimizer._target_=torch.optim.SGD`; its schedule is `schedule.warmup_steps`, "
-    "`schedule.decay`",
+    "optimizer": "or any class of `torch.optim` by `optimizer._target_`, with its own keys; the schedule is "
+    "`schedule.warmup_steps`, `schedule.decay`",
     "trainer": "`gpu` is bf16; `ddp` and `fsdp` use several processes; `deepspeed` is experimental",
     "logger": "several at once: `logger=[csv,tensorboard]`; all but `csv` and `wandb` need the extra `loggers`",
     "job": "another thing than to train a policy: `job=critic`, or a process reward model and its data "
@@ -122,7 +124,21 @@ def executor() -> str:
     return _table(["key", "default", ""], rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"rooms": rooms, "groups": groups, "choices": choices, "executor": executor}
+def legacy() -> str:
+    """Keys and overrides of version 0.1, with those of today."""
+    tables = _constants("rltf/runs/legacy.py")
+    rows = [[f"`{old}`", f"`{new}`"] for old, new in sorted(tables["KEYS"].items())]
+    rows += [[f"`{old}`", "nothing" if new is None else f"`{new}`"] for old, new in sorted(tables["OVERRIDES"].items())]
+    return _table(["0.1", "today"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "rooms": rooms,
+    "groups": groups,
+    "choices": choices,
+    "executor": executor,
+    "legacy": legacy,
+}
 
 
 def with_tables(text: str) -> str:
@@ -157,6 +173,17 @@ def _may_import() -> dict[str, set[str] | None]:
         str(ast.literal_eval(room)): {part.value for part in ast.walk(imports) if isinstance(part, ast.Constant)}
         for room, imports in zip(node.keys, node.values, strict=True)
     }
+
+
+def _constants(file: str) -> dict[str, Any]:
+    """The constants of a module that are plain literals."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    values: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            with suppress(ValueError):
+                values[ast.unparse(node.target)] = ast.literal_eval(node.value)
+    return values
 
 
 def _group_names() -> list[str]:

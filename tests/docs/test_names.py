@@ -1,0 +1,126 @@
+"""Names in the docs exist: modules, files, links, and the keys of every command."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from pages import HISTORY, PAGES, ROOT, shell_commands, write_files
+
+from rltf.commands.overrides import policy_overrides, train_overrides
+from rltf.setup.instantiate import build
+
+CURRENT = [page for page in PAGES if page != HISTORY]
+LINKED = [*PAGES, *sorted((ROOT / "docs" / "results").glob("*.md"))]
+CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+FOLDERS = r"(?:rltf|configs|tests|docs|examples)"
+RUN_NAMES = {"train.py": "train", "eval.py": "eval"}
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def exists(dotted: str) -> bool:
+    """Whether a dotted name is a module or an attribute of one."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[count:]:
+            annotated = name in getattr(found, "__annotations__", {})
+            if not hasattr(found, name):
+                return annotated
+            found = getattr(found, name)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", LINKED, ids=page_id)
+def test_dotted_names_are_those_of_code(page):
+    names = set(re.findall(r"(?<![\w./-])(rltf(?:\.\w+)+)(?![\w/])", page.read_text("utf-8")))
+    names = {name for name in names if not name.endswith((".md", ".py"))}
+    if page == HISTORY or page.name == "long-runs.md":
+        names = set()
+    assert [name for name in sorted(names) if not exists(name)] == []
+
+
+@pytest.mark.parametrize("page", [*CURRENT, *LINKED[len(PAGES) :]], ids=page_id)
+def test_paths_in_backticks_are_those_of_files(page):
+    text = CODE.sub("", page.read_text("utf-8"))
+    paths = set(re.findall(rf"`({FOLDERS}/[\w./+-]*)`", text))
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", LINKED, ids=page_id)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", CODE.sub("", page.read_text("utf-8")))
+    local = [(target, anchor) for target, anchor in links if not target.startswith(("http:", "https:"))]
+    for target, anchor in local:
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            titles = re.findall(r"^#+ (.*)$", CODE.sub("", file.read_text("utf-8")), re.MULTILINE)
+            assert anchor[1:] in {anchor_of(title) for title in titles}, f"{target}{anchor}"
+
+
+def anchor_of(title: str) -> str:
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.replace("`", "").lower()).replace(" ", "-")
+
+
+def test_functions_of_the_architecture_lie_in_the_files_that_it_links():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    links = re.findall(r"\[`([\w.]+)`\]\(\.\./(rltf/[\w/]+)\.py\)", text)
+    assert len(links) > 20
+    for name, file in links:
+        assert exists(f"{file.replace('/', '.')}.{name}"), f"{name} in {file}.py"
+    for file, names in re.findall(r"\[`(rltf/[\w/]+)\.py`\]\([^)]*\): ((?:`\w+`(?:, )?)+)", text):
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"(?:def|class) {name}\b", (ROOT / f"{file}.py").read_text("utf-8")), (
+                f"{name} in {file}.py"
+            )
+
+
+def commands():
+    for page in LINKED:
+        for command in shell_commands(page):
+            command = re.sub(r"^(?:\w+=\S+ )+", "", command).replace("$HOME", "/home/me")
+            name = re.match(r"python (train|eval)\.py\s", f"{command} ")
+            if name and "$" not in command and "--help" not in command:
+                yield pytest.param(page, name[1], command, id=f"{page.name}: {command[:60]}")
+
+
+@pytest.mark.parametrize(("page", "name", "command"), list(commands()))
+def test_keys_of_a_command_are_those_of_the_config(page, name, command, composed, tmp_path):
+    arguments = shlex.split(command)[2:]
+    own = []
+    if "--config-dir" in arguments:
+        at = arguments.index("--config-dir")
+        del arguments[at : at + 2]
+        write_files(page, tmp_path)
+        own = [f"hydra.searchpath=[file://{tmp_path}/configs]"]
+    multirun = "-m" in arguments
+    overrides = [argument for argument in arguments if argument != "-m" and not argument.startswith("resume=")]
+    overrides = {"train": train_overrides, "eval": policy_overrides}[name](overrides)
+    assert not [argument for argument in overrides if argument.startswith("-")], command
+    if multirun:
+        overrides = [override for override in overrides if not override.startswith("hydra")]
+        overrides = [first_choice(override) for override in overrides]
+    GlobalHydra.instance().clear()
+    cfg = composed(name, *own, *[override for override in overrides if not override.startswith("hydra.")])
+    if any(override.startswith("optimizer._target_") for override in overrides):
+        build(cfg, "optimizer")([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
+def first_choice(override: str) -> str:
+    """`a=1` of the sweep `a=1,2`."""
+    key, sign, value = override.partition("=")
+    return key + sign + (value if value[:1] in "[{'\"" else value.partition(",")[0])
