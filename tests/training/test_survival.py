@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import fork_server
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from rltf.runs.checkpoint_file import cut_lines, cut_rows, newest
@@ -46,9 +48,11 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def wait(process: subprocess.Popen[str]) -> None:
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, out + err
+def complete(folder: Path, *options: str) -> None:
+    """Runs to the end, in a fork of a process that has imported everything."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = fork_server.run("train.py", *options, cwd=folder, env=environment, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def stop_when(process: subprocess.Popen[str], happened: Callable[[], object], delay: float, how: int) -> str:
@@ -113,7 +117,7 @@ def assert_same(found: Path, expected: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    wait(start(folder, *OPTIONS, f"hydra.run.dir={folder}/run"))
+    complete(folder, *OPTIONS, f"hydra.run.dir={folder}/run")
     return folder / "run"
 
 
@@ -131,7 +135,7 @@ def survive(folder: Path, kills: list[tuple[str, float]], how: int = signal.SIGK
             ]
             assert summary(run)["status"] == "interrupted"
         options = [f"resume={run}"]
-    wait(start(folder, *options))
+    complete(folder, *options)
     return run
 
 
@@ -154,7 +158,7 @@ def test_a_run_killed_in_warm_up_and_in_rl_ends_as_if_it_had_not_been(whole, tmp
 def test_a_run_that_is_told_to_end_says_how_to_go_on_and_ends_as_if_it_had_not_been(lag, how, tmp_path):
     more = (f"rollouts.lag={lag}", "trainer.max_epochs=12")
     wanted = tmp_path / "whole"
-    wait(start(tmp_path, *OPTIONS, *more, f"hydra.run.dir={wanted}"))
+    complete(tmp_path, *OPTIONS, *more, f"hydra.run.dir={wanted}")
     kills = [("checkpoints/warmup.ckpt", 0.0), ("checkpoints/last.ckpt", 0.02), ("checkpoints/last.previous.ckpt", 0.1)]
     assert_same(survive(tmp_path, kills, how, *more), wanted)
 
@@ -165,7 +169,7 @@ def test_a_run_killed_at_fourteen_random_moments_ends_as_if_it_had_not_been(lag,
     """The odd ones while a checkpoint is being written, the others within a second of any progress."""
     wanted, run, moments = tmp_path / "whole", tmp_path / "run", random.Random(lag)
     options = [*OPTIONS, f"rollouts.lag={lag}", "warmup={steps: 31, save_every: 3}", "trainer.max_epochs=60"]
-    wait(start(tmp_path, *options, f"hydra.run.dir={wanted}"))
+    complete(tmp_path, *options, f"hydra.run.dir={wanted}")
     options += [f"hydra.run.dir={run}"]
     written, torn, kills = run / "checkpoints", 0, 0
     while kills < 14 and not finished(run):
@@ -178,7 +182,7 @@ def test_a_run_killed_at_fourteen_random_moments_ends_as_if_it_had_not_been(lag,
         kills += process.returncode == -signal.SIGKILL
         options = [f"resume={run}"]
     if not finished(run):
-        wait(start(tmp_path, *options))
+        complete(tmp_path, *options)
     assert (kills, torn > 0) == (14, True)
     assert_same(run, wanted)
 
@@ -192,7 +196,7 @@ def test_a_run_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(tmp_pat
         pytest.skip("no disk can be mounted here")
     try:
         wanted, run = tmp_path / "whole", disk / "run"
-        wait(start(tmp_path, *OPTIONS, f"hydra.run.dir={wanted}"))
+        complete(tmp_path, *OPTIONS, f"hydra.run.dir={wanted}")
         process = start(tmp_path, *OPTIONS, f"hydra.run.dir={run}")
         ballast = disk / "ballast"
 
@@ -214,7 +218,7 @@ def test_a_run_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(tmp_pat
         ]
         assert not [*run.rglob("*.new")], "what is half written fills the disk no further"
         ballast.unlink()
-        wait(start(tmp_path, f"resume={run}"))
+        complete(tmp_path, f"resume={run}")
         assert_same(run, wanted)
     finally:
         subprocess.run(["umount", str(disk)], check=False)
@@ -249,13 +253,16 @@ def test_what_came_after_a_checkpoint_is_cut_off(tmp_path):
 
 
 def test_a_resumed_run_keeps_the_keys_that_decide_its_numbers(composed, tmp_path):
-    cfg = composed("train", "debug=default")
-    begin_run(cfg, tmp_path)
+    def config(*overrides: str) -> dict[str, Any]:
+        cfg = composed("train", "debug=default", *overrides)
+        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+    begin_run(config(), tmp_path, resumed=False)
     with pytest.raises(ValueError, match="holds a run already: resume="):
-        begin_run(cfg, tmp_path)
+        begin_run(config(), tmp_path, resumed=False)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     free = ("logger=none", "trainer.max_epochs=9", "executor.workers=1", "generation.sampler.max_rows=3")
-    begin_run(composed("train", "debug=default", f"resume={tmp_path}", *free), tmp_path)
+    begin_run(config(f"resume={tmp_path}", *free), tmp_path, resumed=True)
     with pytest.raises(ValueError, match=r"^optimizer.lr is 0.1 and was 0.0003 when this run began"):
-        begin_run(composed("train", "debug=default", f"resume={tmp_path}", "optimizer.lr=0.1"), tmp_path)
+        begin_run(config(f"resume={tmp_path}", "optimizer.lr=0.1"), tmp_path, resumed=True)
