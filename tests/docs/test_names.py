@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 from pages import HISTORY, PAGES, ROOT, shell_commands, write_files
 
 from rltf.commands.overrides import policy_overrides, train_overrides
@@ -87,6 +88,34 @@ def test_functions_of_the_architecture_lie_in_the_files_that_it_links():
             assert re.search(rf"(?:def|class) {name}\b", (ROOT / f"{file}.py").read_text("utf-8")), (
                 f"{name} in {file}.py"
             )
+
+
+SETTINGS = (
+    ("algorithm=ppo", "critic=outcome", "credit=critic_token", "inference=critic_sampling", "job=prm_data"),
+    ("algorithm=dapo", "curriculum=cccs", "benchmark=mbpp+apps", "job=prm", "logger=[csv,wandb,mlflow]"),
+    ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
+    ("benchmark=repair", "generation=vllm"),
+)
+"""Choices that together have every key."""
+
+
+def test_keys_in_backticks_are_those_of_the_config(composed):
+    configs = [OmegaConf.to_container(composed("train", *setting)) for setting in SETTINGS]
+    roots = {root for config in configs for root in config}
+    for page in CURRENT:
+        text = CODE.sub("", page.read_text("utf-8")).partition("## Names of version 0.1")[0]
+        for key in set(re.findall(r"`(\w+(?:\.\w+)+)(?:=[^`]*)?`", text)):
+            if key.partition(".")[0] in roots and not key.endswith(
+                ("_ids", ".py", ".yaml", ".md", ".html", ".fit", ".test")
+            ):
+                assert any(has_key(config, key.split(".")) for config in configs), f"{page.name}: {key}"
+
+
+def has_key(config, path):
+    """Whether a key is in the config, or may be below one that is null."""
+    if not path or config is None or path == ["_target_"]:
+        return True
+    return isinstance(config, dict) and path[0] in config and has_key(config[path[0]], path[1:])
 
 
 def commands():
