@@ -47,7 +47,10 @@ def test_a_right_value_passes(value, rule):
             "algorithm.mix.rl.objective.eps_low=-1",
             "algorithm.mix.rl.objective.eps_low is -1: expected a number of at least 0 and at most 1",
         ),
-        ("algorithm.mix.rl.weight=0", "algorithm.mix.rl.weight is 0: expected a number above 0 (null as a term drops it)"),
+        (
+            "algorithm.mix.rl.weight=0",
+            "algorithm.mix.rl.weight is 0: expected a number above 0 (null as a term drops it)",
+        ),
     ],
 )
 def test_a_nested_option_has_the_users_path(composed, override, sentence):

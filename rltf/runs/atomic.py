@@ -13,10 +13,6 @@ def replacing(path: Path) -> Iterator[Path]:
     """The path of a new file beside `path`, which takes its place at the end of the block.
 
     After an error inside the block `path` is as it was and the new file is deleted, so that it fills no disk.
-
-    Example:
-        >>> with replacing(folder / "last.ckpt") as new_file:  # doctest: +SKIP
-        ...     torch.save(state, new_file)
     """
     new_file = path.with_name(path.name + ".new")
     try:

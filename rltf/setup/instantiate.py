@@ -6,6 +6,7 @@ import copy
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from hydra.errors import HydraException
@@ -81,8 +82,13 @@ def _with_present_targets(node: Any, key: str) -> Any:
     node = copy.deepcopy(node)
     _rename_targets(node)
     for target in sorted(old_targets):
-        log.warning("%s is of version 0.1 and will end with the next: use %s", target, TARGETS[target])
+        _warn_once(target)
     return node
+
+
+@cache
+def _warn_once(target: str) -> None:
+    log.warning("%s is of version 0.1 and will end with the next: use %s", target, TARGETS[target])
 
 
 def _rename_targets(node: Any) -> None:

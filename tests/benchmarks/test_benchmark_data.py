@@ -1,9 +1,7 @@
 """Facts about the real files, from their README and from the files themselves."""
 
 import ast
-import doctest
 import gzip
-import importlib
 import json
 import re
 
@@ -16,15 +14,6 @@ from rltf.benchmarks.constant import constant_passes
 from rltf.benchmarks.humaneval import HumanEval
 from rltf.benchmarks.mbpp import Mbpp
 from rltf.types import CallTest
-
-MODULES = ["apps.tests", "asserts", "constant", "examples", "files", "prompts", "references"]
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples_in_docstrings_are_true(module):
-    failed, attempted = doctest.testmod(importlib.import_module(f"rltf.benchmarks.{module}"))
-    assert attempted
-    assert not failed
 
 
 def test_mbpp_has_its_official_splits_less_four_constant_training_problems(shared_data):

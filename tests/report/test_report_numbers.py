@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import doctest
-import importlib
 import math
-import pkgutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rltf.report
 from rltf.report.compare.results import row_results
 from rltf.report.compare.settings import group_into_rows
 from rltf.report.compare.statistics import Estimate
@@ -25,13 +21,7 @@ from rltf.report.write.table import table_csv
 from rltf.runs.rollouts_file import failed_test
 from rltf.types import CallTest, Outcome, StdioTest, TestResult, Verdict
 
-MODULES = [m.name for m in pkgutil.walk_packages(rltf.report.__path__, "rltf.report.") if "__main__" not in m.name]
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: round(x, 6))
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings_run(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=500), st.integers(1, 60))
