@@ -101,10 +101,10 @@ SETTINGS = (
         "logger=[csv,wandb,mlflow]",
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
-    ("benchmark=repair", "generation=vllm"),
+    ("benchmark=repair", "model=smollm2_135m"),
 )
 """Choices that together have every key."""
-NO_KEYS = ("html", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")
+NO_KEYS = ("html", "md", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")
 """What follows a dot in names of files and attributes that begin like a key."""
 
 
