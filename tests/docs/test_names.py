@@ -104,7 +104,7 @@ SETTINGS = (
     ("benchmark=repair", "model=smollm2_135m"),
 )
 """Choices that together have every key."""
-NO_KEYS = ("html", "md", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")
+NO_KEYS = ("html", "md", "json", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")
 """What follows a dot in names of files and attributes that begin like a key."""
 
 
