@@ -21,8 +21,8 @@ install: $(READY)  ## .venv with rltf and its tools
 train: $(READY)  ## the embedded default: warm-up, RL, pass@k before and after (about 3 minutes on 2 cores)
 	$(BIN)/python train.py
 
-test: $(READY)  ## the test suite (below 10 minutes on 2 cores)
-	$(BIN)/python -m pytest
+test: $(READY)  ## the test suite, two processes side by side
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow --timeout 3600

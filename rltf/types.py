@@ -396,7 +396,7 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
 class Credit:
     """Value that one reward term (`rltf.rewards`) gives to a program or a span of its tokens. The config nodes `credit`
     and `algorithm.credit` are something else: rules that compute token weights from credits and advantage
-    (`rltf.rollouts.hooks.TokenCredit`)."""
+    (`rltf.rollouts.interfaces.TokenCredit`)."""
 
     term: str
     value: float

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rltf.generation.rows import GREEDY_DRAW
-from rltf.generation.sampling import row_key, uniforms
+from rltf.generation.token_sampling import row_key, uniforms
 from rltf.policies.distribution import support, truncates
 from rltf.types import Request, Sample, Sampling
 

@@ -149,6 +149,10 @@ class DatasetBenchmark(Benchmark):
             if parsed is None:
                 continue
             split, problem = parsed
+            if split not in get_args(Split):
+                raise ValueError(
+                    f"benchmark.path: {row.place} is of split {split!r}: expected train, validation or test"
+                )
             first_place = places.setdefault(problem.id, row.place)
             if first_place != row.place:
                 raise ValueError(f"benchmark.path: {row.place} repeats the id {problem.id} of {first_place}")

@@ -1,1 +1,1 @@
-"""What Lightning calls at the right time: sampling, state, samples, report."""
+"""Lightning callbacks of a run: sampling, critic, checkpoints, rollouts on disk, progress, times, early stop."""

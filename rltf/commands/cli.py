@@ -1,4 +1,5 @@
-"""The command line: Hydra composes, a function of this room works, and a mistake ends in one sentence and exit code 2.
+"""The command line: Hydra composes the config, `train`, `evaluate` or `run_job` runs, and a mistake of the user exits
+with one sentence and code 2.
 
 Nothing heavy is imported here, so `--help`, `--cfg job` and a mistyped key answer at once.
 """
@@ -19,7 +20,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
-from rltf.runs.folder import Stopped, first_process
+from rltf.runs.failures import Stopped
+from rltf.runs.folder import first_process
 
 USER_MISTAKE = 2
 """Exit code."""

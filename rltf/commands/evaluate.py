@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from rltf.commands.start import CommandResult, measure_policy, start_command
+import lightning.pytorch as L
+from omegaconf import DictConfig
+from rich.console import Console
+
+from rltf.commands.start import start_command
 from rltf.inference.base import Inference
 from rltf.inference.results import print_search, search_record
+from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.files import RESULTS_FILE
 from rltf.runs.summary import evaluation_record, print_table, write_json, write_samples
-from rltf.setup.checks import check_evaluation
+from rltf.setup.checks import read_evaluation_config
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_trainer
+from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import all_gather
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """The result of a command."""
+
+    score: float
+    """Held-out pass@k (after RL) for the smallest k of `evaluation.ks`: what a Hydra sweeper maximises."""
+    summary: dict[str, Any]
+    """The content of `summary.json` or `results.json`."""
+    folder: Path
+    module: RLTFModule
+    data: RolloutDataModule
 
 
 def evaluate(cfg: DictConfig) -> CommandResult:
@@ -24,7 +45,7 @@ def evaluate(cfg: DictConfig) -> CommandResult:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    evaluation = check_evaluation(cfg)
+    evaluation = read_evaluation_config(cfg)
     folder, console = start_command(cfg)
     with Components.build(cfg, PhaseClock(), training=False) as components:
         trainer = build_trainer(cfg, folder)
@@ -32,7 +53,7 @@ def evaluate(cfg: DictConfig) -> CommandResult:
         inference: Inference = build(cfg, "inference", pipeline=components.pipeline)
         data = components.datamodule(evaluation, cfg.seed, trainer, inference=inference)
         benchmark = components.benchmark.name
-        result = measure_policy(components, trainer, module, data, console, benchmark)
+        result = evaluate_held_out(components, trainer, module, data, console, benchmark)
         searches = [search for rank in all_gather(inference.results) for search in rank]
         record = {
             "policy": str(cfg.policy),
@@ -55,3 +76,22 @@ def evaluate(cfg: DictConfig) -> CommandResult:
             outcomes = "  ".join(f"{name} {count}" for name, count in result.outcomes().items())
             console.print(f"{outcomes}\nresults {folder / RESULTS_FILE}")
         return CommandResult(result.pass_at_k[min(result.ks)], record, folder, module, data)
+
+
+def evaluate_held_out(
+    components: Components,
+    trainer: L.Trainer,
+    module: RLTFModule,
+    data: RolloutDataModule,
+    console: Console,
+    label: str,
+) -> EvaluationResult:
+    """Held-out pass@k of the module's policy; prints one line that begins with `held-out` and the label."""
+    with components.clock("evaluation", exclusive=True):
+        trainer.test(module, datamodule=data, verbose=False)
+    result = module.test_result
+    assert result is not None
+    if trainer.is_global_zero:
+        k = min(result.ks)
+        console.print(f"held-out {label}: pass@{k} {result.pass_at_k[k]:.1%} over {len(result.problems)} problems")
+    return result

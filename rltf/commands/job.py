@@ -8,7 +8,7 @@ from rltf.commands.start import start_command
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.files import SUMMARY_FILE
 from rltf.runs.summary import versions, write_json
-from rltf.setup.checks import check_training
+from rltf.setup.checks import read_training_config
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_trainer
@@ -25,7 +25,7 @@ def run_job(cfg: DictConfig) -> None:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    check_training(cfg)
+    read_training_config(cfg)
     folder, console = start_command(cfg)
     job = build(cfg, "job")
     clock = PhaseClock()

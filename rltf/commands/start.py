@@ -1,35 +1,15 @@
-"""What every command does first and last: quiet libraries, a run folder, a console, a result."""
+"""The start of every command: quiet libraries, a run folder, a console."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as L
 from omegaconf import DictConfig
 from rich.console import Console
 
-from rltf.metrics.evaluation import EvaluationResult
-from rltf.runs.folder import check_folder
-from rltf.setup.components import Components
-from rltf.training.datamodule import RolloutDataModule
-from rltf.training.module import RLTFModule
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """The result of a command."""
-
-    score: float
-    """Held-out pass@1 (after RL): what a Hydra sweeper maximises."""
-    summary: dict[str, Any]
-    """The content of `summary.json` or `results.json`."""
-    folder: Path
-    module: RLTFModule
-    data: RolloutDataModule
+from rltf.runs.folder import prepare_folder
 
 
 def start_command(cfg: DictConfig) -> tuple[Path, Console]:
@@ -40,27 +20,8 @@ def start_command(cfg: DictConfig) -> tuple[Path, Console]:
     """
     quiet_libraries()
     folder = Path(cfg.paths.output_dir)
-    check_folder(folder, 0)
+    prepare_folder(folder, 0)
     return folder, Console(highlight=False, soft_wrap=True)
-
-
-def measure_policy(
-    components: Components,
-    trainer: L.Trainer,
-    module: RLTFModule,
-    data: RolloutDataModule,
-    console: Console,
-    label: str,
-) -> EvaluationResult:
-    """Held-out pass@k of the module's policy; prints one line that begins with `held-out` and the label."""
-    with components.clock("evaluation", exclusive=True):
-        trainer.test(module, datamodule=data, verbose=False)
-    result = module.test_result
-    assert result is not None
-    if trainer.is_global_zero:
-        k = min(result.ks)
-        console.print(f"held-out {label}: pass@{k} {result.pass_at_k[k]:.1%} over {len(result.problems)} problems")
-    return result
 
 
 def quiet_libraries() -> None:

@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.atomic import write_text
 from rltf.runs.files import CONFIG_FILE, SUMMARY_FILE
-from rltf.runs.folder import begin_run, finished_score
+from rltf.runs.folder import finished_score
 from rltf.runs.record import read_overrides, read_summary
+from rltf.runs.resume import begin_run
 
 log = logging.getLogger(__name__)
 

@@ -19,20 +19,23 @@ from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
-from rltf.commands.start import CommandResult, measure_policy, start_command
+from rltf.commands.evaluate import CommandResult, evaluate_held_out
+from rltf.commands.start import start_command
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
+from rltf.runs.failures import Stopped, explain_stop
 from rltf.runs.files import POLICY_FOLDER
-from rltf.runs.folder import Stopped, begin_run, check_folder, explain_stop
+from rltf.runs.folder import prepare_folder
+from rltf.runs.resume import begin_run
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
 from rltf.setup.callbacks import RunCallbacks, build_callbacks
-from rltf.setup.checks import check_training
+from rltf.setup.checks import read_training_config
 from rltf.setup.choices import fill_names, group_choices
 from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
 from rltf.setup.credit import count_critic_weights, kl_penalty
-from rltf.setup.generation import build_explorer
+from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import build_loggers, close_loggers
 from rltf.setup.trainer import build_trainer, build_warmup_trainer
@@ -50,16 +53,16 @@ def train(cfg: DictConfig) -> CommandResult:
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
-    config = check_training(cfg)
+    config = read_training_config(cfg)
     folder, console = start_command(cfg)
     begin(cfg, folder)
     with Components.build(cfg, PhaseClock()) as components:
         checkpoint = find_checkpoint(cfg, folder, components)
         run = build_run(cfg, config, folder, console, components)
-        with recorded(run):
+        with summary_on_failure(run):
             warm_up(run, checkpoint)
             evaluate_before(run)
-            reinforce(run, checkpoint)
+            train_rl(run, checkpoint)
             final_result = evaluate_after(run)
             export(run)
             finish(run, final_result)
@@ -97,7 +100,7 @@ def begin(cfg: DictConfig, folder: Path) -> None:
 
 def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:
     """The checkpoint to continue from: of RL, else of the warm-up; None: the run begins. Checks the disk's room."""
-    check_folder(folder, _checkpoint_bytes(components))
+    prepare_folder(folder, _checkpoint_bytes(components))
     checkpoint = newest(folder, ("last", "warmup")) if cfg.resume else None
     if checkpoint is not None:
         read_checkpoint(checkpoint, mmap=True)  # refused now rather than after an evaluation
@@ -110,7 +113,7 @@ def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console
     """Loss, loggers, callbacks, trainer, module, data and summary of a run."""
     mix: LossMix = build(cfg, "algorithm.mix")
     loggers = build_loggers(cfg)
-    components.pipeline.multi_round_sampler = build_explorer(cfg, components)
+    components.pipeline.multi_round_sampler = build_multi_round_sampler(cfg, components)
     callbacks = build_callbacks(cfg, components, mix.needs_rollouts)
     trainer = build_trainer(cfg, folder, loggers, callbacks.rl)
     needs_start = config.reference or not config.rollouts.online or mix.needs_reference
@@ -130,7 +133,7 @@ def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console
 
 
 @contextmanager
-def recorded(run: Run) -> Iterator[None]:
+def summary_on_failure(run: Run) -> Iterator[None]:
     """Inside, whatever ends the run is written to its summary, and its loggers are closed."""
     try:
         yield
@@ -162,7 +165,7 @@ def warm_up(run: Run, checkpoint: Path | None) -> None:
             mix=supervised,
             optimizer=build(run.cfg, "optimizer"),
             lr=warmup.lr,
-            warmup_steps=min(warmup.steps // 10, warmup.warmup_steps),
+            warmup_steps=min(warmup.steps // 10, warmup.lr_warmup_steps),
             decay_steps=warmup.steps if warmup.decay else None,
         )
     )
@@ -179,7 +182,7 @@ def warm_up(run: Run, checkpoint: Path | None) -> None:
     _fit(run, trainer, checkpoint)
 
 
-def reinforce(run: Run, checkpoint: Path | None) -> None:
+def train_rl(run: Run, checkpoint: Path | None) -> None:
     """RL: one epoch is one iteration. With `algorithm=sft` as many steps, supervised alone."""
     rollouts, schedule, trainer = run.config.rollouts, run.config.schedule, run.trainer
     run.module.start(
@@ -245,7 +248,7 @@ def finish(run: Run, final_result: EvaluationResult) -> None:
 
 
 def _evaluate(run: Run, name: Literal["before", "after"]) -> EvaluationResult:
-    result = measure_policy(run.components, run.trainer, run.module, run.data, run.console, f"{name} RL")
+    result = evaluate_held_out(run.components, run.trainer, run.module, run.data, run.console, f"{name} RL")
     if run.trainer.is_global_zero:
         write_evaluation(run.folder, name, result)
     return result

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from rltf.rollouts.hooks import TokenCredit
+from rltf.rollouts.interfaces import TokenCredit
 from rltf.types import Rollout
 
 
 class CreditChain:
-    """A token credit made of several (`rltf.rollouts.hooks.TokenCredit`).
+    """A token credit made of several (`rltf.rollouts.interfaces.TokenCredit`).
 
     Args:
         steps: the credits in the order in which they are applied.

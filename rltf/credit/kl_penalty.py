@@ -17,7 +17,7 @@ import torch
 
 from rltf.algorithms.ratios import k1
 from rltf.policies.base import Policy
-from rltf.rollouts.batch import collate_programs
+from rltf.rollouts.collate import collate_programs
 from rltf.training.ranks import all_gather
 from rltf.types import Rollout, Sampling
 from rltf.validation import OptionError, require

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from rltf.critics.network import CriticNetwork
-from rltf.rollouts.batch import collate_programs
+from rltf.rollouts.collate import collate_programs
 from rltf.training.ranks import all_gather
 from rltf.types import CriticPrediction, Program, Rollout, RolloutBatch
 from rltf.validation import OptionError, require

@@ -66,7 +66,7 @@ class OutcomeCritic(Critic):
 
     def __call__(self, programs: Sequence[Program]) -> list[list[float]]:
         """The probability that each program passes, up to and with each of its drawn tokens: a `PrefixCritic`
-        (`rltf.rollouts.hooks`) for search at test time."""
+        (`rltf.rollouts.interfaces`) for search at test time."""
         passed = Verdict(Outcome.PASSED, 1, 1)
         rollouts = self.add_predictions([Rollout(program, passed) for program in programs])
         return [list(rollout.critic.tokens) for rollout in rollouts if rollout.critic is not None]

@@ -1,4 +1,4 @@
-"""The interface of executors: jobs in, verdicts out. The other rooms of `rltf` know nothing else of this one."""
+"""The interface of executors: jobs in, verdicts out. The rest of `rltf` knows nothing else of `execution`."""
 
 from __future__ import annotations
 

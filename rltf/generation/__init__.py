@@ -1,1 +1,1 @@
-"""The sampling engine: requests in, samples out as they finish."""
+"""Samplers: the native engine, transformers, vLLM, and processes of their own. Requests in, samples out as they end."""

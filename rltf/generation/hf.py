@@ -16,7 +16,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 
 from rltf.generation.modes import eval_mode
 from rltf.generation.rows import Row, response_end, rows_of, sample_of
-from rltf.generation.sampling import sample_tokens, uniforms
+from rltf.generation.token_sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling

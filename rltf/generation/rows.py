@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rltf.generation.sampling import row_key
+from rltf.generation.token_sampling import row_key
 from rltf.policies.base import Policy
 from rltf.types import FinishReason, Request, Sample
 
@@ -22,7 +22,7 @@ class Row:
     request: Request
     draw: int
     key: int
-    """Seed of its random stream; see `rltf.generation.sampling.row_key`."""
+    """Seed of its random stream; see `rltf.generation.token_sampling.row_key`."""
 
     @property
     def greedy(self) -> bool:

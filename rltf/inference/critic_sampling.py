@@ -27,7 +27,7 @@ from rltf.inference.repair import Failure, repair_prompt
 from rltf.inference.search import Candidate, DrawRequest, Search, Task
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
-from rltf.rollouts.hooks import PrefixCritic
+from rltf.rollouts.interfaces import PrefixCritic
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import Problem, Program, Sampling
 from rltf.validation import require

@@ -12,7 +12,7 @@ from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.types import Outcome, Problem, Sampling
 
 
-class Sample(Inference):
+class PlainSampling(Inference):
     """Draws programs and judges them, each as soon as its last token is drawn."""
 
     name = "sample"

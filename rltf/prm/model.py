@@ -19,7 +19,7 @@ from rltf.policies.base import Policy
 from rltf.types import CriticPrediction, Rollout, RolloutBatch
 
 
-class LineCritic(Critic):
+class ProcessRewardModel(Critic):
     """Learns labels of lines: `returns` of a rollout's critic reading, NaN at tokens that end no line.
 
     Its weights fit `critic=value`, whose value before a token is this model's output after the token before it.

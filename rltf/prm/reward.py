@@ -20,7 +20,7 @@ from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.prm.lines import program_steps
-from rltf.rollouts.batch import collate_programs
+from rltf.rollouts.collate import collate_programs
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
 from rltf.validation import OptionError, require
 

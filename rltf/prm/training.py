@@ -11,7 +11,7 @@ from typing import Any
 
 from rltf.benchmarks.splits import hash_fraction
 from rltf.policies.base import Policy
-from rltf.prm.model import LineCritic
+from rltf.prm.model import ProcessRewardModel
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.runs.rollouts_file import read_records
 from rltf.types import CriticPrediction, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
@@ -82,7 +82,7 @@ class PrmTraining:
                 f"job.data has {len(training)} programs to learn from and {len(held_out)} that are held out: expected "
                 "some of both, so more data, or another job.held_out"
             )
-        critic = LineCritic(policy, **self._critic_options)
+        critic = ProcessRewardModel(policy, **self._critic_options)
         critic.start(policy.model.device)
         for epoch in range(self._epochs):
             log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training)["loss"])

@@ -1,1 +1,1 @@
-"""Problems in, rollouts out; baselines, buffer, batches. Knows no Lightning."""
+"""From problems to rollouts: pipeline, buffer, collation, order of problems. Knows no Lightning."""

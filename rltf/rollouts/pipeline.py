@@ -19,7 +19,7 @@ from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
-from rltf.rollouts.hooks import Critic, Curriculum, MultiRoundSampler, TokenCredit
+from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 
@@ -49,7 +49,7 @@ class RolloutPipeline:
         rewards: RewardStack | None,
         advantages: Advantages | None,
         clock: PhaseClock,
-        critic: Critic | None = None,
+        critic: RolloutCritic | None = None,
         credit: TokenCredit | None = None,
         curriculum: Curriculum | None = None,
         selection: DynamicSampling | None = None,

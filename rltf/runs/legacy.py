@@ -16,8 +16,10 @@ TARGETS: dict[str, str] = {
     "rltf.callbacks.wandb.wandb_logger": "rltf.loggers.wandb.wandb_logger",
     "rltf.critics.kl.KlPenalty": "rltf.credit.kl_penalty.KlPenalty",
     "rltf.critics.mlp.MlpCritic": "rltf.critics.value.MlpCritic",
+    "rltf.critics.offline.CriticTraining": "rltf.critics.pretraining.CriticPretraining",
     "rltf.generation.engine.Engine": "rltf.generation.engine.engine.Engine",
     "rltf.prm.reward.Prm": "rltf.prm.reward.PrmReward",
+    "rltf.inference.sample.Sample": "rltf.inference.sample.PlainSampling",
     "rltf.rollouts.advantages.Advantages": "rltf.algorithms.advantages.Advantages",
     "rltf.rollouts.cccs.Cccs": "rltf.curricula.completion.CompletionCurriculum",
     "rltf.rollouts.chain.Chain": "rltf.credit.chain.CreditChain",
@@ -45,6 +47,7 @@ KEYS: dict[str, str] = {
     "stage.job": "job",
     "stage.per_problem": "benchmark.per_problem",
     "stage.run": "benchmark.run",
+    "warmup.warmup_steps": "warmup.lr_warmup_steps",
 }
 """Key of 0.1 -> key of today; all keys below one go with it."""
 
@@ -138,7 +141,7 @@ def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     upgraded["schedule"] = {key: optimizer.pop(key) for key in ("warmup_steps", "decay") if key in optimizer}
     upgraded["optimizer"] = {"_target_": "torch.optim.AdamW", "_partial_": True, **optimizer}
     if isinstance(upgraded.get("warmup"), dict):
-        upgraded["warmup"].setdefault("warmup_steps", 100)
+        upgraded["warmup"]["lr_warmup_steps"] = upgraded["warmup"].pop("warmup_steps", 100)
     stage = upgraded.pop("stage", None) or {}
     upgraded["job"] = stage.get("job")
     if "_target_" in stage:

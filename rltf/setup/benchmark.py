@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rltf.benchmarks.base import Benchmark
-from rltf.runs.folder import read_config
+from rltf.runs.resume import read_config
 from rltf.setup.instantiate import build
 
 

@@ -19,7 +19,7 @@ AT_LEAST_ONE = (
 """Whole numbers of nodes that are built later, or by libraries, which say less about a mistake."""
 
 
-def check_training(cfg: DictConfig) -> RunConfig:
+def read_training_config(cfg: DictConfig) -> RunConfig:
     """The typed nodes of a training config.
 
     Raises:
@@ -33,7 +33,7 @@ def check_training(cfg: DictConfig) -> RunConfig:
     return config
 
 
-def check_evaluation(cfg: DictConfig) -> EvaluationConfig:
+def read_evaluation_config(cfg: DictConfig) -> EvaluationConfig:
     """The typed node of an evaluation config.
 
     Raises:

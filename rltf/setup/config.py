@@ -25,7 +25,7 @@ class WarmupConfig:
     """Micro-batches per optimiser step."""
     lr: float
     """Peak learning rate."""
-    warmup_steps: int
+    lr_warmup_steps: int
     """Optimiser steps of linear increase of the learning rate; a tenth of `steps` at most."""
     decay: bool
     """Cosine to a tenth of the peak."""
@@ -37,7 +37,7 @@ class WarmupConfig:
         require("batch_size", self.batch_size, at_least=1, whole=True)
         require("accumulate", self.accumulate, at_least=1, whole=True)
         require("lr", self.lr, above=0)
-        require("warmup_steps", self.warmup_steps, at_least=0, whole=True)
+        require("lr_warmup_steps", self.lr_warmup_steps, at_least=0, whole=True)
         require("save_every", self.save_every, at_least=1, whole=True)
 
 

@@ -9,7 +9,7 @@ from rltf.credit.chain import CreditChain
 from rltf.credit.gae import GAECredit
 from rltf.credit.kl_penalty import KlPenalty
 from rltf.critics.base import Critic
-from rltf.rollouts.hooks import TokenCredit
+from rltf.rollouts.interfaces import TokenCredit
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.setup.instantiate import build
 

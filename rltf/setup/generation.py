@@ -10,8 +10,8 @@ from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.remote_generation import RemoteGeneration
 from rltf.generation.remote import RemoteSampler
 from rltf.inference.base import Inference
-from rltf.inference.sample import Sample
-from rltf.rollouts.hooks import MultiRoundSampler
+from rltf.inference.sample import PlainSampling
+from rltf.rollouts.interfaces import MultiRoundSampler
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.validation import OptionError
@@ -62,7 +62,7 @@ def generation_callback(cfg: DictConfig, components: Components) -> GenerationCa
     return RemoteGeneration(sampler, cfg.generation.refresh, cfg.generation.max_staleness, **options)
 
 
-def build_explorer(cfg: DictConfig, components: Components) -> MultiRoundSampler | None:
+def build_multi_round_sampler(cfg: DictConfig, components: Components) -> MultiRoundSampler | None:
     """What draws training programs in more than one round; None: they are drawn in one.
 
     Raises:
@@ -71,7 +71,7 @@ def build_explorer(cfg: DictConfig, components: Components) -> MultiRoundSampler
     if OmegaConf.select(cfg, "inference.repair") is not None:
         raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
     inference: Inference = build(cfg, "inference", pipeline=components.pipeline)
-    if isinstance(inference, Sample):
+    if isinstance(inference, PlainSampling):
         return None
     if not isinstance(inference, MultiRoundSampler):
         raise ValueError(

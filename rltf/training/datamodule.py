@@ -18,13 +18,13 @@ from rltf.algorithms.loss_mix import LossMix, window_divisors
 from rltf.benchmarks.base import Benchmark
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
-from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
+from rltf.rollouts.collate import collate
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.rollouts.problems import ProblemOrder
-from rltf.training.batches import Stream, TrainBatch
+from rltf.rollouts.problem_order import ProblemOrder
 from rltf.training.demonstrations import Demonstrations
+from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.ranks import all_gather, mean_over_ranks
 from rltf.training.seeds import minibatch_seed
 from rltf.types import Problem, Rollout, Sampling, Split

@@ -9,8 +9,8 @@ from typing import Any
 
 from rltf.benchmarks.base import Benchmark
 from rltf.policies.base import Policy
-from rltf.rollouts.batch import collate_demonstrations
-from rltf.rollouts.problems import ProblemOrder
+from rltf.rollouts.collate import collate_demonstrations
+from rltf.rollouts.problem_order import ProblemOrder
 from rltf.types import Problem, RolloutBatch
 
 POOL_BATCHES = 16

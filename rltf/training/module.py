@@ -23,8 +23,8 @@ from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.groups import JudgedGroup
 from rltf.runs.legacy import upgrade_checkpoint
-from rltf.training.batches import TrainBatch
 from rltf.training.log import StepMetrics, log_row
+from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from rltf.training.batches import TrainBatch
+from rltf.training.micro_batches import TrainBatch
 
 log = logging.getLogger(__name__)
 

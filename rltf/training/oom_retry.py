@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from rltf.training.batches import TrainBatch
+from rltf.training.micro_batches import TrainBatch
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -7,8 +7,8 @@ from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.grpo import GRPO
 from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
 from rltf.algorithms.reinforce import Reinforce
-from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
+from rltf.rollouts.collate import collate
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 
 A, B = 1, 2

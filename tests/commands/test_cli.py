@@ -8,8 +8,8 @@ from pathlib import Path
 import fork_server
 import pytest
 
-from rltf.runs.folder import check_folder
-from rltf.setup.checks import check_training
+from rltf.runs.folder import prepare_folder
+from rltf.setup.checks import read_training_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,18 +91,18 @@ def test_strangers_in_the_config_are_not_built(tmp_path):
 )
 def test_numbers_are_checked_before_work(composed, override, key):
     with pytest.raises(ValueError, match=key.replace(".", r"\.")):
-        check_training(composed("train", override))
+        read_training_config(composed("train", override))
 
 
 def test_a_full_disk_is_said_before_work(tmp_path, no_disk):
     with pytest.raises(ValueError, match=r"paths\.root"):
-        check_folder(tmp_path / "run", needed_bytes=10**6)
+        prepare_folder(tmp_path / "run", needed_bytes=10**6)
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"paths\.output_dir"):
-        check_folder(tmp_path / "file" / "run", needed_bytes=0)
+        prepare_folder(tmp_path / "file" / "run", needed_bytes=0)
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_sentence(tmp_path):

@@ -11,7 +11,7 @@ from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.executed import ExecutedLinesCredit
 from rltf.execution import LocalExecutor
 from rltf.rewards.spans import tokens_within_lines
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.types import CallTest, Credit, FinishReason, Job, Outcome, Program, Rollout, Verdict
 
 TEXT = "def f(x):\n    if x:\n        return 1\n    else:\n        return 2\n"

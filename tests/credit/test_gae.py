@@ -11,7 +11,7 @@ from rltf.credit.chain import CreditChain
 from rltf.credit.critic_token import CriticTokenCredit
 from rltf.credit.executed import ExecutedLinesCredit
 from rltf.credit.gae import GAECredit, gae
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.types import Credit, Outcome, Verdict
 
 HALVES = reading([0.5, 0.5, 0.5])

@@ -7,7 +7,7 @@ import torch
 from critic_cases import POLICIES, random_rollouts
 
 from rltf.credit.kl_penalty import KlPenalty
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.setup.instantiate import build
 from rltf.types import Sampling
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from critic_cases import POLICIES
 
-from rltf.critics.offline import CriticTraining
 from rltf.critics.outcome import OutcomeCritic
+from rltf.critics.pretraining import CriticPretraining
 from rltf.critics.value import ValueCritic
 from rltf.types import Outcome, Problem, StdioTest
 
@@ -51,7 +51,7 @@ def run(tmp_path):
 def test_it_learns_what_outcomes_look_like_and_the_next_run_begins_with_it(run, tmp_path):
     policy = POLICIES["T5"]()
     critic = OutcomeCritic(policy, lr=5e-3, passes=0.1)
-    found = CriticTraining(str(run), epochs=3, held_out=0.3)(Pipeline(critic, policy), None, 1, tmp_path)
+    found = CriticPretraining(str(run), epochs=3, held_out=0.3)(Pipeline(critic, policy), None, 1, tmp_path)
     assert found["programs"] + found["held_out_programs"] == 120
     assert 20 <= found["held_out_programs"] <= 50
     assert found["held_out_programs"] % 2 == 0  # both programs of a problem are on one side
@@ -59,7 +59,7 @@ def test_it_learns_what_outcomes_look_like_and_the_next_run_begins_with_it(run, 
     assert found["accuracy"] == 1.0
     again = OutcomeCritic(policy, weights=str(tmp_path / "critic.pt"))
     again.start("cpu")
-    training = CriticTraining(str(run), held_out=0.3)
+    training = CriticPretraining(str(run), held_out=0.3)
     assert again.has_learned
     kept = training(Pipeline(again, policy), None, 1, tmp_path)
     assert kept["accuracy"] == 1.0
@@ -79,4 +79,6 @@ def test_it_learns_what_outcomes_look_like_and_the_next_run_begins_with_it(run, 
 def test_what_cannot_be_trained_is_refused_by_its_key(run, tmp_path, options, critic, expected):
     policy = POLICIES["T5"]()
     with pytest.raises(ValueError, match=expected):
-        CriticTraining(**{"runs": str(run), **options})(Pipeline(critic and critic(policy), policy), None, 1, tmp_path)
+        CriticPretraining(**{"runs": str(run), **options})(
+            Pipeline(critic and critic(policy), policy), None, 1, tmp_path
+        )

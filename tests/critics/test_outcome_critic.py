@@ -10,7 +10,7 @@ from rltf.algorithms.advantages import Advantages
 from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.critic_token import CriticTokenCredit
 from rltf.critics.outcome import OutcomeCritic
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.types import Credit, Outcome, Verdict
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)

@@ -15,8 +15,8 @@ from rltf.generation.engine.engine import Engine
 from rltf.policies.tiny import tiny_causal, tiny_t5
 from rltf.rewards.base import RewardStack
 from rltf.rewards.binary import Binary
-from rltf.rollouts.batch import collate
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.collate import collate
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.types import FinishReason, Outcome, Problem, Sample, Sampling
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_ddp import DDP, OPTIONS, PATIENCE, children, command, finish, records
 
-from rltf.runs.folder import peer_lost
+from rltf.runs.failures import peer_lost
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def test_an_unknown_family_is_refused_by_the_engine_and_drawn_by_hf(saved, my_co
 def test_the_engine_draws_with_the_pages_decoder(saved, my_coder, monkeypatch, compiled):
     cfg = my_coder(saved(GPTNeoXForCausalLM, GPTNeoXConfig), f"generation.sampler.compiled={compiled}")
     decoder = importlib.import_module("mine.gpt_neox").GPTNeoXDecoder
-    monkeypatch.setattr(families, "CodeGenDecoder", decoder)  # as if it stood in the tuple of `decoder_for`
+    monkeypatch.setattr(families, "DECODERS", [*families.DECODERS, decoder])
     policy = build(cfg, "model")
     prompts, drawn = greedy_tokens(policy, build(cfg, "generation.sampler"))
     assert drawn == generated(policy, prompts)

@@ -20,7 +20,7 @@ from rounding import (
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
-from rltf.generation.sampling import row_key, uniforms
+from rltf.generation.token_sampling import row_key, uniforms
 from rltf.policies import kernels
 from rltf.policies.distribution import log_probs
 from rltf.types import FinishReason, Sampling

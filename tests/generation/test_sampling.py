@@ -2,7 +2,7 @@ import pytest
 import torch
 from rounding import cuts_at_a_border
 
-from rltf.generation.sampling import row_key, sample_tokens, uniforms
+from rltf.generation.token_sampling import row_key, sample_tokens, uniforms
 from rltf.policies import kernels as compiled
 from rltf.policies.distribution import log_probs
 from rltf.types import Sampling

@@ -10,7 +10,7 @@ from scripted_search import CRASH, EXAMPLE, HIDDEN, RIGHT, SHORTCUT, WRONG, Lett
 from rltf.inference.best_of_n import BestOfN
 from rltf.inference.critic_sampling import CriticSampling, _share_draws, trusted_prefix_length
 from rltf.inference.results import SearchResult, search_record
-from rltf.inference.sample import Sample
+from rltf.inference.sample import PlainSampling
 from rltf.types import FinishReason, Program, Sampling
 
 
@@ -135,7 +135,7 @@ def test_the_best_of_n_passes_the_examples_and_ties_go_to_the_likelier_program(e
 
 def test_sampling_judges_every_program_by_all_tests_alone(executor):
     benchmark = OneExample("a")
-    search = Sample(pipeline_of(benchmark, Scripted(policy={"a": [(RIGHT, -0.1), (SHORTCUT, -0.1)]}), executor))
+    search = PlainSampling(pipeline_of(benchmark, Scripted(policy={"a": [(RIGHT, -0.1), (SHORTCUT, -0.1)]}), executor))
     run(search, benchmark)
     assert [job.tests for job in executor.jobs] == [(EXAMPLE, HIDDEN)] * 2
     assert search.results == [

@@ -35,7 +35,7 @@ from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import MlpCritic, ValueCritic
 from rltf.policies.base import Policy
 from rltf.policies.tiny import tiny_causal, tiny_t5
-from rltf.rollouts.batch import collate
+from rltf.rollouts.collate import collate
 from rltf.types import FinishReason, Outcome, Program, Rollout, Verdict
 
 POLICIES: dict[str, Callable[[], Policy]] = {"T5 d128 3+3": tiny_t5, "Llama d128 6 layers": tiny_causal}

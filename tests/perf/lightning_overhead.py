@@ -25,9 +25,9 @@ from rltf.callbacks.progress import Progress
 from rltf.commands.start import quiet_libraries
 from rltf.loggers.csv_file import CSVMetrics
 from rltf.policies.tiny import tiny_t5
-from rltf.rollouts.batch import collate_demonstrations
-from rltf.training.batches import Stream, TrainBatch
+from rltf.rollouts.collate import collate_demonstrations
 from rltf.training.datamodule import StreamPlan
+from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
 from rltf.types import RolloutBatch, Sampling

@@ -28,7 +28,7 @@ from hydra import compose, initialize_config_dir
 
 from rltf.commands.train import train
 from rltf.policies.tiny import tiny_t5
-from rltf.prm.model import LineCritic
+from rltf.prm.model import ProcessRewardModel
 
 CRITIC = ["critic=outcome", "credit=critic_token"]
 OPTIONS = {
@@ -61,7 +61,7 @@ def main() -> None:
         folder = Path(scratch)
         prm = folder / "prm"
         tiny_t5().export(prm / "policy")
-        LineCritic(tiny_t5(), 0, 1e-5, 0.0, 1, 8).save(prm / "critic.pt")
+        ProcessRewardModel(tiny_t5(), 0, 1e-5, 0.0, 1, 8).save(prm / "critic.pt")
         start = ["warmup.steps=300", "trainer.max_epochs=1", f"paths.output_dir={folder / 'start'}"]
         quietly(composed(*start))
         report: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}

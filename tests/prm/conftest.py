@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prm_cases import record_of, small
 
-from rltf.prm.model import LineCritic
+from rltf.prm.model import ProcessRewardModel
 from rltf.prm.training import PrmTraining, _labelled_rollout
 
 
@@ -36,7 +36,7 @@ def trained(records, tmp_path_factory):
 def model(trained, records):
     """(folder, the same model as it was trained, programs)"""
     folder, _ = trained
-    critic = LineCritic(small(), 0, 1e-3, 0.0, 1, 8)
+    critic = ProcessRewardModel(small(), 0, 1e-3, 0.0, 1, 8)
     critic._weights_file = str(folder / "critic.pt")
     critic.start("cpu")
     return folder, critic, [_labelled_rollout(record) for record in records[:7]]

@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from test_lines import program_of
 
-from rltf.prm.model import LineCritic
+from rltf.prm.model import ProcessRewardModel
 from rltf.prm.reward import PrmReward, line_credits
 from rltf.rewards.base import RewardStack
 from rltf.setup.instantiate import build
@@ -73,7 +73,7 @@ def test_the_exported_model_says_what_it_said_in_training_whatever_shares_its_ba
         found = PrmReward(str(folder), batch_size=size).token_outputs([rollout.program for rollout in programs])
         for mine, theirs in zip(found, said, strict=True):
             assert mine == pytest.approx(theirs, abs=1e-5)
-    assert isinstance(critic, LineCritic)
+    assert isinstance(critic, ProcessRewardModel)
 
 
 @pytest.mark.parametrize("choice", ["prm", "binary+prm", "coarse+fine+adaptive+prm"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rollout_strategies import build_rollout, rollouts
 
 from rltf.algorithms.advantages import token_weights
-from rltf.rollouts.batch import collate, collate_demonstrations, collate_programs
+from rltf.rollouts.collate import collate, collate_demonstrations, collate_programs
 from rltf.types import Credit
 
 

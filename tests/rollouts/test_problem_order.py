@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.rollouts.problems import ProblemOrder
+from rltf.rollouts.problem_order import ProblemOrder
 
 
 @given(count=st.integers(1, 20), seed=st.integers(0, 5), passes=st.integers(1, 3))

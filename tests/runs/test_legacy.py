@@ -6,8 +6,8 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from rltf.commands.overrides import policy_overrides, train_overrides
-from rltf.runs.folder import begin_run, differences
 from rltf.runs.legacy import KEYS, TARGETS, upgrade_config, upgrade_overrides
+from rltf.runs.resume import begin_run, differences
 from rltf.setup.instantiate import build
 
 
@@ -104,7 +104,7 @@ def test_a_recorded_config_of_the_first_version_equals_todays():
         },
         "schedule": {"warmup_steps": 10, "decay": True},
         "critic_lr": 0.0003,
-        "warmup": {"steps": 4, "warmup_steps": 100},
+        "warmup": {"steps": 4, "lr_warmup_steps": 100},
         "algorithm": {"advantages": {"_target_": "rltf.algorithms.advantages.Advantages", "clip": None}},
         "job": None,
         "report": True,

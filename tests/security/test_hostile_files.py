@@ -15,7 +15,7 @@ from rltf.policies.load import pretrained
 from rltf.policies.tiny import tiny_t5
 from rltf.report.write.files import write_report
 from rltf.runs.checkpoint_file import check_checkpoint, newest, read_checkpoint
-from rltf.runs.folder import begin_run
+from rltf.runs.resume import begin_run
 
 
 class Evil:

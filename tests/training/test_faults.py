@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from rltf.algorithms.loss_mix import LossMix, MixedLoss
 from rltf.commands.train import train
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.runs.folder import Stopped
+from rltf.runs.failures import Stopped
 
 SMALL = ("debug=default", "benchmark.sizes={train: 20, validation: 4, test: 6}", "report=false")
 

@@ -7,9 +7,9 @@ from rltf.benchmarks.mini import Mini
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.groups import PendingRollouts
 from rltf.rollouts.packing import PackedRollout
-from rltf.training.batches import Stream
 from rltf.training.datamodule import order_by_prompt
 from rltf.training.demonstrations import POOL_BATCHES, Demonstrations
+from rltf.training.micro_batches import Stream
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, StdioTest, Verdict
 
 SIZES = {"train": 60, "validation": 1, "test": 1}

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from rltf.runs.checkpoint_file import cut_lines, cut_rows, newest
-from rltf.runs.folder import begin_run
+from rltf.runs.resume import begin_run
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from rltf.execution.cluster.dispatch import FEEDERS, Dispatcher
-from rltf.execution.cluster.node import Node, Pool, import_ray
+from rltf.execution.cluster.node import NodeActor, NodeFeeder, import_ray
 from rltf.execution.executor import in_order
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.local import LocalExecutor, check_options
@@ -56,7 +56,7 @@ class RayExecutor:
         require("start_seconds", start_seconds, above=0)
         self._workers, self._node_workers = workers, node_workers
         self._dispatcher = Dispatcher(self._ray, float(timeout), int(memory_mb))
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, NodeFeeder] = {}
         self._owns_ray = not self._ray.is_initialized()
         if self._owns_ray:
             self._connect(address)
@@ -100,7 +100,9 @@ class RayExecutor:
             while not self._dispatcher.stopped:
                 alive = {row["NodeID"] for row in self._ray.nodes() if row["Alive"]}
                 for state in self._dispatcher.add_nodes(alive):
-                    self._nodes[state.name] = Node(self._dispatcher, state, self._ray, self._start_actor(state.name))
+                    self._nodes[state.name] = NodeFeeder(
+                        self._dispatcher, state, self._ray, self._start_actor(state.name)
+                    )
                 self._dispatcher.wait_until_closed(_LOOK_SECONDS)
         except Exception as e:
             self._dispatcher.fail("the thread that looks after its nodes", e)
@@ -110,7 +112,7 @@ class RayExecutor:
 
         workers = self._workers if node == self._local_node else self._node_workers
         strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-        actor_class = self._ray.remote(num_cpus=0, max_concurrency=FEEDERS + 1)(Pool)
+        actor_class = self._ray.remote(num_cpus=0, max_concurrency=FEEDERS + 1)(NodeActor)
         return actor_class.options(scheduling_strategy=strategy).remote({**self._options, "workers": workers})
 
     def close(self) -> None:

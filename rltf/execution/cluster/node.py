@@ -32,14 +32,14 @@ def import_ray() -> Any:
     return ray
 
 
-class Node:
+class NodeFeeder:
     """A node's actor, seen from the trainer: threads that feed it batches and pass on the verdicts it streams back.
 
     Args:
         dispatcher: where jobs come from and verdicts go.
         state: the dispatcher's record of this node.
         ray: the package.
-        actor: handle of the node's `Pool`.
+        actor: handle of the node's `NodeActor`.
     """
 
     def __init__(self, dispatcher: Dispatcher, state: NodeState, ray: Any, actor: Any) -> None:
@@ -89,7 +89,7 @@ class Node:
             thread.join(10)
 
 
-class Pool:
+class NodeActor:
     """The actor: one node's pool."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The layers that isolate programs, each usable alone, each probed by its effect.
 
-Runs in the zygote while it starts, before there is any program, and is trusted; `memory` and `seccomp.announced` run in
-the worker too. What the layers forbid holds for the zygote and all that it forks.
+Runs in the zygote while it starts, before there is any program, and is trusted; `memory` and
+`seccomp.read_forbidden_call` run in the worker too. What the layers forbid holds for the zygote and all that it forks.
 """
 
 LAYERS = ("limits", "user", "files", "pids", "network", "seccomp", "landlock", "memory")

@@ -94,7 +94,7 @@ def _is_announced(prepare: Callable[[], None], listener: int | None) -> bool:
         return os.waitpid(pid, 0)[1] & 0x7F == signal.SIGSYS
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    stopped = bool(poll.poll(2000)) and seccomp.announced(listener) == "socket"
+    stopped = bool(poll.poll(2000)) and seccomp.read_forbidden_call(listener) == "socket"
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return stopped

@@ -113,7 +113,7 @@ _RECEIVE = 0xC0502100
 _NOTICE = struct.Struct("<QIIiIQ6Q")
 
 
-def program(forbidden: int) -> bytes:
+def filter_program(forbidden: int) -> bytes:
     """The filter for this machine; `forbidden` is what it returns for forbidden calls."""
     column = MACHINE == "aarch64"
     rows = [(_LOAD, 0, 0, 4), (_JEQ, 1, 0, _ARCH[MACHINE]), (_RET, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
@@ -144,11 +144,11 @@ def install() -> int | None:
     if MACHINE not in _ARCH:
         raise OSError(errno.ENOSYS, f"no system call table for {MACHINE}")
     try:
-        return _load(program(_NOTIFY), _FLAG_LISTENER)
+        return _load(filter_program(_NOTIFY), _FLAG_LISTENER)
     except OSError as e:
         if e.errno not in (errno.EINVAL, errno.EBUSY):
             raise
-    _load(program(_KILL), 0)
+    _load(filter_program(_KILL), 0)
     return None
 
 
@@ -158,7 +158,7 @@ def _load(code: bytes, flags: int) -> int:
     return syscall("seccomp", _MODE_FILTER, flags, ctypes.create_string_buffer(header, len(header)))
 
 
-def announced(listener: int) -> str:
+def read_forbidden_call(listener: int) -> str:
     """The forbidden call that waits at `listener`, e.g. `execve`; empty when it is gone."""
     notice = bytearray(_NOTICE.size)
     try:

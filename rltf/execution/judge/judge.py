@@ -15,7 +15,7 @@ from rltf.execution.judge.compare import same_output, same_value
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.outcomes import ErrorRecord, decide, program_error
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.judge.test_calls import run_test_texts
+from rltf.execution.judge.text_tests import run_test_texts
 from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest, uniform_verdict
 from rltf.execution.sandbox.limits import Limits, Stop, StopReason
 from rltf.execution.sandbox.process import SandboxedProcess

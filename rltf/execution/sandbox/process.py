@@ -139,11 +139,11 @@ class SandboxedProcess:
         self._drain()
         self._close()
         status, cpu_seconds, size = ENDED.unpack_from(self._exit_report)
-        announced = self._exit_report[ENDED.size : ENDED.size + size].decode(errors="replace")
+        read_forbidden_call = self._exit_report[ENDED.size : ENDED.size + size].decode(errors="replace")
         return ProcessExit(
             status=status,
             cpu_seconds=cpu_seconds,
-            forbidden_call=self._forbidden_call or announced,
+            forbidden_call=self._forbidden_call or read_forbidden_call,
             stdout=b"".join(self._stdout),
             out_of_memory=self._zygote.out_of_memory(),
             overflowed=self._overflowed,
@@ -191,7 +191,7 @@ class SandboxedProcess:
 
     def _attend(self, ready: list[int]) -> None:
         """Reads what the program cannot forge: words of the zygote, and of the kernel about forbidden calls."""
-        if self._zygote.listener in ready and (name := seccomp.announced(self._zygote.listener)):
+        if self._zygote.listener in ready and (name := seccomp.read_forbidden_call(self._zygote.listener)):
             self._forbidden_call = self._forbidden_call or name
             self._zygote.stop_program()
         if self._trusted[0] in ready:

@@ -230,7 +230,7 @@ class Zygote:
         listener = self._layers.listener
         if listener is None or not select.select([listener], [], [], 0)[0]:
             return b""
-        return seccomp.announced(listener).encode()[:_MAX_TEXT]
+        return seccomp.read_forbidden_call(listener).encode()[:_MAX_TEXT]
 
     def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
         try:

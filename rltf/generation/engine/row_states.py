@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rltf.generation.rows import Row
-from rltf.generation.sampling import sample_tokens, uniforms
+from rltf.generation.token_sampling import sample_tokens, uniforms
 from rltf.policies.decoding import Kernels
 from rltf.types import Sampling
 
@@ -40,7 +40,7 @@ class RowStates:
         sampling: how tokens are drawn.
         eos_id: the token that ends a response.
         kernels: compiled ones, for a float32 model on the CPU; None: torch's.
-        allow_host_sync: see `rltf.generation.sampling.sample_tokens`.
+        allow_host_sync: see `rltf.generation.token_sampling.sample_tokens`.
     """
 
     has_prefixes = False

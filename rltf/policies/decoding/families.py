@@ -11,6 +11,9 @@ from rltf.policies.decoding.interfaces import Cache, Decoder
 from rltf.policies.decoding.llama import LlamaDecoder
 from rltf.policies.decoding.t5 import T5Decoder
 
+DECODERS: list[Any] = [T5Decoder, LlamaDecoder, CodeGenDecoder]
+"""Decoders that the engine tries, the first one that fits a model; append your own."""
+
 
 def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
     """The decoder of a model's family, on its present weights.
@@ -23,9 +26,9 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
     Raises:
         ValueError: no decoder computes what this model does.
     """
-    for family in (T5Decoder, LlamaDecoder, CodeGenDecoder):
-        if family.fits(model):
-            return family(model, horizon, compiled)
+    for decoder in DECODERS:
+        if decoder.fits(model):
+            return decoder(model, horizon, compiled)
     raise ValueError(
         f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2 or CodeGen model; "
         "generation=hf works with any"

@@ -99,7 +99,7 @@ class Kernels:
     def sample_tokens(
         self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Tokens and log-probs as `rltf.generation.sampling.sample_tokens` gives them, where nothing is truncated."""
+        """Tokens and log-probs as those of `rltf.generation.token_sampling`, where nothing is truncated."""
         rows, vocabulary = logits_BV.shape
         if self._scratch.numel() < 2 * vocabulary + LANES + 1:
             self._scratch = torch.empty(2 * vocabulary + LANES + 1)

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from rltf.rollouts.batch import collate
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.collate import collate
 from rltf.setup.components import Components
 from rltf.types import FinishReason, Request, Rollout, Sample, Sampling
 from scale.runs import Instant, composed

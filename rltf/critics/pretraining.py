@@ -20,7 +20,7 @@ from rltf.validation import require
 log = logging.getLogger(__name__)
 
 
-class CriticTraining:
+class CriticPretraining:
     """Fits the run's critic to `rollouts.jsonl` of earlier runs.
 
     Args:

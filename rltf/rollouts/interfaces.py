@@ -40,7 +40,7 @@ class TokenCredit(Protocol):
         ...
 
 
-class Critic(Protocol):
+class RolloutCritic(Protocol):
     """Predicts outcomes or returns of programs, before `credit` weighs their tokens (`rltf.critics`)."""
 
     @property
