@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from rltf.runs.files import OVERRIDES_FILE
@@ -33,8 +34,7 @@ def train_overrides(arguments: list[str]) -> list[str]:
     """
     arguments = _present(arguments)
     model = last_value(arguments, "model")
-    recipes, models = config_dir() / "recipe", config_dir() / "model"
-    lacks_recipe = model and (models / f"{model}.yaml").is_file() and not (recipes / f"{model}.yaml").is_file()
+    lacks_recipe = model and _has_choice(arguments, "model", model) and not _has_choice(arguments, "recipe", model)
     if lacks_recipe and last_value(arguments, "recipe") is None:
         arguments = ["recipe=default", *arguments]
     folder = last_value(arguments, "resume")
@@ -81,7 +81,7 @@ def policy_overrides(arguments: list[str]) -> list[str]:
     policy = last_value(arguments, "policy")
     if policy is None:
         return arguments
-    if (config_dir() / "model" / f"{policy}.yaml").is_file():
+    if _has_choice(arguments, "model", policy):
         return [*arguments, f"model={policy}"]
     folder = Path(policy)
     folder = folder / "policy" if (folder / "policy").is_dir() else folder
@@ -94,6 +94,15 @@ def last_value(arguments: list[str], key: str) -> str | None:
     """The last value that the command line gives to `key`, without quotes; None when it gives none."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
     return values[-1].strip("\"'") if values else None
+
+
+def _has_choice(arguments: list[str], group: str, choice: str) -> bool:
+    """Whether our configs or those of `--config-dir` have a file for the choice."""
+    folders = [config_dir()]
+    for option, value in pairwise(arguments):
+        folders += [Path(value)] if option in ("--config-dir", "-cd") else []
+    folders += [Path(argument.partition("=")[2]) for argument in arguments if argument.startswith("--config-dir=")]
+    return any((folder / group / f"{choice}.yaml").is_file() for folder in folders)
 
 
 def _present(arguments: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.setup.config import EvaluationConfig, RunConfig, typed_node
+from rltf.setup.instantiate import build
 from rltf.validation import OptionError, require
 
 AT_LEAST_ONE = (
@@ -30,6 +31,7 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
     require("optimizer.weight_decay", cfg.optimizer.get("weight_decay"), at_least=0, optional=True)
     require("critic_lr", cfg.critic_lr, above=0)
     _check_built_nodes(cfg)
+    _check_optimizer(cfg)
     return config
 
 
@@ -42,6 +44,23 @@ def read_evaluation_config(cfg: DictConfig) -> EvaluationConfig:
     require("seed", cfg.seed, at_least=0, whole=True)
     _check_built_nodes(cfg)
     return typed_node(cfg, "evaluation", EvaluationConfig)
+
+
+def _check_optimizer(cfg: DictConfig) -> None:
+    """Makes the optimiser for one number, since its own errors come after the warm-up's data were made."""
+    import torch
+
+    make_optimizer = build(cfg, "optimizer")
+    try:
+        make_optimizer([torch.nn.Parameter(torch.zeros(1))])
+    except TypeError as error:
+        name = cfg.optimizer.get("_target_")
+        reason = str(error).partition("__init__() ")[2] or str(error)
+        raise ValueError(
+            f"optimizer: {name} {reason}; '~optimizer.KEY' on the command line leaves a key of configs/optimizer out"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"optimizer: {error}") from error
 
 
 def _check_built_nodes(cfg: DictConfig) -> None:

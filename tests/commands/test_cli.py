@@ -8,6 +8,7 @@ from pathlib import Path
 import fork_server
 import pytest
 
+from rltf.commands.overrides import policy_overrides, train_overrides
 from rltf.runs.folder import prepare_folder
 from rltf.setup.checks import read_training_config
 
@@ -92,6 +93,36 @@ def test_strangers_in_the_config_are_not_built(tmp_path):
 def test_numbers_are_checked_before_work(composed, override, key):
     with pytest.raises(ValueError, match=key.replace(".", r"\.")):
         read_training_config(composed("train", override))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ["optimizer._target_=torch.optim.SGD"],
+            r"^optimizer: torch.optim.SGD got an unexpected keyword argument 'betas'; '~optimizer.KEY' on",
+        ),
+        (["optimizer.betas=[2,3]"], r"^optimizer: Invalid beta parameter at index 0: 2"),
+        (["optimizer._target_=torch.hub.load"], r"^optimizer._target_=torch.hub.load is outside the packages"),
+    ],
+)
+def test_an_optimiser_that_cannot_be_made_is_said_before_work(composed, overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read_training_config(composed("train", *overrides))
+
+
+def test_another_optimiser_is_a_node(composed):
+    overrides = ["optimizer._target_=torch.optim.SGD", "~optimizer.betas", "+optimizer.momentum=0.9"]
+    read_training_config(composed("train", *overrides))
+
+
+def test_a_model_of_ones_own_without_a_recipe_gets_the_default_one(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("_target_: x")
+    assert train_overrides(["--config-dir", str(tmp_path), "model=mine"])[0] == "recipe=default"
+    assert train_overrides([f"--config-dir={tmp_path}", "model=mine"])[0] == "recipe=default"
+    assert train_overrides(["model=mine"]) == ["model=mine"]
+    assert policy_overrides(["--config-dir", str(tmp_path), "policy=mine"])[-1] == "model=mine"
 
 
 def test_a_full_disk_is_said_before_work(tmp_path, no_disk):
