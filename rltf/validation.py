@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from importlib import import_module
 from typing import Any, Self
 
 
@@ -101,3 +102,22 @@ def _expectation(
     kind = "a whole number" if whole else "a number" if bounds else "a finite number"
     joint = " of " if bounds.startswith("at") else " " if bounds else ""
     return f"{'null or ' if optional else ''}{kind}{joint}{bounds}"
+
+
+def import_extra(package: str, option: str, extra: str | None = None) -> Any:
+    """An optional package, which an option of the config needs.
+
+    Args:
+        package: its name.
+        option: what asks for it, e.g. `executor=ray`.
+        extra: of `rltf`, with which it is installed; None: the package's name.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ValueError(
+            f'{option} needs the package {package}: install it with `pip install "rltf[{extra or package}]"`'
+        ) from error

@@ -21,7 +21,7 @@ from rltf.generation.rows import draws_of
 from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.types import Request, Sample, Sampling
-from rltf.validation import require
+from rltf.validation import import_extra, require
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class RemoteSampler:
     ) -> None:
         require("processes", processes, at_least=1, whole=True)
         require("gpus", gpus, at_least=0)
-        self._ray = import_ray()
+        self._ray = import_extra("ray", "generation.placement=separate")
         self._factories = (policy, sampler)
         self._processes, self._gpus, self._address = processes, gpus, address
         self._actors: list[Any] = []
@@ -208,22 +208,6 @@ class SamplerActor:
                 batch, since = [], time.monotonic()
         if batch:
             yield batch
-
-
-def import_ray() -> Any:
-    """The package ray.
-
-    Raises:
-        ValueError: it is not installed.
-    """
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError:
-        raise ValueError(
-            'generation.placement=separate needs the package ray: install it with `pip install "rltf[ray]"`'
-        ) from None
-    return ray
 
 
 def pack_weights(policy: Policy) -> Weights:

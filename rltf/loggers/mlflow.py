@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 
+from rltf.validation import import_extra
+
 _ID_FILE = ".mlflow_id"
 
 
@@ -22,13 +24,11 @@ def mlflow_logger(folder: str, experiment: str, name: str, tracking_uri: str | N
     Raises:
         ValueError: MLflow is not installed.
     """
+    import_extra("mlflow", "logger=mlflow", "loggers")
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
     identity = Path(folder) / _ID_FILE
     run_id = identity.read_text() if identity.exists() else None
-    try:
-        logger = MLFlowLogger(experiment, name, tracking_uri=uri, run_id=run_id)
-    except ModuleNotFoundError as error:
-        raise ValueError('logger=mlflow needs the package mlflow: pip install "rltf[loggers]"') from error
+    logger = MLFlowLogger(experiment, name, tracking_uri=uri, run_id=run_id)
     if run_id is None and logger.run_id:
         identity.write_text(logger.run_id)
     return logger

@@ -8,6 +8,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from rltf.validation import import_extra
+
 
 class TrackioLogger(Logger):
     """Sends metrics to Trackio; a run that is resumed continues its Trackio run of the same name.
@@ -26,11 +28,7 @@ class TrackioLogger(Logger):
 
     def __init__(self, project: str, name: str, group: str | None = None, space_id: str | None = None) -> None:
         super().__init__()
-        try:
-            import trackio
-        except ModuleNotFoundError as error:
-            raise ValueError('logger=trackio needs the package trackio: pip install "rltf[loggers]"') from error
-        self._trackio = trackio
+        self._trackio = import_extra("trackio", "logger=trackio", "loggers")
         self._project, self._name, self._group, self._space_id = project, name, group, space_id
         self._config: dict[str, Any] = {}
         self._started = False

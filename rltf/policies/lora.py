@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rltf.validation import OptionError, require
+from rltf.validation import OptionError, import_extra, require
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,11 +49,8 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
     Raises:
         ValueError: peft is not installed, or a target module does not exist.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise ValueError("model.lora is set, but peft is not installed: expected `pip install rltf[lora]`") from None
-    config = LoraConfig(
+    peft = import_extra("peft", "model.lora", "lora")
+    config = peft.LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
@@ -62,7 +59,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
     )
     try:
-        inject_adapter_in_model(config, model)
+        peft.inject_adapter_in_model(config, model)
     except ValueError:
         names = "null" if lora.target_modules is None else list(lora.target_modules)
         raise ValueError(

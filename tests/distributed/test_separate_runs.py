@@ -87,7 +87,7 @@ def test_a_sampler_process_that_dies_is_replaced(tmp_path, in_one_process):
     run = tmp_path / "run"
     process = start(*SEPARATE, f"hydra.run.dir={run}")
     wait_for(run / "checkpoints" / "last.ckpt", process)
-    os.kill(descendant(process, b"ray::Host"), signal.SIGKILL)
+    os.kill(descendant(process, b"ray::SamplerActor"), signal.SIGKILL)
     finish(process)
     assert_same(outcome(run), in_one_process)
     assert "another takes its place" in (run / "train.log").read_text()

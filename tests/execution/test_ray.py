@@ -52,7 +52,7 @@ def pools() -> list[int]:
     found = []
     for pid in descendants(os.getpid()):
         try:
-            if b"ray::Pool" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"ray::NodeActor" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 found.append(pid)
         except OSError:
             continue
@@ -119,7 +119,7 @@ class LostCluster:
 
 def test_a_thread_that_ends_tells_everybody_who_waits(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = LostCluster()
-    monkeypatch.setattr("rltf.execution.cluster.executor.import_ray", lambda: answers)
+    monkeypatch.setattr("rltf.execution.cluster.executor.import_extra", lambda *names: answers)
     with RayExecutor(address=cluster.address, workers=2, node_workers=2, timeout=900) as executor:
         future = executor.submit(Job("while True: pass", (CallTest("f", (), 1),)))
         answers.lost = True

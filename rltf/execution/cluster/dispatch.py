@@ -37,7 +37,7 @@ class Dispatcher:
     """The queue between `submit` and the threads that feed the nodes. Thread-safe.
 
     Args:
-        ray: the package, as `import_ray` returns it.
+        ray: the package.
         timeout: seconds a test, for jobs that bring no limit of their own.
         memory_mb: memory of a program, likewise.
     """

@@ -14,12 +14,12 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from rltf.execution.cluster.dispatch import FEEDERS, Dispatcher
-from rltf.execution.cluster.node import NodeActor, NodeFeeder, import_ray
+from rltf.execution.cluster.node import NodeActor, NodeFeeder
 from rltf.execution.executor import in_order
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.local import LocalExecutor, check_options
 from rltf.types import Job, Verdict
-from rltf.validation import OptionError, require
+from rltf.validation import OptionError, import_extra, require
 
 _LOOK_SECONDS = 1.0
 """Seconds between two looks at the nodes of the cluster."""
@@ -50,7 +50,7 @@ class RayExecutor:
         memory_mb: int = 512,
         **options: Any,
     ) -> None:
-        self._ray = import_ray()
+        self._ray = import_extra("ray", "executor=ray")
         self._options = {**options, "timeout": timeout, "memory_mb": memory_mb}
         _check({**self._options, "workers": workers, "node_workers": node_workers})
         require("start_seconds", start_seconds, above=0)

@@ -14,22 +14,10 @@ from rltf.execution.cluster.dispatch import FEEDERS, BatchRow, Dispatcher, NodeS
 from rltf.execution.local import LocalExecutor
 from rltf.execution.messages import UnreadableVerdict
 from rltf.types import Test, Verdict
+from rltf.validation import import_extra
 
 _MAX_TEST_SETS = 1024
 """Test sets that a node remembers."""
-
-
-def import_ray() -> Any:
-    """The package.
-
-    Raises:
-        ValueError: It is not installed.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise ValueError('executor=ray needs the package ray: install it with `pip install "rltf[ray]"`') from None
-    return ray
 
 
 class NodeFeeder:
@@ -125,7 +113,7 @@ class NodeActor:
         """The tests of a set, which is fetched once a node."""
         tests = self._test_sets.get(test_set)
         if tests is None:
-            tests = self._test_sets[test_set] = import_ray().get(reference)
+            tests = self._test_sets[test_set] = import_extra("ray", "executor=ray").get(reference)
             while len(self._test_sets) > _MAX_TEST_SETS:
                 self._test_sets.popitem(last=False)
         return tests
