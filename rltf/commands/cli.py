@@ -102,9 +102,10 @@ def _exit_on_signal(number: int, _: object) -> NoReturn:
 
 def explain(error: Exception) -> str:
     """One sentence for a mistake; an unknown name comes with the nearest known ones."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        options = sorted(o for o in error.options if not o.startswith("_"))
+        ours = [file.stem for file in (config_dir() / group).glob("*.yaml")]  # Hydra gives none for a list of choices
+        options = sorted(o for o in error.options or ours if not o.startswith("_"))
         similar_names = difflib.get_close_matches(choice, options, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(similar_names)}?" if similar_names else f"known are {', '.join(options)}"
         return f"{group}={choice} is not known: {hint}"

@@ -32,6 +32,7 @@ def assert_one_sentence(done, *words):
     ("arguments", "words"),
     [
         (["reward=corse"], ["reward=corse", "coarse"]),
+        (["logger=[csv,tensorbord]"], ["logger=tensorbord", "tensorboard"]),
         (["model=codet5_770"], ["model=codet5_770", "codet5_770m"]),
         (["algorithm=rtlf"], ["algorithm=rtlf", "rltf"]),
         (["rollouts.sampels=3"], ["sampels"]),
