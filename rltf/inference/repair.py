@@ -68,7 +68,7 @@ class Repairs(Benchmark):
     references are the demonstrations.
 
     Args:
-        benchmark: the run's benchmark.
+        base: the run's benchmark.
         run: the run's folder, with its `rollouts.jsonl`.
         per_problem: most failed programs per training problem; the newest are taken.
         held_out: share of training problems whose failures are held out, half of them for validation and half for the
@@ -79,12 +79,12 @@ class Repairs(Benchmark):
         ValueError: the folder has no rollouts, or too few that failed at the benchmark's training problems.
     """
 
-    def __init__(self, benchmark: Benchmark, run: str, per_problem: int = 4, held_out: float = 0.1) -> None:
+    def __init__(self, base: Benchmark, run: str, per_problem: int = 4, held_out: float = 0.1) -> None:
         require("per_problem", per_problem, at_least=1, whole=True)
         require("held_out", held_out, above=0, below=1)
-        self.name = f"{benchmark.name}/repair"
-        self._benchmark = benchmark
-        training_problems = {problem.id: problem for problem in benchmark.problems("train") if problem.references}
+        self.name = f"{base.name}/repair"
+        self._benchmark = base
+        training_problems = {problem.id: problem for problem in base.problems("train") if problem.references}
         failures = _read_failures(run, training_problems, per_problem)
         self._sources: dict[str, tuple[Problem, Failure]] = {}
         """Problem id -> training problem and failed program."""
@@ -99,7 +99,7 @@ class Repairs(Benchmark):
         if empty:
             raise ValueError(
                 f"benchmark.run={run} has {len(self._sources)} failed programs of {len(failures)} problems that are "
-                f"training problems of benchmark={benchmark.name} with references, and none for the {empty[0]} split: "
+                f"training problems of benchmark={base.name} with references, and none for the {empty[0]} split: "
                 "expected a longer run, or a larger benchmark.held_out"
             )
 

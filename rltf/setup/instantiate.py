@@ -17,6 +17,9 @@ from rltf.validation import OptionError
 
 log = logging.getLogger(__name__)
 
+ALWAYS_TRUSTED = ("torch.optim",)
+"""Packages whose classes any config may build, beside those of `trusted`: they only compute."""
+
 
 def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
     """The object that `cfg.<key>` describes.
@@ -52,7 +55,8 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
 def _refuse_strangers(node: Any, key: str, trusted: Sequence[str]) -> None:
     """A config file is data: it may only build what the user's `trusted` packages define, and not what they import."""
     for path, target in _targets(node, key):
-        if not isinstance(target, str) or not _within(target, trusted) or not _within(_home(target), trusted):
+        packages = (*ALWAYS_TRUSTED, *trusted)
+        if not isinstance(target, str) or not _within(target, packages) or not _within(_home(target), packages):
             raise ValueError(
                 f"{path}._target_={target} is outside the packages named by trusted={list(trusted)}: "
                 "add its package to `trusted` if it is yours"

@@ -18,7 +18,7 @@ def test_a_policy_trains_on_the_benchmark(written):
     folder = written("add_benchmark.md")
     command = [sys.executable, str(ROOT / "train.py"), "--config-dir", str(folder / "configs"), "benchmark=katas"]
     command += [
-        "trusted=[rltf,lightning,torch.optim,mine]",
+        "trusted=[rltf,lightning,mine]",
         f"benchmark.path={folder / 'katas.jsonl'}",
         "debug=default",
     ]

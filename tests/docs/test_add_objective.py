@@ -6,7 +6,7 @@ import pytest
 
 from rltf.setup.instantiate import build
 
-TRUSTED = "trusted=[rltf,lightning,torch.optim,mine]"
+TRUSTED = "trusted=[rltf,lightning,mine]"
 
 
 def test_the_objective_is_built_from_its_yaml(written, composed):

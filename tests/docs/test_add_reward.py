@@ -13,7 +13,7 @@ import rltf.rewards
 from rltf.setup.instantiate import build
 
 MODULES = [f"rltf.rewards.{module.name}" for module in pkgutil.iter_modules(rltf.rewards.__path__)]
-TRUSTED = "trusted=[rltf,lightning,torch.optim,mine]"
+TRUSTED = "trusted=[rltf,lightning,mine]"
 
 
 def test_rewards_import_without_torch():

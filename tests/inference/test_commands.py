@@ -70,7 +70,7 @@ def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_progra
         "algorithm=sft",
         "model.max_prompt_tokens=256",
     )
-    outcome = train(composed("train", *MINI, *QUIET, *stage, f"paths.output_dir={repair}"))
+    outcome = train(composed("train", MINI[0], MINI[2], *QUIET, *stage, f"paths.output_dir={repair}"))
     assert outcome.summary["benchmark"] == "mini/repair"
     search = ("inference=critic_sampling", f"inference.repair={repair}", "inference.max_prompt_tokens=256")
     record = evaluate(composed("eval", *MINI, *EVAL, *search, f"paths.output_dir={tmp_path / 'eval'}")).summary

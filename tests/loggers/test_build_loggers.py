@@ -48,6 +48,14 @@ def test_a_logger_of_ones_own_is_one_node(composed, folder):
     assert tape.closed
 
 
+def test_a_node_of_version_0_1_gets_the_runs_folder_and_name(composed, folder, monkeypatch):
+    """There W&B's folder and name were no keys of its node."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    node = "+logger.wandb={_target_: rltf.callbacks.wandb.wandb_logger, mode: offline}"
+    _, wandb = build_loggers(composed("train", "logger=csv", node, "name=x"))
+    assert (wandb._wandb_init["name"], wandb.save_dir) == ("x", str(folder))
+
+
 def test_metrics_csv_is_written_whatever_is_chosen(composed, folder):
     cfg = composed("train", "logger={wandb: null}")
     assert [type(logger) for logger in build_loggers(cfg)] == [CSVMetrics]

@@ -7,7 +7,7 @@ import torch
 from prm_cases import small
 
 from rltf.benchmarks.splits import hash_fraction
-from rltf.commands import job
+from rltf.commands.job import run_job
 from rltf.commands.train import train
 from rltf.critics.value import ValueCritic
 from rltf.prm.training import PrmTraining
@@ -57,12 +57,12 @@ def test_data_model_and_reward_make_a_run_and_the_critic_of_values_begins_from_t
     mini += ("generation.sampling.max_new_tokens=30",)
     data, prm, run = tmp_path / "data", tmp_path / "prm", tmp_path / "run"
     numbers = "job={problems: 12, samples: 2, completions: 2, chunk: 5}"
-    job.run(composed("train", *mini, "job=prm_data", numbers, f"paths.output_dir={data}"))
+    run_job(composed("train", *mini, "job=prm_data", numbers, f"paths.output_dir={data}"))
     found = json.loads((data / "summary.json").read_text())
     assert found["programs"] > 12
     assert found["completions"] == 2 * found["asked"] > 0
     fit = ("job=prm", f"job.data={data}", "job.held_out=0.3", f"paths.output_dir={prm}")
-    job.run(composed("train", *mini, *fit))
+    run_job(composed("train", *mini, *fit))
     reward = ("reward=binary+prm", f"reward.terms.prm.model={prm}", "algorithm=ppo", "critic=value")
     train(composed("train", *mini, *reward, f"critic.weights={prm / 'critic.pt'}", f"paths.output_dir={run}"))
     records = [json.loads(line) for line in (run / "rollouts.jsonl").read_text().splitlines()]

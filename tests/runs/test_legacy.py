@@ -44,6 +44,14 @@ def test_an_old_override_is_upgraded_with_a_warning(old, new):
     assert len(warnings) == (overrides != [old])
 
 
+def test_tasks_of_a_repair_model_take_the_benchmark_of_their_run():
+    overrides, warnings = upgrade_overrides(
+        ["stage=repair", "stage.run=RUN", "benchmark=mbpp", "benchmark.path=x", "seed=2"]
+    )
+    assert overrides == ["benchmark=repair", "benchmark.run=RUN", "seed=2"]
+    assert len(warnings) == 4
+
+
 def test_every_old_key_has_a_place_today(composed):
     for old, new in KEYS.items():
         options = {"job": ("job=prm_data",), "benchmark": ("benchmark=repair", "benchmark.run=x")}
