@@ -215,7 +215,7 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
     try:
         record = json.loads(text)
         return decode_verdict(record | {"isolation": isolation | record["isolation"]})
-    except (ValueError, KeyError, TypeError, RecursionError) as e:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None
 
 
