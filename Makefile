@@ -22,7 +22,7 @@ train: $(READY)  ## the embedded default: warm-up, RL, pass@k before and after (
 	$(BIN)/python train.py
 
 test: $(READY)  ## the test suite, two processes side by side
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow --timeout 3600
