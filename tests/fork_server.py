@@ -35,7 +35,6 @@ IMPORTS += ("rltf.policies.causal", "rltf.policies.seq2seq", "rltf.policies.tiny
 IMPORTS += ("transformers.generation.utils", "transformers.quantizers.auto", "torch.distributed.checkpoint")
 IMPORTS += ("transformers.models.t5.modeling_t5", "transformers.models.llama.modeling_llama", "hydra._internal.hydra")
 
-_server: subprocess.Popen[bytes] | None = None
 _address: str | None = None
 
 
@@ -133,22 +132,29 @@ def run(
 
 
 def _start_server() -> str:
-    global _server, _address
+    global _address
     if _address is None:
         folder = tempfile.mkdtemp(prefix="rltf-fork-")
         _address = f"{folder}/socket"
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": folder}
-        _server = subprocess.Popen(
-            [sys.executable, __file__, _address], cwd=ROOT, stdout=subprocess.PIPE, env=environment
-        )
-        assert _server.stdout is not None
-        assert _server.stdout.readline() == b"ready\n"
-        atexit.register(_server.terminate)
+        command = [sys.executable, __file__, _address, str(os.getpid())]
+        # it detaches itself: tests look at the processes below them, and it is none of what they test
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=environment) as launcher:
+            assert launcher.stdout is not None
+            server = int(launcher.stdout.readline())
+        atexit.register(_kill, server)
     return _address
 
 
-def serve(address: str) -> None:
-    """Forks a process for every connection, until the tests end."""
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
+def serve(address: str, parent: int) -> None:
+    """Forks a process for every connection, until the tests, process `parent`, end."""
+    if os.fork():
+        os._exit(0)
     sys.path.insert(0, str(ROOT))
     import importlib
 
@@ -158,8 +164,8 @@ def serve(address: str) -> None:
     listener.bind(address)
     listener.listen(64)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    print("ready", flush=True)
-    parent = os.getppid()
+    print(os.getpid(), flush=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever waits for the end of the launcher's output need not wait
     threading.Thread(target=_end_with, args=(parent, address), daemon=True).start()
     while True:
         connection, _ = listener.accept()
@@ -170,7 +176,7 @@ def serve(address: str) -> None:
 
 
 def _end_with(parent: int, address: str) -> None:
-    while os.getppid() == parent:
+    while Path(f"/proc/{parent}").exists():
         time.sleep(0.5)
     os.unlink(address)
     os._exit(0)
@@ -214,4 +220,4 @@ def _become(request: dict) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))
