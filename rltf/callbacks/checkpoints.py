@@ -44,8 +44,7 @@ class Checkpoints(RLTFCallback, Checkpoint):
     @property
     def name(self) -> str:
         """`warmup` in the warm-up, `last` in RL."""
-        phase = self.module.phase
-        return "warmup" if phase is not None and phase.name == "warmup" else "last"
+        return "warmup" if self.module.phase_name == "warmup" else "last"
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Cuts the run's files to their lengths at the checkpoint that the run is resumed from."""

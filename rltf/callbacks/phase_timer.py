@@ -42,8 +42,7 @@ class PhaseTimer(RLTFCallback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begins the phase of this fit."""
-        assert self.module.phase is not None
-        self._fit.enter_context(self.clock("warmup" if self.module.phase.name == "warmup" else "training"))
+        self._fit.enter_context(self.clock("warmup" if self.module.phase_name == "warmup" else "training"))
         self._logged = self.clock.seconds()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -128,8 +128,7 @@ class Progress(RLTFCallback):
 
     @property
     def _in_warmup(self) -> bool:
-        phase = self.module.phase
-        return phase is not None and phase.name == "warmup"
+        return self.module.phase_name == "warmup"
 
     def _position(self, trainer: L.Trainer) -> tuple[int, int]:
         """Optimiser steps done, and those of the phase."""

@@ -56,8 +56,7 @@ class StopOnCollapse(RLTFCallback):
 
     @property
     def _watches(self) -> bool:
-        phase = self.module.phase
-        return bool(self.below) and phase is not None and phase.name == "rl"
+        return bool(self.below) and self.module.phase_name == "rl"
 
     def _find_reason(self, metrics: Mapping[str, float]) -> str | None:
         if not self._checked:

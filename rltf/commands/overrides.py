@@ -7,7 +7,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from rltf.runs.files import OVERRIDES_FILE
+from rltf.runs.files import OVERRIDES_FILE, POLICY_FOLDER
 from rltf.runs.folder import first_process
 from rltf.runs.legacy import upgrade_overrides
 from rltf.runs.record import read_overrides
@@ -84,7 +84,7 @@ def policy_overrides(arguments: list[str]) -> list[str]:
     if _has_choice(arguments, "model", policy):
         return [*arguments, f"model={policy}"]
     folder = Path(policy)
-    folder = folder / "policy" if (folder / "policy").is_dir() else folder
+    folder = folder / POLICY_FOLDER if (folder / POLICY_FOLDER).is_dir() else folder
     if folder.is_dir():
         return [*arguments, f"model.path='{folder}'"]
     return arguments

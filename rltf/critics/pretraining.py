@@ -13,6 +13,7 @@ from rltf.benchmarks.splits import hash_fraction
 from rltf.critics.base import Critic
 from rltf.metrics.critic import critic_metrics
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.runs.files import CRITIC_FILE, ROLLOUTS_FILE
 from rltf.runs.rollouts_file import read_records
 from rltf.types import FinishReason, Outcome, Problem, Program, Rollout, Sampling, Verdict
 from rltf.validation import require
@@ -37,7 +38,7 @@ class CriticPretraining:
     def __init__(self, runs: str | Sequence[str], epochs: int = 1, held_out: float = 0.1) -> None:
         require("epochs", epochs, at_least=1, whole=True)
         require("held_out", held_out, above=0, below=1)
-        self._records = list(read_records(runs, "rollouts.jsonl", "job.runs", "the folder of a run"))
+        self._records = list(read_records(runs, ROLLOUTS_FILE, "job.runs", "the folder of a run"))
         self._epochs, self._held_out = epochs, held_out
 
     def __call__(self, pipeline: RolloutPipeline, sampling: Sampling, seed: int, folder: Path) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class CriticPretraining:
         critic.start(pipeline.policy.model.device)
         for epoch in range(self._epochs):
             log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training, passes=1)["loss"])
-        critic.save(folder / "critic.pt")
+        critic.save(folder / CRITIC_FILE)
         metrics = critic_metrics([(r.critic, r.verdict.outcome) for r in critic.add_predictions(held_out)])
         frequent = Counter(r.verdict.outcome.stage for r in training).most_common(1)[0][0]
         metrics["constant_accuracy"] = sum(r.verdict.outcome.stage == frequent for r in held_out) / len(held_out)

@@ -29,6 +29,7 @@ from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.rollouts.interfaces import PrefixCritic
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.runs.files import POLICY_FOLDER
 from rltf.types import Problem, Program, Sampling
 from rltf.validation import require
 
@@ -235,7 +236,7 @@ def _share_draws(task_indices: Sequence[int], draws: Sequence[int]) -> list[tupl
 
 def _load_repair_model(repair: str, max_prompt_tokens: int) -> Policy:
     folder = Path(repair)
-    folder = folder / "policy" if (folder / "policy").is_dir() else folder
+    folder = folder / POLICY_FOLDER if (folder / POLICY_FOLDER).is_dir() else folder
     try:
         return pretrained(repair, str(folder) if folder.is_dir() else None, max_prompt_tokens=max_prompt_tokens)
     except ValueError as error:

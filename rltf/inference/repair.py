@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.splits import hash_fraction
+from rltf.runs.files import ROLLOUTS_FILE
 from rltf.runs.rollouts_file import read_records
 from rltf.types import Extraction, Outcome, Problem, Prompt, Split, Test, Verdict
 from rltf.validation import require
@@ -128,7 +129,7 @@ class Repairs(Benchmark):
 def _read_failures(run: str, problems: Mapping[str, Problem], per_problem: int) -> dict[str, list[Failure]]:
     """Problem id -> its newest failed programs of different text."""
     by_problem: dict[str, dict[str, Failure]] = {}
-    for record in read_records(run, "rollouts.jsonl", "benchmark.run", "the folder of a run"):
+    for record in read_records(run, ROLLOUTS_FILE, "benchmark.run", "the folder of a run"):
         if record["outcome"] == Outcome.PASSED or record["problem_id"] not in problems:
             continue
         by_text = by_problem.setdefault(record["problem_id"], {})

@@ -21,6 +21,7 @@ from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.prm.lines import program_steps
 from rltf.rollouts.collate import collate_programs
+from rltf.runs.files import CRITIC_FILE, POLICY_FOLDER
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
 from rltf.validation import OptionError, require
 
@@ -43,7 +44,7 @@ class PrmReward:
         require("passed_weight", passed_weight, at_least=0)
         require("batch_size", batch_size, at_least=1, whole=True)
         self._folder = Path(model).expanduser()
-        if not (self._folder / "critic.pt").is_file():
+        if not (self._folder / CRITIC_FILE).is_file():
             raise OptionError("model", model, "the folder of a run of job=prm, with its critic.pt")
         self._weight, self._passed_weight, self._batch_size = weight, passed_weight, batch_size
         self._loaded_model: tuple[CriticNetwork, Policy] | None = None
@@ -78,9 +79,9 @@ class PrmReward:
 
     def _load_model(self) -> tuple[CriticNetwork, Policy]:
         if self._loaded_model is None:
-            weights = torch.load(self._folder / "critic.pt", map_location="cpu", weights_only=True)
+            weights = torch.load(self._folder / CRITIC_FILE, map_location="cpu", weights_only=True)
             head = {name: weight for name, weight in weights.items() if name.startswith("head.")}
-            policy = pretrained("prm", str(self._folder / "policy")).eval().requires_grad_(False)
+            policy = pretrained("prm", str(self._folder / POLICY_FOLDER)).eval().requires_grad_(False)
             hidden = len(head["head.0.weight"]) if "head.2.weight" in head else 0
             network = CriticNetwork(policy, 1, hidden, own_body=False, after_token=True).requires_grad_(False)
             network.load_state_dict(head)

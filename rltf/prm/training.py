@@ -13,6 +13,7 @@ from rltf.benchmarks.splits import hash_fraction
 from rltf.policies.base import Policy
 from rltf.prm.model import ProcessRewardModel
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.runs.files import CRITIC_FILE, POLICY_FOLDER
 from rltf.runs.rollouts_file import read_records
 from rltf.types import CriticPrediction, FinishReason, Outcome, Program, Rollout, Sampling, Verdict
 from rltf.validation import require
@@ -88,8 +89,8 @@ class PrmTraining:
             log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training)["loss"])
         body = critic.network.body
         assert body is not None
-        body.export(folder / "policy")
-        critic.save(folder / "critic.pt")
+        body.export(folder / POLICY_FOLDER)
+        critic.save(folder / CRITIC_FILE)
         return {"programs": len(training), **label_errors(critic.add_predictions(held_out), _labels(training))}
 
 

@@ -15,6 +15,7 @@ from rltf.report.sections.heldout import error_parts, flow_parts, heldout_by_row
 from rltf.report.sections.metrics import OUTCOMES, critic_charts, learning_charts, policy_charts, time_charts
 from rltf.report.sections.overview import commands, facts, tiles, title, versions
 from rltf.report.sections.results import results_chart, results_table, runs_table
+from rltf.runs.files import EVALUATION_FILE
 
 MOST_PROGRAMS = 30
 """Programs in the gallery of a report of several runs."""
@@ -72,7 +73,7 @@ def _run_notices(rows: Sequence[Row], single_run: bool) -> list[str]:
     for run in runs:
         if not run.finished and not single_run:
             notices.append(f"{run.folder.name} has no results after RL: its curves are drawn, the tables leave it out.")
-        elif run.finished and run.heldout is None and not any("evaluation.json" in n for n in run.notices):
+        elif run.finished and run.heldout is None and not any(EVALUATION_FILE in n for n in run.notices):
             notices.append(f"{run.folder.name} has no evaluation.json: no results by problem.")
     return notices
 

@@ -91,7 +91,8 @@ def upgrade_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
         # a repair model's tasks were a wrapper of `benchmark`; now they find it in the config of their run
         override = None if repairs and re.match(r"\+*benchmark[=.]", argument) else _upgraded(argument)
         if override != argument:
-            warnings.append(f"{argument} is of version 0.1 and will end with the next: use {override or 'nothing'}")
+            advice = "leave it out" if override is None else f"use {override}"
+            warnings.append(f"{argument} is of version 0.1 and will end with the next: {advice}")
         if override is not None:
             upgraded.append(override)
     return upgraded, warnings

@@ -10,9 +10,10 @@ from typing import Any
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.rollouts import Rollouts, read_rollouts
+from rltf.runs.files import EVALUATION_FILE, METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE
 from rltf.runs.record import read_overrides, read_summary, read_yaml
 
-FILES = ("metrics.csv", "rollouts.jsonl", "summary.json")
+FILES = (METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE)
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,16 @@ def read_run(folder: Path) -> Run:
     present = [name for name in FILES if (folder / name).is_file()]
     if not present:
         raise ValueError(f"{folder} holds none of {', '.join(FILES)}: expected the folder that a run has written")
-    notices = [f"There is no {name}." for name in ("metrics.csv", "rollouts.jsonl") if name not in present]
+    notices = [f"There is no {name}." for name in (METRICS_FILE, ROLLOUTS_FILE) if name not in present]
     metrics, rollouts = Metrics({}), Rollouts()
     summary: dict[str, Any] = {}
-    if "metrics.csv" in present:
-        metrics, file_notices = read_metrics(folder / "metrics.csv")
+    if METRICS_FILE in present:
+        metrics, file_notices = read_metrics(folder / METRICS_FILE)
         notices += file_notices
-    if "rollouts.jsonl" in present:
-        rollouts, file_notices = read_rollouts(folder / "rollouts.jsonl")
+    if ROLLOUTS_FILE in present:
+        rollouts, file_notices = read_rollouts(folder / ROLLOUTS_FILE)
         notices += file_notices
-    if "summary.json" in present:
+    if SUMMARY_FILE in present:
         try:
             summary = read_summary(folder)
             notices += _unfinished(summary)
@@ -90,8 +91,8 @@ def read_run(folder: Path) -> Run:
     else:
         notices.append("There is no summary.json: the run is still going, or it was stopped before its end.")
     heldout = None
-    if (folder / "evaluation.json").is_file():
-        heldout, file_notices = read_heldout(folder / "evaluation.json")
+    if (folder / EVALUATION_FILE).is_file():
+        heldout, file_notices = read_heldout(folder / EVALUATION_FILE)
         notices += file_notices
     if not (metrics.curves or rollouts.programs or summary):
         raise ValueError(f"{folder} has nothing to show yet: {' '.join(notices)}")

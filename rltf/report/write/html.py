@@ -16,6 +16,7 @@ from rltf.report.draw.chart import inline_svg, report_style, svg_text, write_fig
 from rltf.report.visible_text import visible_text
 from rltf.report.write.gallery import TEMPLATE_FUNCTIONS
 from rltf.runs.atomic import write_text
+from rltf.runs.files import REPORT_FILE
 
 # Nothing is loaded and nothing runs, whatever a program in the gallery says.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -43,7 +44,7 @@ class HtmlWriter:
                 if self.figures is not None:
                     (folder / self.figures).mkdir(exist_ok=True)
                     write_figure(figure, svg, folder / self.figures, chart.name)
-        path = folder / "report.html"
+        path = folder / REPORT_FILE
         write_text(path, render_page(document, drawings), errors="replace")
         return str(path)
 
