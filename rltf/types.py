@@ -34,18 +34,22 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     RUNTIME_ERROR = "runtime_error"
     WRONG_ANSWER = "wrong_answer"
+    UNJUDGEABLE = "unjudgeable"
+    """Nothing is known of the program: a test checks nothing, breaks by itself, or asks what cannot be asked from
+    outside the sandbox. The error says which. It earns no reward and no blame."""
     PASSED = "passed"
 
     @property
     def stage(self) -> int:
-        """Rank of the outcome: 0 the program does not compile, 1 it stopped with an error, 2 it ran to a wrong answer,
-        3 it passed."""
-        return {Outcome.SYNTAX_ERROR: 0, Outcome.WRONG_ANSWER: 2, Outcome.PASSED: 3}.get(self, 1)
+        """Rank of the outcome: 0 the program does not compile, 1 it stopped with an error, 2 it ran, and a test failed
+        or could not be judged, 3 it passed."""
+        ran = (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)
+        return 0 if self is Outcome.SYNTAX_ERROR else 2 if self in ran else 3 if self is Outcome.PASSED else 1
 
     @property
     def is_error(self) -> bool:
         """True for a program that stopped before it answered, other than by a syntax error."""
-        return self not in (Outcome.SYNTAX_ERROR, Outcome.WRONG_ANSWER, Outcome.PASSED)
+        return self.stage == 1
 
 
 class Category(StrEnum):
@@ -272,6 +276,8 @@ class TestResult:
     status: Outcome
     seconds: float
     error: ErrorReport | None = None
+    executed: tuple[int, ...] | None = None
+    """Lines (1-based) that this test executed, those that ran before the first test among them; None: not measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from test_reference_programs import rows
 
 from rltf.execution import LocalExecutor
-from rltf.execution.judge.text_test_code import builtin_under_test, compile_text
+from rltf.execution.grader.text_test_code import builtin_under_test, compile_text
 from rltf.types import AssertTest, CheckTest, Job, Outcome
 
 FUNCTIONS = sorted(n for n, v in vars(builtins).items() if callable(v) and n.isidentifier() and not n.startswith("_"))

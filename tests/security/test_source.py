@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rltf"
-RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/judge/text_test_code.py", "execution/inside/runner.py"}
+RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/grader/text_test_code.py", "execution/inside/runner.py"}
 """Where programs are run: the mini benchmark's own, and in the sandbox, those that it is for."""
 JUDGE = {"execution/inside/channel.py", "execution/inside/runner.py", "execution/sandbox/process.py"}
 """The judge tells its child in marshal, which the child alone reads."""

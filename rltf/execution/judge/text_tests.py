@@ -12,8 +12,8 @@ from typing import Any
 
 from rltf.execution.judge.outcomes import decide, program_error
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.judge.stand_ins import RemoteProxy, Request, as_exception
-from rltf.execution.judge.text_test_code import Scope, needs_program
+from rltf.execution.grader.stand_ins import RemoteProxy, Request, as_exception
+from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.sandbox.limits import TEST_TEXT_FACTOR, Stop, StopReason
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox

@@ -14,7 +14,7 @@ from importlib import import_module
 from types import CodeType
 from typing import Any
 
-from rltf.execution.judge.stand_ins import ChildLink, RemoteProxy, SendRequest
+from rltf.execution.grader.stand_ins import ChildLink, RemoteProxy, SendRequest
 from rltf.execution.values.shared_objects import JUDGE, SharedObjects, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
