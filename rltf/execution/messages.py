@@ -7,9 +7,9 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
-from rltf.execution.values.codec import decode, encode
+from rltf.execution.values.codec import encode
 from rltf.types import (
     AssertTest,
     CheckTest,
@@ -122,11 +122,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class EncodedCall:
-    """A `CallTest` as the judge has it: its arguments stay as they travel, since they only pass through."""
+    """A `CallTest` as the worker has it: its values stay as they travel, since they only pass through."""
 
     function: str
     args: list[Any]
     expected: Any
+    kind: Literal["call"] = "call"
 
 
 JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall
@@ -152,15 +153,18 @@ def tests_to_json(tests: Sequence[Test]) -> bytes:
 
 
 def tests_from_json(text: bytes) -> tuple[JudgeTest, ...]:
-    """The test set behind `tests_to_json`; of its calls the expected values are decoded."""
+    """The test set behind `tests_to_json`; the values of calls stay encoded."""
     return tuple(_test(*row) for row in json.loads(text))
 
 
 def _test(kind: str, *fields: Any) -> JudgeTest:
-    if kind == "call":
-        function, args, expected = fields
-        return EncodedCall(function, args, decode(expected))
-    return {"stdio": StdioTest, "assert": AssertTest, "check": CheckTest}[kind](*fields)
+    kinds: dict[str, type[JudgeTest]] = {
+        "call": EncodedCall,
+        "stdio": StdioTest,
+        "assert": AssertTest,
+        "check": CheckTest,
+    }
+    return kinds[kind](*fields)
 
 
 def tests_message(test_set: int, text: bytes, tests: int) -> bytes:

@@ -33,12 +33,22 @@ _memory: mmap.mmap | None = None
 class CoverageMarks:
     """The worker's end of the memory. It is made once a sandbox, whose programs use it in turn."""
 
-    def __init__(self) -> None:
-        self.fd = os.memfd_create("lines", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, LINES)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            fd = os.memfd_create("lines", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.ftruncate(fd, LINES)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            weakref.finalize(self, os.close, fd)
+        self.fd = fd
         self._memory = mmap.mmap(self.fd, LINES)
-        weakref.finalize(self, os.close, self.fd)
+
+    def clear_all(self) -> None:
+        """Clears the whole memory, before the first test of a program."""
+        self._memory[:] = bytes(LINES)
+
+    def executed_since_last(self) -> tuple[int, ...]:
+        """Lines executed."""
+        return ()
 
     def clear(self, program: str) -> None:
         """Clears the marks, before the first test of a program."""
@@ -58,8 +68,8 @@ class CoverageMarks:
         return lines[::-1]
 
 
-def share(fd: int) -> None:
-    """Maps the memory in the zygote, whose children inherit it but not its descriptor."""
+def attach(fd: int) -> None:
+    """Maps the memory in the program's process."""
     global _memory
     _memory = mmap.mmap(fd, LINES)
 

@@ -32,7 +32,24 @@ class Objects:
         """Answers until the judge hangs up; the first message says that the program is loaded."""
         channel.send({"loaded": True})
         while (request := channel.receive()) is not None:
-            channel.send(self._answer(request))
+            if request[0] == "result":
+                self._send_result(channel, request[1], request[2][0])
+            else:
+                channel.send(self._answer(request))
+
+    def _send_result(self, channel: Channel, name: str, args: list[Any]) -> None:
+        """Calls a function of the program and sends what it returns, as plain content."""
+        try:
+            value = find(self._namespace, name)(*decode(args))
+        except BaseException as e:
+            channel.send({"error": error_location.runtime(e, self._code)})
+            return
+        try:
+            encoded = encode(value)
+        except CannotSend as e:
+            channel.send({"unsendable": str(e)})
+            return
+        channel.send_value(encoded)
 
     def _answer(self, request: list[Any]) -> dict[str, Any]:
         operation, target, operands, table = request

@@ -19,12 +19,12 @@ from typing import Any
 
 from rltf.execution.inside import coverage, error_location
 from rltf.execution.inside.channel import Channel
-from rltf.execution.inside.entry_point import find
 from rltf.execution.inside.objects import Objects
-from rltf.execution.values.codec import CannotSend, decode, encode
 from rltf.execution.values.shared_objects import classes_of
 
 FILE = "<program>"
+MARKS = 4
+"""Descriptor of the memory of executed lines, where the job asks for them."""
 _WARM_UP_RUNS = 12
 _FLUSH_ERRORS = (OSError, ValueError)
 
@@ -42,6 +42,8 @@ def run(fd: int) -> int:
     sys.modules[module.__name__] = module
     if script:
         _standard_streams(job["program"])
+    if job["coverage"]:
+        coverage.attach(MARKS)
     code = None
     classes: dict[str, type] = {}
     try:
@@ -69,26 +71,8 @@ def run(fd: int) -> int:
         return 1
     if script:
         return _leave(channel, 0)
-    if job["mode"] == "calls":
-        for name, args in job["calls"]:
-            _call(channel, namespace, name, args, code)
-    else:
-        Objects(namespace, code, classes).serve(channel)
+    Objects(namespace, code, classes).serve(channel)
     return 0
-
-
-def _call(channel: Channel, namespace: dict[str, Any], name: str, args: list[Any], code: Any) -> None:
-    try:
-        value = find(namespace, name)(*decode(args))
-    except BaseException as e:
-        channel.send({"error": error_location.runtime(e, code)})
-        return
-    try:
-        encoded = encode(value)
-    except CannotSend as e:
-        channel.send({"unsendable": str(e)})
-        return
-    channel.send_value(encoded)
 
 
 def _standard_streams(program: str) -> None:
@@ -160,9 +144,8 @@ def main(fd: int) -> None:
 
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
-    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": True}
-    request = ["call", "f", [[1], {}], []]
-    dialogues: Any = ([job | {"mode": "calls", "calls": [["f", [1]]]}], [job | {"mode": "rpc"}, request])
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "mode": "requests"}
+    dialogues: Any = ([job, ["result", "f", [[1], {}], []]], [job, ["call", "f", [[1], {}], []]])
     for messages in dialogues * _WARM_UP_RUNS:
         judge, child = socket.socketpair()
         with judge, child:

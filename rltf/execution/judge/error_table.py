@@ -13,7 +13,7 @@ from rltf.validation import OptionError
 
 PAPER = Path(__file__).with_name("errors.yaml")
 """The table of the paper."""
-OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.WRONG_ANSWER, Outcome.PASSED))
+OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE, Outcome.PASSED))
 """Outcomes that have an error."""
 _CONDITIONS = {"type", "message", "incomplete", "located"}
 

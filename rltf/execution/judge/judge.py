@@ -1,29 +1,26 @@
-"""One program against its tests: forks processes, compares what they answer, and decides every test.
+"""One program against its tests: forks processes, compares what they print, and decides every test.
 
-The judge holds the expected values and never loads the program; the processes run the program and never see what is
-expected. A process that hangs or dies fails the test that it was at, and the other tests go on in a fresh one.
+The program's process runs the program and never sees what is expected; the grader has the tests and never loads the
+program; the worker, here, runs neither. A process that hangs or dies fails the test that it was at, and the other tests
+go on in a fresh one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from rltf.execution.judge.compare import same_output, same_value
+from rltf.execution.grader import page
+from rltf.execution.judge.compare import same_output
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.judge.outcomes import ErrorRecord, decide, program_error
+from rltf.execution.judge.grading import Grader, Grading, rows_of
+from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.judge.text_tests import run_test_texts
-from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest, uniform_verdict
-from rltf.execution.sandbox.limits import Limits, Stop, StopReason
+from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
+from rltf.execution.sandbox.limits import OUTPUT_SLACK, Limits, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
-from rltf.execution.values.codec import CannotSend, decode
-from rltf.types import AssertTest, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
-
-_NUMPY = re.compile(r"^\s*(import|from)\s+numpy\b", re.MULTILINE)
+from rltf.types import AssertTest, Category, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class JudgeSettings:
 
 
 class Judge:
-    """Judges programs one at a time, in one sandbox (two with numpy).
+    """Judges programs one at a time, each in a fork of a sandbox; tests that ask a program run in a grader's sandbox.
 
     Args:
         sandbox_settings: how the sandboxes are made.
@@ -49,13 +46,20 @@ class Judge:
         self._settings = settings
         self._table = table
         self._sandbox_settings = sandbox_settings
-        self._plain_sandbox = Sandbox(sandbox_settings)
-        self._numpy_sandbox: Sandbox | None = None
-        self._when_waiting: Callable[[], None] | None = None
-        self._when_decided: Callable[[], None] | None = None
+        self._sandboxes = {False: Sandbox(sandbox_settings)}
+        """With numpy or without -> where programs run."""
+        self._graders: dict[bool, tuple[Sandbox, Grader]] = {}
+        """With numpy or without -> where tests run."""
+        self._when_waiting: Callable[[], None] = lambda: None
 
-    def judge(self, job: JobJSON, timeout: float, tests: Sequence[JudgeTest]) -> Verdict:
+    def judge(self, job: JobJSON, timeout: float, tests: Sequence[JudgeTest], test_set: int) -> Verdict:
         """The verdict on a program, with `judging` alone in its `isolation`.
+
+        Args:
+            job: program, setup, and what goes with them.
+            timeout: seconds a test.
+            tests: the tests.
+            test_set: number of the tests; the same number means the same tests.
 
         Raises:
             ZygoteLost: The sandbox broke; the job can be tried again.
@@ -64,28 +68,35 @@ class Judge:
             program=job["program"],
             setup=job["setup"],
             tests=tests,
+            test_set=test_set,
             limits=Limits(timeout, job["memory_mb"] << 20, self._settings.output_bytes),
             stop_at_first_failure=self._settings.stop_at_first_failure,
             max_timeouts=self._settings.max_timeouts,
             coverage=job["coverage"],
-            when_decided=self._when_decided,
         )
-        sandbox = self._sandbox(progress.program, progress.setup)
+        sandbox = self._sandbox("numpy" in progress.program or "numpy" in progress.setup)
         if progress.coverage:
-            sandbox.marks.clear(progress.program)
-        calls = [at for at, test in enumerate(tests) if isinstance(test, EncodedCall)]
-        texts = [at for at, test in enumerate(tests) if isinstance(test, AssertTest | CheckTest)]
-        scripts = [at for at, test in enumerate(tests) if isinstance(test, StdioTest)]
+            sandbox.marks.clear_all()
+        asked = [at for at, test in enumerate(tests) if test.kind != "stdio"]
         with sandbox.replaced_when_lost():
-            if calls:
-                _run_calls(sandbox, progress, calls)
-            if texts and not progress.over:
-                run_test_texts(sandbox, progress, texts)
-            for at in scripts:
-                if not progress.over:
+            if asked:
+                self._grade(sandbox, progress, asked)
+            for at, test in enumerate(tests):
+                if test.kind == "stdio" and not progress.over:
                     _run_script(sandbox, progress, at)
         unexecuted = sandbox.marks.unexecuted(progress.program) if progress.coverage else None
-        return self._verdict(progress, "rpc" if texts else "external", unexecuted)
+        has_text = any(test.kind in ("assert", "check") for test in tests)
+        return self._verdict(progress, "rpc" if has_text else "external", unexecuted)
+
+    def _grade(self, sandbox: Sandbox, progress: TestProgress, asked: list[int]) -> None:
+        numpy = "numpy" in progress.setup or any(_names_numpy(test) for test in progress.tests)
+        grader_sandbox, grader = self._grader(numpy)
+        try:
+            with grader_sandbox.replaced_when_lost():
+                _grade(sandbox, grader, progress, asked, self._when_waiting)
+        except ZygoteLost:
+            grader.forget()
+            raise
 
     def sandbox_lost_verdict(self, tests: int, why: str) -> Verdict:
         """The verdict on a program with `tests` tests under which the sandbox broke again and again."""
@@ -99,34 +110,38 @@ class Judge:
         Raises:
             ZygoteLost: It does not come up.
         """
-        self._plain_sandbox.start()
+        self._sandboxes[False].start()
 
     def when_waiting(self, call: Callable[[], None]) -> None:
-        """Sets what is called when a program takes longer than most."""
+        """Sets what is called, again and again, while a program takes longer than most."""
         self._when_waiting = call
-        self._plain_sandbox.when_waiting = call
-
-    def when_decided(self, call: Callable[[], None]) -> None:
-        """Sets what is called when a test of a program is decided."""
-        self._when_decided = call
+        for sandbox in self._sandboxes.values():
+            sandbox.when_waiting = call
 
     def close(self) -> None:
         """Ends the zygotes."""
-        self._plain_sandbox.close()
-        if self._numpy_sandbox is not None:
-            self._numpy_sandbox.close()
+        for sandbox in (*self._sandboxes.values(), *(sandbox for sandbox, _ in self._graders.values())):
+            sandbox.close()
 
     def report(self) -> dict[str, str]:
         """Isolation layer -> state, once the zygote has started."""
-        return self._plain_sandbox.report
+        return self._sandboxes[False].report
 
-    def _sandbox(self, program: str, setup: str) -> Sandbox:
-        if self._sandbox_settings.numpy is None or not (_NUMPY.search(program) or _NUMPY.search(setup)):
-            return self._plain_sandbox
-        if self._numpy_sandbox is None:
-            self._numpy_sandbox = Sandbox(self._sandbox_settings, numpy=True)
-            self._numpy_sandbox.when_waiting = self._when_waiting
-        return self._numpy_sandbox
+    def _sandbox(self, numpy: bool) -> Sandbox:
+        """Where a program runs that uses numpy, or one that does not."""
+        numpy = numpy and self._sandbox_settings.numpy is not None
+        if numpy not in self._sandboxes:
+            self._sandboxes[numpy] = Sandbox(self._sandbox_settings, numpy=True)
+            self._sandboxes[numpy].when_waiting = self._when_waiting
+        return self._sandboxes[numpy]
+
+    def _grader(self, numpy: bool) -> tuple[Sandbox, Grader]:
+        """Where tests run that use numpy, or those that do not."""
+        numpy = numpy and self._sandbox_settings.numpy is not None
+        if numpy not in self._graders:
+            sandbox = Sandbox(self._sandbox_settings, numpy=numpy, grader=True)
+            self._graders[numpy] = sandbox, Grader(sandbox)
+        return self._graders[numpy]
 
     def _verdict(self, progress: TestProgress, judging: str, unexecuted: list[int] | None) -> Verdict:
         if progress.timeouts >= progress.max_timeouts:
@@ -134,11 +149,13 @@ class Judge:
         else:
             progress.mark_undecided(Outcome.WRONG_ANSWER, None)
         results = tuple(
-            TestResult(status, seconds, self._error_report(status, error))
-            for status, seconds, error in zip(progress.statuses, progress.seconds, progress.errors, strict=True)
+            TestResult(status, seconds, self._error_report(status, error), executed)
+            for status, seconds, error, executed in zip(
+                progress.statuses, progress.seconds, progress.errors, progress.executed, strict=True
+            )
             if status is not None
         )
-        worst = results[min(progress.order, key=lambda at: results[at].status.stage)]
+        worst = results[min(progress.order, key=lambda at: _rank(results[at].status))]
         return Verdict(
             outcome=worst.status,
             passed=progress.statuses.count(Outcome.PASSED),
@@ -151,61 +168,77 @@ class Judge:
         )
 
     def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:
-        if error is None or status in (Outcome.PASSED, Outcome.WRONG_ANSWER):
+        if error is None or status is Outcome.PASSED:
             return None
-        category = self._table.category(status, error)
+        nobody = status in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)  # no token is to blame for a reason
+        category = Category.IGNORE if nobody else self._table.category(status, error)
         return ErrorReport(error.type, error.message, error.line, error.end_line, category)
 
 
-def _run_calls(sandbox: Sandbox, progress: TestProgress, indices: list[int]) -> None:
-    """Runs call tests, all in one process as long as it lives."""
+def _grade(sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]) -> None:
+    """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
+    fresh one."""
     remaining = list(indices)
+    rows = rows_of(progress.tests)
     while remaining and not progress.over:
         progress.start_clock()
-        process = sandbox.fork(replace(progress.limits, tests=len(remaining)))
-        tests = [progress.tests[at] for at in remaining]
-        calls = [[test.function, test.args] for test in tests if isinstance(test, EncodedCall)]
-        process.send({**progress.job_message, "mode": "calls", "calls": calls})
-        remaining = _receive_answers(progress, process, remaining)
+        marks = sandbox.marks if progress.coverage else None
+        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks)
+        job = {
+            "program": progress.job_message | {"mode": "requests"},
+            "setup": progress.setup,
+            "test_set": progress.test_set,
+            "tests": rows,
+            "indices": remaining,
+            "stop_at_first_failure": progress.stop_at_first_failure,
+        }
+        grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
+        _mark_results(progress, grading, remaining)
+        remaining = _mark_end(progress, process, grading, remaining)
 
 
-def _receive_answers(progress: TestProgress, process: SandboxedProcess, indices: list[int]) -> list[int]:
-    """Decides the call tests of one process; returns those that it did not come to."""
-    limits, last = progress.limits, None
-    for n, at in enumerate(indices):
-        answer = process.receive(limits.timeout)
-        if isinstance(answer, Stop):
-            progress.mark(at, *decide(answer, progress.finish(process), limits))
-            return indices[n + 1 :]
-        if "syntax" in answer or "load" in answer:
-            stop = Stop(StopReason.LOAD_ERROR, message=answer)
-            progress.mark_undecided(*decide(stop, progress.finish(process, leaving=True), limits))
-            return []
-        _mark_answer(progress, at, answer)
-        last = at
-        if progress.over:
-            break
-    end = progress.finish(process, leaving=not progress.over or last == indices[-1])
-    status, error = decide(Stop(StopReason.ANSWERED), end, limits)
-    if error is not None and last is not None:  # what it did behind its last answer
-        progress.mark(last, status, error)
-    return []
+def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[int]) -> None:
+    """Decides the tests that the grader decided."""
+    for at in indices:
+        result, seconds = grading.results[at]
+        error = grading.errors.get(at, {})
+        reason = parse_error({"type": "Unjudgeable", "message": error.get("reason")}) if "reason" in error else None
+        if at in grading.executed:
+            progress.executed[at] = tuple(grading.executed[at])
+        match result:
+            case page.PASSED:
+                progress.mark(at, Outcome.PASSED, None, seconds)
+            case page.WRONG_ANSWER:
+                progress.mark(at, Outcome.WRONG_ANSWER, reason and replace(reason, type="WrongAnswer"), seconds)
+            case page.PROGRAM_ERROR:
+                progress.mark(at, *program_error(error), seconds)
+            case page.UNJUDGEABLE:
+                progress.mark(at, Outcome.UNJUDGEABLE, reason, seconds)
 
 
-def _mark_answer(progress: TestProgress, at: int, answer: dict[str, Any]) -> None:
-    """Decides a call test by the program's answer."""
-    test = progress.tests[at]
-    assert isinstance(test, EncodedCall)
-    if isinstance(answer.get("error"), dict):
-        progress.mark(at, *program_error(answer["error"]))
-        return
-    correct = False
-    if "value" in answer:
-        try:
-            correct = same_value(decode(answer["value"]), test.expected)
-        except (ValueError, RecursionError, TypeError, CannotSend):
-            correct = False
-    progress.mark(at, Outcome.PASSED if correct else Outcome.WRONG_ANSWER)
+def _mark_end(
+    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int]
+) -> list[int]:
+    """Decides the test at which a process stopped; returns those that it did not come to."""
+    limits, reason = progress.limits, grading.stop.reason
+    undecided = [at for at in indices if progress.statuses[at] is None]
+    if reason is StopReason.ANSWERED:
+        end = progress.finish(process, leaving=not grading.broken)
+        status, error = decide(grading.stop, end, limits)
+        decided = [at for at in indices if progress.statuses[at] is not None]
+        if error is not None and decided:  # what it did behind its last answer
+            progress.mark(decided[-1], status, error)
+        return undecided if grading.broken else []
+    decision = decide(grading.stop, progress.finish(process, leaving=reason is StopReason.LOAD_ERROR), limits)
+    if reason is StopReason.LOAD_ERROR:
+        progress.mark_undecided(*decision)
+        return []
+    progress.mark(grading.at if grading.at in undecided else undecided[0], *decision)
+    if reason is StopReason.GRADING_TIME:  # the time of all tests together is used up
+        for at in undecided:
+            if progress.statuses[at] is None:
+                progress.mark(at, *decision)
+    return [at for at in undecided if progress.statuses[at] is None]
 
 
 def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
@@ -213,9 +246,14 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
     test, limits = progress.tests[at], progress.limits
     assert isinstance(test, StdioTest)
     progress.start_clock()
-    process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"))
-    process.send({**progress.job_message, "mode": "stdio"})
+    expected_bytes = len(test.stdout.encode("utf-8", "surrogatepass"))
+    limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
+    marks = sandbox.marks if progress.coverage else None
+    process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks)
+    process.channel.send(progress.job_message | {"mode": "stdio"})
     answer = process.receive(limits.timeout)
+    if marks is not None:
+        progress.executed[at] = marks.executed_since_last()
     if isinstance(answer, Stop) and answer.reason is not StopReason.EXIT:
         progress.mark(at, *decide(answer, progress.finish(process), limits))
         return
@@ -228,3 +266,12 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
     if status is Outcome.PASSED and not same_output(end.stdout.decode("utf-8", "surrogateescape"), test.stdout):
         status = Outcome.WRONG_ANSWER
     progress.mark(at, status, error)
+
+
+def _rank(status: Outcome) -> tuple[int, bool]:
+    """Which of two tests speaks for the program: one that cannot be judged only where all others passed."""
+    return status.stage, status is Outcome.UNJUDGEABLE
+
+
+def _names_numpy(test: JudgeTest) -> bool:
+    return isinstance(test, AssertTest | CheckTest) and ("numpy" in test.code or "np." in test.code)

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from rltf.execution.sandbox.limits import Limits, ProcessExit, Stop, StopReason
+from rltf.execution.sandbox.limits import GRADING_SECONDS, Limits, ProcessExit, Stop, StopReason
 from rltf.types import Outcome
 
 
@@ -60,6 +60,14 @@ def decide(stop: Stop, end: ProcessExit, limits: Limits) -> Decision:
             return _killed(end.status) or (Outcome.RUNTIME_ERROR, _error("SystemExit", text))
         case StopReason.SCRIPT_END:
             return _script_end(stop.message, end.status)
+        case StopReason.GRADING_TIME:
+            text = f"its tests need more than {GRADING_SECONDS:g} s with what it answered"
+            return Outcome.TIMEOUT, _error("Timeout", text)
+        case StopReason.GRADING_LOST:
+            return Outcome.WRONG_ANSWER, _error("TooLarge", "its tests need too much memory with what it answered")
+        case StopReason.GRADING_FAULT:
+            text = "the test does not come to an end, or needs too much memory, before it asks the program"
+            return Outcome.UNJUDGEABLE, _error("Unjudgeable", text)
     return Outcome.PASSED, None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,19 +23,21 @@ class TestProgress:
     program: str
     setup: str
     tests: Sequence[JudgeTest]
+    test_set: int
+    """Number of the tests; the same number means the same tests."""
     limits: Limits
     stop_at_first_failure: bool = False
     max_timeouts: int = 1
     """After so many timeouts no further test is run."""
     coverage: bool = False
     """The program says which lines it executes."""
-    when_decided: Callable[[], None] | None = None
-    """Called whenever a test is decided."""
     statuses: list[Outcome | None] = field(init=False)
     """One per test; None: not decided."""
     seconds: list[float] = field(init=False)
     """Wall-clock seconds of each test."""
     errors: list[ErrorRecord | None] = field(init=False)
+    executed: list[tuple[int, ...] | None] = field(init=False)
+    """Lines that each test executed, where that is measured."""
     order: list[int] = field(default_factory=list)
     """Tests in the order in which they were decided."""
     cpu_seconds: float = 0.0
@@ -50,23 +52,29 @@ class TestProgress:
         self.statuses = [None] * len(self.tests)
         self.seconds = [0.0] * len(self.tests)
         self.errors = [None] * len(self.tests)
+        self.executed = [None] * len(self.tests)
 
     def start_clock(self) -> None:
         """Notes that a test begins now."""
         self._clock = time.perf_counter()
 
-    def mark(self, at: int, status: Outcome, error: ErrorRecord | None = None) -> None:
-        """Decides a test; the next one begins."""
+    def mark(self, at: int, status: Outcome, error: ErrorRecord | None = None, seconds: float | None = None) -> None:
+        """Decides a test; the next one begins.
+
+        Args:
+            at: the test.
+            status: its outcome.
+            error: what went wrong.
+            seconds: wall-clock seconds that it took; None: since the last one was decided.
+        """
         now = time.perf_counter()
         if self.statuses[at] is None:
             self.order.append(at)
         self.statuses[at], self.errors[at] = status, error
-        self.seconds[at] = round(now - self._clock, 6)
-        self._clock = now
+        self.seconds[at] = round(now - self._clock if seconds is None else seconds, 6)
+        self._clock = now if seconds is None else self._clock + seconds
         self.timeouts += status is Outcome.TIMEOUT
-        self.failed = self.failed or status is not Outcome.PASSED
-        if self.when_decided is not None:
-            self.when_decided()
+        self.failed = self.failed or status not in (Outcome.PASSED, Outcome.UNJUDGEABLE)
 
     def mark_undecided(self, status: Outcome, error: ErrorRecord | None) -> None:
         """Decides every test that is not decided."""

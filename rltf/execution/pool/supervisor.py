@@ -22,8 +22,8 @@ from typing import Any
 from rltf.execution import messages
 from rltf.execution.isolation import memory, syscalls
 from rltf.execution.messages import Message
-from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, STUCK_SIGNAL
-from rltf.execution.sandbox.limits import silent_worker_seconds
+from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS
+from rltf.execution.sandbox.limits import SILENT_WORKER_SECONDS
 from rltf.execution.sandbox.process_tree import children, kill_descendants
 from rltf.types import Category, ErrorReport, Outcome
 
@@ -42,11 +42,6 @@ class _Task:
     """Workers that died while they had this job alone; one that was stuck counts for all."""
     alone: bool = False
     """It may have ended a worker that had other jobs, too, and goes out by itself from now on."""
-
-    @property
-    def silent_seconds(self) -> float:
-        """Seconds without a sign of life after which its worker must be stuck."""
-        return silent_worker_seconds(self.message.timeout)
 
 
 @dataclass
@@ -233,8 +228,7 @@ class Supervisor:
         if not worker.ready:
             self._early_deaths += 1
         if len(worker.tasks) == 1:
-            stuck = worker.stuck or worker.process.returncode == -STUCK_SIGNAL  # it would be stuck again
-            worker.tasks[0].lost_workers += _TRIES if stuck else 1
+            worker.tasks[0].lost_workers += _TRIES if worker.stuck else 1  # it would be stuck again
             if worker.tasks[0].lost_workers >= _TRIES:
                 self._give_up(worker.tasks.popleft())
         for task in worker.tasks:  # of several, any may have ended it: verdicts are sent in one go
@@ -263,7 +257,7 @@ class Supervisor:
     def _kill_stuck_workers(self) -> None:
         now = time.monotonic()
         for worker in self._workers:
-            if worker.tasks and now - worker.alive_at > max(task.silent_seconds for task in worker.tasks):
+            if worker.tasks and now - worker.alive_at > SILENT_WORKER_SECONDS:
                 worker.stuck = True
                 worker.process.kill()
 

@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from types import FrameType
 
@@ -17,15 +16,14 @@ from rltf.execution.isolation import syscalls
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.messages import JudgeTest, Message
-from rltf.execution.sandbox.control import STUCK_SIGNAL
 from rltf.execution.sandbox.limits import ZygoteLost
 from rltf.execution.sandbox.sandbox import SandboxSettings, become_subreaper
 from rltf.types import Verdict
 
 _MEMORY_BYTES = 4 << 30
-"""What test text may take here, whatever values a program sends it."""
+"""What this process may take: tests, and what a program printed."""
 _ALIVE_SECONDS = 1.0
-"""Seconds between two signs of life of a job with many tests, at least."""
+"""Seconds between two signs of life of a job that takes long, at least."""
 _ATTEMPTS = 3
 """A job whose zygote is lost under it is tried so often before that counts as the program's doing."""
 
@@ -34,14 +32,11 @@ def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = descriptor of the supervisor's socket, JSON settings."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
-    signal.signal(STUCK_SIGNAL, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     soft = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     become_subreaper()
     settings = json.loads(argv[1])
-    if settings["sandbox"]["numpy"]:
-        sys.path.append(settings["sandbox"]["numpy"])  # for test text that imports it
     sandbox_settings = SandboxSettings(**settings["sandbox"])
     judge = Judge(sandbox_settings, ErrorTable(settings["errors"]), JudgeSettings(**settings["judge"]))
 
@@ -68,8 +63,7 @@ class Worker:
         self._unsent_verdicts = b""
         self._alive_at = 0.0
         """When we last gave a sign of life."""
-        judge.when_waiting(self._send_verdicts)
-        judge.when_decided(self._send_alive)
+        judge.when_waiting(self._while_waiting)
 
     def serve(self) -> None:
         """Runs until the socket closes."""
@@ -93,7 +87,7 @@ class Worker:
         why = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._judge.judge(job, message.timeout, tests)
+                return self._judge.judge(job, message.timeout, tests, message.test_set)
             except ZygoteLost as e:
                 why = str(e)
         return self._judge.sandbox_lost_verdict(len(tests), why)
@@ -104,8 +98,12 @@ class Worker:
             self._supervisor.sendall(self._unsent_verdicts)
             self._unsent_verdicts = b""
 
+    def _while_waiting(self) -> None:
+        self._send_verdicts()
+        self._send_alive()
+
     def _send_alive(self) -> None:
-        """Tells the supervisor, now that a test is decided, that we are not stuck; at most once a second."""
+        """Tells the supervisor that we are not stuck; at most once a second."""
         now = time.monotonic()
         if now - self._alive_at > _ALIVE_SECONDS:
             self._alive_at = now

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import struct
 
 FORK = struct.Struct("<QI")
 """Limits of the next program: bytes of memory beyond the interpreter's, CPU seconds. With it go the descriptors of the
-child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read."""
+child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read. One
+more is that of the memory of executed lines."""
 ENDED = struct.Struct("<idi")
 """How it ended: wait status, CPU seconds of all its processes, bytes of text that follow (a forbidden call that a
 process made which the program left behind)."""
@@ -16,12 +16,12 @@ REAP, SURVIVORS = b"R", b"S"
 
 CHANNEL = 3
 """Descriptor of the child's channel."""
+MARKS = CHANNEL + 1
+"""Descriptor of the memory of executed lines, in programs whose job asks for them."""
 DUMP_SIGNAL_OFFSET = 1
 """The signal at which the child says where it is: SIGRTMAX minus this."""
 STOP_SIGNAL_OFFSET = 2
 """The signal at which the zygote kills its program; sent again until it says that the program has ended."""
-STUCK_SIGNAL = signal.SIGVTALRM
-"""The signal that ends a worker whose test text does not come back; the job is not tried again."""
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"
 """How our processes start, by exec in a clean interpreter."""

@@ -23,10 +23,18 @@ LARGEST = {
 
 WALL_CLOCK_FACTOR = 12.0
 """A test gets at most this many times its limit by the wall clock, however long its program waited for a core."""
-TEST_TEXT_FACTOR = 4.0
-"""Test text may run this many times the limit, and a second, with the time of the calls that it makes."""
-SILENT_WORKER_SECONDS = 30.0
-"""A worker is stuck when it decides no test in this time and the wall-clock limit of a test and one more limit."""
+UNREAD_OUTPUT_FACTOR = 16
+"""Output that nobody compares may be so much longer than output that is compared."""
+OUTPUT_SLACK = 1 << 16
+"""A program may print twice what is expected and so many bytes, whatever `output_kb` says."""
+GRADING_SECONDS = 5.0
+"""What all tests of a program may take by themselves: test text and comparisons, without the program's own time."""
+GRADING_SECONDS_PER_BYTE = 2e-6
+"""More of it for long test text, which must be compiled."""
+GRADER_MEMORY = 2 << 30
+"""Bytes that test text and the values it is sent may take."""
+SILENT_WORKER_SECONDS = 20.0
+"""A worker gives a sign of life every second while a program runs; after so long without it is stuck."""
 
 
 def require_limit(key: str, value: Any) -> None:
@@ -42,11 +50,6 @@ def require_limit(key: str, value: Any) -> None:
     require(key, value, above=0, at_most=LARGEST[key], whole=key != "timeout")
 
 
-def silent_worker_seconds(timeout: float) -> float:
-    """Seconds without a decided test after which a worker must be stuck itself, for a job of this limit."""
-    return SILENT_WORKER_SECONDS + (WALL_CLOCK_FACTOR + 1) * timeout
-
-
 @dataclass(frozen=True)
 class Limits:
     """What one process may use."""
@@ -56,7 +59,7 @@ class Limits:
     memory_bytes: int
     """Beyond the interpreter's own."""
     output_bytes: int
-    """Stdout and stderr together."""
+    """Stdout, where it is compared."""
     tests: int = 1
     """Tests that the process runs, one after another."""
 
@@ -64,6 +67,11 @@ class Limits:
     def cpu_seconds(self) -> int:
         """Processor seconds of the process as a whole, the kernel's back-stop."""
         return math.ceil(self.timeout * self.tests) + 1
+
+    @property
+    def unread_bytes(self) -> int:
+        """Of what is printed and not compared: stderr, and all output of a program whose functions are called."""
+        return UNREAD_OUTPUT_FACTOR * self.output_bytes
 
 
 class StopReason(Enum):
@@ -81,6 +89,12 @@ class StopReason(Enum):
     """It is a script, and ended, with or without a last message."""
     ANSWERED = auto()
     """It has answered everything that it was asked."""
+    GRADING_TIME = auto()
+    """Its tests took more time than they may with what it answered."""
+    GRADING_LOST = auto()
+    """The grader did not survive what it answered."""
+    GRADING_FAULT = auto()
+    """The grader ended, or had to be ended, before the test asked the program anything."""
 
 
 @dataclass(frozen=True)

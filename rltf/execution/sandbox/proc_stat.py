@@ -1,16 +1,31 @@
-"""Facts of a process from `/proc`: time on and without a core, state, first child."""
+"""Facts of processes from `/proc`: time on and without a core, state, first child."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+
+from rltf.execution.sandbox.process_tree import descendants
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def task_seconds(zygote: int) -> tuple[float, float]:
+    """Seconds that all tasks below a process were ready to run without a core, and seconds that they ran, with those
+    of ended children and threads; both summed."""
+    waiting = running = 0.0
+    for pid in descendants(zygote):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                waiting += _schedstat(f"{pid}/task/{task}", 1) or 0.0
+            with open(f"/proc/{pid}/stat") as file:
+                running += sum(map(int, file.read().rpartition(")")[2].split()[11:15])) / _TICKS
+    return waiting, running
 
 
 def core_seconds(pid: int) -> float:
     """Seconds that a process has run on a core; 0 when it is gone."""
-    return _schedstat(pid, 0) or 0.0
-
-
-def seconds_without_core(pid: int) -> float | None:
-    """Seconds that a process was ready to run but had no core; None when it is gone."""
-    return _schedstat(pid, 1)
+    return _schedstat(str(pid), 0) or 0.0
 
 
 def is_ready_to_run(pid: int) -> bool:
@@ -31,9 +46,9 @@ def first_child(pid: int) -> int:
         return 0
 
 
-def _schedstat(pid: int, column: int) -> float | None:
+def _schedstat(task: str, column: int) -> float | None:
     try:
-        with open(f"/proc/{pid}/schedstat") as file:
+        with open(f"/proc/{task}/schedstat") as file:
             return int(file.read().split()[column]) / 1e9
     except (OSError, ValueError, IndexError):
         return None

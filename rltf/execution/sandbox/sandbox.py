@@ -54,11 +54,13 @@ class Sandbox:
 
     Args:
         settings: how the sandbox is made.
-        numpy: True: programs find numpy loaded.
+        numpy: True: what runs inside finds numpy loaded.
+        grader: True: it forks graders, which run tests, and not programs.
     """
 
-    def __init__(self, settings: SandboxSettings, numpy: bool = False) -> None:
+    def __init__(self, settings: SandboxSettings, numpy: bool = False, grader: bool = False) -> None:
         self._settings = settings
+        self._grader = grader
         self._numpy = settings.numpy if numpy else None
         self._control: socket.socket | None = None
         self._programs = 0
@@ -75,12 +77,15 @@ class Sandbox:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(self, limits: Limits, stdin: bytes | None = None) -> SandboxedProcess:
+    def fork(
+        self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | None = None
+    ) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
             limits: what it may use.
             stdin: what it reads; only with it are its stdout and stderr told apart.
+            marks: where it is to say which lines it executes.
 
         Raises:
             ZygoteLost: The zygote could not be started or reached.
@@ -92,15 +97,21 @@ class Sandbox:
         self._programs += 1
         self._limit_memory(limits.memory_bytes)
         channel, child_channel = _socket.socketpair()
-        read, write = os.pipe2(os.O_CLOEXEC)
-        child_fds, outputs = [child_channel.fileno(), write], [read]
+        outputs: list[int] = []
+        if self._grader:
+            write = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
+        else:
+            read, write = os.pipe2(os.O_CLOEXEC)
+            outputs = [read]
+        child_fds = [child_channel.fileno(), write]
         if stdin is not None:
             read_stderr, write_stderr = os.pipe2(os.O_CLOEXEC)
             child_fds = [child_channel.fileno(), _stdin(stdin), write, write_stderr]
             outputs = [read, read_stderr]
+        sent_fds = child_fds if marks is None else [*child_fds, marks.fd]
         try:
             cpu_seconds = min(limits.cpu_seconds, _LARGEST_CPU)
-            self._control.sendmsg([FORK.pack(limits.memory_bytes, cpu_seconds)], [_descriptors(child_fds)])
+            self._control.sendmsg([FORK.pack(limits.memory_bytes, cpu_seconds)], [_descriptors(sent_fds)])
         except OSError as e:
             channel.close()
             for fd in outputs:
@@ -113,6 +124,11 @@ class Sandbox:
                 os.close(fd)
         link = ZygoteLink(self._control, self.pid, self._listener, self._memory_group)
         return SandboxedProcess(link, channel, outputs, limits, self.when_waiting)
+
+    @property
+    def _host_id(self) -> int:
+        """User id of the processes inside, where we are root; no other sandbox has it."""
+        return _HOST_IDS + 4 * os.getpid() + 2 * self._grader + (self._numpy is not None)
 
     def _limit_memory(self, size: int) -> None:
         if self._memory_group is None:
@@ -151,8 +167,8 @@ class Sandbox:
             "scratch_mb": self._settings.scratch_mb,
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,
-            "host_id": _HOST_IDS + os.getpid(),
-            "lines": self.marks.fd,
+            "host_id": self._host_id,
+            "grader": self._grader,
             "without": list(self._settings.without),
         }
         boot = BOOT.format("rltf.execution.sandbox.zygote")
@@ -168,7 +184,7 @@ class Sandbox:
         stub = subprocess.Popen(
             command,
             env=ENVIRONMENT,
-            pass_fds=[zygote_control.fileno(), self.marks.fd],
+            pass_fds=[zygote_control.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -195,7 +211,7 @@ class Sandbox:
             if not message:
                 raise ZygoteLost("it ended while starting")
             if message == b"map":
-                _map_users(stub.pid, _HOST_IDS + os.getpid())
+                _map_users(stub.pid, self._host_id)
                 control.send(b"go")
             elif message == b"scratch":
                 os.mkdir(self._scratch, 0o700)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import faulthandler
+import fcntl
 import gc
 import importlib
 import json
@@ -26,7 +27,15 @@ from typing import Any, NoReturn
 from rltf.execution.isolation import root, seccomp, syscalls
 from rltf.execution.isolation.layers import IsolationLayers
 from rltf.execution.isolation.probe import probe
-from rltf.execution.sandbox.control import CHANNEL, DUMP_SIGNAL_OFFSET, ENDED, FORK, STOP_SIGNAL_OFFSET, SURVIVORS
+from rltf.execution.sandbox.control import (
+    CHANNEL,
+    DUMP_SIGNAL_OFFSET,
+    ENDED,
+    FORK,
+    MARKS,
+    STOP_SIGNAL_OFFSET,
+    SURVIVORS,
+)
 
 PRELOAD = (
     "abc",
@@ -70,11 +79,11 @@ _OUR_MODULES = ("rltf.execution.inside.runner", "rltf.execution.inside.semaphore
 """Imported before `PRELOAD`: memory that compiling them leaves free is filled again, and forks copy less."""
 _MAX_TEXT = 200
 """Bytes of text in an `ENDED` message."""
-_ANCILLARY_BYTES = socket.CMSG_SPACE(16)
-"""Space for four descriptors."""
+_ANCILLARY_BYTES = socket.CMSG_SPACE(20)
+"""Space for five descriptors."""
 _RESET_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that end a program, whatever the trainer does with them."""
-_FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 4)}
+_FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 3, 4, 5)}
 
 
 def main(argv: list[str]) -> None:
@@ -99,30 +108,39 @@ def _hung_up(control: socket.socket) -> bool:
 
 def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     after_fork = _preload(settings["numpy"])
-    from rltf.execution.inside import coverage, runner, semaphores
-
-    coverage.share(settings["lines"])
+    run, warm_up = _entry(settings["grader"])
     interpreter_bytes = _virtual_bytes()
     layers = IsolationLayers(settings, control)
     report = layers.enter()
     if not layers.private_root:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
-            semaphores.install()
+            sys.modules["rltf.execution.inside.semaphores"].install()
     sys.path[:] = [p for p in sys.path if p not in (settings["source"], settings["numpy"])]
     for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
         del sys.modules[name]
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
-    runner.warm_up()
+    warm_up()
     gc.collect()
     syscalls.trim()  # each page less is one that no fork copies
     gc.freeze()
-    zygote = Zygote(control, layers, runner.main, interpreter_bytes, after_fork)
+    zygote = Zygote(control, layers, run, interpreter_bytes, after_fork)
     zygote.limit(settings["file_bytes"], settings["tasks"])
     report = probe(report, lambda: zygote.limit_child(64 << 20, 5), layers.listener, settings["source"])
     layers.probe_memory()
     listener = [] if layers.listener is None else [layers.listener]
     socket.send_fds(control, [json.dumps(report).encode()], listener)
     zygote.serve()
+
+
+def _entry(grader: bool) -> tuple[Callable[[int], None], Callable[[], None]]:
+    """What a forked process runs, and what is run before any is forked, so that memory has settled."""
+    if grader:
+        from rltf.execution.grader import grader as entry
+
+        return entry.main, entry.warm_up
+    from rltf.execution.inside import runner
+
+    return runner.main, runner.warm_up
 
 
 def _preload(numpy: str | None) -> list[Callable[[], object]]:
@@ -236,13 +254,16 @@ class Zygote:
         try:
             memory, cpu = FORK.unpack(request)
             os.setsid()
-            channel, stdin, stdout, stderr = fds if len(fds) == 4 else (fds[0], 0, fds[1], fds[1])
+            marks = fcntl.fcntl(fds[-1], fcntl.F_DUPFD, 40) if len(fds) % 2 else None
+            channel, stdin, stdout, stderr = fds[:4] if len(fds) >= 4 else (fds[0], 0, fds[1], fds[1])
             if stdin:
                 os.dup2(stdin, 0)
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
             os.dup2(channel, CHANNEL)
-            os.closerange(CHANNEL + 1, 256)
+            if marks is not None:
+                os.dup2(marks, MARKS)
+            os.closerange(CHANNEL + 1 if marks is None else MARKS + 1, 256)
             self.limit_child(memory, cpu)
             for hook in self._after_fork:
                 os.register_at_fork(after_in_child=hook)

@@ -1,0 +1,222 @@
+"""The grader: takes a job from the worker, asks the program's process, decides every test.
+
+A process like a program's, behind the same layers, forked from a zygote of its own. It stays for many jobs; text that
+may leave traces in it (`purity`) runs in a fork. It keeps no clock: the worker watches, and ends the program's process
+or the grader itself, as it may have to whatever test text does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from rltf.execution.grader import page as results
+from rltf.execution.grader.compare import same_value
+from rltf.execution.grader.connection import ProgramConnection, WorkerConnection
+from rltf.execution.grader.page import Page
+from rltf.execution.grader.purity import is_pure
+from rltf.execution.grader.requests import ProgramStopped, Requests, Unjudgeable
+from rltf.execution.grader.stand_ins import RemoteProxy
+from rltf.execution.grader.text_test_code import Scope
+from rltf.execution.inside.coverage import CoverageMarks
+from rltf.execution.text_checks import problem_of_text
+from rltf.execution.values.codec import decode
+
+_MAX_TEST_SETS = 16
+"""Test sets that are remembered."""
+_WARM_UP_RUNS = 5
+_MAX_REASON = 500
+"""Characters of a reason."""
+
+
+class TestSet:
+    """The tests of a task, without those on stdin, as rows `[position, kind, *fields]`, and its setup code."""
+
+    __test__ = False  # not a pytest class
+
+    def __init__(self, rows: Sequence[Sequence[Any]], setup: str) -> None:
+        self.setup = setup
+        self.rows = {row[0]: row for row in rows}
+        texts = [row for row in rows if row[1] in ("assert", "check")]
+        self.pure = is_pure(setup) and all(is_pure(row[2]) for row in texts)
+        self.asserts = [] if any(row[1] == "check" for row in rows) else [row[2] for row in texts]
+        self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
+        """Position -> what is wrong with a test, or None."""
+        self._expected: dict[int, Any] = {}
+
+    def expected(self, at: int) -> Any:
+        """The expected value of a call test."""
+        if at not in self._expected:
+            self._expected[at] = decode(self.rows[at][4])
+        return self._expected[at]
+
+
+def main(fd: int) -> None:
+    """Serves the worker at descriptor `fd`, which first sends the page, until it hangs up."""
+    try:
+        worker = WorkerConnection(socket.socket(fileno=fd))
+        first = worker.receive()
+        if first is not None:
+            _serve(worker, Page(first[1][0]))
+    finally:
+        os._exit(0)
+
+
+def _serve(worker: WorkerConnection, page: Page) -> None:
+    test_sets: OrderedDict[int, TestSet] = OrderedDict()
+    while (message := worker.receive()) is not None:
+        job, descriptors = message
+        number = job["test_set"]
+        if job["tests"] is not None:
+            test_sets[number] = TestSet(job["tests"], job["setup"])
+            while len(test_sets) > _MAX_TEST_SETS:
+                test_sets.popitem(last=False)
+        test_set = test_sets[number]
+        if test_set.pure:
+            _grade(worker, page, job, test_set, descriptors)
+        elif (pid := os.fork()) == 0:
+            try:
+                _grade(worker, page, job, test_set, descriptors)
+            finally:
+                os._exit(0)
+        else:
+            _, status = os.waitpid(pid, 0)
+            if status:
+                worker.send({"end": "lost"})
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _grade(worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]) -> None:
+    """Decides the tests at `job["indices"]`; says at the end how it came to an end."""
+    channel = socket.socket(fileno=os.dup(descriptors[0]))
+    channel.setblocking(True)  # the worker's end of it was not
+    try:
+        connection = ProgramConnection(channel, page)
+        marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
+        worker.send(_Grading(worker, page, connection, tests, marks).run(job))
+    finally:
+        channel.close()
+
+
+class _Grading:
+    """One process of a program and the tests that it is asked for."""
+
+    def __init__(
+        self,
+        worker: WorkerConnection,
+        page: Page,
+        connection: ProgramConnection,
+        tests: TestSet,
+        marks: CoverageMarks | None,
+    ) -> None:
+        self._worker = worker
+        self._page = page
+        self._connection = connection
+        self._tests = tests
+        self._marks = marks
+        self._scope: Scope | None = None
+        self._requests = Requests(connection.send, connection.receive)
+
+    def run(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process) or `broken`
+        (nobody knows what its next answer would belong to)."""
+        page, marks = self._page, self._marks
+        try:
+            self._connection.send(job["program"])
+            answer = self._connection.receive()
+        except ProgramStopped:
+            return {"end": "stopped"}
+        if "loaded" not in answer:
+            return {"end": "not loaded", "message": answer}
+        at_load = marks.executed_since_last() if marks is not None else ()
+        for at in job["indices"]:
+            page.begin_test(at)
+            self._requests.begin_test()
+            result, error = self._decide(self._tests.rows[at])
+            if self._requests.stopped:
+                return {"end": "stopped"}
+            if marks is not None:
+                executed = sorted({*at_load, *marks.executed_since_last()})
+                self._worker.send({"at": at, "executed": executed})
+            if error is not None:
+                self._worker.send({"at": at, "error": error})
+            page.end_test(result)
+            if self._requests.broken:
+                return {"end": "broken"}
+            if result != results.PASSED and job["stop_at_first_failure"]:
+                break
+        return {"end": "done"}
+
+    def _decide(self, row: Sequence[Any]) -> tuple[int, dict[str, Any] | None]:
+        """Result of a test, and the error that goes with it."""
+        try:
+            if row[1] == "call":
+                return self._decide_call(*row)
+            return self._decide_text(row)
+        except BaseException as e:
+            if (error := self._requests.program_error(e)) is not None:
+                return results.PROGRAM_ERROR, error
+            if row[1] != "call" and not self._requests.count:
+                return results.UNJUDGEABLE, _reason(f"the test fails by itself: {type(e).__name__}: {e}")
+            return results.WRONG_ANSWER, None
+
+    def _decide_call(self, at: int, kind: str, function: str, args: Any, encoded: Any) -> tuple[int, Any]:
+        answer = self._requests.send(["result", function, [args, {}], []])
+        if "value" not in answer:
+            return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
+        return results.PASSED if same_value(decode(answer["value"]), self._tests.expected(at)) else (
+            results.WRONG_ANSWER
+        ), None
+
+    def _decide_text(self, row: Sequence[Any]) -> tuple[int, Any]:
+        problem = self._tests.problems[row[0]]
+        if problem is not None:
+            return results.UNJUDGEABLE, _reason(problem)
+        requests = self._requests
+        try:
+            if self._scope is None:
+                self._scope = Scope(requests.send, self._tests.setup, self._tests.asserts)
+            self._run_text(self._scope, row)
+        except Unjudgeable:
+            pass
+        except BaseException:
+            if requests.unjudgeable is None:
+                raise
+        if requests.unjudgeable is not None:
+            return results.UNJUDGEABLE, _reason(requests.unjudgeable)
+        if not requests.count:
+            return results.UNJUDGEABLE, _reason("the test asked the program nothing")
+        return results.PASSED, None
+
+    def _run_text(self, scope: Scope, row: Sequence[Any]) -> None:
+        scope.run(row[2])
+        if row[1] == "check":
+            candidate = scope.values.get(row[3])
+            if not isinstance(candidate, RemoteProxy):
+                candidate = RemoteProxy(scope.link, row[3])
+            scope.values["check"](candidate)
+
+
+def _reason(text: Any) -> dict[str, Any] | None:
+    return None if text is None else {"reason": str(text)[:_MAX_REASON]}
+
+
+def warm_up() -> None:
+    """Grades a small program, which is not there, so that the memory of this code has settled before the first fork."""
+    tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2]], "")
+    answers = ({"loaded": True}, {"value": [2]}, {"value": 2})
+    for _ in range(_WARM_UP_RUNS):
+        worker, connection = socket.socketpair()
+        program, channel = socket.socketpair()
+        for answer in answers:
+            body = json.dumps(answer).encode()
+            program.sendall(len(body).to_bytes(4, "big") + body)
+        job = {"program": {}, "indices": [0, 1], "stop_at_first_failure": False}
+        _grade(WorkerConnection(connection), Page(), job, tests, [channel.fileno()])
+        for end in (worker, connection, program, channel):
+            end.close()

@@ -1,0 +1,234 @@
+"""The worker's side of a grader: hands it a job, keeps the clocks, ends what takes too long.
+
+Nothing of a test runs here, and no value of a program is read here: results come as small numbers in a page of memory,
+reasons as short texts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rltf.execution.grader.page import LOADING, Page
+from rltf.execution.sandbox.limits import (
+    GRADER_MEMORY,
+    GRADING_SECONDS,
+    GRADING_SECONDS_PER_BYTE,
+    Limits,
+    Stop,
+    StopReason,
+)
+from rltf.execution.sandbox.process import SandboxedProcess, answer_times
+from rltf.execution.sandbox.sandbox import Sandbox
+
+_LOOK_SECONDS = 0.1
+"""Seconds between two looks at the clocks of a program that takes long."""
+_LARGEST_CPU = 0xFFFFFFFF
+_LIMITS = Limits(timeout=_LARGEST_CPU - 2, memory_bytes=GRADER_MEMORY, output_bytes=1 << 10)
+
+
+@dataclass
+class Grading:
+    """What a grader said of one process of a program."""
+
+    results: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Position of a test -> result (`rltf.execution.grader.page`), wall-clock seconds."""
+    errors: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Position of a test -> error of the program, or `reason`."""
+    executed: dict[int, list[int]] = field(default_factory=dict)
+    """Position of a test -> lines that it executed."""
+    stop: Stop = field(default_factory=lambda: Stop(StopReason.ANSWERED))
+    """Why the judge waits no longer."""
+    at: int | None = None
+    """The test at which it stopped; None: before the first, or after the last."""
+    broken: bool = False
+    """The program cannot be asked anything more, and other tests need a fresh process."""
+
+
+class Grader:
+    """A grader process, started when first needed and again after it had to be ended.
+
+    Args:
+        sandbox: forks graders.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._page = Page.make()
+        self._process: SandboxedProcess | None = None
+        self._test_sets: set[int] = set()
+        """Numbers of the test sets that the present process was sent."""
+
+    def grade(self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Any) -> Grading:
+        """Has a process of a program asked the tests at `job["indices"]`.
+
+        Args:
+            process: the program's, which has been sent nothing yet.
+            job: `program` (message to the process), `test_set` (number), `tests` (rows of all its tests but those on
+                stdin), `setup`, `indices`, `stop_at_first_failure`.
+            marks: descriptor of the memory of executed lines, for jobs with coverage.
+            tick: called now and then while the program runs.
+
+        Raises:
+            ZygoteLost: The grader could not be started.
+        """
+        grader = self._start()
+        number, tests = job["test_set"], job["tests"]
+        self._page.clear(1 + max(job["indices"]))
+        channel = process.give_channel()
+        descriptors = [channel] if marks is None else [channel, marks]
+        known = {"tests": None if number in self._test_sets else tests}
+        self._test_sets.add(number)
+        try:
+            grader.channel.send({**job, **known, "descriptors": len(descriptors)}, descriptors)
+        finally:
+            os.close(channel)
+        text_bytes = sum(len(row[2]) for row in tests if row[1] in ("assert", "check"))
+        grading = _Watch(process, grader, self._page, GRADING_SECONDS + GRADING_SECONDS_PER_BYTE * text_bytes, tick).run()
+        results = self._page.results(1 + max(job["indices"]))
+        grading.results = {at: results[at] for at in job["indices"]}
+        if grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT):
+            self.close()
+        return grading
+
+    def start(self) -> None:
+        """Starts the process ahead of the first job."""
+        self._start()
+
+    def _start(self) -> SandboxedProcess:
+        if self._process is None:
+            self._test_sets.clear()
+            self._process = self._sandbox.fork(_LIMITS)
+            self._process.channel.send({"descriptors": 1}, [self._page.fd])
+        return self._process
+
+    def forget(self) -> None:
+        """The process went with its zygote; the next job gets another."""
+        self._process = None
+
+    def close(self) -> None:
+        """Ends the process; the next job gets another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.finish()
+
+
+class _Watch:
+    """Waits for a grader that asks a program."""
+
+    def __init__(
+        self, process: SandboxedProcess, grader: SandboxedProcess, page: Page, grading_seconds: float, tick: Any
+    ) -> None:
+        self._process = process
+        self._grader = grader
+        self._page = page
+        self._grading_seconds = grading_seconds
+        self._tick = tick
+        self._grading = Grading()
+        self._end: dict[str, Any] | None = None
+        """The grader's last message."""
+        self._stop: Stop | None = None
+        """Why the program is being ended."""
+        self._test = LOADING
+        self._start = time.monotonic()
+        grader.clock.begin_test()
+        process.watch(grader.channel.fileno(), self._read_results)
+        for fd in grader.trusted:
+            process.watch(fd, grader.attend)
+
+    def run(self) -> Grading:
+        """What the grader said, and why it ended."""
+        grading, page = self._grading, self._page
+        seconds = self._process.limits.timeout
+        while self._end is None and grading.stop.reason is StopReason.ANSWERED:
+            self._process.wait(min(seconds, _LOOK_SECONDS))
+            if self._end is not None:
+                break
+            seconds = self._look()
+        if grading.stop.reason is StopReason.ANSWERED:
+            self._conclude()
+        if grading.stop.reason is not StopReason.ANSWERED or grading.broken:
+            grading.at = None if page.test == LOADING else page.test
+        return grading
+
+    def _conclude(self) -> None:
+        """Reads the reason from the grader's last message."""
+        end, grading = self._end or {}, self._grading
+        if end.get("end") == "not loaded":
+            grading.stop = Stop(StopReason.LOAD_ERROR, message=end.get("message") or {})
+        elif end.get("end") == "stopped":
+            grading.stop = self._stop or Stop(StopReason.EXIT)
+        elif end.get("end") == "broken":
+            grading.broken = True
+        elif end.get("end") != "done":
+            self._lose_grader()
+
+    def _look(self) -> float:
+        """Ends what takes too long; returns the seconds until the next look."""
+        self._tick()
+        page, process, grader = self._page, self._process, self._grader
+        if grader.ended or not grader.channel.open or grader.forbidden_call:
+            self._lose_grader()
+            return 0.0
+        if page.test != self._test:
+            self._test = page.test
+            process.clock.begin_test()
+        limit = process.limits.timeout
+        remaining = limit
+        if self._stop is None:
+            waited = page.program_seconds()
+            remaining = limit - waited
+            if process.overflowed:
+                self._stop = Stop(StopReason.OUTPUT_LIMIT)
+                process.stop()
+            elif remaining <= 0:
+                remaining = limit - process.clock.counted(waited)
+                if remaining < 0.005 * limit:
+                    self._stop = Stop(StopReason.TIME_LIMIT, line=self._line())
+                    process.stop()
+        own = time.monotonic() - self._start - page.all_program_seconds()
+        if own > self._grading_seconds and grader.clock.counted(own) > self._grading_seconds:
+            asked = page.requests and page.test != LOADING
+            self._grading.stop = Stop(StopReason.GRADING_TIME if asked else StopReason.GRADING_FAULT)
+        return max(remaining, 0.001)
+
+    def _line(self) -> int | None:
+        """Where the program is; the grader reads its answer."""
+        for _ in answer_times(self._process.ask_line()):
+            if self._page.line or self._end is not None:
+                break
+            self._process.wait(0.002)
+        return self._page.line or None
+
+    def _lose_grader(self) -> None:
+        lost = self._page.requests and self._page.test != LOADING
+        self._grading.stop = Stop(StopReason.GRADING_LOST if lost else StopReason.GRADING_FAULT)
+
+    def _read_results(self, fd: int, event: int) -> None:
+        """Reads reasons and lines of tests, and the last message."""
+        channel = self._grader.channel
+        channel.pull()
+        while (message := channel.message()) is not None:
+            at = message.get("at")
+            if "end" in message or "unsendable" in message:
+                self._end = message
+            elif type(at) is int and isinstance(message.get("error"), dict):
+                self._grading.errors[at] = message["error"]
+            elif type(at) is int and isinstance(message.get("executed"), list):
+                self._grading.executed[at] = [line for line in message["executed"] if type(line) is int]
+
+
+def rows_of(tests: Sequence[Any]) -> list[list[Any]]:
+    """The tests of a job as a grader takes them: `[position, kind, *fields]`, without those on stdin."""
+    rows: list[list[Any]] = []
+    for at, test in enumerate(tests):
+        if test.kind == "call":
+            rows.append([at, "call", test.function, test.args, test.expected])
+        elif test.kind == "assert":
+            rows.append([at, "assert", test.code])
+        elif test.kind == "check":
+            rows.append([at, "check", test.code, test.entry_point])
+    return rows

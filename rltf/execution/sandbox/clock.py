@@ -1,0 +1,76 @@
+"""How much of a test's wall-clock time counts against its limit.
+
+A program that waits for a core is not slow; one whose own processes fill all cores is. So the waiting of its tasks is
+taken off, but never below the processor time that its tasks used together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rltf.execution.sandbox import proc_stat
+from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR
+
+
+class TaskSeconds(NamedTuple):
+    """Totals over all tasks below a zygote."""
+
+    waiting: float = 0.0
+    """Ready to run, without a core."""
+    running: float = 0.0
+    """On a core; tasks that have ended are included."""
+
+
+class TaskClock:
+    """The tasks of one process of the sandbox and of all that it started.
+
+    Args:
+        zygote: process id of its zygote.
+    """
+
+    def __init__(self, zygote: int) -> None:
+        self._zygote = zygote
+        self._waiting = 0.0
+        """Before the present test."""
+        self._running = 0.0
+        self._last = TaskSeconds()
+
+    def begin_test(self) -> None:
+        """Another test began since the last look: what was waited since then may be its own, what ran before now may
+        not."""
+        self._waiting, previous = self._last.waiting, self._last
+        self.look()
+        self._running = max(previous.running, self._last.running)
+
+    def look(self) -> None:
+        """Reads the clocks of all tasks."""
+        self._last = TaskSeconds(*proc_stat.task_seconds(self._zygote))
+
+    def counted(self, seconds: float) -> float:
+        """Of so many wall-clock seconds of the present test, those that count; reads the clocks anew.
+
+        >>> clock = TaskClock(0)  # without tasks nothing waits
+        >>> clock.counted(1.5)
+        1.5
+        """
+        self.look()
+        return counted_seconds(seconds, self._last.waiting - self._waiting, self._last.running - self._running)
+
+
+def counted_seconds(wall: float, waiting: float, running: float) -> float:
+    """Seconds of a test that count.
+
+    Args:
+        wall: wall-clock seconds of the test.
+        waiting: seconds that its tasks were ready to run without a core, summed.
+        running: seconds that its tasks had a core, summed.
+
+    >>> counted_seconds(3.0, waiting=2.0, running=1.0)  # on a busy host
+    1.0
+    >>> counted_seconds(3.0, waiting=30.0, running=6.0)  # its own processes are in its way
+    3.0
+    >>> counted_seconds(3.0, waiting=0.0, running=0.0)  # asleep
+    3.0
+    """
+    excused = min(max(0.0, waiting), max(0.0, wall - running))
+    return max(wall - excused, wall / WALL_CLOCK_FACTOR)

@@ -1,0 +1,112 @@
+"""A socket to a process of the sandbox, as the worker has it: it never blocks, and trusts nothing that comes."""
+
+from __future__ import annotations
+
+import _socket
+import json
+import marshal
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+
+class MessageSocket:
+    """Sends marshal, which is cheap and which we write alone; receives JSON, which is safe whoever wrote it.
+
+    Args:
+        channel: one end of a stream socket.
+        limit: bytes of one received message; after a longer one nothing more is read.
+    """
+
+    def __init__(self, channel: _socket.socket, limit: int) -> None:
+        channel.setblocking(False)
+        self._socket = channel
+        self._limit = limit
+        self._unsent = b""
+        self._received = bytearray()
+        self.open = True
+        """False once the other side hung up, or sent what cannot be a message."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
+
+    @property
+    def unsent(self) -> bool:
+        """True while something waits to be sent."""
+        return bool(self._unsent)
+
+    @property
+    def received(self) -> bytearray:
+        """What came and is no complete message yet."""
+        return self._received
+
+    def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:
+        """Queues a message; what does not leave at once leaves by `push`. Descriptors go with its first bytes."""
+        body = marshal.dumps(message)
+        self._unsent += len(body).to_bytes(4, "big") + body
+        if descriptors:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))
+            self._socket.setblocking(True)
+            try:
+                self._unsent = self._unsent[self._socket.sendmsg([self._unsent[:1]], [rights]) :]
+            except OSError:
+                self.open = False
+            finally:
+                self._socket.setblocking(False)
+        self.push()
+
+    def push(self) -> None:
+        """Sends as much as the other side takes."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = b""
+
+    def pull(self) -> bool:
+        """Reads what is there; False when nothing was."""
+        try:
+            chunk = self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return False
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self.open = False
+            return False
+        self._received += chunk
+        return True
+
+    def message(self) -> dict[str, Any] | None:
+        """The next complete message; `{"unsendable": why}` for what is none; None while there is none."""
+        received = self._received
+        if len(received) < 4:
+            return None
+        size = int.from_bytes(received[:4], "big")
+        if size > self._limit:
+            received.clear()
+            self.open = False
+            return {"unsendable": "the message is too large"}
+        if len(received) < 4 + size:
+            return None
+        body = bytes(received[4 : 4 + size])
+        del received[: 4 + size]
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            message = None
+        return message if isinstance(message, dict) else {"unsendable": "a malformed message"}
+
+    def hang_up(self) -> None:
+        """Closes our end."""
+        self._socket.close()
+        self.open = False
+
+    def detach(self) -> int:
+        """The descriptor, which from now on is the caller's."""
+        self.open = False
+        return self._socket.detach()
