@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -319,6 +319,7 @@ class ResultJSON(TypedDict):
     status: str
     seconds: float
     error: ErrorJSON | None
+    executed: NotRequired[list[int]]
 
 
 class VerdictJSON(TypedDict):
@@ -371,13 +372,28 @@ def encode_verdict(verdict: Verdict) -> VerdictJSON:
         "passed": verdict.passed,
         "total": verdict.total,
         "error": encode_error(verdict.error),
-        "tests": [
-            {"status": t.status.value, "seconds": t.seconds, "error": encode_error(t.error)} for t in verdict.tests
-        ],
+        "tests": list(map(_encode_result, verdict.tests)),
         "seconds": verdict.seconds,
         "isolation": dict(verdict.isolation),
         "unexecuted": None if verdict.unexecuted is None else list(verdict.unexecuted),
     }
+
+
+def _encode_result(result: TestResult) -> ResultJSON:
+    record: ResultJSON = {
+        "status": result.status.value,
+        "seconds": result.seconds,
+        "error": encode_error(result.error),
+    }
+    if result.executed is not None:
+        record["executed"] = list(result.executed)
+    return record
+
+
+def _decode_result(record: Mapping[str, Any]) -> TestResult:
+    lines = record.get("executed")
+    executed = None if lines is None else tuple(lines)
+    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed)
 
 
 def decode_verdict(record: Mapping[str, Any]) -> Verdict:
@@ -391,7 +407,7 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
         passed=record["passed"],
         total=record["total"],
         error=decode_error(record["error"]),
-        tests=tuple(TestResult(Outcome(t["status"]), t["seconds"], decode_error(t["error"])) for t in record["tests"]),
+        tests=tuple(map(_decode_result, record["tests"])),
         seconds=record["seconds"],
         isolation=dict(record["isolation"]),
         unexecuted=None if (lines := record["unexecuted"]) is None else tuple(lines),

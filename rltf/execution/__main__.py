@@ -7,20 +7,19 @@ echo '{"id": 1, "program": "def f(x): return x + 1", "tests":
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rltf.execution.jsonl import InvalidInput, parse, render
+from rltf.execution.jsonl import InvalidInput, dumps, parse, render
 from rltf.execution.local import LocalExecutor
 from rltf.types import Verdict
 from rltf.validation import OptionError
 
 _FORMAT = """
-input, one JSON object a line:
+input, one JSON object a line, without other keys:
   {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
@@ -30,9 +29,13 @@ input, one JSON object a line:
 
 output, one JSON object a line, in the order of the input:
   {"id", "outcome", "passed", "total", "error", "tests", "seconds", "isolation"}
-  and, with "coverage", "unexecuted": the lines (from 1) that no test executed; absent when it does not compile
+  a test of "tests" is {"status", "seconds", "error"}
+  and, with "coverage", "unexecuted": the lines (from 1) that no test executed; absent when it does not compile;
+  and "executed" of each test: the lines that it executed
   outcome: passed, wrong_answer, runtime_error, syntax_error, timeout, memory_limit, output_limit, violation;
-  invalid_input (with "message") for a line that is none of the above.
+  unjudgeable (the error says why) where a test breaks by itself or asks what cannot be asked from outside the sandbox;
+  invalid_input (with "message") for a line that is no job: unknown keys, at most 100,000 tests, a setup that does
+  not compile, a test that checks nothing (no assert, or only functions that nobody calls), a check without `check`.
 """
 
 _MAX_OPEN_LINES = 1000
@@ -81,7 +84,7 @@ def _serve(executor: LocalExecutor, lines: Iterable[bytes]) -> int:
             answers.append((key, executor.submit(job)))
         except InvalidInput as e:
             answers.append((e.id, f"line {number}: {e}"))
-        except ValueError as e:  # a test that cannot be sent to the sandbox
+        except ValueError as e:  # a test that cannot be sent, such as a list in 200 lists
             answers.append((key, f"line {number}: {e}"))
         while answers and (len(answers) > _MAX_OPEN_LINES or _is_done(answers[0][1])):
             _print(*answers.popleft())
@@ -99,7 +102,7 @@ def _print(key: Any, answer: Future[Verdict] | str) -> None:
         row: dict[str, Any] = {"id": key, "outcome": "invalid_input", "message": answer}
     else:
         row = render(key, answer.result())
-    sys.stdout.write(json.dumps(row) + "\n")
+    sys.stdout.write(dumps(row))
     sys.stdout.flush()
 
 

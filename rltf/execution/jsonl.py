@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from rltf.execution.sandbox.limits import require_limit
+from rltf.execution.text_checks import problem_of_text
 from rltf.types import AssertTest, CallTest, CheckTest, Job, StdioTest, Test, Verdict, encode_verdict
 from rltf.validation import OptionError
 
+MAX_TESTS = 100_000
+"""Tests of one job."""
+MAX_DIGITS = 100_000
+"""Digits of one integer; the time to read one grows with their square."""
+_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage")
 _FIELDS: dict[str, dict[str, type]] = {
     "assert": {"code": str},
     "stdio": {"stdin": str, "stdout": str},
     "call": {"function": str, "args": list, "expected": object},
     "check": {"code": str, "entry_point": str},
 }
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_AFTER_KEY = re.compile(r"\s*:\s*")
 
 
 class InvalidInput(ValueError):
@@ -32,54 +46,138 @@ def parse(line: bytes) -> tuple[Any, Job]:
     Raises:
         InvalidInput: What is wrong, in one sentence.
     """
+    with long_integers():
+        row = _read(line)
+        if not isinstance(row, dict):
+            raise InvalidInput(f"expected a JSON object, found {_json_type(row)}")
+        key = row.get("id")
+        try:
+            return key, _job(row)
+        except InvalidInput as e:
+            e.id = key
+            raise
+
+
+def render(key: Any, verdict: Verdict) -> dict[str, Any]:
+    """A verdict as the judge prints it; `unexecuted` is absent where those lines are not known."""
+    row: dict[str, Any] = {"id": key, **encode_verdict(verdict)}
+    if verdict.unexecuted is None:
+        del row["unexecuted"]
+    return row
+
+
+def dumps(row: Mapping[str, Any]) -> str:
+    """The line of output of a row, whose id may be an integer of any length that `parse` reads."""
+    with long_integers():
+        return json.dumps(row) + "\n"
+
+
+@contextmanager
+def long_integers() -> Iterator[None]:
+    """Lets integers of up to `MAX_DIGITS` digits become text and text become integers (Python's own limit is 4,300)."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(MAX_DIGITS)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def _read(line: bytes) -> Any:
+    """The value of a JSON line, whose id can be written again."""
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError) as e:
-        raise InvalidInput(f"not JSON: {e}") from None
-    if not isinstance(row, dict):
-        raise InvalidInput(f"expected a JSON object, found {_json_type(row)}")
-    key = row.get("id")
+    except RecursionError:
+        raise InvalidInput("nested too deep to be read", _id_in(line)) from None
+    except ValueError as e:
+        text = f"an integer of more than {MAX_DIGITS:,} digits" if "integer string conversion" in str(e) else ""
+        raise InvalidInput(text or f"not JSON: {e}", _id_in(line)) from None
     try:
-        if "id" not in row:
-            raise InvalidInput("`id` is missing")
-        program, setup = row.get("program"), row.get("setup") or ""
-        if not isinstance(program, str):
-            raise InvalidInput(f"`program` is {_json_type(program)}: expected a string")
-        if not isinstance(setup, str):
-            raise InvalidInput(f"`setup` is {_json_type(setup)}: expected a string")
-        tests = row.get("tests")
-        if not isinstance(tests, list) or not tests:
-            raise InvalidInput(f"`tests` is {_json_type(tests)}: expected a list of at least one test")
-        timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
-        coverage = row.get("coverage", False)
-        if not isinstance(coverage, bool):
-            raise InvalidInput(f"`coverage` is {_json_type(coverage)}: expected true or false")
-        parsed = tuple(_test(i, test) for i, test in enumerate(tests))
-        return key, Job(program, parsed, setup, timeout, memory, coverage)
-    except InvalidInput as e:
-        e.id = key
-        raise
+        json.dumps(row.get("id") if isinstance(row, dict) else None)
+    except (RecursionError, ValueError):
+        raise InvalidInput("`id` is nested too deep") from None
+    return row
 
 
-def _test(at: int, row: Any) -> Test:
-    where = f"tests[{at}]"
-    if not isinstance(row, dict) or row.get("kind") not in _FIELDS:
-        kind = repr(row.get("kind")) if isinstance(row, dict) else _json_type(row)
-        raise InvalidInput(f"{where} is {kind}: expected kind assert, stdio, call or check")
-    for name, field_type in _FIELDS[row["kind"]].items():
+def _id_in(line: bytes) -> Any:
+    """The id of a line that is no JSON as a whole, as far as it can be read: the value of the key `id` of the outermost
+    object; else None."""
+    text = line.decode("utf-8", "replace")
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        match token.group():
+            case "{" | "[":
+                depth += 1
+            case "}" | "]":
+                depth -= 1
+            case '"id"' if depth == 1 and (colon := _AFTER_KEY.match(text, token.end())):
+                try:
+                    return json.JSONDecoder().raw_decode(text, colon.end())[0]
+                except (ValueError, RecursionError):
+                    return None
+    return None
+
+
+def _job(row: dict[str, Any]) -> Job:
+    _check_keys("", row, _KEYS)
+    if "id" not in row:
+        raise InvalidInput("`id` is missing")
+    program = row.get("program")
+    if not isinstance(program, str):
+        raise InvalidInput(f"`program` is {_json_type(program)}: expected a string")
+    setup = "" if row.get("setup") is None else row["setup"]
+    if not isinstance(setup, str):
+        raise InvalidInput(f"`setup` is {_json_type(setup)}: expected a string")
+    _check_compiles("`setup`", setup)
+    tests = row.get("tests")
+    if not isinstance(tests, list) or not tests:
+        raise InvalidInput(f"`tests` is {_json_type(tests)}: expected a list of at least one test")
+    if len(tests) > MAX_TESTS:
+        raise InvalidInput(f"`tests` has {len(tests):,} tests: expected at most {MAX_TESTS:,}")
+    timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
+    coverage = row.get("coverage", False)
+    if not isinstance(coverage, bool):
+        raise InvalidInput(f"`coverage` is {_json_type(coverage)}: expected true or false")
+    parsed = tuple(_test(f"tests[{i}]", test, setup) for i, test in enumerate(tests))
+    return Job(program, parsed, setup, timeout, memory, coverage)
+
+
+def _test(where: str, row: Any, setup: str) -> Test:
+    kind = row.get("kind") if isinstance(row, dict) else None
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        found = _short(row.get("kind")) if isinstance(row, dict) else _json_type(row)
+        raise InvalidInput(f"{where} is {found}: expected kind assert, stdio, call or check")
+    fields = _FIELDS[kind]
+    _check_keys(f"{where}.", row, ("kind", *fields))
+    for name, field_type in fields.items():
         if name not in row or not isinstance(row[name], field_type):
             raise InvalidInput(f"{where}.{name} is {_json_type(row.get(name))}: expected {field_type.__name__}")
-    if row["kind"] == "call":
+    for name in ("function", "entry_point"):
+        if not row.get(name, "f").strip():
+            raise InvalidInput(f"{where}.{name} is empty: expected the name of a function")
+    if kind == "call":
         return CallTest(row["function"], tuple(row["args"]), row["expected"])
-    if row["kind"] == "stdio":
+    if kind == "stdio":
         return StdioTest(row["stdin"], row["stdout"])
-    _check_compiles(f"{where}.code", row["code"])
-    return AssertTest(row["code"]) if row["kind"] == "assert" else CheckTest(row["code"], row["entry_point"])
+    test = AssertTest(row["code"]) if kind == "assert" else CheckTest(row["code"], row["entry_point"])
+    if (problem := problem_of_text(test.code, test.kind, setup)) is not None:
+        raise InvalidInput(f"{where}.code {problem}")
+    return test
+
+
+def _check_keys(where: str, row: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in row:
+        if key not in known:
+            nearest = get_close_matches(key[:100], known, 1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"expected {', '.join(known)}"
+            raise InvalidInput(f"unknown key `{where}{key[:100]}`: {hint}")
 
 
 def _check_compiles(where: str, text: str) -> None:
     try:
-        compile(text, "<test>", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<setup>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
         raise InvalidInput(f"{where} does not compile: {e}") from None
 
@@ -90,7 +188,7 @@ def _limit(name: str, value: Any) -> Any:
         try:
             require_limit(name, value)
         except OptionError as e:
-            raise InvalidInput(f"`{name}` is {value!r}: expected {e.expected}") from None
+            raise InvalidInput(f"`{name}` is {_short(value)}: expected {e.expected}") from None
     return value
 
 
@@ -104,9 +202,10 @@ def _json_type(value: Any) -> str:
     return "a list" if value and isinstance(value, list) else names.get(type(value), "a number")
 
 
-def render(key: Any, verdict: Verdict) -> dict[str, Any]:
-    """A verdict as the judge prints it; `unexecuted` is absent where those lines are not known."""
-    row: dict[str, Any] = {"id": key, **encode_verdict(verdict)}
-    if verdict.unexecuted is None:
-        del row["unexecuted"]
-    return row
+def _short(value: Any) -> str:
+    """`repr` of a value, cut where it is long."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = _json_type(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -11,6 +11,7 @@ import builtins
 import re
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 from rltf.execution.text_blocks import CATCHES_ASSERTIONS, blocks, expressions, is_main_guard, live_blocks, suppresses
@@ -65,6 +66,7 @@ def problem_of_text(code: str, kind: Literal["assert", "check"], setup: str = ""
         return None
 
 
+@lru_cache(maxsize=16)  # all tests of a task have its setup
 def _body_of(setup: str) -> list[ast.stmt]:
     try:
         with warnings.catch_warnings():
