@@ -1,6 +1,6 @@
 """What judging costs, beside a bare fork of the same programs, interleaved in one run; prints JSON.
 
-    python tests/perf/execution.py [--rounds 5] [--programs 200] [--data ../shared/data]
+    python tests/perf/execution.py [--rounds 5] [--programs 200] [--data ../shared/data] [--parts humaneval_checks null_program]
 
 CPU time is that of every process that takes part (this one, supervisor, workers, zygotes, children); ratios are floor
 over ours, so 1 would be free. Programs differ by a comment from round to round, since the pool runs equal ones once.
@@ -243,10 +243,11 @@ def over_time(ours: Ours, total: int) -> list[float]:
 
 
 def main() -> None:
-    """Prints every figure of issue 3 as one JSON object."""
+    """Prints the figures as one JSON object."""
     parser = argparse.ArgumentParser(description="Cost of judging against a bare fork.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--programs", type=int, default=200)
+    parser.add_argument("--parts", nargs="*", help="figures to measure, e.g. null_program (default: all)")
     parser.add_argument("--many", type=int, default=10000, help="programs run to show that cost does not grow")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RLTF_SHARED_DATA", "../shared/data")))
     arguments = parser.parse_args()
@@ -258,19 +259,23 @@ def main() -> None:
         whole = [f"{t}\n{test}\ncheck({name})\n" for t, (_, test, name) in zip(texts, rows, strict=True)]
         return whole, [Job(t, (CheckTest(test, n),)) for t, (_, test, n) in zip(texts, rows, strict=True)]
 
-    result: dict[str, Any] = {"load": os.getloadavg()[0], "cores": os.cpu_count(), "isolation": ours.pool.report()}
-    result["humaneval_checks"] = ratios(floor, ours, arguments.rounds, checks)
-    result["null_program"] = ratios(floor, ours, arguments.rounds, lambda n: null_program(n, arguments.programs))
-    result["coverage"] = coverage(ours, arguments.rounds, checks)
     programs = checks(99)[0][:30]
-    result["python_I_c_cpu_ms"] = round(1e3 * spawned(programs) / len(programs), 2)
-    result["one_more_call_cpu_ms"] = one_more_call(ours, 3)
-    result["verdict_after_limit_ms"] = after_the_limit(ours)
-    result["ten_loops_of_3_s_on_two_slots_s"] = ten_loops(ours)
-    result["zygote"] = zygote_size(ours)
-    result["zygote_start_ms"] = zygote_start()
-    result["heap"] = [trainer_cost(1), trainer_cost(1500)]
-    result["cpu_ms_by_thousand"] = over_time(ours, arguments.many)
+    parts: dict[str, Any] = {
+        "humaneval_checks": lambda: ratios(floor, ours, arguments.rounds, checks),
+        "null_program": lambda: ratios(floor, ours, arguments.rounds, lambda n: null_program(n, arguments.programs)),
+        "coverage": lambda: coverage(ours, arguments.rounds, checks),
+        "python_I_c_cpu_ms": lambda: round(1e3 * spawned(programs) / len(programs), 2),
+        "one_more_call_cpu_ms": lambda: one_more_call(ours, 3),
+        "verdict_after_limit_ms": lambda: after_the_limit(ours),
+        "ten_loops_of_3_s_on_two_slots_s": lambda: ten_loops(ours),
+        "zygote": lambda: zygote_size(ours),
+        "zygote_start_ms": zygote_start,
+        "heap": lambda: [trainer_cost(1), trainer_cost(1500)],
+        "cpu_ms_by_thousand": lambda: over_time(ours, arguments.many),
+    }
+    result: dict[str, Any] = {"load": os.getloadavg()[0], "cores": os.cpu_count(), "isolation": ours.pool.report()}
+    for name in arguments.parts or parts:
+        result[name] = parts[name]()
     floor.close()
     ours.pool.close()
     print(json.dumps(result, indent=1))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import array
 import json
 import marshal
+import os
 import re
+import select
 import socket
-from typing import Any
+from typing import Any, NoReturn
 
 from rltf.execution.grader.page import Page
 from rltf.execution.grader.requests import ProgramStopped
@@ -17,20 +19,31 @@ _PLACE = re.compile(rb'File "<program>", line (\d{1,7})\b')
 _DUMP_BEGINNING = b"Stac"
 """What the traceback begins with that a process writes when it is asked where it is; no length of a message."""
 _CHUNK = 1 << 16
+_read, _write, _loads = os.read, os.write, json.loads
+
+
+class NotLoaded(ProgramStopped):
+    """The program does not compile, or raised an exception before any test."""
 
 
 class ProgramConnection:
     """Messages to and from the program's process; each waits until the other side is ready.
 
     Args:
-        channel: socket to the process.
+        channel: descriptor of a socket to the process.
         page: where waiting for the program is noted.
+        program: the first message to the process, which leaves with the first request.
     """
 
-    def __init__(self, channel: socket.socket, page: Page) -> None:
+    def __init__(self, channel: int, page: Page, program: Any) -> None:
         self._channel = channel
         self._page = page
-        self._received = bytearray()
+        self._received = b""
+        self._unsent = _framed(program)
+        self.asked = False
+        """A request was sent."""
+        self.load_error: dict[str, Any] | None = None
+        """What the process said of a program that could not be loaded."""
 
     def send(self, message: Any) -> None:
         """Sends a request.
@@ -38,56 +51,74 @@ class ProgramConnection:
         Raises:
             ProgramStopped: The process is gone.
         """
-        body = marshal.dumps(message)
         self._page.begin_request()
+        self.asked = True
+        unsent, self._unsent = self._unsent + _framed(message), b""
         try:
-            self._channel.sendall(len(body).to_bytes(4, "big") + body)
+            while unsent:
+                unsent = unsent[_write(self._channel, unsent) :]
         except OSError:
-            raise ProgramStopped from None
+            if not self._has_answer():  # it ended over its program, and may have said why
+                raise ProgramStopped from None
 
     def receive(self) -> dict[str, Any]:
         """The next message; one that is none reads `{"unsendable": why}`.
 
         Raises:
             ProgramStopped: The process is gone.
+            NotLoaded: The program could not be loaded.
         """
-        received, receive = self._received, self._channel.recv
+        received = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
-            try:
-                chunk = receive(_CHUNK)
-            except OSError:
-                chunk = b""
-            if not chunk:
-                raise ProgramStopped
-            received += chunk
             if received[:4] == _DUMP_BEGINNING:
-                self._read_place()
-            elif len(received) >= 4 and int.from_bytes(received[:4], "big") > LIMIT:
-                self._channel.close()  # what follows has no beginning
-                return {"unsendable": "the value is too large", "last": True}
+                self._read_place(received)
+            if len(received) >= 4 and int.from_bytes(received[:4], "big") > LIMIT:
+                self._read = _no_more  # what follows has no beginning
+                return {"unsendable": "the value is too large"}
+            received += self._read()
         end = 4 + int.from_bytes(received[:4], "big")
-        body = bytes(received[4:end])
-        del received[:end]
+        body, self._received = received[4:end], received[end:]
         self._page.end_request()
         try:
-            message = json.loads(body)
+            message = _loads(body)
         except (ValueError, RecursionError, MemoryError):
             message = None
-        return message if isinstance(message, dict) else {"unsendable": "a malformed message"}
+        if type(message) is not dict:
+            return {"unsendable": "a malformed message"}
+        if "syntax" in message or "load" in message:
+            self.load_error = message
+            raise NotLoaded
+        return message
 
-    def _read_place(self) -> None:
+    def _read(self) -> bytes:
+        try:
+            chunk = _read(self._channel, _CHUNK)
+        except OSError:
+            chunk = b""
+        if not chunk:
+            raise ProgramStopped
+        return chunk
+
+    def _has_answer(self) -> bool:
+        return bool(select.select([self._channel], [], [], 0)[0])
+
+    def _read_place(self, received: bytes) -> NoReturn:
         """Notes the line of a dump, which the process was asked for since its time is up; it ends after that."""
-        received = self._received
         while len(received) < _CHUNK and (place := _PLACE.search(received)) is None:
-            chunk = self._channel.recv(_CHUNK)
-            if not chunk:
-                raise ProgramStopped
-            received += chunk
+            received += self._read()
         if place is not None:
             self._page.place(int(place[1]))
-        while self._channel.recv(_CHUNK):
-            continue
-        raise ProgramStopped
+        while True:
+            self._read()
+
+
+def _no_more() -> bytes:
+    raise ProgramStopped
+
+
+def _framed(message: Any) -> bytes:
+    body = marshal.dumps(message)
+    return len(body).to_bytes(4, "big") + body
 
 
 class WorkerConnection:

@@ -7,10 +7,10 @@ or the grader itself, as it may have to whatever test text does.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +26,6 @@ from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
-_MAX_TEST_SETS = 16
-"""Test sets that are remembered."""
 _WARM_UP_RUNS = 5
 _MAX_REASON = 500
 """Characters of a reason."""
@@ -67,14 +65,14 @@ def main(fd: int) -> None:
 
 
 def _serve(worker: WorkerConnection, page: Page) -> None:
-    test_sets: OrderedDict[int, TestSet] = OrderedDict()
+    test_sets: dict[int, TestSet] = {}
     while (message := worker.receive()) is not None:
         job, descriptors = message
         number = job["test_set"]
         if job["tests"] is not None:
             test_sets[number] = TestSet(job["tests"], job["setup"])
-            while len(test_sets) > _MAX_TEST_SETS:
-                test_sets.popitem(last=False)
+        for forgotten in job["forgotten"]:
+            del test_sets[forgotten]
         test_set = test_sets[number]
         if test_set.pure:
             _grade(worker, page, job, test_set, descriptors)
@@ -93,14 +91,10 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
 
 def _grade(worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]) -> None:
     """Decides the tests at `job["indices"]`; says at the end how it came to an end."""
-    channel = socket.socket(fileno=os.dup(descriptors[0]))
-    channel.setblocking(True)  # the worker's end of it was not
-    try:
-        connection = ProgramConnection(channel, page)
-        marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
-        worker.send(_Grading(worker, page, connection, tests, marks).run(job))
-    finally:
-        channel.close()
+    os.set_blocking(descriptors[0], True)  # the worker's end of it was not
+    connection = ProgramConnection(descriptors[0], page, job["program"])
+    marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
+    worker.send(_Grading(worker, page, connection, tests, marks).run(job))
 
 
 class _Grading:
@@ -125,32 +119,41 @@ class _Grading:
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process) or `broken`
         (nobody knows what its next answer would belong to)."""
-        page, marks = self._page, self._marks
-        try:
-            self._connection.send(job["program"])
-            answer = self._connection.receive()
-        except ProgramStopped:
-            return {"end": "stopped"}
-        if "loaded" not in answer:
-            return {"end": "not loaded", "message": answer}
-        at_load = marks.executed_since_last() if marks is not None else ()
+        page, marks, requests = self._page, self._marks, self._requests
+        at_load: tuple[int, ...] = ()
+        if marks is not None:
+            self._ping()
+            at_load = marks.executed_since_last()
         for at in job["indices"]:
             page.begin_test(at)
-            self._requests.begin_test()
+            requests.begin_test()
             result, error = self._decide(self._tests.rows[at])
-            if self._requests.stopped:
-                return {"end": "stopped"}
+            if requests.stopped:
+                return self._end()
             if marks is not None:
                 executed = sorted({*at_load, *marks.executed_since_last()})
                 self._worker.send({"at": at, "executed": executed})
             if error is not None:
                 self._worker.send({"at": at, "error": error})
             page.end_test(result)
-            if self._requests.broken:
+            if requests.broken:
                 return {"end": "broken"}
             if result != results.PASSED and job["stop_at_first_failure"]:
                 break
+        if not self._connection.asked:  # no test did: it may not even compile
+            self._ping()
+            if requests.stopped:
+                return self._end()
         return {"end": "done"}
+
+    def _end(self) -> dict[str, Any]:
+        error = self._connection.load_error
+        return {"end": "stopped"} if error is None else {"end": "not loaded", "message": error}
+
+    def _ping(self) -> None:
+        """Waits until the program is loaded."""
+        with contextlib.suppress(BaseException):
+            self._requests.send(["ping"])
 
     def _decide(self, row: Sequence[Any]) -> tuple[int, dict[str, Any] | None]:
         """Result of a test, and the error that goes with it."""
@@ -165,13 +168,15 @@ class _Grading:
                 return results.UNJUDGEABLE, _reason(f"the test fails by itself: {type(e).__name__}: {e}")
             return results.WRONG_ANSWER, None
 
-    def _decide_call(self, at: int, kind: str, function: str, args: Any, encoded: Any) -> tuple[int, Any]:
+    def _decide_call(
+        self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool
+    ) -> tuple[int, Any]:
         answer = self._requests.send(["result", function, [args, {}], []])
         if "value" not in answer:
             return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
-        return results.PASSED if same_value(decode(answer["value"]), self._tests.expected(at)) else (
-            results.WRONG_ANSWER
-        ), None
+        value, expected = decode(answer["value"]), self._tests.expected(at)
+        right = same_value(value, expected) or (or_in_list and same_value(value, [expected]))
+        return results.PASSED if right else results.WRONG_ANSWER, None
 
     def _decide_text(self, row: Sequence[Any]) -> tuple[int, Any]:
         problem = self._tests.problems[row[0]]
@@ -209,7 +214,7 @@ def _reason(text: Any) -> dict[str, Any] | None:
 def warm_up() -> None:
     """Grades a small program, which is not there, so that the memory of this code has settled before the first fork."""
     tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2]], "")
-    answers = ({"loaded": True}, {"value": [2]}, {"value": 2})
+    answers = ({"value": [2]}, {"value": 2})
     for _ in range(_WARM_UP_RUNS):
         worker, connection = socket.socketpair()
         program, channel = socket.socketpair()

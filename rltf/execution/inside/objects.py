@@ -29,11 +29,12 @@ class Objects:
         """Objects that the judge has been told of, by number."""
 
     def serve(self, channel: Channel) -> None:
-        """Answers until the judge hangs up; the first message says that the program is loaded."""
-        channel.send({"loaded": True})
+        """Answers until the judge hangs up."""
         while (request := channel.receive()) is not None:
             if request[0] == "result":
                 self._send_result(channel, request[1], request[2][0])
+            elif request[0] == "ping":
+                channel.send_value(None)
             else:
                 channel.send(self._answer(request))
 

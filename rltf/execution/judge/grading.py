@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from rltf.execution.sandbox.sandbox import Sandbox
 
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at the clocks of a program that takes long."""
+_MAX_TEST_SETS = 64
+"""Test sets that a grader remembers."""
 _LARGEST_CPU = 0xFFFFFFFF
 _LIMITS = Limits(timeout=_LARGEST_CPU - 2, memory_bytes=GRADER_MEMORY, output_bytes=1 << 10)
 
@@ -59,8 +62,8 @@ class Grader:
         self._sandbox = sandbox
         self._page = Page.make()
         self._process: SandboxedProcess | None = None
-        self._test_sets: set[int] = set()
-        """Numbers of the test sets that the present process was sent."""
+        self._test_sets: OrderedDict[int, None] = OrderedDict()
+        """Numbers of the test sets that the present process has, the longest unused first."""
 
     def grade(self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Any) -> Grading:
         """Has a process of a program asked the tests at `job["indices"]`.
@@ -80,10 +83,13 @@ class Grader:
         self._page.clear(1 + max(job["indices"]))
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
-        known = {"tests": None if number in self._test_sets else tests}
-        self._test_sets.add(number)
+        news: dict[str, Any] = {"tests": None if number in self._test_sets else tests, "descriptors": len(descriptors)}
+        self._test_sets[number] = None
+        self._test_sets.move_to_end(number)
+        excess = max(0, len(self._test_sets) - _MAX_TEST_SETS)
+        news["forgotten"] = [self._test_sets.popitem(last=False)[0] for _ in range(excess)]
         try:
-            grader.channel.send({**job, **known, "descriptors": len(descriptors)}, descriptors)
+            grader.channel.send({**job, **news}, descriptors)
         finally:
             os.close(channel)
         text_bytes = sum(len(row[2]) for row in tests if row[1] in ("assert", "check"))
@@ -134,7 +140,7 @@ class _Watch:
         """Why the program is being ended."""
         self._test = LOADING
         self._start = time.monotonic()
-        grader.clock.begin_test()
+        self._grader_looked = False
         process.watch(grader.channel.fileno(), self._read_results)
         for fd in grader.trusted:
             process.watch(fd, grader.attend)
@@ -170,6 +176,9 @@ class _Watch:
         """Ends what takes too long; returns the seconds until the next look."""
         self._tick()
         page, process, grader = self._page, self._process, self._grader
+        if not self._grader_looked:
+            self._grader_looked = True
+            grader.clock.begin_test()
         if grader.ended or not grader.channel.open or grader.forbidden_call:
             self._lose_grader()
             return 0.0
@@ -226,7 +235,7 @@ def rows_of(tests: Sequence[Any]) -> list[list[Any]]:
     rows: list[list[Any]] = []
     for at, test in enumerate(tests):
         if test.kind == "call":
-            rows.append([at, "call", test.function, test.args, test.expected])
+            rows.append([at, "call", test.function, test.args, test.expected, test.or_in_list])
         elif test.kind == "assert":
             rows.append([at, "assert", test.code])
         elif test.kind == "check":

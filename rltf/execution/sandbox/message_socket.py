@@ -43,18 +43,16 @@ class MessageSocket:
         return self._received
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:
-        """Queues a message; what does not leave at once leaves by `push`. Descriptors go with its first bytes."""
+        """Queues a message; what does not leave at once leaves by `push`. Descriptors go with its first bytes,
+        which nothing unsent may precede."""
         body = marshal.dumps(message)
         self._unsent += len(body).to_bytes(4, "big") + body
         if descriptors:
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))
-            self._socket.setblocking(True)
             try:
-                self._unsent = self._unsent[self._socket.sendmsg([self._unsent[:1]], [rights]) :]
-            except OSError:
+                self._unsent = self._unsent[self._socket.sendmsg([self._unsent], [rights]) :]
+            except OSError:  # it is gone: between two of its jobs there is room for a message
                 self.open = False
-            finally:
-                self._socket.setblocking(False)
         self.push()
 
     def push(self) -> None:
