@@ -98,6 +98,8 @@ class CallTest:
     function: str
     args: tuple[Any, ...]
     expected: Any
+    or_in_list: bool = False
+    """True: a list of `expected` alone is right, too (APPS does not say whether its results are wrapped)."""
     kind: Literal["call"] = "call"
 
 
