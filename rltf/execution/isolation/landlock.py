@@ -6,7 +6,7 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rltf.execution.isolation.syscalls import syscall
 
@@ -26,12 +26,13 @@ def abi() -> int:
     return syscall("landlock_create_ruleset", None, 0, 1)
 
 
-def prepare(read: Iterable[str], write: Iterable[str]) -> tuple[int, str]:
+def prepare(read: Iterable[str], write: Iterable[str], hidden: Sequence[str] = ()) -> tuple[int, str]:
     """Rules for `restrict`, made while this process may still open all the paths.
 
     Args:
         read: Files and folders that may be read.
         write: Files and folders in which anything may be done but running and making devices.
+        hidden: Folders below those of `read`, whose names can be listed but not read.
 
     Returns:
         A descriptor, and what the rules cover, e.g. `files, tcp, signals (abi 7)`.
@@ -46,9 +47,10 @@ def prepare(read: Iterable[str], write: Iterable[str]) -> tuple[int, str]:
     attributes = struct.pack("<QQQ", files, tcp, scope)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     ruleset = syscall("landlock_create_ruleset", _buffer(attributes), len(attributes), 0)
     all_but_running = files & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK)
-    for paths, rights in ((read, _READ | _READ_DIR), (write, all_but_running)):
-        for path in paths:
-            _allow(ruleset, path, rights)
+    for path in read:
+        _allow_reading(ruleset, path, hidden)
+    for path in write:
+        _allow(ruleset, path, all_but_running)
     return ruleset, ", ".join(["files"] + ["tcp"] * bool(tcp) + ["signals"] * bool(scope)) + f" (abi {version})"
 
 
@@ -64,6 +66,17 @@ def keep_signals_inside() -> None:
     """From now on this process and its children can signal one another only (ABI 6)."""
     attributes = struct.pack("<QQQ", 0, 0, 2)
     restrict(syscall("landlock_create_ruleset", _buffer(attributes), len(attributes), 0))
+
+
+def _allow_reading(ruleset: int, path: str, hidden: Sequence[str]) -> None:
+    """A rule holds for all that is below its folder, so one with a hidden part is allowed entry by entry."""
+    if not any(folder.startswith(path + "/") for folder in hidden):
+        _allow(ruleset, path, _READ | _READ_DIR)
+        return
+    _allow(ruleset, path, _READ_DIR)  # imports list folders
+    for entry in os.scandir(path):
+        if entry.path not in hidden and not entry.is_symlink():
+            _allow_reading(ruleset, entry.path, hidden)
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -12,6 +12,8 @@ from rltf.execution.isolation import landlock, root, seccomp, syscalls
 
 INNER_ID = 1000
 """User and group of programs inside the user namespace."""
+HOST_IDS = 0x70000000
+"""User ids from here on belong to no account; one for each sandbox where we are root."""
 _MARGIN = 256
 """Tasks that the calling user may start elsewhere meanwhile; without a namespace the kernel counts them too."""
 _NAMESPACES = (
@@ -26,8 +28,8 @@ class IsolationLayers:
     """The isolation layers of one zygote.
 
     Args:
-        settings: `read` (paths), `scratch` (folder for hosts without private roots), `scratch_mb`, `host_id` (user
-            for programs where we are root), `without` (layers to leave out, to try what happens on lesser hosts).
+        settings: `read` (paths of the interpreter), `packages` (paths of packages), `scratch_mb`, `host_id` (user for
+            programs where we are root), `without` (layers to leave out, to try what happens on lesser hosts).
         control: Socket to the worker, which maps users, makes folders and collects our parent when asked.
     """
 
@@ -40,7 +42,7 @@ class IsolationLayers:
         """Where forbidden calls are announced."""
         self.kills_all = False
         """True: `kill(-1)` reaches the processes of the program and no others."""
-        self.scratch: list[str] = [settings["scratch"]]
+        self.scratch: list[str] = []
         """Folders that a program may fill; emptied after it."""
         self.private_root = False
         """True: the scratch folders are small file systems of their own."""
@@ -108,7 +110,7 @@ class IsolationLayers:
             self._take_scratch()
             return
         try:
-            root.enter(self._settings["read"], self._settings["scratch_mb"])
+            root.enter(self._settings["read"], self._settings["packages"], self._settings["scratch_mb"])
         except OSError as e:
             self.report["files"] = f"absent: {e}"
             self._take_scratch()
@@ -119,8 +121,9 @@ class IsolationLayers:
 
     def _take_scratch(self) -> None:
         """A folder of the host stands in for a private root."""
-        self._ask("scratch")
-        os.chdir(self._settings["scratch"])
+        self._control.send(b"scratch")
+        self.scratch = [self._control.recv(4096).decode()]
+        os.chdir(self.scratch[0])
 
     def _take_user(self, namespaces: bool) -> None:
         """Changes to an unprivileged user, since the kernel does not count root's tasks."""
@@ -155,8 +158,11 @@ class IsolationLayers:
         if "landlock" in self._without:
             self.report["landlock"] = "absent: left out by configuration"
             return
+        read = sorted({os.path.realpath(path) for path in self._settings["read"]})
+        hidden = [] if self.private_root else root.package_folders(read)  # a private root has them covered
         try:
-            rules, covered = landlock.prepare(self._settings["read"], [*self.scratch, *root.DEVICES])
+            read = [*read, *self._settings["packages"]]
+            rules, covered = landlock.prepare(read, [*self.scratch, *root.DEVICES], hidden)
         except OSError as e:
             self.report["landlock"] = f"absent: {e}"
             return
@@ -176,7 +182,7 @@ class IsolationLayers:
             self.report["seccomp"] = "absent: left out by configuration"
             return
         try:
-            self.listener = seccomp.install()
+            self.listener = seccomp.install(self.private_root)
         except OSError as e:
             self.report["seccomp"] = f"absent: {e}"
             return

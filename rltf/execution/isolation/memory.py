@@ -90,7 +90,9 @@ class MemoryGroup:
 
     def remove(self) -> None:
         """Deletes the group; its processes must be gone."""
-        os.close(self._events)
+        if self._events >= 0:
+            os.close(self._events)
+            self._events = -1
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import struct
@@ -11,12 +10,22 @@ import sysconfig
 from collections.abc import Sequence
 
 from rltf.execution.isolation import syscalls
-from rltf.execution.isolation.syscalls import MS_BIND, MS_NODEV, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT
+from rltf.execution.isolation.syscalls import (
+    MS_BIND,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+)
 
 SCRATCH = "/tmp"
 SHARED = "/dev/shm"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 MOUNT_POINTS = ("/tmp", "/mnt", "/media", "/var/tmp", "/srv", "/opt")
+_PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 INODES = 4096
 """Files and folders that a program may make."""
 
@@ -29,26 +38,50 @@ def interpreter_files() -> list[str]:
     return [path for path in paths if not any(path.startswith(other + "/") for other in paths)]
 
 
-def enter(read: Sequence[str], scratch_mb: int) -> None:
+def package_folders(read: Sequence[str]) -> list[str]:
+    """Folders of installed packages among those files: programs see the standard library alone."""
+    folders = []
+    for path in read:
+        if os.path.isdir(path) and not os.path.islink(path):
+            below = [entry.path for entry in os.scandir(path) if entry.name.startswith("python")]
+            folders += [os.path.join(parent, name) for parent in (path, *below) for name in _PACKAGE_FOLDERS]
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def enter(read: Sequence[str], packages: Sequence[str], scratch_mb: int) -> None:
     """Makes the private root and moves this process into it; needs a mount namespace of its own.
+
+    Args:
+        read: Files and folders of the interpreter.
+        packages: Folders of packages that programs may import, too; no other package is there.
+        scratch_mb: Size of all files of a program.
 
     Raises:
         OSError: A mount is refused.
     """
-    base = _mount_point(read)
-    in_scratch = [path for path in read if _below(path, SCRATCH) or _below(path, SHARED)]
+    everything = [*read, *packages]
+    base = _mount_point(everything)
+    in_scratch = [path for path in everything if _below(path, SCRATCH) or _below(path, SHARED)]
     syscalls.mount("none", "/", "", MS_REC | MS_PRIVATE)
     syscalls.mount("rltf", base, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for path in read:
         if path not in in_scratch:
             _bind(path, base)
+    covers = [base + path for path in package_folders([path for path in read if path not in in_scratch])]
+    for cover in covers:
+        syscalls.mount("rltf", cover, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755")
+    for path in packages:
+        if path not in in_scratch:
+            _bind(path, base)
+    for cover in covers:
+        _read_only(cover, device=False)
     for path in DEVICES:
         if os.path.exists(path):
             _bind(path, base)
     for path, size in ((SHARED, 1), (SCRATCH, scratch_mb)):
         os.makedirs(base + path, exist_ok=True)
         options = f"size={size}m,nr_inodes={INODES},mode=1777"
-        syscalls.mount("rltf", base + path, "tmpfs", MS_NOSUID | MS_NODEV, options)
+        syscalls.mount("rltf", base + path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOATIME, options)
     for path in in_scratch:  # an environment that lies in /tmp; its folders belong to root, so programs leave them
         _bind(path, base)
     os.symlink(f"{SCRATCH}/.stdin", base + "/dev/stdin")
@@ -93,38 +126,3 @@ def _read_only(target: str, device: bool) -> None:
     data = ctypes.create_string_buffer(struct.pack("<QQQQ", attributes, 0, 0, 0), 32)
     at_fdcwd, recursive = -100, 0x8000
     syscalls.syscall("mount_setattr", at_fdcwd, ctypes.c_char_p(target.encode()), recursive, ctypes.byref(data), 32)
-
-
-def empty(folder: str) -> None:
-    """Deletes everything in a folder that this user owns, however deep it was nested.
-
-    Folders are moved to the top before they are opened, so no path grows long and nothing recurses.
-
-    Raises:
-        OSError: Something could not be deleted.
-    """
-    number = 0
-    remaining = [entry.path for entry in os.scandir(folder) if entry.stat(follow_symlinks=False).st_uid == os.getuid()]
-    while remaining:
-        path = remaining.pop()
-        try:
-            os.unlink(path)
-            continue
-        except IsADirectoryError:
-            pass
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
-            continue
-        with contextlib.suppress(OSError):
-            os.chmod(path, 0o700)
-        for name in os.listdir(path):
-            inner = os.path.join(path, name)
-            if os.path.isdir(inner) and not os.path.islink(inner):
-                number += 1
-                moved = os.path.join(folder, f".rltf-{number}")
-                os.chmod(inner, 0o700)
-                os.rename(inner, moved)
-                remaining.append(moved)
-            else:
-                os.unlink(inner)
-        os.rmdir(path)

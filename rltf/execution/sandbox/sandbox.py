@@ -6,20 +6,19 @@ import _socket
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rltf.execution.inside.coverage import CoverageMarks
-from rltf.execution.isolation import memory, root, syscalls
-from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS, FORK
+from rltf.execution.isolation import memory, root, scratch, syscalls
+from rltf.execution.isolation.layers import HOST_IDS
+from rltf.execution.sandbox.control import ENVIRONMENT, FLAGS, FORK
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.process_tree import kill_descendants
@@ -27,10 +26,17 @@ from rltf.execution.sandbox.zygote_link import ZygoteLink
 
 _PROGRAMS_PER_ZYGOTE = 5000
 _START_SECONDS = 20.0
+_BOOT = """
+import json, socket, sys
+control = socket.socket(fileno=int(sys.argv[1]))
+settings = json.loads(control.recv(1 << 20))
+sys.path.insert(0, settings["source"])
+from rltf.execution.sandbox.zygote import main
+main(control, settings)
+"""
+"""How a zygote starts: what it is told comes by its socket, since programs can read its command line."""
 _LARGEST_CPU = 0xFFFFFFFF
 """Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
-_HOST_IDS = 0x70000000
-"""User ids from here on belong to no account; one per slot where we are root."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Sandbox:
         self._listener: int | None = None
         """Where forbidden calls of programs are announced."""
         self.report: dict[str, str] = {}
-        self._scratch = ""
+        self._scratch: tuple[str, int] | None = None
+        """Folder of the host for the files of programs, and the descriptor that holds its lock."""
         self._memory_group: memory.MemoryGroup | None = None
         self._memory_state = ""
         self.marks = CoverageMarks()
@@ -77,9 +84,7 @@ class Sandbox:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(
-        self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | None = None
-    ) -> SandboxedProcess:
+    def fork(self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | None = None) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
@@ -128,7 +133,7 @@ class Sandbox:
     @property
     def _host_id(self) -> int:
         """User id of the processes inside, where we are root; no other sandbox has it."""
-        return _HOST_IDS + 4 * os.getpid() + 2 * self._grader + (self._numpy is not None)
+        return HOST_IDS + 4 * os.getpid() + 2 * self._grader + (self._numpy is not None)
 
     def _limit_memory(self, size: int) -> None:
         if self._memory_group is None:
@@ -158,12 +163,11 @@ class Sandbox:
             return
         control, zygote_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_START_SECONDS)
-        self._scratch = os.path.join(tempfile.gettempdir(), f"rltf-slot-{os.getpid()}-{id(self):x}")
         settings = {
             "source": self._settings.source,
             "numpy": self._numpy,
-            "read": [*root.interpreter_files(), *_numpy_files(self._numpy)],
-            "scratch": self._scratch,
+            "read": root.interpreter_files(),
+            "packages": _numpy_files(self._numpy),
             "scratch_mb": self._settings.scratch_mb,
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,
@@ -171,18 +175,9 @@ class Sandbox:
             "grader": self._grader,
             "without": list(self._settings.without),
         }
-        boot = BOOT.format("rltf.execution.sandbox.zygote")
-        command = [
-            sys.executable,
-            *FLAGS,
-            "-c",
-            boot,
-            self._settings.source,
-            str(zygote_control.fileno()),
-            json.dumps(settings),
-        ]
+        control.send(json.dumps(settings).encode())
         stub = subprocess.Popen(
-            command,
+            [_interpreter(), *FLAGS, "-c", _BOOT, str(zygote_control.fileno())],
             env=ENVIRONMENT,
             pass_fds=[zygote_control.fileno()],
             stdin=subprocess.DEVNULL,
@@ -214,8 +209,8 @@ class Sandbox:
                 _map_users(stub.pid, self._host_id)
                 control.send(b"go")
             elif message == b"scratch":
-                os.mkdir(self._scratch, 0o700)
-                control.send(b"go")
+                self._scratch = scratch.make()
+                control.send(self._scratch[0].encode())
             elif message == b"memory in use":
                 self._check_memory_group()
                 control.send(b"go")
@@ -252,13 +247,13 @@ class Sandbox:
             self._memory_group = None
 
     def close(self) -> None:
-        """Ends the zygote and with it everything inside."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._listener is not None:
-            os.close(self._listener)
-            self._listener = None
+        """Ends the zygote and with it everything inside; called again by a signal in its midst, it does the rest."""
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            os.close(listener)
         if self.pid:
             kill_descendants(self.pid)
             with contextlib.suppress(ProcessLookupError):
@@ -269,8 +264,9 @@ class Sandbox:
         if self._memory_group is not None:
             self._memory_group.remove()
             self._memory_group = None
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        if self._scratch is not None:
+            scratch.remove(*self._scratch)
+            self._scratch = None
 
 
 def become_subreaper() -> None:
@@ -287,6 +283,12 @@ def _map_users(pid: int, host_id: int) -> None:
                 file.write("deny")
         with open(f"/proc/{pid}/{kind}_map", "w") as file:
             file.write(rows)
+
+
+def _interpreter() -> str:
+    """The interpreter itself, whatever environment we run in: its path tells programs nothing of ours."""
+    base = getattr(sys, "_base_executable", "")
+    return base if os.path.isfile(base) else sys.executable
 
 
 def _numpy_files(folder: str | None) -> list[str]:

@@ -24,7 +24,8 @@ from _sitebuiltins import Quitter
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from rltf.execution.isolation import root, seccomp, syscalls
+from rltf.execution.isolation import seccomp, syscalls
+from rltf.execution.isolation.emptying import empty
 from rltf.execution.isolation.layers import IsolationLayers
 from rltf.execution.isolation.probe import probe
 from rltf.execution.sandbox.control import (
@@ -86,15 +87,35 @@ _RESET_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM,
 _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 3, 4, 5)}
 
 
-def main(argv: list[str]) -> None:
-    """Entry of the process: `argv` = control descriptor, JSON settings (see `rltf.execution.sandbox.sandbox`)."""
-    control = socket.socket(fileno=int(argv[0]))
+def main(control: socket.socket, settings: dict[str, Any]) -> None:
+    """Entry of the process, with its socket to the worker and what it was told (`rltf.execution.sandbox.sandbox`)."""
+    _forget_start()
+    control = _free_channel(control)
     try:
-        _start(control, json.loads(argv[1]))
+        _start(control, settings)
     except OSError:
         if _hung_up(control):  # the worker is gone
             os._exit(0)
         raise
+
+
+def _forget_start() -> None:
+    """Takes out of the interpreter what programs could learn of the host from the way it was started."""
+    sys.argv, sys.orig_argv = [""], [sys.executable]
+    main_module = vars(sys.modules["__main__"])
+    for name in [name for name in main_module if not name.startswith("__")]:
+        del main_module[name]
+
+
+def _free_channel(control: socket.socket) -> socket.socket:
+    """The socket, on another descriptor than that of programs' channel, where a dump signal to us finds nothing."""
+    if control.fileno() == CHANNEL:
+        control = socket.socket(fileno=fcntl.fcntl(control.detach(), fcntl.F_DUPFD_CLOEXEC, CHANNEL + 1))
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    if nothing != CHANNEL:
+        os.dup2(nothing, CHANNEL)
+        os.close(nothing)
+    return control
 
 
 def _hung_up(control: socket.socket) -> bool:
@@ -115,7 +136,10 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     if not layers.private_root:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
             sys.modules["rltf.execution.inside.semaphores"].install()
-    sys.path[:] = [p for p in sys.path if p not in (settings["source"], settings["numpy"])]
+    for path in (settings["source"], settings["numpy"]):
+        if path in sys.path:
+            sys.path.remove(path)
+        sys.path_importer_cache.pop(path, None)
     for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
         del sys.modules[name]
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
@@ -221,7 +245,7 @@ class Zygote:
         """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
         for folder, free in zip(self._layers.scratch, self._free_inodes, strict=True):
             if not self._layers.private_root or os.statvfs(folder).f_ffree != free:
-                root.empty(folder)
+                empty(folder, os.getuid())
 
     def _reap(self) -> bytes:
         """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any."""
