@@ -4,6 +4,7 @@ problems that cannot be used, and holds the prompt format."""
 from __future__ import annotations
 
 import logging
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,7 +19,8 @@ from rltf.benchmarks.files import Row, read_rows
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, PromptFormat
 from rltf.execution.pool.pending import encode_tests
-from rltf.types import CheckTest, Extraction, Problem, Prompt, Split, Test
+from rltf.execution.text_checks import problem_of_text
+from rltf.types import AssertTest, CheckTest, Extraction, Problem, Prompt, Split, Test
 from rltf.validation import OptionError, require
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,21 @@ KEPT_BY = "left out of training only; benchmark.keep_constant=true keeps them"
 ONE_TEST = f"with one test, which a constant program passes ({KEPT_BY})"
 UNJUDGEABLE = "with tests that cannot be judged"
 CONSTANT = f"with equal tests, which a constant program passes ({KEPT_BY})"
+MOST_NAMED = 20
+"""Problems that are left out and named in the log; all are in `excluded_ids`."""
+
+
+class UnjudgeableRow(ValueError):
+    """A problem whose tests cannot be judged: it is left out, and the run goes on.
+
+    Args:
+        problem_id: id of the problem.
+        detail: what is wrong with its tests.
+    """
+
+    def __init__(self, problem_id: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem_id = problem_id
 
 
 class DatasetBenchmark(Benchmark):
@@ -74,10 +91,15 @@ class DatasetBenchmark(Benchmark):
             raise ValueError("benchmark.path and benchmark.hub are both null, expected a local file or a hub id")
         self._source = hub if path is None else path
         rows = self.rows_from_hub(str(hub)) if path is None else self.rows_from_file(Path(path).expanduser())
+        self._unjudgeable: dict[str, str] = {}
+        """Id of a problem that cannot be judged -> its place in the files, and why."""
         self._splits, self.excluded_ids = _sort_problems(self._parse_rows(rows), keep_constant)
+        if self._unjudgeable:
+            self.excluded_ids = MappingProxyType({**self.excluded_ids, UNJUDGEABLE: tuple(self._unjudgeable)})
         if not any(self._splits.values()):
             problems = f"none of the {len(rows)} problems of {self._source}"
-            raise ValueError(f"benchmark.path: {problems} has {self.requirement()}")
+            reason = f"; {reasons[0]}" if (reasons := list(self._unjudgeable.values())) else ""
+            raise ValueError(f"benchmark.path: {problems} has {self.requirement()}{reason}")
         self._splits = {split: problems[:limit] for split, problems in self._splits.items()}
         self._log()
 
@@ -124,6 +146,7 @@ class DatasetBenchmark(Benchmark):
 
         Raises:
             ValueError: the row is malformed; `Row.value` and `Row.strings` raise it with file and line.
+            UnjudgeableRow: only its tests are; the problem is left out.
             SyntaxError: a test is no Python.
         """
 
@@ -144,6 +167,9 @@ class DatasetBenchmark(Benchmark):
         for row in rows:
             try:
                 parsed = self.parse_row(row)
+            except UnjudgeableRow as error:
+                self._unjudgeable[error.problem_id] = f"{row.place}: {error}"
+                continue
             except SyntaxError as error:
                 raise ValueError(f"benchmark.path: {row.place} has a test that is no Python ({error.msg})") from error
             if parsed is None:
@@ -156,9 +182,17 @@ class DatasetBenchmark(Benchmark):
             first_place = places.setdefault(problem.id, row.place)
             if first_place != row.place:
                 raise ValueError(f"benchmark.path: {row.place} repeats the id {problem.id} of {first_place}")
-            yield split, problem
+            if problem.tests and (reason := _unjudgeable(problem)):
+                self._unjudgeable[problem.id] = f"{row.place}: {reason}"
+            else:
+                yield split, problem
 
     def _log(self) -> None:
+        for number, (problem_id, reason) in enumerate(self._unjudgeable.items()):
+            if number == MOST_NAMED:
+                logger.warning("%d more problems are left out", len(self._unjudgeable) - MOST_NAMED)
+                break
+            logger.warning("%s is left out: %s", problem_id, reason)
         train = self._splits["train"]
         demonstrated = sum(bool(self.demonstrations(problem)) for problem in train)
         logger.info(
@@ -188,8 +222,6 @@ def _sort_problems(
     for split, problem in problems:
         if not problem.tests:
             excluded_ids.setdefault(NO_TESTS, []).append(problem.id)
-        elif not _judgeable(problem):
-            excluded_ids.setdefault(UNJUDGEABLE, []).append(problem.id)
         elif split == "train" and not keep_constant and constant_passes(problem):
             excluded_ids.setdefault(_constant_reason(problem), []).append(problem.id)
         else:
@@ -200,14 +232,25 @@ def _sort_problems(
     )
 
 
-def _judgeable(problem: Problem) -> bool:
-    """False when the tests cannot be sent to the sandbox, such as a list in 200 lists."""
+def _unjudgeable(problem: Problem) -> str:
+    """Why tests cannot be judged: they check nothing, or cannot be sent to the sandbox, such as a list in 200 lists.
+    Empty for those that can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(problem.setup, "<setup>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"its setup does not compile: {error}"
+    for number, test in enumerate(problem.tests, start=1):
+        if isinstance(test, AssertTest | CheckTest):
+            reason = problem_of_text(test.code, test.kind, problem.setup)
+            if reason is not None:
+                return f"its test {reason}" if len(problem.tests) == 1 else f"its test {number} {reason}"
     try:
         encode_tests(problem.tests)
     except ValueError as error:
-        logger.warning("%s is left out: its %s", problem.id, error)
-        return False
-    return True
+        return f"its {error}"
+    return ""
 
 
 def _constant_reason(problem: Problem) -> str:

@@ -64,7 +64,7 @@ def docstring_examples(code: str, function: str) -> tuple[Test, ...]:
     `f(1) -> 2`, `f(1) returns 2`.
 
     >>> docstring_examples('def f(x):\\n    \\"\\"\\"Add one.\\n    >>> f(1)\\n    2\\n    \\"\\"\\"\\n', "f")
-    (CallTest(function='f', args=(1,), expected=2, kind='call'),)
+    (CallTest(function='f', args=(1,), expected=2, or_in_list=False, kind='call'),)
     """
     tests = []
     for text in _docstrings(code):

@@ -96,6 +96,8 @@ def _line_rows(path: Path, text: str) -> Iterator[Row]:
                 fields = json.loads(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"benchmark.path: {place} is not JSON ({error.msg}), expected one problem") from None
+            except RecursionError:
+                raise ValueError(f"benchmark.path: {place} is nested too deep to be read") from None
             yield _row(place, fields)
 
 
@@ -106,6 +108,8 @@ def _list_rows(path: Path, text: str) -> Iterator[Row]:
         raise ValueError(
             f"benchmark.path: {path} line {error.lineno} is not JSON ({error.msg}), expected a list of problems"
         ) from None
+    except RecursionError:
+        raise ValueError(f"benchmark.path: {path} is nested too deep to be read") from None
     for number, fields in enumerate(problems, start=1):
         yield _row(f"{path} entry {number}", fields)
 

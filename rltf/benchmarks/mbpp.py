@@ -1,5 +1,6 @@
 """MBPP (Austin et al. 2021, arXiv 2108.07732): short Python functions with three asserts each. Reads the full file
-(974 problems) and the sanitized one (427, other field names); both are split by task id."""
+(974 problems), the sanitized one (427, other field names) and MBPP+ as evalplus has it on the hub, where `test`, a loop
+over more inputs, is one test more. All are split by task id."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Mbpp(DatasetBenchmark):
     that a constant program passes.
 
     Args:
-        path: `mbpp.jsonl` or `sanitized-mbpp.json`, plain or .gz; null: `hub`.
+        path: `mbpp.jsonl`, `sanitized-mbpp.json` or the rows of `evalplus/mbppplus`, plain or .gz; null: `hub`.
         hub: Hugging Face data set id.
         prompt: `doc`, `chat` or `paper`.
         limit: largest number of problems per split; null: all.
@@ -55,11 +56,12 @@ class Mbpp(DatasetBenchmark):
             return None
         reference = normalize_whitespace(row.value("code", str))
         tests = row.strings("test_list")
+        plus_tests = row.value("test", str, "")
         setup = normalize_whitespace("\n".join([*row.strings("test_imports"), row.value("test_setup_code", str, "")]))
         return split, Problem(
             id=f"mbpp/{number}",
             statement=row.value("text" if "text" in row.fields else "prompt", str),
-            tests=tuple(AssertTest(test.strip()) for test in tests),
+            tests=tuple(AssertTest(test.strip()) for test in (*tests, plus_tests) if test.strip()),
             entry_point=called_function(tests[0], function_names(reference)) if tests else None,
             setup=_with_definitions(setup, reference),
             references=(reference,),

@@ -182,7 +182,8 @@ def assert_line(problem: Problem, test: Test) -> str:
     """The test as a line of a prompt; empty for a test that prompts do not show."""
     match test:
         case AssertTest():
-            return test.code.strip()
+            code = test.code.strip()
+            return code if code.startswith("assert") else ""  # others are programs, such as the loops of MBPP+
         case CallTest():
             instance = "Solution()." if is_method(problem) else ""
             arguments = ", ".join(map(repr, test.args))

@@ -1,6 +1,7 @@
 """What `Apps` makes of small files and of its config."""
 
 import json
+import sys
 
 import pytest
 from benchmark_rows import apps_row
@@ -15,7 +16,7 @@ def test_apps_reads_whole_programs_calls_functions_and_methods(jsonl):
         apps_row(
             2,
             starter_code="\ndef f(n):\n\t",
-            input_output={"fn_name": "f", "inputs": [[1], [2]], "outputs": [[2], [4]]},
+            input_output={"fn_name": "f", "inputs": [[1], [2]], "outputs": [2, 4]},
         ),
         apps_row(
             3,
@@ -42,6 +43,8 @@ def test_apps_reads_whole_programs_calls_functions_and_methods(jsonl):
     assert problems[0].references == ("print(2 * int(input()))",)  # told apart by a line end alone
     assert problems[3].setup == "import math\n"
     exec(problems[0].setup, scope := {})
+    assert (scope["stdin"], scope["stdout"]) == (sys.stdin, sys.stdout)
+    assert "stdout" not in problems[1].setup
     assert {"List", "Counter", "math", "lru_cache", "heappush", "ceil", "accumulate", "sys"} <= set(scope)
 
 
@@ -106,15 +109,55 @@ def test_apps_problems_may_lack_tests_and_solutions(jsonl):
 
 def test_a_problem_whose_tests_cannot_be_sent_to_the_sandbox_is_left_out_and_told(jsonl, caplog):
     deep = 1
-    for _ in range(160):
+    for _ in range(900):
         deep = [deep]
     call = {"fn_name": "f", "inputs": [[deep], [[2]]], "outputs": [[2], [4]]}
     path = jsonl(*(apps_row(n, split, input_output=call) for n, split in ((1, "train"), (2, "test"))), apps_row(3))
     benchmark = Apps(path=path, validation_share=0)
     assert benchmark.excluded_ids == {"with tests that cannot be judged": ("apps/train/0001", "apps/test/0002")}
     assert [problem.id for problem in benchmark.problems("train")] == ["apps/train/0003"]
-    assert "apps/train/0001 is left out: its tests hold what cannot be judged" in caplog.text
-    assert "nested deeper than 150 levels" in caplog.text
+    assert f"apps/train/0001 is left out: {path} line 1: its tests hold what cannot be judged" in caplog.text
+    assert "nested deeper than" in caplog.text
+
+
+def test_inputs_without_outputs_are_told_and_left_out(jsonl, caplog):
+    cases = ((["1", "2"], ["1"]), (["1"], ["1", "2"]), ([[1], [2]], [1]))
+    rows = [apps_row(n, input_output={"inputs": inputs, "outputs": out}) for n, (inputs, out) in enumerate(cases)]
+    rows[2]["input_output"]["fn_name"] = "f"
+    path = jsonl(*rows, apps_row(3))
+    benchmark = Apps(path=path, validation_share=0)
+    assert benchmark.excluded_ids == {
+        "with tests that cannot be judged": ("apps/train/0000", "apps/train/0001", "apps/train/0002")
+    }
+    assert f"apps/train/0000 is left out: {path} line 1: 'input_output' has 2 inputs and 1 outputs" in caplog.text
+
+
+def test_a_prelude_that_does_not_compile_is_told(jsonl, caplog):
+    path = jsonl(apps_row(0, prelude="from math import ("), apps_row(1))
+    assert len(Apps(path=path, validation_share=0).problems("train")) == 1
+    assert f"apps/train/0000 is left out: {path} line 1: its setup does not compile: " in caplog.text
+
+
+def test_a_file_with_nothing_to_judge_is_told_with_the_first_reason(jsonl):
+    message = r"has tests that can be judged; .*rows\.jsonl line 1: its test 1 checks nothing: it has no assert"
+    with pytest.raises(ValueError, match=message):
+        Apps(path=jsonl(apps_row(0, tests=["f(1) == 2", "assert f(2) == 3"])))
+
+
+def test_rows_of_livecodebench_in_the_fields_of_apps(jsonl):
+    starter = "class Solution:\n    def both(self, a: List[int], b: int) -> int:\n        "
+    cases = {"fn_name": "both", "inputs": ["[1, 2]\n3", "[4]\n5"], "outputs": ["6", "9"]}
+    (problem,) = Apps(path=jsonl(apps_row(0, starter_code=starter, input_output=cases)), validation_share=0).problems(
+        "train"
+    )
+    assert problem.tests == (CallTest("both", ([1, 2], 3), 6), CallTest("both", ([4], 5), 9))
+
+
+def test_rows_without_a_number_in_a_folder_are_numbered_by_their_place(tmp_path, jsonl):
+    row = {key: value for key, value in apps_row(0).items() if key not in ("id", "split")}
+    jsonl(row, {**row, "question": "Triple it."}, name="train.jsonl")
+    problems = Apps(path=str(tmp_path), validation_share=0).problems("train")
+    assert [problem.id for problem in problems] == ["apps/train/0000", "apps/train/0001"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +175,10 @@ def test_a_problem_whose_tests_cannot_be_sent_to_the_sandbox_is_left_out_and_tol
         (
             apps_row(1, input_output={"fn_name": "f", "inputs": ["x"], "outputs": [2]}),
             r"line 2 has an input that is no list",
+        ),
+        (
+            apps_row(1, input_output={"fn_name": "f", "inputs": ["1"], "outputs": ["x"]}),
+            r"line 2 has .* text as input or output that is no JSON",
         ),
         (apps_row(1, tests=["assert f(1 =="]), r"line 2 has a test that is no Python"),
         (apps_row(0), r"line 2 repeats the id apps/train/0000 of .* line 1"),

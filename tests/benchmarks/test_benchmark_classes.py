@@ -73,6 +73,40 @@ def test_problems_without_tests_are_counted_and_skipped_and_all_skipped_is_an_er
         Mbpp(path=jsonl(empty))
 
 
+def test_tests_that_check_nothing_are_left_out_and_named(jsonl, caplog):
+    pytest_style = mbpp_row(602, test_list=["def test_f():\n    assert f(1) == 2"])
+    path = jsonl(mbpp_row(601), pytest_style, mbpp_row(603, test_list=["assert f(1) == 2", "f(2) == 3"]))
+    benchmark = Mbpp(path=path)
+    assert benchmark.excluded_ids == {"with tests that cannot be judged": ("mbpp/602", "mbpp/603")}
+    assert f"mbpp/602 is left out: {path} line 2: its test checks nothing: nothing calls test_f" in caplog.text
+    assert f"mbpp/603 is left out: {path} line 3: its test 2 checks nothing: it has no assert" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ("assert f(1) == 2\n", "does not define the function check"),
+        (
+            "import unittest\nclass T(unittest.TestCase):\n    def test_1(self):\n        self.assertEqual(f(1), 2)\n",
+            "does",
+        ),
+        ("def check(candidate):\n    pass\n", "checks nothing: it has no assert"),
+    ],
+)
+def test_a_humaneval_file_without_check_functions_is_refused_with_its_line(jsonl, test, message):
+    with pytest.raises(ValueError, match=rf"can be judged; .*rows\.jsonl line 1: its test {message}"):
+        HumanEval(path=jsonl(humaneval_row(test=test)))
+
+
+def test_the_loop_of_mbpp_plus_is_a_test_that_prompts_do_not_show(jsonl):
+    loop = "\ncases = [[[1], 2], [[2], 3]]\nfor args, expected in cases:\n    assert f(*args) == expected\n"
+    benchmark = Mbpp(path=jsonl(mbpp_row(601, test=loop)), prompt="chat")
+    (problem,) = benchmark.problems("train")
+    assert [test.code for test in problem.tests] == ["assert f(1) == 2", "assert f(2) == 3", loop.strip()]
+    assert "assert f(2) == 3\nAnswer" in benchmark.prompt(problem).tail
+    assert len(benchmark.examples(problem)) == 2
+
+
 def test_doc_has_no_demonstration_for_a_program_that_opens_with_an_import(jsonl):
     path = jsonl(mbpp_row(601, code="import re\ndef f(x): return x + 1"), mbpp_row(602))
     for prompt, counts in [("doc", [0, 1]), ("chat", [1, 1]), ("paper", [1, 1])]:

@@ -64,17 +64,26 @@ def test_an_assert_becomes_a_call_only_where_json_keeps_its_values():
         assert call_test(line) == AssertTest(line)
 
 
-def test_apps_lists_of_lines_are_joined_and_surplus_inputs_have_no_test():
+def test_apps_lists_of_lines_are_joined():
     assert stdio_tests([["1 2", "3"], "4"], [["6"], "4\n"]) == (StdioTest("1 2\n3", "6"), StdioTest("4", "4\n"))
-    assert stdio_tests(["1", "2"], ["1"]) == (StdioTest("1", "1"),)
 
 
-def test_apps_results_leave_their_one_element_lists():
-    assert [test.expected for test in call_tests("f", [[1], [2]], [[False], [True]], "\ndef f(n):\n\t")] == [
-        False,
-        True,
-    ]
-    assert [test.expected for test in call_tests("f", [[1]], [[[3, 1]]], "")] == [[3, 1]]
+def test_apps_results_leave_their_one_element_lists_and_may_come_in_them():
+    assert call_tests("f", [[1], [2]], [[False], [True]], "\ndef f(n):\n\t") == (
+        CallTest("f", (1,), False, or_in_list=True),
+        CallTest("f", (2,), True, or_in_list=True),
+    )
+    assert call_tests("f", [[1]], [[[3, 1]]], "") == (CallTest("f", (1,), [3, 1], or_in_list=True),)
+
+
+def test_arguments_in_text_have_their_results_in_text():
+    """LiveCodeBench: one JSON value a line, and one JSON value."""
+    assert call_tests("f", ["[1, 2]\n3", '{"1": 2}\r\n"a\u2028b"\n'], ["6", "[4]"], "def f(a, b):") == (
+        CallTest("f", ([1, 2], 3), 6),
+        CallTest("f", ({1: 2}, "a\u2028b"), [4]),
+    )
+    assert call_tests("f", ["1"], ["7" * 5000], "")[0].expected == (10**5000 - 1) // 9 * 7
+    assert call_tests("f", [["1"]], ["6"], "") == (CallTest("f", ("1",), "6"),)  # no text: a result that is a string
 
 
 def test_apps_results_that_are_lists_stay_lists():
@@ -85,7 +94,7 @@ def test_apps_results_that_are_lists_stay_lists():
         ([[3, 1], [0, 0]], "def f(n):"),
     ]:
         inputs = [[1]] * len(outputs)
-        assert [test.expected for test in call_tests("f", inputs, outputs, starter)] == outputs
+        assert call_tests("f", inputs, outputs, starter) == tuple(CallTest("f", (1,), value) for value in outputs)
 
 
 def test_apps_dictionaries_get_their_integer_keys_back():

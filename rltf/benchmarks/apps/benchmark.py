@@ -14,7 +14,7 @@ from typing_extensions import override
 from rltf.benchmarks.apps.folders import folder_rows
 from rltf.benchmarks.apps.tests import call_tests, stdio_tests
 from rltf.benchmarks.asserts import call_test, called_function
-from rltf.benchmarks.dataset import TESTS, DatasetBenchmark
+from rltf.benchmarks.dataset import TESTS, DatasetBenchmark, UnjudgeableRow
 from rltf.benchmarks.files import Row, long_integers
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.references import normalize_line_ends
@@ -33,6 +33,8 @@ from typing import *
 """
 """Imports before every program: those of the official test script and more, but no numpy. `math` in part, since its
 `pow` would hide the builtin."""
+SCRIPT_SETUP = f"{SETUP}stdin, stdout = sys.stdin, sys.stdout\n"
+"""The same for whole programs, with the two names that the official script gives them."""
 METHOD = "Solution()."
 """Prefix of an entry point that is a method."""
 
@@ -107,7 +109,7 @@ class Apps(DatasetBenchmark):
             raise ValueError(f"benchmark.path: {row.place} has the split {split!r}, expected train or test")
         problem_id = _problem_id(row, split)
         starter = row.value("starter_code", str, "")
-        tests, entry_point = _tests(row, starter)
+        tests, entry_point = _tests(row, starter, problem_id)
         solutions = [normalize_line_ends(solution) for solution in _decoded(row, "solutions", [])]
         statement = row.value("question", str).strip()
         if self._max_statement is not None and len(statement) > self._max_statement:
@@ -120,7 +122,7 @@ class Apps(DatasetBenchmark):
             tests=tests,
             entry_point=entry_point,
             starter=starter.strip(),
-            setup=row.value("prelude", str, SETUP),
+            setup=row.value("prelude", str, SCRIPT_SETUP if entry_point is None else SETUP),
             difficulty=difficulty,
             references=tuple(dict.fromkeys(solutions)),
         )
@@ -138,8 +140,12 @@ def _problem_id(row: Row, split: str) -> str:
     return f"apps/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
 
 
-def _tests(row: Row, starter: str) -> tuple[tuple[Test, ...], str | None]:
-    """(tests, name of the function that they call; None for whole programs) of a row."""
+def _tests(row: Row, starter: str, problem_id: str) -> tuple[tuple[Test, ...], str | None]:
+    """(tests, name of the function that they call; None for whole programs) of a row.
+
+    Raises:
+        UnjudgeableRow: not every input has an output.
+    """
     if row.fields.get("test"):
         target = row.value("entry_point", str)
         return (CheckTest(row.value("test", str), target),), target.removeprefix(METHOD)
@@ -149,13 +155,17 @@ def _tests(row: Row, starter: str) -> tuple[tuple[Test, ...], str | None]:
     inputs, outputs = cases.get("inputs") or [], cases.get("outputs") or []
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise ValueError(f"benchmark.path: {row.place} has in 'input_output' no lists of inputs and outputs")
+    if len(inputs) != len(outputs):
+        detail = f"'input_output' has {len(inputs)} inputs and {len(outputs)} outputs"
+        raise UnjudgeableRow(problem_id, f"{detail}, so that nobody knows which belong together")
     function = cases.get("fn_name")
     if function is None:
         return stdio_tests(inputs, outputs), None
     try:
         return call_tests(function, inputs, outputs, starter), function
     except (TypeError, ValueError) as error:
-        raise ValueError(f"benchmark.path: {row.place} has an input that is no list of arguments ({error})") from error
+        problem = "an input that is no list of arguments, or text as input or output that is no JSON"
+        raise ValueError(f"benchmark.path: {row.place} has {problem} ({error})") from error
 
 
 def _decoded(row: Row, field: str, default: Any) -> Any:

@@ -24,7 +24,11 @@ def folder_rows(root: Path) -> list[Row]:
     parents = [root] if root.name in SPLITS else [root / split for split in SPLITS if (root / split).is_dir()]
     rows = [_row(folder, parent.name) for parent in parents for folder in sorted(parent.iterdir()) if folder.is_dir()]
     packed = [(root / f"{split}.jsonl", split) for split in SPLITS if (root / f"{split}.jsonl").is_file()]
-    rows += [Row(row.place, {**row.fields, "split": split}) for file, split in packed for row in read_rows(file)]
+    rows += [
+        Row(row.place, {"problem_id": number, **row.fields, "split": split})  # TACO's rows have no number of their own
+        for file, split in packed
+        for number, row in enumerate(read_rows(file))
+    ]
     if not rows:
         raise ValueError(f"benchmark.path: {root} has no folders train/NUMBER or test/NUMBER, nor train.jsonl")
     return rows
