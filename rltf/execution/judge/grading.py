@@ -27,7 +27,7 @@ from rltf.execution.sandbox.sandbox import Sandbox
 
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at the clocks of a program that takes long."""
-_MAX_TEST_SETS = 64
+_MAX_TEST_SETS = 256
 """Test sets that a grader remembers."""
 _LARGEST_CPU = 0xFFFFFFFF
 _LIMITS = Limits(timeout=_LARGEST_CPU - 2, memory_bytes=GRADER_MEMORY, output_bytes=1 << 10)
@@ -151,6 +151,8 @@ class _Watch:
         seconds = self._process.limits.timeout
         while self._end is None and grading.stop.reason is StopReason.ANSWERED:
             self._process.wait(min(seconds, _LOOK_SECONDS))
+            if self._process.ended:
+                self._read_results()
             if self._end is not None:
                 break
             seconds = self._look()
@@ -216,7 +218,7 @@ class _Watch:
         lost = self._page.requests and self._page.test != LOADING
         self._grading.stop = Stop(StopReason.GRADING_LOST if lost else StopReason.GRADING_FAULT)
 
-    def _read_results(self, fd: int, event: int) -> None:
+    def _read_results(self, fd: int = 0, event: int = 0) -> None:
         """Reads reasons and lines of tests, and the last message."""
         channel = self._grader.channel
         channel.pull()

@@ -72,15 +72,21 @@ class SandboxedProcess:
         self._trusted = [zygote.control.fileno()] + ([] if zygote.listener is None else [zygote.listener])
         self._handlers: dict[int, Callable[[int, int], object]] = {}
         self._poll = select.poll()
+        for fd in self._trusted:
+            self._handlers[fd] = self.attend
+            self._poll.register(fd, _IN)
+        self._later: list[int] | None = []
+        """Descriptors that are watched once a first, short wait has seen nothing."""
         for fd in output:
             self.watch(fd, self._read_output)
-        for fd in self._trusted:
-            self.watch(fd, self.attend)
 
     def watch(self, fd: int, handler: Callable[[int, int], object]) -> None:
         """Has `wait` call `handler(fd, event)` when a descriptor is ready."""
         self._handlers[fd] = handler
-        self._poll.register(fd, _IN)
+        if self._later is None:
+            self._poll.register(fd, _IN)
+        else:
+            self._later.append(fd)
 
     @property
     def trusted(self) -> list[int]:
@@ -109,14 +115,14 @@ class SandboxedProcess:
         """
         start = time.monotonic()
         remaining = seconds
-        self._handlers[self.channel.fileno()] = self._serve_channel
+        self.watch(self.channel.fileno(), self._serve_channel)
         while True:
             message = self.channel.message()
             if message is not None:
                 return message
             if self.ended:
                 return Stop(StopReason.EXIT)
-            if self.channel.open:
+            if self._later is None and self.channel.open:
                 self._poll.register(self.channel.fileno(), _IN | _OUT * self.channel.unsent)
             self.wait(remaining)
             if self.overflowed:
@@ -128,10 +134,19 @@ class SandboxedProcess:
                     return Stop(StopReason.TIME_LIMIT, line=self._current_line())
 
     def wait(self, seconds: float) -> None:
-        """Waits at most so long for anything to happen, and deals with it."""
+        """Waits at most so long for anything to happen, and deals with it.
+
+        At first it waits for the end of the process alone: most have ended after a few milliseconds, and what they
+        printed and said is still there.
+        """
         events = self._poll.poll(max(1, min(seconds * 1000, _SHORT_WAIT_MS)))
-        if not events and self._when_waiting is not None:
-            self._when_waiting()
+        if not events:
+            if self._later is not None:
+                for fd in self._later:
+                    self._poll.register(fd, _IN)
+                self._later = None
+            if self._when_waiting is not None:
+                self._when_waiting()
             events = self._poll.poll(max(1, seconds * 1000 - _SHORT_WAIT_MS))
         for fd, event in events:
             if fd in self._handlers:  # an earlier one of these may have closed it
@@ -197,6 +212,7 @@ class SandboxedProcess:
             self.channel.pull()
         if not self.channel.open:
             self._poll.unregister(fd)
+            del self._handlers[fd]
 
     def _read_control(self) -> None:
         try:
@@ -219,7 +235,8 @@ class SandboxedProcess:
         except BlockingIOError:
             return False
         if not chunk:
-            self._poll.unregister(fd)
+            if self._later is None:
+                self._poll.unregister(fd)
             self._outputs.discard(fd)
             del self._handlers[fd]
             os.close(fd)
