@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import mmap
+import random
+
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, CoverageMarks
+from rltf.execution.inside import coverage
+from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, CoverageMarks, consistent_unexecuted
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
 
 PROGRAMS = {
@@ -247,9 +252,144 @@ def test_a_program_that_forges_its_marks_lies_about_its_own_lines_alone() -> Non
 def test_whatever_a_program_writes_into_the_marks_is_only_read_as_marks() -> None:
     lines = CoverageMarks()
     program = "a\nb\nc\nd\n"
-    lines.clear(program)
+    lines.clear_all()
     assert lines.unexecuted(program) is None
+    assert lines.executed_since_last() == ()
     for line, mark in ((1, EXECUTED), (2, WAITING), (4, 255)):
         lines._memory[line] = mark
     assert lines.unexecuted(program) == [2]
     assert lines.unexecuted("x\n" * (LINES + 5)) == [2]
+    assert lines.executed_since_last() == (1,)
+
+
+def test_executed_lines_are_told_once_and_stay_executed_in_the_end() -> None:
+    marks = CoverageMarks()
+    program = "\n" * 9
+    marks.clear_all()
+    marks._memory[1:9] = bytes([WAITING, 0, EXECUTED, WAITING, 0, 0, WAITING, EXECUTED])
+    assert marks.executed_since_last() == (2, 3, 8)
+    assert marks.executed_since_last() == ()
+    marks._memory[7] = EXECUTED
+    marks._memory[3] = EXECUTED
+    other_end = CoverageMarks(marks.fd)
+    assert other_end.unexecuted(program) == [1, 4]
+    assert other_end.executed_since_last() == (2, 3, 5, 6, 7)
+    assert marks.unexecuted(program) == [1, 4]
+    marks.clear_all()
+    assert marks.unexecuted(program) is None
+    assert not any(marks._memory[:])
+
+
+@pytest.fixture
+def marks(monkeypatch: pytest.MonkeyPatch) -> CoverageMarks:
+    marks = CoverageMarks()
+    marks.clear_all()
+    monkeypatch.setattr(coverage, "_memory", mmap.mmap(marks.fd, LINES))
+    return marks
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_executed_and_unexecuted_lines_make_up_the_program(name: str, marks: CoverageMarks) -> None:
+    program = PROGRAMS[name]
+    code = coverage.marked(program, "<program>")
+    assert code is not None
+    namespace: dict[str, object] = {"__name__": "program"}
+    exec(code, namespace)
+    loading = marks.executed_since_last()
+    try:
+        namespace["f"](1)  # type: ignore[operator]
+    except NameError:
+        assert name == "error halfway"
+    testing = marks.executed_since_last()
+    unexecuted = marks.unexecuted(program)
+    assert unexecuted == list(expected(name))
+    last = max((*loading, *testing, *unexecuted))
+    assert {*loading, *testing, *unexecuted} == set(range(1, last + 1))
+    assert not {*loading, *testing} & set(unexecuted)
+    assert not set(testing) & {s.lineno for s in ast.parse(program).body if s.lineno < (s.end_lineno or 0)}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_line_that_must_have_run_is_called_unexecuted(name: str) -> None:
+    program, honest = PROGRAMS[name], expected(name)
+    assert consistent_unexecuted(program, honest, True, ()) == honest
+    assert consistent_unexecuted(program, honest, False, ()) == honest
+    assert consistent_unexecuted(program, None, True, ()) is None
+    for statement in ast.parse(program).body:
+        forged = (*honest, statement.lineno)
+        if isinstance(statement, ast.Expr):
+            continue  # a docstring, which may begin anywhere
+        assert consistent_unexecuted(program, forged, True, ()) is None
+        assert consistent_unexecuted(program, forged, False, ()) == tuple(sorted(forged))
+        raised = next(n for n in range(statement.lineno, 99) if n not in forged or n == statement.end_lineno)
+        assert consistent_unexecuted(program, forged, False, (raised,)) is None
+    everything = range(1, program.count("\n") + 1)
+    assert consistent_unexecuted(program, everything, True, ()) is None
+
+
+def test_a_line_with_an_error_was_executed() -> None:
+    program = "def f(x):\n    y = x\n    return 1 / y\nz = 1\n"
+    assert consistent_unexecuted(program, (3,), True, (3,)) is None
+    assert consistent_unexecuted(program, (2,), True, (3,)) == (2,)
+    assert consistent_unexecuted(program, (4,), False, (3,)) == (4,)
+    assert consistent_unexecuted(program, (4,), False, (3, 4)) is None
+    assert consistent_unexecuted(program, (4,), False, (99,)) is None
+    clause = "def f(x):\n    try:\n        g()\n    except missing:\n        return 1\n"
+    assert consistent_unexecuted(clause, (4, 5), True, (4,)) == (5,)
+
+
+def test_a_long_string_in_a_function_is_no_statement_of_the_module() -> None:
+    program = "def f(x):\n    return '''\nimport os\ndef g():\n'''\n@f\ndef h(): pass\n"
+    assert consistent_unexecuted(program, (2, 3, 4, 5), True, ()) == (2, 3, 4, 5)
+    assert consistent_unexecuted(program, (2, 3, 4, 5, 6), True, ()) is None
+    assert consistent_unexecuted(program + "#" * 200_000, (2, 3, 4, 5), True, ()) is None
+    assert consistent_unexecuted("(" * 5000 + "\nx", (2,), True, ()) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_text_and_any_marks_give_lines_of_those_marks_or_none(seed: int) -> None:
+    chance = random.Random(seed)
+    pieces = ("def f(x):", "    return x", "x = [", "]", "'''", "else:", "\r", "\x00", "\x0c", "@f", "(", "é = 1", "\\")
+    for _ in range(200):
+        program = "\n".join(chance.choices(pieces, k=chance.randrange(12)))
+        lines = sorted(chance.sample(range(1, 40), chance.randrange(6)))
+        errors = chance.sample(range(1, 50), chance.randrange(2))
+        kept = consistent_unexecuted(program, lines, chance.random() < 0.5, errors)
+        assert kept is None or set(kept) <= set(lines) - set(errors)
+
+
+def test_a_constant_of_the_program_is_never_taken_for_the_memory(pool: LocalExecutor) -> None:
+    text = "rltf: executed lines"
+    program = f"def f():\n    return [b'{text}', '{text}', b'{text}'[:4]]\n"
+    verdict = judged(pool, program, CallTest("f", (), [text.encode(), text, b"rltf"]))
+    assert (verdict.outcome, verdict.unexecuted) == (Outcome.PASSED, ())
+    assert len(coverage._STAND_IN) == 16
+
+
+@pytest.mark.parametrize("branches", [900, 2500])
+def test_a_long_chain_of_branches_has_marks(pool: LocalExecutor, branches: int) -> None:
+    chain = "".join(f"    elif x == {n}:\n        return {n}\n" for n in range(1, branches))
+    program = "def f(x):\n    if x == 0:\n        return 0\n" + chain
+    verdict = judged(pool, program, CallTest("f", (2,), 2))
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.unexecuted == (3, 5, *range(8, 2 * branches + 2))
+
+
+def test_deeply_nested_code_has_marks_or_does_not_compile(pool: LocalExecutor) -> None:
+    deep = "def f(x):\n" + "".join(" " * n + "if x:\n" for n in range(1, 20)) + " " * 20 + "return x\n"
+    assert judged(pool, deep, CallTest("f", (2,), 2)).unexecuted == ()
+    sums = "def f(x):\n    return " + "+".join(["x"] * 2500) + "\n    return 1\n"
+    assert judged(pool, sums, CallTest("f", (1,), 2500)).unexecuted == (3,)
+    for text in ("+".join(["x"] * 20_000), "(" * 150 + "x" + ")" * 150, "-" * 5000 + "x"):
+        program = f"def f(x):\n    return {text}\n"
+        plain = pool.submit(Job(program, (CallTest("f", (1,), 1),))).result()
+        verdict = judged(pool, program, CallTest("f", (1,), 1))
+        assert (verdict.outcome, verdict.error) == (plain.outcome, plain.error)
+
+
+def test_marks_of_a_long_program_cost_little_more_than_compiling_it(pool: LocalExecutor) -> None:
+    long = "def f(x):\n" + "    x += 1\n" * 60_000 + "    return x\n"
+    plain = pool.submit(Job(long, (CallTest("f", (0,), 60_000),), timeout=30.0)).result()
+    verdict = judged(pool, long, CallTest("f", (0,), 60_000), timeout=30.0)
+    assert (verdict.outcome, verdict.unexecuted) == (plain.outcome, ())
+    assert verdict.seconds < 5 * plain.seconds + 1

@@ -2,7 +2,8 @@
 
 The memory is an anonymous file shared by worker, zygote and children, so that marks outlive a program that is killed.
 They are values like all others that come from a child: a program that looks for them can set them, and they decide no
-verdict. A mark costs 20 ns; nothing is traced.
+verdict; where they contradict what is known of the program, all of them go (`consistent_unexecuted`). A mark costs
+20 ns; nothing is traced.
 
 | line | takes the mark of |
 |---|---|
@@ -15,23 +16,40 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import gc
 import mmap
 import os
+import re
+import sys
 import weakref
+from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
 LINES = 1 << 16
 """Lines that are looked at; a program may have more."""
-EXECUTED, WAITING = 1, 2
-"""Marks of a line: its statement began; it has not."""
-_STAND_IN = b"rltf: executed lines"
-"""What the memory is called until the program is compiled, since only plain constants compile."""
+EXECUTED, WAITING, EARLIER = 1, 2, 3
+"""Marks of a line: its statement began; it has not; it began in an earlier test."""
+_LARGEST_PARSED = 200_000
+"""Characters of a program that the judge parses where its marks look contradictory."""
+_STAND_IN = os.urandom(16)
+"""What the memory is called until the program is compiled, since only plain constants compile; no constant of a
+program, which is written before this process starts."""
+_DEPTH = 4000
+"""Recursion limit under which a tree is compiled whose text is nested as deep as plain Python compiles."""
+_AGAIN = bytes([0, EARLIER, *range(2, 256)])
+"""Marks -> marks before the next test."""
+_EXECUTED_LINES = re.compile(b"\0*\1")
+"""A marked line that was executed, and the lines above it that take its mark."""
 _memory: mmap.mmap | None = None
 
 
 class CoverageMarks:
-    """The worker's end of the memory. It is made once a sandbox, whose programs use it in turn."""
+    """The reading end of the memory. It is made once a sandbox, whose programs use it in turn.
+
+    Args:
+        fd: The memory, where another process made it.
+    """
 
     def __init__(self, fd: int | None = None) -> None:
         if fd is None:
@@ -40,23 +58,30 @@ class CoverageMarks:
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             weakref.finalize(self, os.close, fd)
         self.fd = fd
-        self._memory = mmap.mmap(self.fd, LINES)
+        self._memory = mmap.mmap(fd, LINES)
+        self._end = 0
+        """Behind the last marked line; 0 before the program is compiled."""
 
     def clear_all(self) -> None:
         """Clears the whole memory, before the first test of a program."""
         self._memory[:] = bytes(LINES)
+        self._end = 0
 
     def executed_since_last(self) -> tuple[int, ...]:
-        """Lines executed."""
-        return ()
-
-    def clear(self, program: str) -> None:
-        """Clears the marks, before the first test of a program."""
-        self._memory[: _length(program)] = bytes(_length(program))
+        """Lines (1-based, ascending) executed since `clear_all` or the last call; lines behind the last marked one are
+        never among them."""
+        if not self._end:
+            marks = self._memory[:]
+            self._end = 1 + max(map(marks.rfind, (EXECUTED, WAITING, EARLIER)))
+        marks = self._memory[: self._end]
+        if EXECUTED not in marks:
+            return ()
+        self._memory[: self._end] = marks.translate(_AGAIN)
+        return tuple(line for m in _EXECUTED_LINES.finditer(marks, 1) for line in range(m.start(), m.end()))
 
     def unexecuted(self, program: str) -> list[int] | None:
         """Lines (1-based) that no test executed; None when the program was never compiled."""
-        marks = self._memory[: _length(program)]
+        marks = self._memory[: min(program.count("\n") + program.count("\r") + 3, LINES)]
         if not marks.strip(b"\0"):
             return None
         lines, waiting = [], False
@@ -68,10 +93,71 @@ class CoverageMarks:
         return lines[::-1]
 
 
+def consistent_unexecuted(
+    program: str, unexecuted: Iterable[int] | None, loaded: bool, error_lines: Iterable[int]
+) -> tuple[int, ...] | None:
+    """The unexecuted lines, or None where they contradict what is known of the program: then no mark can be believed.
+
+    A line that raised an error was executed, and so was every statement of the module that stands above it, or every
+    one where the program was loaded to its end. Which lines those are is not asked of the child, which could say
+    anything: statements of the module begin in the first column. The text is parsed only where such a line is called
+    unexecuted, since it might yet belong to a long string, and only up to 200,000 characters.
+
+    Args:
+        program: The text.
+        unexecuted: Lines as `CoverageMarks.unexecuted` gave them.
+        loaded: True: some process of the program executed the module to its end (answered a request, or said so as it
+            ended a script; a script that exits in the middle has not).
+        error_lines: `line` of each error of a test that has one, timeouts among them; not that of a syntax error.
+    """
+    if unexecuted is None:
+        return None
+    lines = _split(program)
+    known, last = set(unexecuted), len(lines) if loaded else 0
+    for line in error_lines:
+        last = max(last, line)
+        if line in known:
+            if not lines[line - 1 : line] or not lines[line - 1].lstrip().startswith(_CLAUSES):
+                return None
+            known.discard(line)  # the clause was evaluated, the mark is that of its block
+    suspicious = {n for n in known if n <= min(last, len(lines)) and _OF_MODULE(lines[n - 1])}
+    if suspicious and (len(program) > _LARGEST_PARSED or suspicious & _first_lines(program)):
+        return None
+    return tuple(sorted(known))
+
+
+_CLAUSES = ("except", "case")
+_OF_MODULE = re.compile(r"(?!(?:else|elif|except|finally)\b)[^\W\d]|@").match
+"""Matches a line that begins a statement of the module, unless it belongs to a longer one."""
+
+
+def _split(program: str) -> list[str]:
+    return program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _first_lines(program: str) -> set[int]:
+    """Lines at which statements of the module and their decorators begin; all lines where the text does not parse."""
+    try:
+        body = ast.parse(program.removeprefix("\ufeff")).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(range(1, len(_split(program)) + 1))
+    return {node.lineno for statement in body for node in (statement, *getattr(statement, "decorator_list", ()))}
+
+
 def attach(fd: int) -> None:
-    """Maps the memory in the program's process."""
+    """Maps the memory in a program's process and closes its descriptor and that of the map; none may be open above."""
     global _memory
     _memory = mmap.mmap(fd, LINES)
+    os.closerange(fd, fd + 2)
+
+
+def warm_up(text: str, runs: int) -> None:
+    """Marks a text as children will, whose copies of this code have settled then."""
+    global _memory
+    _memory = mmap.mmap(-1, LINES)
+    for _ in range(runs):
+        marked(text, "")
+    _memory = None
 
 
 def marked(text: str, file: str) -> CodeType | None:
@@ -79,36 +165,58 @@ def marked(text: str, file: str) -> CodeType | None:
     memory = _memory
     if memory is None:
         return None
-    lines: list[int] = []
+    collecting = gc.isenabled()
+    gc.disable()  # a tree is large and no garbage
     try:
         tree = ast.parse(text, file)
-        tree.body = _block(tree.body, lines, opens=True)
-        code = _with_memory(compile(tree, file, "exec", dont_inherit=True), memory)
+        lines = _insert_marks(tree)
+        code = _with_memory(_compiled(tree, text, file), memory)
     except BaseException:
         return None
+    finally:
+        if collecting:
+            gc.enable()
     for line in lines:
         if not memory[line]:  # an earlier test may have been there
             memory[line] = WAITING
     return code
 
 
-def _length(program: str) -> int:
-    return min(program.count("\n") + program.count("\r") + 3, LINES)
+def _compiled(tree: ast.Module, text: str, file: str) -> CodeType:
+    """The code of a tree, also of one nested deeper than Python reads trees, though not than it compiles text."""
+    try:
+        return compile(tree, file, "exec", dont_inherit=True)
+    except RecursionError:
+        compile(text, file, "exec", dont_inherit=True)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEPTH))
+    try:
+        return compile(tree, file, "exec", dont_inherit=True)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
-def _block(statements: list[ast.stmt], lines: list[int], opens: bool = False) -> list[ast.stmt]:
-    """The statements with a mark before each; one that `opens` a scope may begin with a docstring, which stays first,
-    as do imports from `__future__`."""
-    marked: list[ast.stmt] = []
-    for statement in statements:
-        fixed = opens and _must_lead(statement, bool(marked))
-        opens = fixed
-        line = _visit(statement, lines)
-        if not fixed and line < LINES:
-            lines.append(line)
-            marked.append(_mark(statement, line))
-        marked.append(statement)
-    return marked
+def _insert_marks(tree: ast.Module) -> list[int]:
+    """Puts a mark before each statement of the tree, at any depth; returns the marked lines."""
+    lines: list[int] = []
+    blocks: list[tuple[Any, str, bool]] = [(tree, "body", True)]
+    while blocks:
+        parent, name, opens = blocks.pop()
+        block: list[ast.stmt] = []
+        for statement in getattr(parent, name):
+            kind = type(statement)
+            if kind in _COMPOUND:
+                line = _last_header_line(statement)
+                _push_blocks(statement, kind, blocks)
+            else:
+                line = statement.end_lineno or 0
+            opens = opens and _must_lead(statement, bool(block))
+            if not opens and line < LINES:
+                lines.append(line)
+                block.append(_mark(statement, line))
+            block.append(statement)
+        setattr(parent, name, block)
+    return lines
 
 
 def _must_lead(statement: ast.stmt, after_mark: bool) -> bool:
@@ -123,42 +231,49 @@ def _must_lead(statement: ast.stmt, after_mark: bool) -> bool:
     )
 
 
-def _visit(statement: Any, lines: list[int]) -> int:
-    """Marks the blocks inside a statement; returns the last line of the statement, or of its header."""
-    kind = type(statement)
-    if kind not in _COMPOUND:
-        return int(statement.end_lineno)
+def _push_blocks(statement: Any, kind: type, blocks: list[tuple[Any, str, bool]]) -> None:
+    """Adds the blocks inside a compound statement; one that opens a scope may begin with a docstring."""
     if kind is ast.Match:
-        for case in statement.cases:
-            case.body = _block(case.body, lines)
-        return int(statement.subject.end_lineno)
+        blocks += [(case, "body", False) for case in statement.cases]
+        return
+    blocks.append((statement, "body", kind in _SCOPES))
+    blocks += [(statement, name, False) for name in ("orelse", "finalbody") if getattr(statement, name, None)]
+    blocks += [(handler, "body", False) for handler in getattr(statement, "handlers", ())]
+
+
+def _last_header_line(statement: Any) -> int:
+    if type(statement) is ast.Match:
+        return int(statement.subject.end_lineno or 0)
     first = statement.body[0]
     above = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))]) - 1
     header = getattr(statement, "test", None) or getattr(statement, "iter", None)
-    statement.body = _block(statement.body, lines, opens=kind in _SCOPES)
-    for name in ("orelse", "finalbody"):
-        if block := getattr(statement, name, None):
-            setattr(statement, name, _block(block, lines))
-    for handler in getattr(statement, "handlers", ()):
-        handler.body = _block(handler.body, lines)
     return max(statement.lineno, above, header.end_lineno if header is not None else 0)
 
 
-def _mark(statement: ast.stmt, line: int) -> ast.stmt:
-    """`memory[line] = 1`, at the place of the statement."""
-    at: dict[str, Any] = {"lineno": statement.lineno, "col_offset": statement.col_offset}
-    at |= {"end_lineno": statement.lineno, "end_col_offset": statement.col_offset}
-    place = ast.Subscript(ast.Constant(_STAND_IN, **at), ast.Constant(line, **at), ast.Store(), **at)
-    return ast.Assign([place], ast.Constant(EXECUTED, **at), **at)
+def _mark(statement: ast.stmt, line: int) -> Any:
+    """`memory[line] = 1`, at the place of the statement. Attributes one by one, since that is fastest."""
+    mark, place, memory, key, value = _ASSIGN(), _SUBSCRIPT(), _CONSTANT(), _CONSTANT(), _CONSTANT()
+    memory.value, key.value, value.value = _STAND_IN, line, EXECUTED
+    place.value, place.slice, place.ctx = memory, key, _STORE
+    mark.targets, mark.value = [place], value
+    first, column = statement.lineno, statement.col_offset
+    for node in (mark, place, memory, key, value):
+        node.lineno, node.col_offset = first, column
+    return mark
 
 
 def _with_memory(code: CodeType, memory: mmap.mmap) -> CodeType:
     constants = tuple(
-        _with_memory(c, memory) if type(c) is CodeType else memory if c == _STAND_IN else c for c in code.co_consts
+        _with_memory(c, memory) if type(c) is CodeType else memory if type(c) is bytes and c == _STAND_IN else c
+        for c in code.co_consts
     )
     return code.replace(co_consts=constants)
 
 
+_STORE = ast.Store()
+_ASSIGN: Any = ast.Assign
+_SUBSCRIPT: Any = ast.Subscript
+_CONSTANT: Any = ast.Constant
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPOUND = frozenset(
     (*_SCOPES, ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)

@@ -6,13 +6,26 @@ A frame is the program's when its code object hangs in the tree that `compile` r
 
 from __future__ import annotations
 
+import builtins
 import codeop
 import warnings
-from types import CodeType
+from collections.abc import Callable
+from itertools import islice
+from opcode import opmap
+from types import CodeType, TracebackType
 from typing import Any
 
 MAX_MESSAGE = 500
 """Characters of a message that are kept."""
+_MAX_HANDLERS = 100
+"""Exceptions that are followed back from the last one."""
+_RAISE = opmap["RAISE_VARARGS"]
+_BUILTIN = {n: c for n, c in vars(builtins).items() if isinstance(c, type) and issubclass(c, BaseException)}
+# looked up past whatever a program's class defines
+_cause: Callable[[BaseException], BaseException | None] = vars(BaseException)["__context__"].__get__
+_traceback: Callable[[BaseException], TracebackType | None] = vars(BaseException)["__traceback__"].__get__
+_name: Callable[[type], str] = vars(type)["__name__"].__get__
+_bases: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
 _reserve = [
     bytes(4 << 20)
 ]  # address space for the report of a MemoryError; calloc leaves it untouched: no fork copies it
@@ -43,17 +56,48 @@ def _incomplete(text: str) -> bool:
 
 
 def runtime(error: BaseException, code: CodeType | None) -> dict[str, Any]:
-    """An exception as `{type, message, line, end_line}`, the lines those of the program's innermost frame."""
+    """An exception as `{type, message, line, end_line}`, the lines those of the program's innermost frame.
+
+    What counts is the first place: an exception that a handler raised by `raise` in the place of the one it caught is
+    put where that one came from, and a `SystemExit` that answers another exception is reported as that one, so that
+    catching everything moves no blame. An error that a handler *makes* (a call, an operation) has its own line.
+    """
     _reserve.clear()
-    line = end = None
-    if code is not None:
-        program_codes = {id(c) for c in _code_tree(code)}
-        trace = error.__traceback__
-        while trace is not None:
-            if id(trace.tb_frame.f_code) in program_codes:
-                line, end = _lines(trace.tb_frame.f_code, trace.tb_lasti, trace.tb_lineno)
-            trace = trace.tb_next
-    return _record(error, _text(error), line, end)
+    if code is None:
+        return _record(error, _text(error), None, None)
+    program_codes = {id(c) for c in _code_tree(code)}
+    shown, place = error, _innermost(error, program_codes)
+    for _ in range(_MAX_HANDLERS):
+        cause = _cause(error)
+        if cause is None:
+            break
+        if issubclass(type(error), SystemExit):
+            shown = cause if shown is error else shown
+        elif place is None or not _raised_in_handler(place, cause):
+            break
+        error, place = cause, _innermost(cause, program_codes) or place
+    line, end = (None, None) if place is None else _lines(place.tb_frame.f_code, place.tb_lasti, place.tb_lineno)
+    return _record(shown, _text(shown), line, end)
+
+
+def _innermost(error: BaseException, program_codes: set[int]) -> TracebackType | None:
+    """The last step of an exception's way that lies in the program."""
+    innermost, trace = None, _traceback(error)
+    while trace is not None:
+        if id(trace.tb_frame.f_code) in program_codes:
+            innermost = trace
+        trace = trace.tb_next
+    return innermost
+
+
+def _raised_in_handler(place: TracebackType, cause: BaseException) -> bool:
+    """True when `place` is a `raise` in the frame that had caught `cause`."""
+    caught = _traceback(cause)
+    return (
+        caught is not None
+        and caught.tb_frame is place.tb_frame
+        and place.tb_frame.f_code.co_code[place.tb_lasti] == _RAISE
+    )
 
 
 def _code_tree(code: CodeType) -> list[CodeType]:
@@ -64,21 +108,17 @@ def _code_tree(code: CodeType) -> list[CodeType]:
 
 
 def _lines(code: CodeType, instruction: int, line: int | None) -> tuple[int | None, int | None]:
-    for at, (first, last, _, _) in enumerate(code.co_positions()):
-        if at * 2 == instruction and first is not None:
-            return first, max(first, last or first)
-    return line, line
+    first, last, _, _ = next(islice(code.co_positions(), instruction // 2, None), (None, None, None, None))
+    return (line, line) if first is None else (first, max(first, last or first))
 
 
 def _record(error: BaseException, message: str, line: int | None, end: int | None) -> dict[str, Any]:
+    """The report; a class of the program that is called like a builtin one does not count as that."""
     kind = type(error)
-    try:
-        classes = [c.__name__ for c in kind.__mro__ if issubclass(c, BaseException)]
-    except BaseException:
-        classes = ["Exception"]
+    names = [(_name(c)[:100], c) for c in _bases(kind)[:20] if issubclass(c, BaseException)]
     return {
-        "type": str(kind.__name__)[:100],
-        "classes": [str(c)[:100] for c in classes[:20]],
+        "type": _name(kind)[:100],
+        "classes": [name for name, c in names if _BUILTIN.get(name, c) is c],
         "message": message[:MAX_MESSAGE],
         "line": line,
         "end_line": end,

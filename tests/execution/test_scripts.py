@@ -1,0 +1,38 @@
+"""Scripts end as they end under plain `python`: with the same output, and failing where they fail there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rltf.execution import LocalExecutor
+from rltf.types import Job, Outcome, StdioTest
+
+FOLDER = Path(__file__).parent
+SCRIPTS = dict(block.split("\n", 1) for block in (FOLDER / "scripts.txt").read_text(encoding="utf-8").split("=== ")[1:])
+"""Name -> text; what each prints is known from plain `python`."""
+STDIN = "3\n4\n"
+
+
+def plain(script: str, folder: Path) -> tuple[int, str]:
+    """Exit status and output of a script under plain `python`."""
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "-I", "-X", "utf8", str(folder / "script.py")]
+    end = subprocess.run(command, input=STDIN.encode(), capture_output=True, timeout=60, check=False)
+    return end.returncode, end.stdout.decode()
+
+
+@pytest.fixture(scope="module", params=[(), ("namespaces",)], ids=["full", "no namespaces"])
+def mode(request: pytest.FixtureRequest):
+    with LocalExecutor(workers=2, timeout=10.0, without=request.param) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_ends_as_under_plain_python(mode: LocalExecutor, name: str, tmp_path: Path) -> None:
+    status, output = plain(SCRIPTS[name], tmp_path)
+    verdict = mode.submit(Job(SCRIPTS[name], (StdioTest(STDIN, output),))).result()
+    assert verdict.outcome is (Outcome.RUNTIME_ERROR if status else Outcome.PASSED), (status, output, verdict.error)
