@@ -7,6 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from itertools import islice
 
+from rltf.benchmarks.answers import program_in_opened_block
 from rltf.types import AssertTest, CallTest, Extraction, Problem, Prompt, Test
 
 SHOWN_TESTS = 3
@@ -127,9 +128,9 @@ class Chat(PromptFormat):
         return FENCE not in "\n" + program
 
     def extract(self, problem: Problem, text: str) -> Extraction:
-        """The text before the closing fence."""
-        end = ("\n" + text).find(FENCE)  # a fence may open the text; positions are one less without the "\n"
-        return Extraction(0, len(text) if end < 0 else max(end - 1, 0))
+        """The text before the closing fence; of an answer that opens a fence of its own, by the rule of
+        `rltf.benchmarks.answers`."""
+        return program_in_opened_block(text, problem.entry_point).extraction
 
     def answer(self, problem: Problem, program: str) -> str:
         """The program and the closing fence."""
