@@ -300,6 +300,11 @@ class Verdict:
     """Lines (1-based) that no test executed; None: not measured, or the program does not compile."""
 
     @property
+    def unjudgeable(self) -> bool:
+        """True when nothing is known of the program: it is trained on by nothing that learns from outcomes."""
+        return self.outcome is Outcome.UNJUDGEABLE
+
+    @property
     def passed_share(self) -> float:
         """Share of the tests that passed; 0 without tests."""
         return self.passed / self.total if self.total else 0.0

@@ -57,12 +57,13 @@ class Advantages:
         """True when every group needs its greedy program."""
         return self._baseline.needs_greedy
 
-    def __call__(self, group: Sequence[CreditedProgram]) -> list[Rollout]:
+    def __call__(self, group: Sequence[CreditedProgram], incomplete: bool = False) -> list[Rollout]:
         """Rollouts of one group, in its order.
 
         Args:
             group: one problem's programs of one iteration, at most one of them greedy. The greedy program becomes a
                 rollout too, but is part of no group mean or spread.
+            incomplete: programs of the group could not be judged and are left out.
         """
         if not group:
             return []
@@ -73,7 +74,8 @@ class Advantages:
         assert len(greedy) <= 1, "a group has at most one greedy program"
 
         sampled_rewards = tuple(rewards[i] for i in sampled)
-        group_rewards = GroupRewards(_history_key(group[0][0]), sampled_rewards, rewards[greedy[0]] if greedy else None)
+        greedy_reward = rewards[greedy[0]] if greedy else None
+        group_rewards = GroupRewards(_history_key(group[0][0]), sampled_rewards, greedy_reward, incomplete)
         baselines = dict(zip(sampled + greedy, self._baseline(group_rewards), strict=True))
         spread = self._spread(sampled_rewards) or 1.0
         advantages = [self._clip_advantage((reward - baselines[i]) / spread) for i, reward in enumerate(rewards)]

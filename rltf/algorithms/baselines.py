@@ -21,6 +21,8 @@ class GroupRewards:
     """Rewards of the sampled programs, in order."""
     greedy: float | None = None
     """Reward of the greedy program, if drawn."""
+    incomplete: bool = False
+    """Programs of the group could not be judged and are left out."""
 
 
 class Baseline(Protocol):
@@ -75,7 +77,10 @@ class LeaveOneOut(StatelessBaseline):
     """Mean reward of the group's other sampled programs (RLOO), so that a reward is no part of its own baseline."""
 
     def __call__(self, group: GroupRewards) -> list[float]:
-        """The mean of the others for each sampled program; the mean of all sampled ones for the greedy program."""
+        """The mean of the others for each sampled program; the mean of all sampled ones for the greedy program. One
+        whose others could not be judged is compared with itself."""
+        if len(group.sampled) < 2 and group.incomplete:
+            return [_group_mean(group)] * _group_size(group)
         if len(group.sampled) < 2:
             raise ValueError(
                 f"algorithm.advantages.baseline is leave_one_out with {len(group.sampled)} sampled program of problem "
@@ -91,7 +96,9 @@ class GreedyLatest(StatelessBaseline):
     needs_greedy = True
 
     def __call__(self, group: GroupRewards) -> list[float]:
-        """The greedy program's reward, for every program."""
+        """The greedy program's reward, for every program; the group's mean where that program could not be judged."""
+        if group.greedy is None and group.incomplete:
+            return [_group_mean(group)] * _group_size(group)
         if group.greedy is None:
             raise ValueError(
                 f"algorithm.advantages.baseline is greedy_latest but problem {group.problem_id} came without its "

@@ -23,7 +23,8 @@ class RolloutListener(Protocol):
         Args:
             trainer: of the run.
             module: of the run.
-            groups: rollouts of this rank, one group per visit to a problem.
+            groups: rollouts of this rank, one group per visit to a problem. Programs that could not be judged are in
+                none of them, but in `RolloutPipeline.unjudgeable`.
         """
         ...
 

@@ -87,6 +87,7 @@ class GenerationCallback(RLTFCallback):
 
     def _collect(self, pending: PendingRollouts, trainer: L.Trainer) -> None:
         """Puts rollouts into the buffer and hands them to all listeners."""
+        self.pipeline.unjudgeable.clear()
         groups: Sequence[Sequence[Rollout]] = self.pipeline.collect_rollouts(pending)
         trained_groups = groups
         if self.pipeline.selection is not None:

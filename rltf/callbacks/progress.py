@@ -60,6 +60,8 @@ class Progress(RLTFCallback):
             for label, outcomes in LABELS.items()
         }
         self._feedback = f"reward {mean:+.2f}  " + " ".join(f"{label} {share:.0%}" for label, share in shares.items())
+        if unjudgeable := [r for r in self.data.pipeline.unjudgeable if not r.program.greedy]:
+            self._feedback += f" ({len(unjudgeable)} more could not be judged)"
         self._show(trainer)
 
     def on_train_batch_end(

@@ -24,6 +24,7 @@ from rltf.setup.trainer import build_trainer
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 from rltf.training.ranks import all_gather
+from rltf.types import Outcome
 
 
 @dataclass(frozen=True)
@@ -93,5 +94,9 @@ def evaluate_held_out(
     assert result is not None
     if trainer.is_global_zero:
         k = min(result.ks)
-        console.print(f"held-out {label}: pass@{k} {result.pass_at_k[k]:.1%} over {len(result.problems)} problems")
+        unjudgeable = result.outcomes().get(Outcome.UNJUDGEABLE, 0)
+        note = f" ({unjudgeable} programs could not be judged and count as not passed)" if unjudgeable else ""
+        console.print(
+            f"held-out {label}: pass@{k} {result.pass_at_k[k]:.1%} over {len(result.problems)} problems{note}"
+        )
     return result

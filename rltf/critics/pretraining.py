@@ -80,10 +80,10 @@ class CriticPretraining:
 def _recorded_rollout(
     pipeline: RolloutPipeline, problems: Mapping[str, Problem], record: Mapping[str, Any]
 ) -> Rollout | None:
-    """The program encoded as the policy would have written it; None for a greedy program, another benchmark's, or one
-    that is no answer to the benchmark's prompt."""
+    """The program encoded as the policy would have written it; None for a greedy program, another benchmark's, one that
+    could not be judged, or one that is no answer to the benchmark's prompt."""
     problem = problems.get(record["problem_id"])
-    if problem is None or record["greedy"]:
+    if problem is None or record["greedy"] or record["outcome"] == Outcome.UNJUDGEABLE:
         return None
     try:
         answer = pipeline.benchmark.answer(problem, record["program"])

@@ -130,7 +130,7 @@ def _read_failures(run: str, problems: Mapping[str, Problem], per_problem: int) 
     """Problem id -> its newest failed programs of different text."""
     by_problem: dict[str, dict[str, Failure]] = {}
     for record in read_records(run, ROLLOUTS_FILE, "benchmark.run", "the folder of a run"):
-        if record["outcome"] == Outcome.PASSED or record["problem_id"] not in problems:
+        if record["outcome"] in (Outcome.PASSED, Outcome.UNJUDGEABLE) or record["problem_id"] not in problems:
             continue
         by_text = by_problem.setdefault(record["problem_id"], {})
         by_text.pop(record["program"], None)  # the newest of equals counts

@@ -33,7 +33,7 @@ class Candidate:
     logprob: float
     """Mean over the program's tokens, including those of its prefix."""
     examples: Verdict | None
-    """Verdict of the example tests; None: the problem has none."""
+    """Verdict of the example tests; None: the problem has none, or they could not be judged."""
     round_name: SearchRound
 
     @property
@@ -208,4 +208,6 @@ def _candidate(
 ) -> Candidate:
     """Waits for the verdict of the example tests."""
     logprobs = request.prefix_logprobs + program.logprobs
-    return Candidate(program, fmean(logprobs or (0.0,)), None if examples is None else examples.result(), round_name)
+    verdict = None if examples is None else examples.result()
+    known = None if verdict is None or verdict.unjudgeable else verdict
+    return Candidate(program, fmean(logprobs or (0.0,)), known, round_name)

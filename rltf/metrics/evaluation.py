@@ -111,7 +111,7 @@ class Evaluation(nn.Module):
 
     def update(self, problem: Problem, programs: Sequence[Program], verdicts: Sequence[Verdict]) -> None:
         """Counts the verdicts of one problem. The greedy program counts for `greedy_pass@1`, and for pass@k only when
-        nothing was sampled."""
+        nothing was sampled. A program that could not be judged has not passed; `outcomes` counts it."""
         greedy = [v for p, v in zip(programs, verdicts, strict=True) if p.greedy]
         sampled = [v for p, v in zip(programs, verdicts, strict=True) if not p.greedy] or greedy
         passed = sum(v.outcome is Outcome.PASSED for v in sampled)

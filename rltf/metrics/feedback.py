@@ -1,7 +1,8 @@
 """Metrics of one iteration's rollouts: rewards, outcomes, errors, groups, lengths.
 
 Shares and means are over sampled programs; greedy ones have their own `rollout/greedy_*`. A group is all sampled
-programs of one problem.
+programs of one problem. Programs that could not be judged are part of `rollout/programs` and of the shares
+`rollout/outcome/*` alone; `rollout/outcome/unjudgeable` is logged where there are some.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         terms: reward terms that are reported even when they gave no credit this time.
         top_errors: error types reported, the most frequent first.
     """
-    sampled = [r for r in rollouts if not r.program.greedy]
-    greedy = [r for r in rollouts if r.program.greedy]
+    drawn = [r for r in rollouts if not r.program.greedy]
+    sampled = [r for r in drawn if not r.verdict.unjudgeable]
+    greedy = [r for r in rollouts if r.program.greedy and not r.verdict.unjudgeable]
     if not sampled:
-        return {}
+        return {"rollout/programs": float(len(drawn)), **_by_outcome(drawn)} if drawn else {}
     return {
-        "rollout/programs": float(len(sampled)),
+        "rollout/programs": float(len(drawn)),
         "rollout/reward_mean": fmean(r.reward for r in sampled),
         "rollout/reward_std": pstdev([r.reward for r in sampled]),
         "rollout/advantage_mean": fmean(r.advantage for r in sampled),
@@ -34,7 +36,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         "rollout/distinct_share": len({(r.program.problem_id, r.program.text) for r in sampled}) / len(sampled),
         "rollout/empty_share": fmean(not r.program.text.strip() for r in sampled),
         **_by_term(sampled, terms),
-        **_by_outcome(sampled),
+        **_by_outcome(drawn),
         **_by_error(sampled, top_errors),
         **_groups(sampled),
         **_lengths(sampled),
@@ -67,7 +69,8 @@ def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, floa
 
 def _by_outcome(sampled: Sequence[Rollout]) -> dict[str, float]:
     counts = Counter(r.verdict.outcome for r in sampled)
-    return {f"rollout/outcome/{outcome}": counts[outcome] / len(sampled) for outcome in Outcome}
+    outcomes = [o for o in Outcome if o is not Outcome.UNJUDGEABLE or counts[o]]
+    return {f"rollout/outcome/{outcome}": counts[outcome] / len(sampled) for outcome in outcomes}
 
 
 def _by_error(sampled: Sequence[Rollout], top: int) -> dict[str, float]:

@@ -26,6 +26,8 @@ class RewardTerm(Protocol):
 class RewardStack:
     """The reward of a run: its terms in sequence, except those that another term replaces.
 
+    A program that could not be judged has no credits: no term sees it, whatever the terms are.
+
     Args:
         terms: name -> term. The name is what metrics, credits and `rollouts.jsonl` call it.
 
@@ -63,9 +65,11 @@ class RewardStack:
     def credit_batch(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[tuple[Credit, ...]]:
         """All credits of each of several programs, e.g. of an iteration."""
         credits_by_program: list[list[Credit]] = [[] for _ in judged]
+        known = [i for i, (_, _, verdict) in enumerate(judged) if not verdict.unjudgeable]
+        triples = [judged[i] for i in known]
         for name, term in self.terms.items():
             credit_batch = getattr(term, "credit_batch", None)
-            by_term = [term(*triple) for triple in judged] if credit_batch is None else credit_batch(judged)
-            for credits, term_credits in zip(credits_by_program, by_term, strict=True):
-                credits += [credit if credit.term == name else replace(credit, term=name) for credit in term_credits]
+            by_term = [term(*triple) for triple in triples] if credit_batch is None else credit_batch(triples)
+            for i, term_credits in zip(known, by_term, strict=True):
+                credits_by_program[i] += [c if c.term == name else replace(c, term=name) for c in term_credits]
         return [tuple(credits) for credits in credits_by_program]

@@ -68,7 +68,7 @@ class Fine:
 
 def blamed_tokens(program: Program, verdict: Verdict) -> Span | None:
     """Half-open range of the response's tokens that the verdict's error is blamed on; None: no tokens are."""
-    if not program.token_ids or verdict.outcome in (Outcome.PASSED, Outcome.WRONG_ANSWER):
+    if not program.token_ids or verdict.outcome.stage >= Outcome.WRONG_ANSWER.stage:
         return None
     whole_response = (0, len(program.token_ids))
     if verdict.outcome is Outcome.SYNTAX_ERROR and program.finish is FinishReason.LENGTH:

@@ -68,6 +68,17 @@ class JudgedGroup:
         """(problem, program, verdict) of each program: the arguments of a reward term."""
         return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
 
+    def known(self) -> JudgedGroup:
+        """The group without the programs that could not be judged."""
+        judged = [pair for pair in zip(self.programs, self.verdicts, strict=True) if not pair[1].unjudgeable]
+        if len(judged) == len(self.programs):
+            return self
+        return JudgedGroup(self.problem, tuple(p for p, _ in judged), tuple(v for _, v in judged))
+
+    def unjudgeable(self) -> list[tuple[Program, Verdict]]:
+        """The programs that could not be judged, with their verdicts."""
+        return [pair for pair in zip(self.programs, self.verdicts, strict=True) if pair[1].unjudgeable]
+
     def to(self, device: object) -> JudgedGroup:
         """The group itself, which holds no tensors; Lightning calls this when it moves a batch to a device."""
         return self

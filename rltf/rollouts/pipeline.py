@@ -6,6 +6,7 @@ waits for the verdicts."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -21,6 +22,8 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
+
+logger = logging.getLogger(__name__)
 
 
 class RolloutPipeline:
@@ -60,6 +63,10 @@ class RolloutPipeline:
         self.multi_round_sampler: MultiRoundSampler | None = None
         """Draws training programs in place of the single round of `draw_programs`. Set after construction
         (`rltf.setup.generation`), because it draws its rounds through this pipeline."""
+        self.unjudgeable: list[Rollout] = []
+        """Programs that `collect_rollouts` met and that could not be judged, without reward. Whoever collects clears it
+        (`rltf.callbacks.generation`, once an iteration)."""
+        self._told_unjudgeable = False
         self._prompts: dict[str, tuple[int, ...]] = {}
 
     @property
@@ -180,20 +187,29 @@ class RolloutPipeline:
     def collect_verdicts(self, pending: PendingRollouts) -> list[JudgedGroup]:
         """The judged programs by problem, in the order in which they were started. Waits for the last verdict."""
         with self.clock("execution_wait"):
-            return [
+            groups = [
                 JudgedGroup(problem, programs, tuple(future.result() for future in futures))
                 for problem, programs, futures in pending.groups
             ]
+        self._tell_unjudgeable(groups)
+        return groups
 
     def collect_rollouts(self, pending: PendingRollouts) -> list[list[Rollout]]:
         """Rollouts by problem: rewards, advantages, the critic's predictions and the weights of tokens. Waits for the
-        last verdict."""
-        judged_groups = self.collect_verdicts(pending)
+        last verdict.
+
+        Programs that could not be judged are in no group: what is compared, trained on and learned from are the others
+        of their problem. They are in `unjudgeable`.
+        """
+        all_groups = self.collect_verdicts(pending)
+        self.unjudgeable += [Rollout(*pair) for group in all_groups for pair in group.unjudgeable()]
+        judged_groups = [group.known() for group in all_groups]
         credits = iter(self.rewards.credit_batch([triple for judged in judged_groups for triple in judged.triples()]))
         groups = []
-        for judged in judged_groups:
-            group = self.advantages([(program, verdict, next(credits)) for _, program, verdict in judged.triples()])
-            if self.curriculum is not None:
+        for judged, whole in zip(judged_groups, all_groups, strict=True):
+            credited = [(program, verdict, next(credits)) for _, program, verdict in judged.triples()]
+            group = self.advantages(credited, incomplete=judged is not whole)
+            if self.curriculum is not None and group:
                 self.curriculum.update(judged.problem, group)
             groups.append(group)
         if self.critic is None and self.credit is None:
@@ -204,6 +220,22 @@ class RolloutPipeline:
                 rollouts = self.critic.add_predictions(rollouts)
         weighed = iter(rollouts if self.credit is None else self.credit(rollouts))
         return [[next(weighed) for _ in group] for group in groups]
+
+    def _tell_unjudgeable(self, groups: Sequence[JudgedGroup]) -> None:
+        """Warns of the first programs that could not be judged; later ones are counted in metrics and results."""
+        programs = [(group.problem.id, verdict) for group in groups for _, verdict in group.unjudgeable()]
+        if not programs or self._told_unjudgeable:
+            return
+        self._told_unjudgeable = True
+        problem_id, verdict = programs[0]
+        logger.warning(
+            "%d of %d programs could not be judged, such as one of problem %s (%s): they earn no reward and no blame, "
+            "count as not passed where pass@k is measured, and are counted as outcome unjudgeable",
+            len(programs),
+            sum(len(group.programs) for group in groups),
+            problem_id,
+            "no reason given" if verdict.error is None else verdict.error.message,
+        )
 
     def metrics(self) -> dict[str, float]:
         """The curriculum's metrics; empty without a curriculum."""

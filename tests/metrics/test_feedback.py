@@ -63,8 +63,23 @@ def test_unexecuted_lines_are_a_share_where_the_sandbox_looked(iteration):
 
 def test_outcome_shares_add_up_to_one_and_name_every_outcome(iteration):
     shares = {k: v for k, v in feedback_metrics(iteration).items() if k.startswith("rollout/outcome/")}
-    assert set(shares) == {f"rollout/outcome/{o.value}" for o in Outcome}
+    assert set(shares) == {f"rollout/outcome/{o.value}" for o in Outcome if o is not Outcome.UNJUDGEABLE}
     assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_programs_that_could_not_be_judged_are_counted_and_move_no_other_number(iteration):
+    unknown = [
+        rollout("b", Outcome.UNJUDGEABLE, 0.0, error="Unjudgeable", credits=()),
+        rollout("d", Outcome.UNJUDGEABLE, 0.0, credits=()),
+        rollout("a", Outcome.UNJUDGEABLE, 0.0, credits=(), greedy=True),
+    ]
+    before, after = feedback_metrics(iteration), feedback_metrics(iteration + unknown)
+    assert (after["rollout/programs"], after["rollout/outcome/unjudgeable"]) == (9, pytest.approx(2 / 9))
+    assert after["rollout/outcome/passed"] == pytest.approx(3 / 9)
+    others = [name for name in before if "/outcome/" not in name and name != "rollout/programs"]
+    assert {name: after[name] for name in others} == {name: before[name] for name in others}
+    assert set(after) - set(before) == {"rollout/outcome/unjudgeable"}
+    assert feedback_metrics(unknown)["rollout/outcome/unjudgeable"] == 1.0
 
 
 def test_programs_are_distinct_within_their_problem_and_may_be_empty():

@@ -80,8 +80,19 @@ def test_every_program_gets_a_reward_and_a_pass_the_highest(choice):
         assert any(credit.span is None for credit in credits)
         return sum(credit.value for credit in credits if credit.span is None)
 
-    others = [Verdict(outcome, 1, 2) for outcome in Outcome if outcome is not Outcome.PASSED]
+    without_reward = (Outcome.PASSED, Outcome.UNJUDGEABLE)
+    others = [Verdict(outcome, 1, 2) for outcome in Outcome if outcome not in without_reward]
     assert all(reward(Verdict(Outcome.PASSED, 2, 2)) > reward(other) for other in others)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_program_that_could_not_be_judged_has_no_credits(choice):
+    rewards = compose_reward(choice)
+    judged = (Problem("p", "", ()), random_program(random.Random(1)))
+    assert rewards(*judged, Verdict(Outcome.UNJUDGEABLE, 1, 2)) == ()
+    passed = rewards(*judged, Verdict(Outcome.PASSED, 2, 2))
+    verdicts = (Outcome.UNJUDGEABLE, Outcome.PASSED, Outcome.UNJUDGEABLE)
+    assert rewards.credit_batch([(*judged, Verdict(outcome, 2, 2)) for outcome in verdicts]) == [(), passed, ()]
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if "+" in choice])

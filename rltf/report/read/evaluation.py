@@ -16,7 +16,7 @@ from rltf.metrics.pass_at_k import pass_at_k
 from rltf.types import Outcome
 
 STAGES = ("syntax error", "runtime error", "wrong answer", "passed")
-"""Names of `Outcome.stage`; timeouts and limits count as runtime errors."""
+"""Names of `Outcome.stage`; timeouts and limits count as runtime errors, what could not be judged as a wrong answer."""
 
 
 @dataclass(frozen=True)

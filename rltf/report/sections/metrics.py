@@ -17,6 +17,7 @@ from rltf.types import Outcome
 OUTCOMES = (
     (Outcome.PASSED, "passed", "passed"),
     (Outcome.WRONG_ANSWER, "wrong answer", "wrong"),
+    (Outcome.UNJUDGEABLE, "not judged", "unjudgeable"),
     (Outcome.RUNTIME_ERROR, "runtime error", "runtime"),
     (Outcome.TIMEOUT, "timeout", "timeout"),
     (Outcome.MEMORY_LIMIT, "memory limit", "limit"),
@@ -185,6 +186,13 @@ def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
     panels = []
     for row in rows:
         curves = [metric_line("", row.runs, name).points for name in names]
+        steps = [step for step, _ in curves[0]]
+        curves = [
+            # logged only where there are such programs
+            [(step, known.get(step, 0.0)) for step in steps] if outcome is Outcome.UNJUDGEABLE and known else curve
+            for (outcome, _, _), curve in zip(OUTCOMES, curves, strict=True)
+            for known in [dict(curve)]
+        ]
         parts = [(label, colour, curve) for (_, label, colour), curve in zip(OUTCOMES, curves, strict=True)]
         panels.append(Panel(row.label, parts))
     return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
