@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.execution.values.codec import CannotSend, decode, dumps, encode, loads
+from rltf.execution.values.codec import CannotSend, Decoder, Encoder, decode, dumps, encode, loads
 
 HASHABLE = st.recursive(
     st.none()
@@ -176,6 +176,6 @@ def test_library_values_keep_their_types() -> None:
 
 def test_references_are_kept_apart_from_content() -> None:
     marker = object()
-    sent = encode([1, marker], lambda value: {"ref": 7})
+    sent = encode([1, marker], Encoder(lambda value: {"ref": 7}))
     assert sent == [1, {"ref": 7}]
-    assert decode(sent, lambda number: ("object", number)) == [1, ("object", 7)]
+    assert decode(sent, Decoder(lambda number: ("object", number))) == [1, ("object", 7)]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rltf.execution.judge.compare import same_output, same_value
+from rltf.execution.grader.compare import same_value
+from rltf.execution.judge.compare import same_output
 
 
 @pytest.mark.parametrize(

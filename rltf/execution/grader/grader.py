@@ -21,7 +21,7 @@ from rltf.execution.grader.page import Page
 from rltf.execution.grader.purity import is_pure
 from rltf.execution.grader.requests import ProgramStopped, Requests, Unjudgeable
 from rltf.execution.grader.stand_ins import RemoteProxy
-from rltf.execution.grader.text_test_code import Scope
+from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
@@ -40,6 +40,7 @@ class TestSet:
         self.setup = setup
         self.rows = {row[0]: row for row in rows}
         texts = [row for row in rows if row[1] in ("assert", "check")]
+        self.has_text = bool(texts)
         self.pure = is_pure(setup) and all(is_pure(row[2]) for row in texts)
         self.asserts = [] if any(row[1] == "check" for row in rows) else [row[2] for row in texts]
         self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
@@ -92,7 +93,10 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
 def _grade(worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]) -> None:
     """Decides the tests at `job["indices"]`; says at the end how it came to an end."""
     os.set_blocking(descriptors[0], True)  # the worker's end of it was not
-    connection = ProgramConnection(descriptors[0], page, job["program"])
+    program = job["program"]
+    if tests.setup and tests.has_text and needs_program(tests.setup):  # it runs after the program, as test text
+        program = {**program, "setup": ""}
+    connection = ProgramConnection(descriptors[0], page, program)
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
     worker.send(_Grading(worker, page, connection, tests, marks).run(job))
 
@@ -186,7 +190,7 @@ class _Grading:
         requests = self._requests
         try:
             if self._scope is None:
-                self._scope = Scope(requests.send, self._tests.setup, self._tests.asserts)
+                self._scope = Scope(requests, self._tests.setup, self._tests.asserts)
             self._run_text(self._scope, row)
         except Unjudgeable:
             pass
@@ -215,7 +219,7 @@ def _reason(text: Any) -> dict[str, Any] | None:
 def warm_up() -> None:
     """Grades a small program, which is not there, so that the memory of this code has settled before the first fork."""
     tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2]], "")
-    answers = ({"value": [2]}, {"value": 2})
+    answers = ({"n": 1, "value": [2]}, {"n": 2, "value": 2})
     for _ in range(_WARM_UP_RUNS):
         worker, connection = socket.socketpair()
         program, channel = socket.socketpair()

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
-from rltf.execution.grader.stand_ins import Request, as_exception
+Request = list[Any]
+"""Operation, target, operands, shared objects (`rltf.execution.inside.objects`)."""
+_MAX_NESTING = 60
+"""Requests within calls of what a test lent, within requests ..."""
 
 
 class ProgramStopped(BaseException):
     """The program's process is gone."""
 
 
+class ConnectionBroken(BaseException):
+    """The next answer of the program's process would belong to another request."""
+
+
 class Unjudgeable(BaseException):
     """A test asks what cannot be asked from outside the program's process; the text says what."""
 
 
+class ProgramError(Exception):
+    """Stands for an exception of the program."""
+
+
+class Lender(Protocol):
+    """What test text lent to the program, and what it sees of the program's exceptions."""
+
+    def call_back(self, message: dict[str, Any]) -> Request:
+        """The reply to the program's call of an object that it was lent."""
+
+    def exception(self, answer: dict[str, Any], request: Request) -> BaseException:
+        """What the program's exception is for the test."""
+
+
 class Requests:
-    """The requests of tests to the process that has the program.
+    """The requests of tests to the process that has the program, one at a time.
+
+    An exception that stops one on its way (the program is gone; a test asks too much) is raised again by every later
+    request, so that a test cannot lose it in a bare `except`.
 
     Args:
         send: sends a message to the process.
@@ -34,38 +58,91 @@ class Requests:
         """Requests of the present test."""
         self.unjudgeable: str | None = None
         """Why the present test cannot be judged, or None."""
+        self.unsendable: str | None = None
+        """Why an answer of the present test could not be sent or read, or None."""
+        self.lender: Lender | None = None
+        """None: nothing is lent, and what exceptions the program raised does not matter."""
+        self._number = 0
+        self._nesting = 0
         self._program_errors: dict[int, tuple[BaseException, Any]] = {}
 
     def begin_test(self) -> None:
         """Another test begins."""
         self.count = 0
-        self.unjudgeable = None
+        self.unjudgeable = self.unsendable = None
 
     def send(self, request: Request) -> dict[str, Any]:
         """The answer to a request.
 
         Raises:
-            ProgramStopped: The process is gone, or its next answer would belong to another request.
+            ProgramStopped: The process is gone.
+            ConnectionBroken: Nobody knows what it would answer to.
+            Unjudgeable: The present test asked too much before.
             Exception: The program raised one.
         """
-        if self.stopped or self.broken:
+        if self.stopped:
             raise ProgramStopped
+        if self.broken:
+            raise ConnectionBroken
+        if self.unjudgeable is not None:
+            raise Unjudgeable(self.unjudgeable)
         self.count += 1
+        self._number = number = self._number + 1
         self.broken = True
         try:
-            self._send(request)
+            self._send([*request, number])
             answer = self._receive()
+            while "callback" in answer and answer.get("n") == number:
+                self._send([*self._reply(answer), number])
+                answer = self._receive()
         except ProgramStopped:
             self.stopped, self.broken = True, False
             raise
-        self.broken = False
-        if isinstance(answer.get("error"), dict):
-            error = as_exception(answer["error"])
-            self._program_errors[id(error)] = error, answer["error"]
-            raise error
+        if answer.get("n") == number:
+            self.broken = False
+        elif "unsendable" not in answer:
+            raise ConnectionBroken
+        if "unsendable" in answer:
+            self.unsendable = str(answer["unsendable"])
+        elif isinstance(answer.get("error"), dict):
+            raise self._error(answer, request)
         return answer
+
+    def give_up(self, reason: str) -> NoReturn:
+        """Ends the present test: it asks what cannot be asked.
+
+        Raises:
+            Unjudgeable: Always.
+        """
+        self.unjudgeable = self.unjudgeable or reason
+        raise Unjudgeable(reason)
 
     def program_error(self, error: BaseException) -> dict[str, Any] | None:
         """The record of the program's exception for which an exception of a test stands; None for others."""
         known, record = self._program_errors.get(id(error), (None, None))
         return record if known is error else None
+
+    def _reply(self, message: dict[str, Any]) -> Request:
+        """What becomes of the program's call of something that the test lent it."""
+        if self.lender is None:
+            raise ConnectionBroken
+        if self._nesting >= _MAX_NESTING:
+            self.give_up(f"program and test call each other more than {_MAX_NESTING} levels deep")
+        self._nesting += 1
+        self.broken = False
+        try:
+            return self.lender.call_back(message)
+        finally:
+            self.broken = True
+            self._nesting -= 1
+
+    def _error(self, answer: dict[str, Any], request: Request) -> BaseException:
+        record = answer["error"]
+        if self.lender is None:
+            error: BaseException = ProgramError(record.get("message"))
+        else:
+            error = self.lender.exception(answer, request)
+        of_test = isinstance(record.get("exception"), list) and record["exception"][:1] == ["yours"]
+        if not (of_test and isinstance(error, AssertionError)):
+            self._program_errors[id(error)] = error, record
+        return error

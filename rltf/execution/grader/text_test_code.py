@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import CodeType
-from typing import Any
 
-from rltf.execution.grader.stand_ins import ChildLink, RemoteProxy, SendRequest
+from rltf.execution.grader import small_pytest
+from rltf.execution.grader.names import WELL_KNOWN, TestNames, well_known
+from rltf.execution.grader.program_link import ProgramLink
+from rltf.execution.grader.requests import Requests
 from rltf.execution.values.shared_objects import JUDGE, SharedObjects, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
@@ -29,6 +31,8 @@ class CompiledText:
     """Global names that it reads and does not bind."""
     modules: frozenset[str]
     """Those of `names` that it uses as modules (`math.isclose`)."""
+    called: frozenset[str]
+    """Those of `names` that it calls and does nothing else with."""
 
 
 @lru_cache(maxsize=4096)
@@ -38,13 +42,18 @@ def compile_text(text: str) -> CompiledText:
     Raises:
         SyntaxError: It does not compile.
     """
+    if "pytest" in text:
+        small_pytest.install()
     code = compile(text, "<test>", "exec", dont_inherit=True)
     names = frozenset(_free_names(symtable.symtable(text, "<test>", "exec")))
-    modules = names & sys.stdlib_module_names
-    if modules:
-        dotted = (n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute))
-        modules &= {n.id for n in dotted if isinstance(n, ast.Name)}
-    return CompiledText(code, names, modules)
+    modules, called = names & sys.stdlib_module_names, frozenset[str]()
+    if names - _BUILTIN:
+        nodes = list(ast.walk(ast.parse(text)))
+        modules &= {n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
+        functions = [n.func for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+        used = {n.id for n in set(nodes).difference(functions) if isinstance(n, ast.Name)}
+        called = names & {n.id for n in functions if isinstance(n, ast.Name)} - used
+    return CompiledText(code, names, modules, called)
 
 
 def _free_names(table: symtable.SymbolTable) -> set[str]:
@@ -64,14 +73,15 @@ def needs_program(setup: str) -> bool:
         exec(compile_text(setup).code, {"__builtins__": builtins, "__name__": "test"})
     except NameError:
         return True
-    except Exception:
+    except BaseException:  # it may even exit
         return False
     return False
 
 
 def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
-    """The builtin whose name the task's function bears: the only one that every `assert` calls, where none of them
-    names anything else that a program could define. None for all other tests. The order of the tests plays no part.
+    """The builtin, or other well-known name, that the task's function bears: the only one that every `assert` calls,
+    where none of them names anything else that a program could define. None for all other tests. The order of the tests
+    plays no part.
 
     Args:
         asserts: All `assert` tests of a task.
@@ -81,18 +91,22 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
     'sum'
     >>> builtin_under_test(["assert abs(f(1)) == 1"], set()), builtin_under_test(["assert abs(sum(1, 2)) == 3"], set())
     (None, None)
+    >>> builtin_under_test(["assert isclose(1, 2) is False"], set())
+    'isclose'
     """
+    known = _BUILTIN | WELL_KNOWN.keys()
     called: set[str] | None = None
     for code in asserts:
         try:
             text = compile_text(code)
-            if text.names - _BUILTIN - text.modules - bound:
+            if text.names - known - text.modules - bound:
                 return None
             tree = ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None  # it will fail as a test, and no other with it
-        calls = (n.func for n in ast.walk(tree) if isinstance(n, ast.Call))
-        names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (_BUILTIN - bound)
+        expected_to_fail = {n for block in ast.walk(tree) if isinstance(block, ast.With) for n in ast.walk(block)}
+        calls = (n.func for n in set(ast.walk(tree)) - expected_to_fail if isinstance(n, ast.Call))
+        names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (known - bound)
         called = names if called is None else called & names
     return called.pop() if called and len(called) == 1 else None
 
@@ -100,24 +114,27 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
 class Scope:
     """The global names that test text sees: those of the setup, the judge's modules, and stand-ins for the program's.
 
-    A program can add names, never replace one: builtins and modules stay the judge's. One exception: a task whose
-    function is named like a builtin (MBPP has a `sum`), as far as its `assert`s show that (`builtin_under_test`).
+    A program can add names, never replace one: builtins, modules and well-known names of the library (`isclose`,
+    `Counter`) stay the judge's. One exception: a task whose function is named like one of these (MBPP has a `sum`), as
+    far as its `assert`s show that (`builtin_under_test`).
 
     Args:
-        send_request: Sends a request to the program's process.
+        requests: To the program's process.
         setup: Setup code of the task.
         asserts: All `assert` tests of the task, whether they run in this scope or not; none where it has `check` tests.
     """
 
-    def __init__(self, send_request: SendRequest, setup: str, asserts: Iterable[str]) -> None:
-        self.values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
+    def __init__(self, requests: Requests, setup: str, asserts: Iterable[str]) -> None:
+        self.values = TestNames()
         self._late_setup = setup if needs_program(setup) else ""
         if setup and not self._late_setup:
-            with suppress(Exception):  # the child ran the same text before, and would have said so
+            with suppress(BaseException):  # the child ran the same text before, and would have said so
                 exec(compile_text(setup).code, self.values)
-        self.link = ChildLink(send_request, SharedObjects(classes_of(self.values), JUDGE))
+        self._named: set[str] = set()
+        self.link = ProgramLink(requests, SharedObjects(classes_of(self.values), JUDGE), self._named)
+        self.values.program = self.link
         if not self._late_setup and (task := builtin_under_test(asserts, self.values.keys())) is not None:
-            self.values[task] = RemoteProxy(self.link, task)
+            self.values.lend(task)
 
     def run(self, text: str) -> None:
         """Runs test text; before the first, setup code that builds on the program."""
@@ -127,9 +144,13 @@ class Scope:
             exec(compiled.code, self.values)
 
     def _bind(self, text: CompiledText) -> None:
-        """Binds every free name of `text` to a module of the judge or to a stand-in for the program's object."""
-        for name in text.names - _BUILTIN - self.values.keys():
+        """Binds every free name of `text` to a module of the judge or to what the program has by it."""
+        free = text.names - _BUILTIN - self.values.keys()
+        for name in free:
             if name in text.modules:
                 self.values[name] = import_module(name)
-            else:
-                self.values[name] = RemoteProxy(self.link, name)
+            elif name in WELL_KNOWN:
+                self.values[name] = well_known(name)
+            elif name in text.called:
+                self.values.lend(name)
+        self._named |= free

@@ -11,10 +11,12 @@ import marshal
 import os
 from typing import Any
 
+from rltf.execution.values.bounds import deeper
+
 _read, _write, _getpid, _loads = os.read, os.write, os.getpid, marshal.loads
 _text = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-LIMIT = 16 << 20
+LIMIT = 64 << 20
 """Bytes of one message; a longer answer is not sent."""
 _CHUNK = 1 << 16
 
@@ -47,26 +49,32 @@ class Channel:
 
     def send(self, message: dict[str, Any]) -> None:
         """Sends a message; in the place of one that is too long, a message that says so."""
-        self._send_body(_encode(message).encode())
+        try:
+            body = _encode(message).encode()
+        except RecursionError:
+            with deeper():
+                body = _encode(message).encode()
+        self._send_body(body, message.get("n", 0))
 
-    def send_value(self, value: Any) -> None:
-        """`send({"value": value})`, for plain values in one step."""
+    def send_value(self, value: Any, number: int) -> None:
+        """`send({"n": number, "value": value})`, for plain values in one step."""
         kind = type(value)
         if value is None:
-            body = b'{"value":null}'
+            body = b'{"n":%d,"value":null}' % number
         elif kind is int:
-            body = b'{"value":%d}' % value
+            body = b'{"n":%d,"value":%d}' % (number, value)
         elif kind is bool:
-            body = b'{"value":true}' if value else b'{"value":false}'
+            body = b'{"n":%d,"value":%s}' % (number, b"true" if value else b"false")
         elif kind is str:
-            body = b'{"value":' + _text(value).encode() + b"}"
+            body = b'{"n":%d,"value":%s}' % (number, _text(value).encode())
         else:
-            body = _encode({"value": value}).encode()
-        self._send_body(body)
+            self.send({"n": number, "value": value})
+            return
+        self._send_body(body, number)
 
-    def _send_body(self, body: bytes) -> None:
+    def _send_body(self, body: bytes, number: int) -> None:
         if len(body) > LIMIT:
-            body = b'{"unsendable":"the value is too large"}'
+            body = b'{"n":%d,"unsendable":"the value is larger than %d MB"}' % (number, LIMIT >> 20)
         unsent = len(body).to_bytes(4, "big") + body if _getpid() == self._owner else b""
         while unsent:
             unsent = unsent[_write(self._fd, unsent) :]

@@ -1,134 +1,205 @@
-"""The child's end of test text: the program's objects stay here, the judge has numbers for them."""
+"""The child's end of test text: the program's objects stay here, the judge has numbers for them.
+
+A request is `[operation, target, operands, shared objects, number]`, an answer a dict with the same number `n`. In the
+middle of a request the program may call what a test lent it: then a `callback` goes out, and requests are answered
+until the judge returns or raises.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
+import threading
 from types import CodeType
 from typing import Any
 
 from rltf.execution.inside import error_location
 from rltf.execution.inside.channel import Channel
 from rltf.execution.inside.entry_point import find
-from rltf.execution.values.codec import CannotSend, decode, encode
+from rltf.execution.inside.lent import LentObjects
+from rltf.execution.inside.operations import OPERATIONS, Ahead
+from rltf.execution.inside.references import References
+from rltf.execution.values.arguments import ReceivedContainers, take_changes
+from rltf.execution.values.codec import CannotSend, Decoder, Encoder, decode, encode
 from rltf.execution.values.shared_objects import CHILD, JUDGE, Packing, SharedObjects
 
-_MUTABLE = (list, dict, set, bytearray)
-_MAX_CHUNK = 256
-"""Items of an iterator in one answer."""
+_PLAIN = frozenset({type(None), bool, int, float, str})
+_Answer = dict[str, Any]
 
 
 class Objects:
-    """Answers the judge's requests `[operation, target, operands, shared objects]` on the program's objects."""
+    """Answers the judge's requests on the program's objects."""
 
     def __init__(self, namespace: dict[str, Any], code: CodeType, classes: dict[str, type]) -> None:
         self._namespace = namespace
         self._code = code
         self._shared = SharedObjects(classes, CHILD)
-        self._referenced: list[Any] = []
-        """Objects that the judge has been told of, by number."""
+        self._lent = LentObjects(self._call_back)
+        self._references = References(namespace, self._lent.number)
+        self._ahead: Ahead | None = None
+        self._loop: Any = None
+        self._lock: Any = None
+        self._channel: Any = None
+        self._number = 0
 
     def serve(self, channel: Channel) -> None:
         """Answers until the judge hangs up."""
+        self._channel = channel
         while (request := channel.receive()) is not None:
             if request[0] == "result":
-                self._send_result(channel, request[1], request[2][0])
-            elif request[0] == "ping":
-                channel.send_value(None)
+                self._send_result(request[1], request[2][0], request[-1])
             else:
-                channel.send(self._answer(request))
+                self._serve(request)
 
-    def _send_result(self, channel: Channel, name: str, args: list[Any]) -> None:
+    def _serve(self, request: list[Any]) -> None:
+        self._number = request[-1]
+        if request[0] == "ping":
+            self._channel.send_value(None, request[-1])
+        else:
+            self._channel.send(self._answer(*request))
+
+    def _send_result(self, name: str, args: list[Any], number: int) -> None:
         """Calls a function of the program and sends what it returns, as plain content."""
+        channel = self._channel
         try:
             value = find(self._namespace, name)(*decode(args))
         except BaseException as e:
-            channel.send({"error": error_location.runtime(e, self._code)})
+            channel.send({"n": number, "error": error_location.runtime(e, self._code)})
             return
         try:
             encoded = encode(value)
         except CannotSend as e:
-            channel.send({"unsendable": str(e)})
+            channel.send({"n": number, "unsendable": str(e)})
             return
-        channel.send_value(encoded)
+        channel.send_value(encoded, number)
 
-    def _answer(self, request: list[Any]) -> dict[str, Any]:
-        operation, target, operands, table = request
+    def _answer(self, operation: str, target: Any, operands: list[Any], table: list[Any], number: int) -> _Answer:
+        """The answer to any other request."""
+        received: list[Any] = []
         packing = Packing(self._shared, self._reference)
         try:
-            self._shared.absorb(table, self._resolve)
-            value, changed = self._do(operation, self._find(target), operands, packing)
+            if table:
+                self._shared.absorb(table, self._resolve)
+            decoder = Decoder(self._resolve, received, number_new=True)
+            if operation == "call" or operation == "method":
+                function = self._find(target) if operation == "call" else getattr(self._find(target), operands[2])
+                args = decode_all(operands[0], decoder)
+                names = {name: decode(value, decoder) for name, value in operands[1].items()}
+                containers = ReceivedContainers(received) if received else None
+                value = function(*args, **names)
+            else:
+                containers = None
+                value = self._do(operation, self._find(target), decode_all(operands, decoder))
         except BaseException as e:
-            return {"error": error_location.runtime(e, self._code)}
+            return self._error(e, number)
+        if containers is None and not table and type(value) in _PLAIN:
+            return {"n": number, "value": encode(value)}
         try:
-            answer = {"value": encode(value, packing.reference)} | ({"changed": changed} if changed else {})
-            for key, _, _ in table:
-                packing.reference(self._shared.find(key))  # an argument, which may have changed
-            objects = packing.table(receiver_has=table)
+            encoder = Encoder(packing.reference, True, received)
+            answer: _Answer = {"n": number, "value": encode(value, encoder)}
+            if containers is not None and (changes := containers.changes(encoder)):
+                answer["changed"] = changes
+            return self._packed(answer, packing, table)
         except CannotSend as e:
-            return {"unsendable": str(e)}
-        return answer | {"objects": objects} if objects else answer
+            return {"n": number, "unsendable": str(e)}
 
-    def _do(self, operation: str, target: Any, operands: list[Any], packing: Packing) -> tuple[Any, list[Any]]:
-        """The value of an operation, and the arguments that it changed as `[position or name, content]`."""
-        if operation == "call":
-            args, names = operands
-            return self._call(target, args, names, packing)
-        if operation == "next":
-            return self._next(target, operands[0]), []
-        return _OPERATIONS[operation](target, *(decode(operand, self._resolve) for operand in operands)), []
+    def _packed(self, message: _Answer, packing: Packing, table: list[Any]) -> _Answer:
+        """A message with what its values mention beside it: shared objects, and classes of the program."""
+        for key, _, _ in table:
+            packing.reference(self._shared.find(key))  # an argument, which may have changed
+        if objects := packing.table(receiver_has=table):
+            message["objects"] = objects
+        if classes := self._references.class_rows(Encoder(packing.reference, True)):
+            message["classes"] = classes
+        return message
 
-    def _call(self, function: Any, args: list[Any], names: dict[str, Any], packing: Packing) -> tuple[Any, list[Any]]:
-        positional = [decode(a, self._resolve) for a in args]
-        keywords = {k: decode(v, self._resolve) for k, v in names.items()}
-        value = function(*positional, **keywords)
-        changed = []
-        arguments = (*zip(count(), args, positional), *zip(keywords, names.values(), keywords.values(), strict=True))
-        for key, old_content, argument in arguments:
-            if type(argument) in _MUTABLE:
-                try:
-                    content = encode(argument, packing.reference)
-                except CannotSend:
-                    continue
-                if content != old_content:
-                    changed.append([key, content])
-        return value, changed
+    def _error(self, error: BaseException, number: int) -> _Answer:
+        record = error_location.runtime(error, self._code)
+        packing = Packing(self._shared, self._reference)
+        try:
+            record["exception"] = self._reference(error)["ref"]
+            return self._packed({"n": number, "error": record}, packing, [])
+        except BaseException:  # the program's own methods
+            return {"n": number, "error": error_location.runtime(error, self._code)}
 
-    def _next(self, iterator: Any, chunk_size: int) -> list[Any]:
-        """Whether an iterator is exhausted, and its next items."""
-        items: list[Any] = []
-        for item in iterator:
-            items.append(item)
-            if len(items) >= min(chunk_size, _MAX_CHUNK):
-                return [False, items]
-        return [True, items]
+    def _do(self, operation: str, target: Any, operands: list[Any]) -> Any:
+        """The value of an operation."""
+        match operation:
+            case "next":
+                self._ahead = self._ahead or Ahead()
+                return self._ahead.next(target, operands[0])
+            case "await":
+                return self._run(target)
+            case "await method":
+                name, args = operands
+                return self._run(getattr(type(target), name)(target, *args))
+        return OPERATIONS[operation](target, *operands)
+
+    def _run(self, awaitable: Any) -> Any:
+        """The value of an awaitable, awaited to its end."""
+
+        import asyncio  # which no other program pays for
+
+        async def wait() -> Any:
+            return await awaitable
+
+        self._loop = self._loop or asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(wait())
+
+    def _call_back(self, lent: int, operation: str, operands: list[Any], names: dict[str, Any]) -> Any:
+        """Has the judge do an operation on what it lent to the program."""
+        self._lock = self._lock or threading.RLock()
+        with self._lock:
+            sent: list[Any] = []
+            packing = Packing(self._shared, self._reference)
+            encoder = Encoder(packing.reference, True, sent, number_new=True)
+            message = {"n": self._number, "callback": [lent, operation]}
+            message["args"] = encoder.items(operands, 0)
+            message["names"] = {name: encode(value, encoder) for name, value in names.items()}
+            number = self._number
+            self._channel.send(self._packed(message, packing, []))
+            while (reply := self._channel.receive()) is not None and reply[0] not in ("return", "raise"):
+                self._serve(reply)
+            self._number = number
+            if reply is None:
+                raise RuntimeError("what a test passes can be called by the first process of the program alone")
+            return self._take(reply, sent)
+
+    def _take(self, reply: list[Any], sent: list[Any]) -> Any:
+        """The value of what the judge returned, or the exception that it raised."""
+        outcome, _, (encoded, changes), table, _ = reply
+        self._shared.absorb(table, self._resolve)
+        decoder = Decoder(self._resolve, sent)
+        take_changes(changes, sent, decoder)
+        value = decode(encoded, decoder)
+        if outcome == "raise":
+            raise value
+        return value
 
     def _find(self, target: Any) -> Any:
-        """The object of a number, or the global of a name."""
-        if isinstance(target, int):
-            return self._referenced[target]
+        """The object of a number, the global of a name, or a member of an Enum."""
+        if type(target) is int:
+            return self._references.find(target)
+        if type(target) is list:
+            return self._references.find(target[0])[target[1]]
         return find(self._namespace, target)
 
     def _reference(self, value: Any) -> Any:
-        """What is sent for an object without plain content: a number that the judge can ask for."""
-        self._referenced.append(value)
-        return {"ref": len(self._referenced) - 1}
+        return self._references.encode(value, Encoder(self._reference, True))
 
     def _resolve(self, reference: Any) -> Any:
-        """What a reference in a request stands for: a shared object, one by number, or a global by name."""
+        """What a reference in a request stands for."""
+        if type(reference) is list:
+            kind, number = reference[:2]
+            if kind == "member":
+                return self._find([number, reference[2]])
+            if kind == "method":
+                return getattr(self._references.find(number), reference[2])
+            return self._lent.object(*reference, resolve=self._resolve)
         if type(reference) is str and reference[:1] in (JUDGE, CHILD):
             return self._shared.find(reference)
         return self._find(reference)
 
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "value": lambda o: o,
-    "get": lambda o, name: getattr(o, name),
-    "set": lambda o, name, value: setattr(o, name, value),
-    "item": lambda o, key: o[key],
-    "put": lambda o, key, value: o.__setitem__(key, value),
-    "iterate": iter,
-    "length": len,
-    "true": bool,
-    "text": str,
-}
+def decode_all(encoded: list[Any], decoder: Decoder) -> list[Any]:
+    """Values of a list that is no value itself."""
+    return [value if type(value) in _PLAIN else decode(value, decoder) for value in encoded]

@@ -72,7 +72,7 @@ def warm_up() -> None:
     program.install()
     interrupted = _signal.getsignal(_signal.SIGINT)
     job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "mode": "requests"}
-    dialogues: Any = ([job, ["result", "f", [[1], {}], []]], [job, ["call", "f", [[1], {}], []]])
+    dialogues: Any = ([job, ["result", "f", [[1], {}], [], 1]], [job, ["call", "f", [[1], {}], [], 1]])
     for messages in dialogues * _WARM_UP_RUNS:
         judge, child = socket.socketpair()
         with judge, child:

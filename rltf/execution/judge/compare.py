@@ -1,15 +1,17 @@
-"""When an answer is right. Printed text as competitive judges read it; values by Python's `==` on builtin types."""
+"""When printed text is right: as competitive judges read it."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 TOLERANCE = 1e-6
 """Absolute below 1, relative above; only where the expected token is a float."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_BLANKS = re.compile(r"[ \t\n\r\f\v]+")
+"""What stands between tokens: not all that Unicode calls white space."""
+_ENDS = " \t\n\r\f\v"
 
 
 def same_output(printed: str, expected: str) -> bool:
@@ -18,9 +20,9 @@ def same_output(printed: str, expected: str) -> bool:
     >>> same_output("1 2\\n", "1 2"), same_output("0.33333333", "0.333333331"), same_output("2.0", "2")
     (True, True, False)
     """
-    if printed.rstrip() == expected.rstrip():
+    if printed.rstrip(_ENDS) == expected.rstrip(_ENDS):
         return True
-    got, want = printed.split(), expected.split()
+    got, want = _BLANKS.split(printed.strip(_ENDS)), _BLANKS.split(expected.strip(_ENDS))
     return len(got) == len(want) and all(map(_same_token, got, want))
 
 
@@ -31,22 +33,3 @@ def _same_token(got: str, want: str) -> bool:
         return False
     a, b = float(got), float(want)
     return abs(a - b) <= TOLERANCE * max(1.0, abs(b))
-
-
-def same_value(value: Any, expected: Any) -> bool:
-    """`value == expected`, except that a list may be answered by a tuple (JSON has no tuples).
-
-    >>> same_value((1, [2]), [1, (2,)]), same_value([1, [2]], (1, [2]))
-    (False, False)
-    """
-    if type(expected) is list:
-        if type(value) not in (list, tuple) or len(value) != len(expected):
-            return False
-        return all(map(same_value, value, expected))
-    if type(expected) in (dict, tuple):
-        if type(value) is not type(expected) or len(value) != len(expected):
-            return False
-        if type(expected) is tuple:
-            return all(map(same_value, value, expected))
-        return all(k in value and same_value(value[k], e) for k, e in expected.items())
-    return bool(value == expected)

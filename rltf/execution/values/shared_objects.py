@@ -3,7 +3,8 @@
 Setup code is trusted and runs in the judge as well as in the child, so both have the class. Each object has a key; a
 message that mentions it carries the fields of every such object that can be reached from it, in a flat table, and the
 receiver makes or updates its own copy. Identity, cycles and changes of arguments therefore survive. Fields are values
-as the codec sends them; no method of the class runs here.
+as the codec sends them; no method of the class runs here. In the judge, a field that the program added is there only if
+it can lie about nothing: plain content, and not in the place of a method of the class.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic
 
-from rltf.execution.values.codec import CannotSend, decode, encode
+from rltf.execution.values.codec import CannotSend, Decoder, Encoder, decode, encode
 
 JUDGE, CHILD = "#", "@"
 """First characters of the keys that each side makes; no name of Python starts so."""
@@ -48,6 +49,8 @@ class SharedObjects:
         self._mark = mark
         self._objects: dict[str, Any] = {}
         self._keys: dict[int, str] = {}
+        self._hidden: dict[str, dict[str, Any]] = {}
+        """Key -> encoded fields that an object has on the other side alone."""
 
     def key(self, value: Any) -> str | None:
         """The key of an object, a new one if need be; None for objects of other classes."""
@@ -65,7 +68,9 @@ class SharedObjects:
         for name in _slots(type(value)):
             if hasattr(value, name):
                 fields[name] = getattr(value, name)
-        return [key, self._names[type(value)], [[name, encode(v, reference)] for name, v in fields.items()]]
+        encoder = Encoder(reference, rich=True)
+        encoded = {name: encode(v, encoder) for name, v in fields.items()}
+        return [key, self._names[type(value)], [*map(list, (self._hidden.get(key, {}) | encoded).items())]]
 
     def find(self, key: Any) -> Any:
         """The object of a key.
@@ -94,20 +99,58 @@ class SharedObjects:
                     raise ValueError(f"no object can have the key {key!r:.50}")
                 self._add(key, object.__new__(self._classes[name]))
         for key, _, fields in rows:
-            self._fill(self._objects[key], {n: decode(v, resolve) for n, v in fields})
+            self._fill(key, fields, resolve)
 
-    def _fill(self, value: Any, fields: dict[str, Any]) -> None:
-        for name in _slots(type(value)):
-            if name in fields:
-                object.__setattr__(value, name, fields.pop(name))
-        if fields:
+    def _fill(self, key: str, fields: list[tuple[str, Any]], resolve: Callable[[Any], Any]) -> None:
+        """Gives an object the fields of its row."""
+        value = self._objects[key]
+        cls, slots = type(value), _slots(type(value))
+        values: dict[str, Any] = {}
+        hidden: dict[str, Any] = {}
+        decoder = Decoder(_shared_alone(resolve) if self._mark == JUDGE else resolve)
+        for name, encoded in fields:
+            if self._mark == JUDGE and name not in slots and _is_method(cls, name):
+                hidden[name] = encoded
+                continue
+            try:
+                values[name] = decode(encoded, decoder)
+            except _NotPlain:
+                hidden[name] = encoded
+        if self._mark == JUDGE:
+            self._hidden[key] = hidden
+        for name in slots:
+            if name in values:
+                object.__setattr__(value, name, values.pop(name))
+        if values or hasattr(value, "__dict__"):
             attributes = object.__getattribute__(value, "__dict__")
             attributes.clear()
-            attributes.update(fields)
+            attributes.update(values)
 
     def _add(self, key: str, value: Any) -> None:
         self._objects[key] = value  # which keeps it alive, so that its id stays its own
         self._keys[id(value)] = key
+
+
+class _NotPlain(ValueError):
+    """A field holds an object that has no content of its own."""
+
+
+def _shared_alone(resolve: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def resolve_shared(reference: Any) -> Any:
+        if type(reference) is not str:
+            raise _NotPlain("an object of the program in a field")
+        return resolve(reference)
+
+    return resolve_shared
+
+
+def _is_method(cls: type, name: str) -> bool:
+    """True where a field of that name would hide what the class does."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            value = base.__dict__[name]
+            return callable(value) or hasattr(type(value), "__get__")
+    return False
 
 
 class Packing:
