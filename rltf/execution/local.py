@@ -21,6 +21,7 @@ from rltf.execution.isolation import LAYERS
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.pool.pending import PendingJobs, resolve
 from rltf.execution.sandbox.control import BOOT, FLAGS
+from rltf.execution.sandbox.host_limits import require_host_limits
 from rltf.execution.sandbox.limits import LARGEST, require_limit
 from rltf.types import Job, Verdict
 from rltf.validation import OptionError
@@ -73,6 +74,7 @@ class LocalExecutor:
         numbers = {"timeout": timeout, "memory_mb": memory_mb, "output_kb": output_kb, "max_timeouts": max_timeouts}
         check_options(numbers | {"workers": workers, "tasks": tasks, "scratch_mb": scratch_mb, "require": require})
         self.workers = int(workers) if workers is not None else 2 * len(os.sched_getaffinity(0))
+        require_host_limits(timeout, memory_mb, self.workers)
         self._settings: dict[str, Any] = {
             "workers": self.workers,
             "errors": ErrorTable.paper(errors).rules,
@@ -96,7 +98,7 @@ class LocalExecutor:
         self._failure = ""
         """Why no job can be judged any more."""
         self._restarts = 0
-        self._pending = PendingJobs(float(timeout), int(memory_mb))
+        self._pending = PendingJobs(float(timeout), int(memory_mb), require_host_limits)
         self._closed = False
         self._cores: frozenset[int] | None = None
         self._owner = os.getpid()

@@ -3,8 +3,8 @@
 A program is introduced by `=== name`, then `key: value` lines, then `---`, then its text. Keys: `call` (several by
 `;`), `assert`, `check`, `stdin` (`'input' -> 'output'`) give its tests; `expect`, `passed`, `line`, `end_line`, `type`,
 `category` what is expected (default: every test passes); `setup`, `timeout`, `memory_mb` go into the job (programs that
-are to run out of time get one second, others ten, as the machine may be busy); `numpy`, `namespaces` say what must be
-there; `escape`, `bom`, `crlf`, `repeat` how the text is changed.
+are to run out of time get one second, others ten, as the machine may be busy); `numpy`, `namespaces`, `reserve` (a
+memory cgroup) say what must be there; `escape`, `bom`, `crlf`, `repeat` how the text is changed.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[dict[str, Verdict]]:
 def _possible(program: Listed, report: dict[str, str]) -> bool:
     if "numpy" in program.keys and importlib.util.find_spec("numpy") is None:
         return False
+    if "reserve" in program.keys and report["memory"] != "active":
+        return False
     return "namespaces" not in program.keys or report["files"] == "active"
 
 

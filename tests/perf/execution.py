@@ -1,6 +1,7 @@
 """What judging costs, beside a bare fork of the same programs, interleaved in one run; prints JSON.
 
-    python tests/perf/execution.py [--rounds 5] [--programs 200] [--data ../shared/data] [--parts humaneval_checks null_program]
+    python tests/perf/execution.py [--rounds 5] [--programs 200] [--data ../shared/data]
+        [--parts humaneval_checks null_program]
 
 CPU time is that of every process that takes part (this one, supervisor, workers, zygotes, children); ratios are floor
 over ours, so 1 would be free. Programs differ by a comment from round to round, since the pool runs equal ones once.
@@ -23,8 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rltf.execution import LocalExecutor
+from rltf.execution.sandbox.preload import PRELOAD
 from rltf.execution.sandbox.process_tree import descendants
-from rltf.execution.sandbox.zygote import PRELOAD
 from rltf.types import CallTest, CheckTest, Job, Test
 
 FLOOR = """

@@ -54,6 +54,8 @@ class IsolationLayers:
 
     def enter(self) -> dict[str, str]:
         """Puts the layers on; returns layer -> `active`, `degraded: why` or `absent: why`."""
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write("500")  # a host that runs out of memory ends programs, and not who has them judged
         namespaces = self._unshare()
         self._become_first(namespaces)
         self._take_root(namespaces)

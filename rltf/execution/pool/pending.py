@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -58,10 +58,11 @@ class PendingJobs:
     Args:
         timeout: seconds a test, for jobs that bring no limit of their own.
         memory_mb: memory of a program, likewise.
+        check: raises an error for limits of a job that this host does not allow.
     """
 
-    def __init__(self, timeout: float, memory_mb: int) -> None:
-        self._timeout, self._memory_mb = timeout, memory_mb
+    def __init__(self, timeout: float, memory_mb: int, check: Callable[[float, int], None] | None = None) -> None:
+        self._timeout, self._memory_mb, self._check = timeout, memory_mb, check
         self._by_number: dict[int, PendingJob] = {}
         self._by_key: dict[Any, PendingJob] = {}
         self._verdicts: OrderedDict[Any, Verdict] = OrderedDict()
@@ -79,6 +80,8 @@ class PendingJobs:
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         require_limit("timeout", timeout)
         require_limit("memory_mb", memory_mb)
+        if self._check is not None:
+            self._check(timeout, memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
         key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage)
         if (verdict := self._verdicts.get(key)) is not None:

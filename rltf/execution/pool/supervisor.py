@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rltf.execution import messages
-from rltf.execution.isolation import memory, syscalls
+from rltf.execution.isolation import memory, scratch, syscalls
 from rltf.execution.messages import Message
 from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS
 from rltf.execution.sandbox.limits import SILENT_WORKER_SECONDS
@@ -123,6 +123,7 @@ class Supervisor:
             except ChildProcessError:
                 break
         memory.sweep()
+        scratch.sweep()
 
     def _receive_from_trainer(self) -> bool:
         """Takes in jobs and test sets; False when the trainer has hung up."""

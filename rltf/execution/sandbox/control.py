@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-FORK = struct.Struct("<QI")
-"""Limits of the next program: bytes of memory beyond the interpreter's, CPU seconds. With it go the descriptors of the
-child's channel, of stdin, stdout and stderr; or of the channel and one pipe for both outputs, with nothing to read. One
-more is that of the memory of executed lines."""
+FORK = struct.Struct("<QQI")
+"""Limits of the next program: bytes of memory beyond the interpreter's, bytes of address space that it may reserve
+beyond those, CPU seconds. With it go the descriptors of the child's channel, of stdin, stdout and stderr; or of the
+channel and one pipe for both outputs, with nothing to read. One more is that of the memory of executed lines."""
 ENDED = struct.Struct("<idi")
 """How it ended: wait status, CPU seconds of all its processes, bytes of text that follow (a forbidden call that a
 process made which the program left behind)."""

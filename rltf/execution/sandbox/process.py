@@ -201,7 +201,7 @@ class SandboxedProcess:
             cpu_seconds=cpu_seconds,
             forbidden_call=self.forbidden_call or read_forbidden_call,
             stdout=b"".join(self._stdout),
-            out_of_memory=self._zygote.out_of_memory(),
+            out_of_memory=self._zygote.killed_for_memory or self._zygote.out_of_memory(),
             overflowed=self.overflowed,
         )
 
@@ -224,7 +224,14 @@ class SandboxedProcess:
             self._zygote.control.send(REAP)
             return
         if len(message) < ENDED.size:
-            self._lose_zygote("it ended")
+            if not (self._zygote.killed_for_memory or self._zygote.out_of_memory()):
+                self._lose_zygote("it ended")
+            self._zygote.killed_for_memory = True
+            self._zygote.end_orphans()
+            for fd in self._trusted:  # they would be ready for ever
+                if self._handlers.pop(fd, None) is not None:
+                    self._poll.unregister(fd)
+            message = ENDED.pack(signal.SIGKILL, 0.0, 0)
         self._exit_report = message
         while self.channel.open and self.channel.pull():  # what the program said before it ended
             continue

@@ -10,7 +10,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,23 +17,19 @@ from dataclasses import dataclass
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import memory, root, scratch, syscalls
 from rltf.execution.isolation.layers import HOST_IDS
-from rltf.execution.sandbox.control import ENVIRONMENT, FLAGS, FORK
+from rltf.execution.sandbox.control import ENVIRONMENT, FORK
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
-from rltf.execution.sandbox.process_tree import kill_descendants
+from rltf.execution.sandbox.process_tree import children, kill_descendants
 from rltf.execution.sandbox.zygote_link import ZygoteLink
+from rltf.execution.sandbox.zygote_start import command, map_users, numpy_files
 
 _PROGRAMS_PER_ZYGOTE = 5000
 _START_SECONDS = 20.0
-_BOOT = """
-import json, socket, sys
-control = socket.socket(fileno=int(sys.argv[1]))
-settings = json.loads(control.recv(1 << 20))
-sys.path.insert(0, settings["source"])
-from rltf.execution.sandbox.zygote import main
-main(control, settings)
-"""
-"""How a zygote starts: what it is told comes by its socket, since programs can read its command line."""
+_ZYGOTES: set[int] = set()
+"""Process ids of the zygotes of all sandboxes of this process."""
+_RESERVE = 4 << 30
+"""Bytes of address space for stacks, where a memory cgroup counts what is used of them."""
 _LARGEST_CPU = 0xFFFFFFFF
 """Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
 
@@ -74,6 +69,10 @@ class Sandbox:
         """Process id of the zygote as we see it."""
         self._listener: int | None = None
         """Where forbidden calls of programs are announced."""
+        self._link: ZygoteLink | None = None
+        """The running zygote, once it has forked."""
+        self._strangers: set[int] = set()
+        """Children of this process that were there before the zygote."""
         self.report: dict[str, str] = {}
         self._scratch: tuple[str, int] | None = None
         """Folder of the host for the files of programs, and the descriptor that holds its lock."""
@@ -95,7 +94,7 @@ class Sandbox:
         Raises:
             ZygoteLost: The zygote could not be started or reached.
         """
-        if self._programs >= _PROGRAMS_PER_ZYGOTE:
+        if self._programs >= _PROGRAMS_PER_ZYGOTE or (self._link is not None and self._link.killed_for_memory):
             self.close()
         self.start()
         assert self._control is not None
@@ -116,7 +115,8 @@ class Sandbox:
         sent_fds = child_fds if marks is None else [*child_fds, marks.fd]
         try:
             cpu_seconds = min(limits.cpu_seconds, _LARGEST_CPU)
-            self._control.sendmsg([FORK.pack(limits.memory_bytes, cpu_seconds)], [_descriptors(sent_fds)])
+            reserve = 0 if self._memory_group is None else _RESERVE
+            self._control.sendmsg([FORK.pack(limits.memory_bytes, reserve, cpu_seconds)], [_descriptors(sent_fds)])
         except OSError as e:
             channel.close()
             for fd in outputs:
@@ -127,8 +127,9 @@ class Sandbox:
             child_channel.close()
             for fd in child_fds[1:]:
                 os.close(fd)
-        link = ZygoteLink(self._control, self.pid, self._listener, self._memory_group)
-        return SandboxedProcess(link, channel, outputs, limits, self.when_waiting)
+        if self._link is None:
+            self._link = ZygoteLink(self._control, self.pid, self._listener, self._memory_group, self._end_orphans)
+        return SandboxedProcess(self._link, channel, outputs, limits, self.when_waiting)
 
     @property
     def _host_id(self) -> int:
@@ -167,7 +168,7 @@ class Sandbox:
             "source": self._settings.source,
             "numpy": self._numpy,
             "read": root.interpreter_files(),
-            "packages": _numpy_files(self._numpy),
+            "packages": numpy_files(self._numpy),
             "scratch_mb": self._settings.scratch_mb,
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,
@@ -176,15 +177,16 @@ class Sandbox:
             "without": list(self._settings.without),
         }
         control.send(json.dumps(settings).encode())
+        self._strangers = set(children(os.getpid()))
         stub = subprocess.Popen(
-            [_interpreter(), *FLAGS, "-c", _BOOT, str(zygote_control.fileno())],
+            command(zygote_control.fileno()),
             env=ENVIRONMENT,
             pass_fds=[zygote_control.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         zygote_control.close()
-        self._control = control
+        self._control, self._link = control, None
         self._programs = 0
         try:
             self._answer_start(control, stub)
@@ -206,7 +208,7 @@ class Sandbox:
             if not message:
                 raise ZygoteLost("it ended while starting")
             if message == b"map":
-                _map_users(stub.pid, self._host_id)
+                map_users(stub.pid, self._host_id)
                 control.send(b"go")
             elif message == b"scratch":
                 self._scratch = scratch.make()
@@ -216,6 +218,7 @@ class Sandbox:
                 control.send(b"go")
             elif message.startswith(b"pid "):
                 self.pid = int(message[4:])
+                _ZYGOTES.add(self.pid)
                 self._make_memory_group()
                 if self.pid != stub.pid:
                     stub.wait()
@@ -260,6 +263,8 @@ class Sandbox:
                 os.kill(self.pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+            self._end_orphans()
+            _ZYGOTES.discard(self.pid)
             self.pid = 0
         if self._memory_group is not None:
             self._memory_group.remove()
@@ -268,32 +273,20 @@ class Sandbox:
             scratch.remove(*self._scratch)
             self._scratch = None
 
+    def _end_orphans(self) -> None:
+        """Ends processes of a program whose zygote ended before them, which have fallen to this process."""
+        while orphans := [pid for pid in children(os.getpid()) if pid not in self._strangers | _ZYGOTES]:
+            for pid in orphans:
+                kill_descendants(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
 
 def become_subreaper() -> None:
     """Has this process inherit zygotes, whose first parents end at once, so that it can wait for them."""
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-
-
-def _map_users(pid: int, host_id: int) -> None:
-    inner = 1000
-    for kind, our_id in (("uid", os.geteuid()), ("gid", os.getegid())):
-        rows = f"0 0 1\n{inner} {host_id} 1" if os.geteuid() == 0 else f"{inner} {our_id} 1"
-        if kind == "gid" and os.geteuid() != 0:
-            with open(f"/proc/{pid}/setgroups", "w") as file:
-                file.write("deny")
-        with open(f"/proc/{pid}/{kind}_map", "w") as file:
-            file.write(rows)
-
-
-def _interpreter() -> str:
-    """The interpreter itself, whatever environment we run in: its path tells programs nothing of ours."""
-    base = getattr(sys, "_base_executable", "")
-    return base if os.path.isfile(base) else sys.executable
-
-
-def _numpy_files(folder: str | None) -> list[str]:
-    names = ("numpy", "numpy.libs")
-    return [p for p in (os.path.join(folder, n) for n in names) if os.path.isdir(p)] if folder else []
 
 
 def _descriptors(fds: list[int]) -> tuple[int, int, bytes]:

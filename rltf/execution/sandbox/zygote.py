@@ -6,12 +6,10 @@ It reads neither programs nor tests: they reach the child through descriptors th
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import faulthandler
 import fcntl
 import gc
-import importlib
 import json
 import os
 import resource
@@ -20,7 +18,6 @@ import signal
 import socket
 import struct
 import sys
-from _sitebuiltins import Quitter
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -28,6 +25,7 @@ from rltf.execution.isolation import seccomp, syscalls
 from rltf.execution.isolation.emptying import empty
 from rltf.execution.isolation.layers import IsolationLayers
 from rltf.execution.isolation.probe import probe
+from rltf.execution.isolation.rlimits import at_most
 from rltf.execution.sandbox.control import (
     CHANNEL,
     DUMP_SIGNAL_OFFSET,
@@ -37,47 +35,11 @@ from rltf.execution.sandbox.control import (
     STOP_SIGNAL_OFFSET,
     SURVIVORS,
 )
+from rltf.execution.sandbox.preload import forget_start, forget_us, preload
 
-PRELOAD = (
-    "abc",
-    "array",
-    "bisect",
-    "cmath",
-    "collections.abc",
-    "contextlib",
-    "copy",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "io",
-    "itertools",
-    "json",
-    "math",
-    "numbers",
-    "operator",
-    "os",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "struct",
-    "sys",
-    "time",
-    "traceback",
-    "types",
-    "typing",
-    "threading",
-    "queue",
-)
-"""Imported once here, so that programs find them loaded."""
-
-_OUR_MODULES = ("rltf.execution.inside.runner", "rltf.execution.inside.semaphores")
-"""Imported before `PRELOAD`: memory that compiling them leaves free is filled again, and forks copy less."""
+_STACK = 64 << 20
+"""Bytes of the stack of a program's first thread."""
+_LARGEST = 1 << 62
 _MAX_TEXT = 200
 """Bytes of text in an `ENDED` message."""
 _ANCILLARY_BYTES = socket.CMSG_SPACE(20)
@@ -89,7 +51,7 @@ _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 3, 4, 5)}
 
 def main(control: socket.socket, settings: dict[str, Any]) -> None:
     """Entry of the process, with its socket to the worker and what it was told (`rltf.execution.sandbox.sandbox`)."""
-    _forget_start()
+    forget_start()
     control = _free_channel(control)
     try:
         _start(control, settings)
@@ -97,14 +59,6 @@ def main(control: socket.socket, settings: dict[str, Any]) -> None:
         if _hung_up(control):  # the worker is gone
             os._exit(0)
         raise
-
-
-def _forget_start() -> None:
-    """Takes out of the interpreter what programs could learn of the host from the way it was started."""
-    sys.argv, sys.orig_argv = [""], [sys.executable]
-    main_module = vars(sys.modules["__main__"])
-    for name in [name for name in main_module if not name.startswith("__")]:
-        del main_module[name]
 
 
 def _free_channel(control: socket.socket) -> socket.socket:
@@ -128,7 +82,7 @@ def _hung_up(control: socket.socket) -> bool:
 
 
 def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
-    after_fork = _preload(settings["numpy"])
+    after_fork = preload(settings["numpy"])
     run, warm_up = _entry(settings["grader"])
     interpreter_bytes = _virtual_bytes()
     layers = IsolationLayers(settings, control)
@@ -136,12 +90,8 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     if not layers.private_root:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
             sys.modules["rltf.execution.inside.semaphores"].install()
-    for path in (settings["source"], settings["numpy"]):
-        if path in sys.path:
-            sys.path.remove(path)
-        sys.path_importer_cache.pop(path, None)
-    for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
-        del sys.modules[name]
+    sys.modules["rltf.execution.inside.thread_stacks"].install()
+    forget_us(settings["source"], settings["numpy"])
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
     warm_up()
     gc.collect()
@@ -149,7 +99,7 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     gc.freeze()
     zygote = Zygote(control, layers, run, interpreter_bytes, after_fork)
     zygote.limit(settings["file_bytes"], settings["tasks"])
-    report = probe(report, lambda: zygote.limit_child(64 << 20, 5), layers.listener, settings["source"])
+    report = probe(report, lambda: zygote.limit_child(64 << 20, 0, 5), layers.listener, settings["source"])
     layers.probe_memory()
     listener = [] if layers.listener is None else [layers.listener]
     socket.send_fds(control, [json.dumps(report).encode()], listener)
@@ -165,29 +115,6 @@ def _entry(grader: bool) -> tuple[Callable[[int], None], Callable[[], None]]:
     from rltf.execution.inside import runner
 
     return runner.main, runner.warm_up
-
-
-def _preload(numpy: str | None) -> list[Callable[[], object]]:
-    """Imports what programs need; returns the hooks that those modules registered for forked processes.
-
-    They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
-    of what a fork costs. They are registered again in programs, for the forks of theirs.
-    """
-    after_fork: list[Callable[[], object]] = []
-    register = os.register_at_fork
-    os.register_at_fork = lambda **hooks: after_fork.append(hooks["after_in_child"])
-    try:
-        for name in (*_OUR_MODULES, *PRELOAD):
-            importlib.import_module(name)
-    finally:
-        os.register_at_fork = register
-    sys.modules["random"].seed(0)  # verdicts do not depend on luck
-    for name, key in (("exit", "Ctrl-D (i.e. EOF)"), ("quit", "Ctrl-D (i.e. EOF)")):  # `site` is not loaded
-        setattr(builtins, name, Quitter(name, key))
-    if numpy:
-        sys.path.append(numpy)
-        importlib.import_module("numpy")
-    return after_fork
 
 
 class Zygote:
@@ -207,10 +134,13 @@ class Zygote:
         self._interpreter_bytes = interpreter_bytes
         self._after_fork = after_fork
         self._program = 0
+        self._most_space = at_most(resource.RLIMIT_AS, _LARGEST)
+        self._most_seconds = at_most(resource.RLIMIT_CPU, _LARGEST)
         for number in _RESET_SIGNALS:  # the trainer may ignore them, as after a shell's `nohup ... &`
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
         self._free_inodes = [os.statvfs(folder).f_ffree for folder in layers.scratch]
+        self._scratch_times = [0] * len(layers.scratch)
 
     def serve(self) -> NoReturn:
         """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`)."""
@@ -243,9 +173,19 @@ class Zygote:
 
     def _clean(self) -> None:
         """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
-        for folder, free in zip(self._layers.scratch, self._free_inodes, strict=True):
-            if not self._layers.private_root or os.statvfs(folder).f_ffree != free:
+        for at, folder in enumerate(self._layers.scratch):
+            if not self._layers.private_root or os.statvfs(folder).f_ffree != self._free_inodes[at]:
                 empty(folder, os.getuid())
+            if os.stat(folder).st_mtime_ns != self._scratch_times[at]:
+                self._touch(at, folder)
+
+    def _touch(self, at: int, folder: str) -> None:
+        """Sets the times of a folder to now: those that a program chose would tell the next one something."""
+        name = f"{folder}/.touched"
+        with contextlib.suppress(OSError):
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.unlink(name)
+        self._scratch_times[at] = os.stat(folder).st_mtime_ns
 
     def _reap(self) -> bytes:
         """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any."""
@@ -276,7 +216,7 @@ class Zygote:
 
     def _child(self, request: bytes, fds: tuple[int, ...]) -> NoReturn:
         try:
-            memory, cpu = FORK.unpack(request)
+            memory, reserve, cpu = FORK.unpack(request)
             os.setsid()
             marks = fcntl.fcntl(fds[-1], fcntl.F_DUPFD, 40) if len(fds) % 2 else None
             channel, stdin, stdout, stderr = fds[:4] if len(fds) >= 4 else (fds[0], 0, fds[1], fds[1])
@@ -288,7 +228,7 @@ class Zygote:
             if marks is not None:
                 os.dup2(marks, MARKS)
             os.closerange(CHANNEL + 1 if marks is None else MARKS + 1, 256)
-            self.limit_child(memory, cpu)
+            self.limit_child(memory, reserve, cpu)
             for hook in self._after_fork:
                 os.register_at_fork(after_in_child=hook)
             self._run(CHANNEL)
@@ -302,15 +242,20 @@ class Zygote:
             (resource.RLIMIT_NOFILE, 64),
             (resource.RLIMIT_NPROC, tasks + self._layers.tasks),
             (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_STACK, 64 << 20),
         ):
+            value = at_most(which, value)
             resource.setrlimit(which, (value, value))
+        # programs may raise that of the stack as far as the host lets them
+        stack, hard = at_most(resource.RLIMIT_STACK, _STACK), resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
 
-    def limit_child(self, memory: int, cpu: int) -> None:
+    def limit_child(self, memory: int, reserve: int, cpu: int) -> None:
         """Restricts a child before a program runs in it."""
         memory += self._interpreter_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU comes first, and tells a timeout
+        space, seconds = self._most_space, self._most_seconds
+        resource.setrlimit(resource.RLIMIT_AS, (min(memory, space), min(memory + reserve, space)))
+        # SIGXCPU comes first, and tells a timeout
+        resource.setrlimit(resource.RLIMIT_CPU, (min(cpu, seconds), min(cpu + 1, seconds)))
         self._layers.restrict_child()
 
 

@@ -6,13 +6,14 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rltf.execution.isolation.memory import MemoryGroup
 from rltf.execution.sandbox.control import STOP_SIGNAL_OFFSET
 
 
-@dataclass(frozen=True)
+@dataclass
 class ZygoteLink:
     """The ways from the trusted side to a running zygote."""
 
@@ -23,6 +24,10 @@ class ZygoteLink:
     """Where forbidden calls of programs are announced; None where the kernel kills the caller instead."""
     memory: MemoryGroup | None
     """Counts the memory of all processes of a program, where there is such a group."""
+    end_orphans: Callable[[], None]
+    """Ends what a zygote that was lost has left running."""
+    killed_for_memory: bool = False
+    """The kernel took the zygote for what its program held, e.g. in sockets; the sandbox needs another."""
 
     def stop_program(self) -> None:
         """Has the zygote kill its program; without effect when there is none."""
