@@ -68,16 +68,18 @@ class ProgramConnection:
             ProgramStopped: The process is gone.
             NotLoaded: The program could not be loaded.
         """
-        received = self._received
+        received: Any = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
             if received[:4] == _DUMP_BEGINNING:
                 self._read_place(received)
             if len(received) >= 4 and int.from_bytes(received[:4], "big") > LIMIT:
                 self._read = _no_more  # what follows has no beginning
                 return {"unsendable": "the value is too large"}
+            if len(received) >= _CHUNK and type(received) is bytes:
+                received = bytearray(received)  # which grows without copies
             received += self._read()
         end = 4 + int.from_bytes(received[:4], "big")
-        body, self._received = received[4:end], received[end:]
+        body, self._received = received[4:end], bytes(received[end:])
         self._page.end_request()
         try:
             message = _loads(body)

@@ -37,14 +37,16 @@ class Channel:
         """The next message; None at the end."""
         if _getpid() != self._owner:
             return None
-        received = self._received
+        received: Any = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
             chunk = _read(self._fd, _CHUNK)
             if not chunk:
                 return None
+            if len(received) >= _CHUNK and type(received) is bytes:
+                received = bytearray(received)  # which grows without copies
             received += chunk
         end = 4 + int.from_bytes(received[:4], "big")
-        self._received = received[end:]
+        self._received = bytes(received[end:])
         return _loads(received[4:end])
 
     def send(self, message: dict[str, Any]) -> None:
@@ -75,6 +77,8 @@ class Channel:
     def _send_body(self, body: bytes, number: int) -> None:
         if len(body) > LIMIT:
             body = b'{"n":%d,"unsendable":"the value is larger than %d MB"}' % (number, LIMIT >> 20)
-        unsent = len(body).to_bytes(4, "big") + body if _getpid() == self._owner else b""
+        unsent: Any = len(body).to_bytes(4, "big") + body if _getpid() == self._owner else b""
+        if len(unsent) > _CHUNK:
+            unsent = memoryview(unsent)  # whose rest is no copy
         while unsent:
             unsent = unsent[_write(self._fd, unsent) :]
