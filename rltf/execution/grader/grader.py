@@ -118,14 +118,16 @@ class _Grading:
         self._tests = tests
         self._marks = marks
         self._scope: Scope | None = None
+        self._last = -1
+        """The last test that is to be run."""
         self._requests = Requests(connection.send, connection.receive)
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process) or `broken`
         (nobody knows what its next answer would belong to)."""
         page, marks, requests = self._page, self._marks, self._requests
-        at_load: tuple[int, ...] = ()
         self._last = job["indices"][-1]
+        at_load: tuple[int, ...] = ()
         if marks is not None:
             self._ping()
             at_load = marks.executed_since_last()
@@ -143,7 +145,7 @@ class _Grading:
             page.end_test(result)
             if requests.broken:
                 return {"end": "broken"}
-            if result != results.PASSED and job["stop_at_first_failure"]:
+            if result not in (results.PASSED, results.UNJUDGEABLE) and job["stop_at_first_failure"]:
                 break
         if not self._connection.asked:  # no test did: it may not even compile
             self._ping()
@@ -218,7 +220,7 @@ def _reason(text: Any) -> dict[str, Any] | None:
 
 def warm_up() -> None:
     """Grades a small program, which is not there, so that the memory of this code has settled before the first fork."""
-    tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2]], "")
+    tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2, False]], "")
     answers = ({"n": 1, "value": [2]}, {"n": 2, "value": 2})
     for _ in range(_WARM_UP_RUNS):
         worker, connection = socket.socketpair()

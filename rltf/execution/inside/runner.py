@@ -38,6 +38,7 @@ def run(fd: int) -> int:
     if job["mode"] == "stdio":
         return script.run(channel, job)
     namespace = program.module("program", job).__dict__
+    sys.modules["__main__"] = sys.modules["program"]  # where libraries look for its names
     code = None
     classes: dict[str, type] = {}
     try:
@@ -70,7 +71,7 @@ def main(fd: int) -> None:
 def warm_up() -> None:
     """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
     program.install()
-    interrupted = _signal.getsignal(_signal.SIGINT)
+    interrupted, main_module = _signal.getsignal(_signal.SIGINT), sys.modules["__main__"]
     job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "mode": "requests"}
     dialogues: Any = ([job, ["result", "f", [[1], {}], [], 1]], [job, ["call", "f", [[1], {}], [], 1]])
     for messages in dialogues * _WARM_UP_RUNS:
@@ -84,3 +85,4 @@ def warm_up() -> None:
     coverage.warm_up(str(job["program"]), _WARM_UP_RUNS)
     _signal.signal(_signal.SIGINT, interrupted)
     del sys.modules["program"]
+    sys.modules["__main__"] = main_module

@@ -29,6 +29,7 @@ FLAGS = ("-S", "-s", "-B", "-P", "-X", "utf8")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
+    "USER": "user",
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # verdicts do not depend on the order of sets
     "OPENBLAS_NUM_THREADS": "1",
