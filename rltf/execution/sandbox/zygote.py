@@ -140,7 +140,8 @@ class Zygote:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
         self._free_inodes = [os.statvfs(folder).f_ffree for folder in layers.scratch]
-        self._scratch_times = [0] * len(layers.scratch)
+        self._folders = [os.stat(folder) for folder in layers.scratch]
+        """The scratch folders as a program finds them."""
 
     def serve(self) -> NoReturn:
         """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`)."""
@@ -176,16 +177,25 @@ class Zygote:
         for at, folder in enumerate(self._layers.scratch):
             if not self._layers.private_root or os.statvfs(folder).f_ffree != self._free_inodes[at]:
                 empty(folder, os.getuid())
-            if os.stat(folder).st_mtime_ns != self._scratch_times[at]:
-                self._touch(at, folder)
+            if os.stat(folder).st_ctime_ns != self._folders[at].st_ctime_ns:
+                self._restore(at, folder)
 
-    def _touch(self, at: int, folder: str) -> None:
-        """Sets the times of a folder to now: those that a program chose would tell the next one something."""
-        name = f"{folder}/.touched"
+    def _restore(self, at: int, folder: str) -> None:
+        """Takes from a folder what a program could tell the next one by it: mode, attributes, and times of its choice.
+
+        Without a private root neither it nor we may change the first two.
+        """
+        mode = self._folders[at].st_mode
+        if os.stat(folder).st_mode != mode:
+            os.chmod(folder, mode & 0o7777)
         with contextlib.suppress(OSError):
-            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            os.unlink(name)
-        self._scratch_times[at] = os.stat(folder).st_mtime_ns
+            for name in os.listxattr(folder):
+                os.removexattr(folder, name)
+        with contextlib.suppress(OSError):
+            touched = f"{folder}/.touched"
+            os.close(os.open(touched, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.unlink(touched)
+        self._folders[at] = os.stat(folder)
 
     def _reap(self) -> bytes:
         """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any."""
