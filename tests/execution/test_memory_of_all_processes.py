@@ -91,3 +91,41 @@ def test_without_a_group_the_report_says_so_and_each_process_has_its_limit() -> 
         assert executor.submit(huge).result().outcome == Outcome.MEMORY_LIMIT
     with pytest.raises(ValueError, match=r"^require is .*: expected layers that are active here; 'memory' is absent"):
         LocalExecutor(workers=1, without=["cgroup"], require=["memory"])
+
+
+SOCKETS = """
+import os, socket, time
+def f(x):
+    for _ in range(20):
+        if os.fork() == 0:
+            break
+    held = []
+    try:
+        while True:
+            a, b = socket.socketpair()
+            a.setblocking(False)
+            held += [a, b]
+            while True:
+                try:
+                    a.send(b"x" * 65536)
+                except BlockingIOError:
+                    break
+    except OSError:
+        pass
+    time.sleep(60)
+"""
+"""Small processes whose memory is the kernel's, so that it may end the zygote for them."""
+
+
+@pytest.mark.parametrize("without", [(), ("namespaces",)], ids=["all layers", "no namespaces"])
+def test_a_zygote_that_ends_for_its_program_means_memory_limit_and_leaves_no_process(without: tuple[str, ...]) -> None:
+    with LocalExecutor(workers=1, without=without) as executor:
+        if executor.report()["memory"] != "active":
+            pytest.skip("this host gives no memory cgroup")
+        job = Job(SOCKETS, (CallTest("f", (1,), 1), CallTest("f", (2,), 1)), memory_mb=64, timeout=20)
+        assert executor.submit(job).result().outcome == Outcome.MEMORY_LIMIT
+        good = Job("def f(n): return n", (CallTest("f", (1,), 1),))
+        assert executor.submit(good).result().outcome == Outcome.PASSED
+        programs = [pid for pid in descendants(os.getpid()) if len(descendants(pid)) == 0]
+        zygotes = [pid for pid in programs if b"zygote import main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(zygotes) <= 4
