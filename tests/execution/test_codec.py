@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections import Counter, OrderedDict, defaultdict, namedtuple
 from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -14,35 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import LIBRARY_VALUES, MESSAGES, VALUES
 
+from rltf.execution.values.arguments import ReceivedContainers, take_changes
+from rltf.execution.values.bounds import MAX_DEPTH
 from rltf.execution.values.codec import CannotSend, Decoder, Encoder, decode, dumps, encode, loads
-
-HASHABLE = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(st.characters())
-    | st.binary()
-    | st.complex_numbers(allow_nan=False)
-    | st.decimals(allow_nan=False)
-    | st.fractions()
-    | st.datetimes()
-    | st.timedeltas(),
-    lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
-    max_leaves=8,
-)
-VALUES = st.recursive(
-    HASHABLE,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(HASHABLE, inner, max_size=4)
-        | st.sets(HASHABLE, max_size=4)
-        | st.builds(deque, st.lists(inner, max_size=3))
-        | st.tuples(inner)
-    ),
-    max_leaves=20,
-)
 
 
 @given(VALUES)
@@ -50,6 +27,53 @@ def test_any_tagged_value_survives(value: Any) -> None:
     back = loads(dumps(value))
     assert back == value
     assert type(back) is type(value)
+
+
+@given(LIBRARY_VALUES)
+def test_any_value_of_the_library_survives_among_test_text(value: Any) -> None:
+    back = decode(json.loads(json.dumps(encode(value, Encoder(rich=True)))))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_two_surrogates_are_not_the_character_that_they_make_in_utf_16() -> None:
+    assert loads(dumps("\ud83d\ude00")) == "\ud83d\ude00" != "\U0001f600"
+
+
+def test_an_aware_time_stays_aware() -> None:
+    aware = datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=2), "here"))
+    assert loads(dumps(aware)) == aware
+    assert loads(dumps(aware)).tzname() == "here"
+    assert loads(dumps(aware)) != datetime(2020, 1, 1)
+
+
+@pytest.mark.parametrize("levels", [1, 150, 399])
+def test_values_may_be_nested_as_deep_as_promised(levels: int) -> None:
+    nested: Any = 1
+    for level in range(levels):
+        nested = [nested] if level % 2 else {level: nested}
+    assert loads(dumps(nested)) == nested
+    for _ in range(levels, MAX_DEPTH + 1):
+        nested = (nested,)
+    with pytest.raises(CannotSend, match="deeper than 400"):
+        dumps(nested)
+
+
+def test_containers_that_the_other_side_has_are_sent_by_number() -> None:
+    inner = [1]
+    arguments: Any = [inner, {"a": inner}]
+    sent: list[Any] = []
+    encoded = Encoder(shared=sent, number_new=True).encode(arguments)
+    received: list[Any] = []
+    there = Decoder(shared=received, number_new=True).decode(encoded)
+    assert there[1]["a"] is there[0]
+    containers = ReceivedContainers(received)
+    there[0].append(2)
+    encoder = Encoder(shared=received)
+    assert encode([there[0], [3]], encoder) == [{"shared": 1}, [3]]
+    take_changes(containers.changes(encoder), sent, Decoder(shared=sent))
+    assert arguments == [[1, 2], {"a": [1, 2]}]
+    assert arguments[0] is inner
 
 
 @given(st.integers(min_value=-(10**400), max_value=10**400))
@@ -133,12 +157,25 @@ def test_lists_that_hold_themselves_and_explosions_are_refused() -> None:
         {"set": [[1]]},
         {"complex": ["a", 1]},
         {"range": [1, 2, 0]},
-        {"dict": [[1]]},
+        {"dict": [1]},
         {"bytes": "zz"},
         {"ref": 1},
         {"type": "object_"},
         {"decimal": "x"},
         {"fraction": [1, 0]},
+        {"fraction": [1, {"int": "0x1" + "0" * 10_000}]},
+        {"decimal": "sNaN"},
+        {"tuple": {"range": [0, 10**12, 1]}},
+        {"set": {"range": [0, 10**9, 1]}},
+        {"deque": [{"range": [0, 10**12, 1]}, 5]},
+        {"set": [i * (2**61 - 1) for i in range(20_000)]},
+        {"dict": [x for i in range(20_000) for x in (i * (2**61 - 1), 0)]},
+        {"frozenset": [{"tuple": [i * (2**61 - 1)]} for i in range(200)]},
+        {"shared": 0},
+        {"ndarray": ["<U999999", [1000], ["x"] * 1000]},
+        {"ndarray": ["<i8", [10**6, 10**6], []]},
+        {"namedtuple": ["P", ["class"], [1]]},
+        {"datetime": ["AAAAAAAAAA"]},
         {"date": [0, 0, 0]},
     ],
 )
@@ -147,20 +184,7 @@ def test_forged_data_raises_value_error_and_nothing_else(data: Any) -> None:
         decode(data)
 
 
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text() | st.floats(),
-        lambda i: (
-            st.lists(i)
-            | st.dictionaries(
-                st.sampled_from(["int", "set", "dict", "tuple", "bytes", "range", "deque", "date", "type", "ref", "x"]),
-                i,
-                max_size=2,
-            )
-        ),
-        max_leaves=10,
-    )
-)
+@given(MESSAGES)
 def test_any_json_decodes_or_raises_value_error(data: Any) -> None:
     with suppress(ValueError):
         decode(data)

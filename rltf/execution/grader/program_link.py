@@ -59,6 +59,8 @@ class ProgramLink:
         """Number of an object of the program -> what stands for it here."""
         self._targets: dict[int, tuple[Any, Any]] = {}
         """Id of what stands for one and is no `StandIn` -> itself, reference."""
+        self.patched = False
+        """A test replaces what the program is meant to use."""
         self._streams = sys.stdin, sys.stdout, sys.stderr
         self._builtins = builtins.input, builtins.print, builtins.open
         self._copies: list[ReceivedContainers] = []
@@ -132,6 +134,8 @@ class ProgramLink:
         return error
 
     def _ask(self, operation: str, target: Any, operands: Callable[[Encoder], list[Any]], packing: Packing) -> Any:
+        if self.patched:
+            self.give_up("the test patches what the program uses, and the program is in another process")
         if (sys.stdin, sys.stdout, sys.stderr) != self._streams:
             self.give_up("the test captures or replaces standard streams, and the program is in another process")
         if (builtins.input, builtins.print, builtins.open) != self._builtins:

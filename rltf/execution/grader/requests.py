@@ -70,6 +70,7 @@ class Requests:
         """Another test begins."""
         self.count = 0
         self.unjudgeable = self.unsendable = None
+        self._program_errors.clear()
 
     def send(self, request: Request) -> dict[str, Any]:
         """The answer to a request.

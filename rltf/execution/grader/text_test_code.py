@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import symtable
 import sys
 from collections.abc import Iterable, Set
@@ -20,6 +21,7 @@ from rltf.execution.grader.requests import Requests
 from rltf.execution.values.shared_objects import JUDGE, SharedObjects, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
+_PATCHES = re.compile(r"\b(monkey)?patch\b")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class CompiledText:
     """Those of `names` that it uses as modules (`math.isclose`)."""
     called: frozenset[str]
     """Those of `names` that it calls and does nothing else with."""
+    patches: bool
+    """It replaces something (`unittest.mock.patch`) that the program is meant to use."""
 
 
 @lru_cache(maxsize=4096)
@@ -53,7 +57,7 @@ def compile_text(text: str) -> CompiledText:
         functions = [n.func for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
         used = {n.id for n in set(nodes).difference(functions) if isinstance(n, ast.Name)}
         called = names & {n.id for n in functions if isinstance(n, ast.Name)} - used
-    return CompiledText(code, names, modules, called)
+    return CompiledText(code, names, modules, called, _PATCHES.search(text) is not None and "mock" in text)
 
 
 def _free_names(table: symtable.SymbolTable) -> set[str]:
@@ -135,6 +139,8 @@ class Scope:
         self.values.program = self.link
         if not self._late_setup and (task := builtin_under_test(asserts, self.values.keys())) is not None:
             self.values.lend(task)
+        if setup and not self._late_setup:
+            self._bind(compile_text(setup))
 
     def run(self, text: str) -> None:
         """Runs test text; before the first, setup code that builds on the program."""
@@ -145,12 +151,20 @@ class Scope:
 
     def _bind(self, text: CompiledText) -> None:
         """Binds every free name of `text` to a module of the judge or to what the program has by it."""
-        free = text.names - _BUILTIN - self.values.keys()
+        if text.patches:
+            self.link.patched = True
+        free = text.names - self.values.keys()
+        for name in free & _BUILTIN:
+            self.values[name] = getattr(builtins, name)  # which is found sooner than by `TestNames.__missing__`
+        free -= _BUILTIN
         for name in free:
             if name in text.modules:
                 self.values[name] = import_module(name)
             elif name in WELL_KNOWN:
-                self.values[name] = well_known(name)
+                try:
+                    self.values[name] = well_known(name)
+                except ImportError:
+                    self.link.give_up(f"the test uses {name}, which the judge does not have")
             elif name in text.called:
                 self.values.lend(name)
         self._named |= free
