@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from rltf.execution.values.bounds import deeper
 from rltf.execution.values.codec import encode
 from rltf.types import (
     AssertTest,
@@ -24,6 +25,7 @@ from rltf.types import (
     encode_verdict,
 )
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 
@@ -157,7 +159,8 @@ def tests_to_json(tests: Sequence[Test]) -> bytes:
 
 def tests_from_json(text: bytes) -> tuple[JudgeTest, ...]:
     """The test set behind `tests_to_json`; the values of calls stay encoded."""
-    return tuple(_test(*row) for row in json.loads(text))
+    with deeper():
+        return tuple(_test(*row) for row in json.loads(text))
 
 
 def _test(kind: str, *fields: Any) -> JudgeTest:
@@ -227,4 +230,8 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    try:
+        return _encode(value).encode()
+    except RecursionError:  # values as deep as the codec allows, under callers that are deep themselves
+        with deeper():
+            return _encode(value).encode()
