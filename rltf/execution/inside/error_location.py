@@ -22,7 +22,7 @@ _MAX_HANDLERS = 100
 _RAISE = opmap["RAISE_VARARGS"]
 _BUILTIN = {n: c for n, c in vars(builtins).items() if isinstance(c, type) and issubclass(c, BaseException)}
 # looked up past whatever a program's class defines
-_cause: Callable[[BaseException], BaseException | None] = vars(BaseException)["__context__"].__get__
+cause_of: Callable[[BaseException], BaseException | None] = vars(BaseException)["__context__"].__get__
 _traceback: Callable[[BaseException], TracebackType | None] = vars(BaseException)["__traceback__"].__get__
 _name: Callable[[type], str] = vars(type)["__name__"].__get__
 _bases: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
@@ -58,9 +58,10 @@ def _incomplete(text: str) -> bool:
 def runtime(error: BaseException, code: CodeType | None) -> dict[str, Any]:
     """An exception as `{type, message, line, end_line}`, the lines those of the program's innermost frame.
 
-    What counts is the first place: an exception that a handler raised by `raise` in the place of the one it caught is
-    put where that one came from, and a `SystemExit` that answers another exception is reported as that one, so that
-    catching everything moves no blame. An error that a handler *makes* (a call, an operation) has its own line.
+    What counts is the first place, so that catching everything and raising it again moves no blame: a `SystemExit` that
+    answers another exception is reported as that one, and an exception that a handler raises as a copy of the one it
+    caught (of the same class) is put where that one came from. One of another class is the program's own word: its
+    place is its `raise`.
     """
     _reserve.clear()
     if code is None:
@@ -68,12 +69,12 @@ def runtime(error: BaseException, code: CodeType | None) -> dict[str, Any]:
     program_codes = {id(c) for c in _code_tree(code)}
     shown, place = error, _innermost(error, program_codes)
     for _ in range(_MAX_HANDLERS):
-        cause = _cause(error)
+        cause = cause_of(error)
         if cause is None:
             break
         if issubclass(type(error), SystemExit):
             shown = cause if shown is error else shown
-        elif place is None or not _raised_in_handler(place, cause):
+        elif place is None or type(cause) is not type(error) or not _raised_in_handler(place, cause):
             break
         error, place = cause, _innermost(cause, program_codes) or place
     line, end = (None, None) if place is None else _lines(place.tb_frame.f_code, place.tb_lasti, place.tb_lineno)

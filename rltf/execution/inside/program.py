@@ -1,4 +1,7 @@
-"""The module in which a program runs, prepared for what its text asks for, and its code."""
+"""The module in which a program runs, prepared for what its text asks for, and its code.
+
+What little is done for every program is done here with few objects: each page of memory that a fork touches is copied.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +17,54 @@ from rltf.execution.inside import coverage, standard_library
 
 FILE = "<program>"
 """The file of the program's code objects."""
-PATH = "program.py"
+_path = ""
 """The file of the program's module, in the scratch folder; written only for a program that could read it."""
-_ASKS_FOR_FILE = ("__file__", "argv[0]")
-_ASKS_FOR_LINES = ("inspect", "traceback", "linecache")
 _get_limit, _set_limit = sys.getrecursionlimit, sys.setrecursionlimit
-_frames_around = 0
-"""Frames of ours below the program's, which do not count against its recursion limit."""
+_FRAMES_BELOW = 9
+"""Frames of ours, calls of C among them, from the start of the zygote to a script's module or a function that a test
+calls: they do not count against the program's recursion limit. (Tests in `test_scripts.py` tell when they change.)"""
+
+
+def install() -> None:
+    """Prepares what is the same for every program, before any is forked."""
+    global _path
+    _path = f"{os.getcwd()}/program.py"
+    sys.argv = [_path]
+    sys.getrecursionlimit, sys.setrecursionlimit = getrecursionlimit, setrecursionlimit
+    _set_limit(1000 + _FRAMES_BELOW)
+
+
+def getrecursionlimit() -> int:
+    """Return the current value of the recursion limit, the maximum depth of the Python interpreter stack."""
+    return _get_limit() - _FRAMES_BELOW
+
+
+def setrecursionlimit(limit: int, /) -> None:
+    """Set the maximum depth of the Python interpreter stack to n."""
+    _set_limit(limit + _FRAMES_BELOW if type(limit) is int and 0 < limit < 1 << 30 else limit)
 
 
 def module(name: str, job: dict[str, Any]) -> ModuleType:
-    """An empty module called `name`, known to `sys.modules`, with the attributes that CPython gives to a script."""
+    """An empty module called `name`, known to `sys.modules`, with a file and whatever else the program asks for."""
     made = ModuleType(name)
-    path = f"{os.getcwd()}/{PATH}"
-    made.__dict__.update(__annotations__={}, __builtins__=builtins, __file__=path, __cached__=None)
+    made.__builtins__ = builtins  # type: ignore[attr-defined]
+    made.__file__ = _path
     sys.modules[name] = made
-    sys.argv = [path]
     text = job["program"]
-    if any(word in text for word in _ASKS_FOR_FILE):
-        _write(path, text)
-    if any(word in text for word in _ASKS_FOR_LINES):
+    if "__file__" in text or "argv[0]" in text:
+        _write_file(text)
+    if "inspect" in text or "traceback" in text or "linecache" in text:
         lines = io.StringIO(text, newline=None).readlines()
-        linecache.cache[FILE] = linecache.cache[path] = (len(text), None, lines, FILE)
+        linecache.cache[FILE] = linecache.cache[_path] = (len(text), None, lines, FILE)
     standard_library.adapt(text)
     if job["setup"]:
         standard_library.adapt(job["setup"])
     return made
 
 
-def _write(path: str, text: str) -> None:
+def _write_file(text: str) -> None:
     try:
-        with open(path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        with open(_path, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
             file.write(text)
     except OSError:
         return  # larger than the scratch folder
@@ -64,29 +84,3 @@ def compiled(job: dict[str, Any]) -> CodeType:
     text = text_of(job)
     code = coverage.marked(text, FILE) if job["coverage"] else None
     return code or compile(text, FILE, "exec", dont_inherit=True)
-
-
-def exclude_frames(above: int) -> None:
-    """Gives the program as many frames as it would have by itself: those in use now and `above` do not count."""
-    global _frames_around
-    frame, count = sys._getframe(1), above
-    while frame.f_back is not None:
-        frame = frame.f_back
-        count += 1
-    _frames_around = count
-    _set_limit(1000 + count)
-
-
-def getrecursionlimit() -> int:
-    """Return the current value of the recursion limit, the maximum depth of the Python interpreter stack."""
-    return _get_limit() - _frames_around
-
-
-def setrecursionlimit(limit: int, /) -> None:
-    """Set the maximum depth of the Python interpreter stack to n."""
-    _set_limit(limit + _frames_around if type(limit) is int and 0 < limit < 1 << 30 else limit)
-
-
-def install() -> None:
-    """Hides our own frames from programs that ask for the recursion limit; called before programs are forked."""
-    sys.getrecursionlimit, sys.setrecursionlimit = getrecursionlimit, setrecursionlimit

@@ -8,13 +8,14 @@ knows what the tests expect, and nothing that is sent from here is a verdict.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the enums of `signal` cost time
+import gc
 import marshal
 import os
 import socket
 import sys
 from typing import Any
 
-from rltf.execution.inside import coverage, error_location, program, script
+from rltf.execution.inside import coverage, error_location, free_memory, program, script
 from rltf.execution.inside.channel import Channel
 from rltf.execution.inside.objects import Objects
 from rltf.execution.values.shared_objects import classes_of
@@ -22,8 +23,6 @@ from rltf.execution.values.shared_objects import classes_of
 MARKS = 4
 """Descriptor of the memory of executed lines, where the job asks for them."""
 _WARM_UP_RUNS = 12
-_FRAMES_OF_A_CALL = 3
-"""Frames of ours between this file and a function of the program."""
 
 
 def run(fd: int) -> int:
@@ -50,7 +49,6 @@ def run(fd: int) -> int:
         except BaseException as e:
             channel.send({"syntax": error_location.syntax(e, program.text_of(job))})
             return 1
-        program.exclude_frames(_FRAMES_OF_A_CALL)
         exec(code, namespace)
     except BaseException as e:
         channel.send({"load": error_location.runtime(e, code)})
@@ -69,7 +67,9 @@ def main(fd: int) -> None:
 
 
 def warm_up() -> None:
-    """Runs a small program as children will do, so that their copies of this code have settled and stay unwritten."""
+    """Runs small programs as children will do, so that their copies of this code have settled and stay unwritten."""
+    gc.collect()
+    gc.freeze()  # else each script looks for garbage among all modules
     program.install()
     interrupted, main_module = _signal.getsignal(_signal.SIGINT), sys.modules["__main__"]
     job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "mode": "requests"}
@@ -82,7 +82,12 @@ def warm_up() -> None:
                 judge.sendall(len(text).to_bytes(4, "big") + text)
             judge.shutdown(socket.SHUT_WR)
             run(child.fileno())
+    judge, child = socket.socketpair()
+    with judge, child:
+        script.warm_up(Channel(child.fileno()), job, _WARM_UP_RUNS)
     coverage.warm_up(str(job["program"]), _WARM_UP_RUNS)
     _signal.signal(_signal.SIGINT, interrupted)
     del sys.modules["program"]
     sys.modules["__main__"] = main_module
+    gc.collect()
+    free_memory.fill()

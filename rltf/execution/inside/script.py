@@ -24,26 +24,45 @@ from rltf.execution.inside import error_location, program
 from rltf.execution.inside.channel import Channel
 
 _STREAMS = ("stdin", "stdout", "stderr")
-_C_CALLS = 2
-"""Calls of C and back below the program's module, which count as frames."""
 _TEXT, _BYTES = io.TextIOWrapper, (io.BufferedWriter, io.BufferedRandom)
+
+_exit_functions: list[Callable[[], object]] = [
+    threading._shutdown,  # type: ignore[attr-defined]
+    atexit._run_exitfuncs,
+]
 
 Error = dict[str, Any] | None
 
 
 def run(channel: Channel, job: dict[str, Any]) -> int:
-    """Runs a job's program as a script and says how it ended; returns the exit status of the process."""
+    """Runs a job's program as a script and says how it ended; returns the exit status of the process.
+
+    The last message is `{"end": exit status, "error": record or None, "loaded": the module came to its end}`.
+    """
     _open_streams()
     try:
-        status, error = _executed(job)
+        status, error, loaded = _executed(job)
     except _NotCompiled as e:
         channel.send({"syntax": e.args[0]})
         return 1
     _is_flushed(sys.stderr)
     _is_flushed(sys.stdout)
     status = status if _finalize() else 120
-    channel.send({"end": status, "error": error})
+    channel.send({"end": status, "error": error, "loaded": loaded})
     return status
+
+
+def warm_up(channel: Channel, job: dict[str, Any], runs: int) -> None:
+    """Runs a script as children will, whose copies of this code have settled then; this process goes on after it."""
+    streams = {name: getattr(sys, name) for name in (*_STREAMS, *(f"__{name}__" for name in _STREAMS))}
+    main, exit_functions = sys.modules["__main__"], _exit_functions[:]
+    _exit_functions.clear()
+    for _ in range(runs):
+        run(channel, job)
+    _exit_functions.extend(exit_functions)
+    sys.modules["__main__"] = main
+    for name, stream in streams.items():
+        setattr(sys, name, stream)
 
 
 class _NotCompiled(Exception):
@@ -58,9 +77,13 @@ def _open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _executed(job: dict[str, Any]) -> tuple[int, Error]:
-    """Executes the module; returns its exit status and its error. Nothing here refers to the module afterwards."""
+def _executed(job: dict[str, Any]) -> tuple[int, Error, bool]:
+    """Executes the module; returns its exit status, its error, and whether it came to its end.
+
+    Nothing here refers to the module afterwards.
+    """
     module = program.module("__main__", job)
+    module.__dict__.update(__annotations__={}, __cached__=None)
     code = None
     try:
         if job["setup"]:
@@ -70,18 +93,17 @@ def _executed(job: dict[str, Any]) -> tuple[int, Error]:
         except BaseException as e:
             raise _NotCompiled(error_location.syntax(e, program.text_of(job))) from None
         gc.collect(0)
-        program.exclude_frames(_C_CALLS)
         exec(code, module.__dict__)
     except _NotCompiled:
         raise
     except SystemExit as e:
         status = _status(e)
-        answers_an_error = status and e.__context__ is not None
-        return status, error_location.runtime(e, code) if answers_an_error else None
+        answers_an_error = status and error_location.cause_of(e) is not None
+        return status, error_location.runtime(e, code) if answers_an_error else None, False
     except BaseException as e:
         error = error_location.runtime(e, code)
-        return _after_hook(e, error)
-    return 0, None
+        return *_after_hook(e, error), False
+    return 0, None, True
 
 
 def _status(error: SystemExit) -> int:
@@ -114,7 +136,7 @@ def _after_hook(error: BaseException, record: dict[str, Any]) -> tuple[int, Erro
 
 def _finalize() -> bool:
     """Ends the script as CPython would; False when what it had printed could not be written."""
-    for call in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+    for call in _exit_functions:
         _attempt(call)
     flushed = [_is_flushed(sys.stdout), _is_flushed(sys.stderr)]
     if gc.isenabled():

@@ -28,10 +28,18 @@ _NODE = 0x01_72_6C_74_66_00
 
 def adapt(text: str) -> None:
     """Prepares the standard library for a program's text."""
-    for word, change in _CHANGES.items():
-        if word in text:
-            with contextlib.suppress(Exception):  # a module that this interpreter lacks
-                change(text)
+    if (
+        "uuid" in text
+        or "platform" in text
+        or "/dev/" in text
+        or "/proc/self/fd" in text
+        or "find_library" in text
+        or "shared_memory" in text
+    ):
+        for word, change in _CHANGES.items():
+            if word in text:
+                with contextlib.suppress(Exception):  # a module that this interpreter lacks
+                    change(text)
 
 
 def _uuid(text: str) -> None:
@@ -134,8 +142,7 @@ def _stream(file: Any) -> int | None:
 
 
 _CHANGES: dict[str, Callable[[str], None]] = {
-    "/dev/std": _devices,
-    "/dev/fd": _devices,
+    "/dev/": _devices,
     "/proc/self/fd": _devices,
     "uuid": _uuid,
     "platform": _platform,
