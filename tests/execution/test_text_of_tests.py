@@ -142,6 +142,17 @@ def test_what_cannot_be_judged_ends_with_its_test(program: Program) -> None:
         ("def bad(): assert False\napply(bad)", "wrong_answer"),
         ("try:\n    apply(lambda: int('x'))\nexcept ValueError:\n    pass", "passed"),
         ("import sys\nassert f(sys)", "unjudgeable"),
+        (
+            "from concurrent.futures import ThreadPoolExecutor as T\nassert [*T(4).map(f, range(99))] == [*range(99)]",
+            "passed",
+        ),
+        (
+            "class T(E): pass\ntry:\n    raise T('x')\nexcept E as e:\n    assert type(e) is T and str(e) == 'x'",
+            "passed",
+        ),
+        ("assert apply(isinstance, V(1), V) and apply(lambda v: v + V(1), V(2)).x == 3", "passed"),
+        ("assert [v.x for v in apply(map, lambda n: V(n), [1, 2])] == [1, 2]", "passed"),
+        ("import functools\nassert apply(functools.partial(f, 3)) == 3 and apply([4].__getitem__, 0) == 4", "passed"),
         ("assert missing == 1", "runtime_error"),
         ("CONST.append(3)\nassert CONST == [1, 2, 3]", "unjudgeable"),
         ("c = CONST\nc.append(3)\nassert f(1)", "unjudgeable"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -62,6 +63,8 @@ class Requests:
         """Why an answer of the present test could not be sent or read, or None."""
         self.lender: Lender | None = None
         """None: nothing is lent, and what exceptions the program raised does not matter."""
+        self._lock = threading.RLock()
+        """Threads of a test take turns."""
         self._number = 0
         self._nesting = 0
         self._program_errors: dict[int, tuple[BaseException, Any]] = {}
@@ -81,6 +84,10 @@ class Requests:
             Unjudgeable: The present test asked too much before.
             Exception: The program raised one.
         """
+        with self._lock:
+            return self._exchange(request)
+
+    def _exchange(self, request: Request) -> dict[str, Any]:
         if self.stopped:
             raise ProgramStopped
         if self.broken:
