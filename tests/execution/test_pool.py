@@ -134,10 +134,10 @@ def test_descriptors_and_processes_do_not_pile_up(small: LocalExecutor) -> None:
     supervisor = small._process.pid
 
     def count() -> tuple[int, ...]:
-        """Descriptors of this process, the supervisor, two workers and two zygotes; empty until there are all of them
-        and nothing else."""
+        """Descriptors of this process, the supervisor, two workers, and each one's zygote, grader's zygote and grader;
+        empty until there are all of them and nothing else."""
         pids = [os.getpid(), supervisor, *processes("worker", supervisor), *processes("zygote", supervisor)]
-        if len(pids) < 6 or len(descendants(supervisor)) != 4:
+        if len(pids) < 10 or len(descendants(supervisor)) != 8:
             return ()
         return tuple(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 

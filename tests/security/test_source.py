@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rltf"
-RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/grader/text_test_code.py", "execution/inside/runner.py"}
+RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/grader/text_test_code.py", "execution/inside/runner.py", "execution/inside/script.py"}
 """Where programs are run: the mini benchmark's own, and in the sandbox, those that it is for."""
-JUDGE = {"execution/inside/channel.py", "execution/inside/runner.py", "execution/sandbox/process.py"}
-"""The judge tells its child in marshal, which the child alone reads."""
+JUDGE = {
+    "execution/grader/connection.py",
+    "execution/inside/channel.py",
+    "execution/inside/runner.py",
+    "execution/sandbox/message_socket.py",
+}
+"""Trusted processes speak marshal, which programs and graders alone read; what comes back is JSON."""
 OBJECT_FORMATS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle", "pandas"}
 
 

@@ -40,6 +40,8 @@ class ProgramConnection:
         self._page = page
         self._received = b""
         self._unsent = _framed(program)
+        self._deaf = False
+        """The process said what has no end, so nothing behind it has a beginning."""
         self.asked = False
         """A request was sent."""
         self.load_error: dict[str, Any] | None = None
@@ -73,7 +75,7 @@ class ProgramConnection:
             if received[:4] == _DUMP_BEGINNING:
                 self._read_place(received)
             if len(received) >= 4 and int.from_bytes(received[:4], "big") > LIMIT:
-                self._read = _no_more  # what follows has no beginning
+                self._deaf = True
                 return {"unsendable": "the value is too large"}
             if len(received) >= _CHUNK and type(received) is bytes:
                 received = bytearray(received)  # which grows without copies
@@ -94,7 +96,7 @@ class ProgramConnection:
 
     def _read(self) -> bytes:
         try:
-            chunk = _read(self._channel, _CHUNK)
+            chunk = b"" if self._deaf else _read(self._channel, _CHUNK)
         except OSError:
             chunk = b""
         if not chunk:
@@ -112,10 +114,6 @@ class ProgramConnection:
             self._page.place(int(place[1]))
         while True:
             self._read()
-
-
-def _no_more() -> bytes:
-    raise ProgramStopped
 
 
 def _framed(message: Any) -> bytes:

@@ -19,7 +19,7 @@ from rltf.execution.grader.compare import same_value
 from rltf.execution.grader.connection import ProgramConnection, WorkerConnection
 from rltf.execution.grader.page import Page
 from rltf.execution.grader.purity import is_pure
-from rltf.execution.grader.requests import ProgramStopped, Requests, Unjudgeable
+from rltf.execution.grader.requests import Requests, Unjudgeable
 from rltf.execution.grader.stand_ins import RemoteProxy
 from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.inside.coverage import CoverageMarks
@@ -173,7 +173,7 @@ class _Grading:
                 return results.PROGRAM_ERROR, error
             if row[1] != "call" and not self._requests.count:
                 return results.UNJUDGEABLE, _reason(f"the test fails by itself: {type(e).__name__}: {e}")
-            return results.WRONG_ANSWER, None
+            return results.WRONG_ANSWER, _reason(self._requests.unsendable)
 
     def _decide_call(
         self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool
@@ -188,7 +188,7 @@ class _Grading:
     def _decide_text(self, row: Sequence[Any]) -> tuple[int, Any]:
         problem = self._tests.problems[row[0]]
         if problem is not None:
-            return results.UNJUDGEABLE, _reason(problem)
+            return results.UNJUDGEABLE, _reason(f"the test {problem}")
         requests = self._requests
         try:
             if self._scope is None:

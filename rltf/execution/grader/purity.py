@@ -12,19 +12,14 @@ from collections.abc import Set
 from functools import lru_cache
 
 MODULES = frozenset(
-    ("abc", "array", "base64", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum")
-    + ("fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "numpy", "operator", "re")
-    + ("statistics", "string", "struct", "textwrap", "typing")
+    ["abc", "array", "base64", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "numpy", "operator", "re", "statistics", "string", "struct", "textwrap", "typing"]
 )
 """Modules whose functions keep no state, but for those in `_STATEFUL`."""
 _STATEFUL = frozenset(
-    ("eval", "exec", "compile", "open", "__import__", "globals", "vars", "setattr", "delattr", "input", "breakpoint")
-    + ("getcontext", "setcontext", "localcontext", "DefaultContext", "BasicContext", "ExtendedContext")
-    + ("random", "seterr", "seterrcall", "set_printoptions", "register", "purge", "singledispatch", "setlocale")
+    ["eval", "exec", "compile", "open", "__import__", "globals", "vars", "setattr", "delattr", "input", "breakpoint", "getcontext", "setcontext", "localcontext", "DefaultContext", "BasicContext", "ExtendedContext", "random", "seterr", "seterrcall", "set_printoptions", "register", "purge", "singledispatch", "setlocale"]
 )
 _DUNDERS = frozenset(
-    ("__name__", "__doc__", "__class__", "__len__", "__init__", "__eq__", "__repr__", "__str__", "__iter__", "__next__")
-    + ("__hash__", "__call__", "__lt__", "__main__", "__getitem__", "__contains__", "__name__", "__annotations__")
+    ["__name__", "__doc__", "__class__", "__len__", "__init__", "__eq__", "__repr__", "__str__", "__iter__", "__next__", "__hash__", "__call__", "__lt__", "__main__", "__getitem__", "__contains__", "__annotations__"]
 )
 
 

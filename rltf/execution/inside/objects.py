@@ -46,6 +46,8 @@ class Objects:
         while (request := channel.receive()) is not None:
             if request[0] == "result":
                 self._send_result(request[1], request[2][0], request[-1])
+                if request[3]:  # the last one
+                    return
             else:
                 self._serve(request)
 

@@ -13,8 +13,10 @@ from rltf.validation import OptionError
 
 PAPER = Path(__file__).with_name("errors.yaml")
 """The table of the paper."""
-OUTCOMES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE, Outcome.PASSED))
-"""Outcomes that have an error."""
+OUTCOMES = tuple(
+    outcome for outcome in Outcome if outcome not in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE, Outcome.PASSED)
+)
+"""Outcomes whose error has a place."""
 _CONDITIONS = {"type", "message", "incomplete", "located"}
 
 Rules = dict[str, list[dict[str, Any]]]

@@ -27,6 +27,8 @@ from rltf.execution.sandbox.sandbox import Sandbox
 
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at the clocks of a program that takes long."""
+_SEND_SECONDS = 20.0
+"""Seconds after which a grader that does not take its job counts as lost."""
 _MAX_TEST_SETS = 256
 """Test sets that a grader remembers."""
 _LARGEST_CPU = 0xFFFFFFFF
@@ -90,10 +92,13 @@ class Grader:
         news["forgotten"] = [self._test_sets.popitem(last=False)[0] for _ in range(excess)]
         try:
             grader.channel.send({**job, **news}, descriptors)
+            grader.channel.flush(_SEND_SECONDS)
         finally:
             os.close(channel)
         text_bytes = sum(len(row[2]) for row in tests if row[1] in ("assert", "check"))
-        grading = _Watch(process, grader, self._page, GRADING_SECONDS + GRADING_SECONDS_PER_BYTE * text_bytes, tick).run()
+        grading = _Watch(
+            process, grader, self._page, GRADING_SECONDS + GRADING_SECONDS_PER_BYTE * text_bytes, tick
+        ).run()
         results = self._page.results(1 + max(job["indices"]))
         grading.results = {at: results[at] for at in job["indices"]}
         if grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT):

@@ -74,13 +74,14 @@ class Judge:
             max_timeouts=self._settings.max_timeouts,
             coverage=job["coverage"],
         )
-        sandbox = self._sandbox("numpy" in progress.program or "numpy" in progress.setup)
+        numpy = "numpy" in progress.setup or "numpy" in progress.program or any(map(_names_numpy, tests))
+        sandbox = self._sandbox(numpy)
         if progress.coverage:
             sandbox.marks.clear_all()
         asked = [at for at, test in enumerate(tests) if test.kind != "stdio"]
         with sandbox.replaced_when_lost():
             if asked:
-                self._grade(sandbox, progress, asked)
+                self._grade(sandbox, self._grader(numpy), progress, asked)
             for at, test in enumerate(tests):
                 if test.kind == "stdio" and not progress.over:
                     _run_script(sandbox, progress, at)
@@ -88,9 +89,10 @@ class Judge:
         has_text = any(test.kind in ("assert", "check") for test in tests)
         return self._verdict(progress, "rpc" if has_text else "external", unexecuted)
 
-    def _grade(self, sandbox: Sandbox, progress: TestProgress, asked: list[int]) -> None:
-        numpy = "numpy" in progress.setup or any(_names_numpy(test) for test in progress.tests)
-        grader_sandbox, grader = self._grader(numpy)
+    def _grade(
+        self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, asked: list[int]
+    ) -> None:
+        grader_sandbox, grader = graders
         try:
             with grader_sandbox.replaced_when_lost():
                 _grade(sandbox, grader, progress, asked, self._when_waiting)
@@ -175,7 +177,9 @@ class Judge:
         return ErrorReport(error.type, error.message, error.line, error.end_line, category)
 
 
-def _grade(sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]) -> None:
+def _grade(
+    sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]
+) -> None:
     """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
     fresh one."""
     remaining = list(indices)
@@ -216,9 +220,7 @@ def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[in
                 progress.mark(at, Outcome.UNJUDGEABLE, reason, seconds)
 
 
-def _mark_end(
-    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int]
-) -> list[int]:
+def _mark_end(progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int]) -> list[int]:
     """Decides the test at which a process stopped; returns those that it did not come to."""
     limits, reason = progress.limits, grading.stop.reason
     undecided = [at for at in indices if progress.statuses[at] is None]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import _socket
 import json
 import marshal
+import select
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +25,7 @@ class MessageSocket:
         channel.setblocking(False)
         self._socket = channel
         self._limit = limit
-        self._unsent = b""
+        self._unsent = memoryview(b"")
         self._received = bytearray()
         self.open = True
         """False once the other side hung up, or sent what cannot be a message."""
@@ -46,7 +48,7 @@ class MessageSocket:
         """Queues a message; what does not leave at once leaves by `push`. Descriptors go with its first bytes,
         which nothing unsent may precede."""
         body = marshal.dumps(message)
-        self._unsent += len(body).to_bytes(4, "big") + body
+        self._unsent = memoryview(bytes(self._unsent) + len(body).to_bytes(4, "big") + body)
         if descriptors:
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))
             try:
@@ -63,7 +65,14 @@ class MessageSocket:
         except BlockingIOError:
             return
         except OSError:
-            self._unsent = b""
+            self._unsent = memoryview(b"")
+
+    def flush(self, seconds: float) -> None:
+        """Waits until everything is sent, to a process that is known to read, or for so long at most."""
+        give_up = time.monotonic() + seconds
+        while self._unsent and time.monotonic() < give_up:
+            select.select([], [self._socket], [], 0.1)
+            self.push()
 
     def pull(self) -> bool:
         """Reads what is there; False when nothing was."""
