@@ -119,7 +119,7 @@ CHECKING_CHECKS = (
     "check = lambda candidate: run(candidate)\ndef run(function):\n    assert function(1) == 2",
     "if True:\n    def check(candidate):\n        assert candidate(1) == 2",
     "from functools import partial\ndef run(cases, f):\n    assert f(cases)\ncheck = partial(run, 1)",
-    "def check(candidate):\n    hit = 0\n    for x in candidate(3):\n        if x:\n            hit = 1\n    assert hit",
+    "def check(candidate):\n    hit = 0\n    for x in candidate(3):\n        hit = 1\n    assert hit",
     "def check(candidate):\n    stack = []\n    candidate(stack)\n    assert stack == [1]",
     "def check(candidate):\n    for x in range(3):\n        called(candidate)",
 )

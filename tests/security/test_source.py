@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rltf"
-RUN_PROGRAMS = {"benchmarks/mini/running.py", "execution/grader/text_test_code.py", "execution/inside/runner.py", "execution/inside/script.py"}
+RUN_PROGRAMS = {
+    "benchmarks/mini/running.py",
+    "execution/grader/text_test_code.py",
+    "execution/inside/runner.py",
+    "execution/inside/script.py",
+}
 """Where programs are run: the mini benchmark's own, and in the sandbox, those that it is for."""
 JUDGE = {
     "execution/grader/connection.py",

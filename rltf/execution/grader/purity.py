@@ -11,16 +11,25 @@ import sys
 from collections.abc import Set
 from functools import lru_cache
 
-MODULES = frozenset(
-    ["abc", "array", "base64", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "numpy", "operator", "re", "statistics", "string", "struct", "textwrap", "typing"]
-)
-"""Modules whose functions keep no state, but for those in `_STATEFUL`."""
-_STATEFUL = frozenset(
-    ["eval", "exec", "compile", "open", "__import__", "globals", "vars", "setattr", "delattr", "input", "breakpoint", "getcontext", "setcontext", "localcontext", "DefaultContext", "BasicContext", "ExtendedContext", "random", "seterr", "seterrcall", "set_printoptions", "register", "purge", "singledispatch", "setlocale"]
-)
-_DUNDERS = frozenset(
-    ["__name__", "__doc__", "__class__", "__len__", "__init__", "__eq__", "__repr__", "__str__", "__iter__", "__next__", "__hash__", "__call__", "__lt__", "__main__", "__getitem__", "__contains__", "__annotations__"]
-)
+_MODULES = """
+abc array base64 bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq
+itertools json math numbers numpy operator re statistics string struct textwrap typing
+"""
+_STATEFUL = """
+eval exec compile open __import__ globals vars setattr delattr input breakpoint getcontext setcontext localcontext
+DefaultContext BasicContext ExtendedContext random seterr seterrcall set_printoptions register purge singledispatch
+setlocale
+"""
+_DUNDERS = """
+__name__ __doc__ __class__ __len__ __init__ __eq__ __repr__ __str__ __iter__ __next__ __hash__ __call__ __lt__ __main__
+__getitem__ __contains__ __annotations__
+"""
+MODULES = frozenset(_MODULES.split())
+"""Modules whose functions keep no state, but for those in `STATEFUL`."""
+STATEFUL = frozenset(_STATEFUL.split())
+"""Names of what leaves traces, or runs text."""
+DUNDERS = frozenset(_DUNDERS.split())
+"""Names with underscores on both sides that are harmless."""
 
 
 @lru_cache(maxsize=4096)
@@ -52,9 +61,9 @@ def _is_harmless(node: ast.AST, modules: Set[str], others: Set[str]) -> bool:
     if isinstance(node, ast.Attribute):
         if not isinstance(node.ctx, ast.Load) and _root(node) in modules:
             return False
-        return node.attr not in _STATEFUL and _is_harmless_name(node.attr)
+        return node.attr not in STATEFUL and _is_harmless_name(node.attr)
     if isinstance(node, ast.Name):
-        return node.id not in _STATEFUL and node.id not in others and _is_harmless_name(node.id)
+        return node.id not in STATEFUL and node.id not in others and _is_harmless_name(node.id)
     return True
 
 
@@ -65,4 +74,4 @@ def _root(node: ast.expr) -> str:
 
 
 def _is_harmless_name(name: str) -> bool:
-    return not (name.startswith("__") and name.endswith("__")) or name in _DUNDERS
+    return not (name.startswith("__") and name.endswith("__")) or name in DUNDERS

@@ -50,16 +50,32 @@ def module(name: str, job: dict[str, Any]) -> ModuleType:
     made.__builtins__ = builtins  # type: ignore[attr-defined]
     made.__file__ = _path
     sys.modules[name] = made
-    text = job["program"]
-    if "__file__" in text or "argv[0]" in text:
+    words = job["program"] + job["setup"]
+    if (  # each a constant beside the others, so that a fork copies one page of them
+        "__file__" in words
+        or "argv" in words
+        or "inspect" in words
+        or "traceback" in words
+        or "linecache" in words
+        or "uuid" in words
+        or "platform" in words
+        or "/dev/" in words
+        or "/proc/self/fd" in words
+        or "find_library" in words
+        or "shared_memory" in words
+    ):
+        _prepare(job["program"], words)
+    return made
+
+
+def _prepare(text: str, words: str) -> None:
+    """Does what only few programs need."""
+    if "__file__" in words or "argv[0]" in words:
         _write_file(text)
-    if "inspect" in text or "traceback" in text or "linecache" in text:
+    if "inspect" in words or "traceback" in words or "linecache" in words:
         lines = io.StringIO(text, newline=None).readlines()
         linecache.cache[FILE] = linecache.cache[_path] = (len(text), None, lines, FILE)
-    standard_library.adapt(text)
-    if job["setup"]:
-        standard_library.adapt(job["setup"])
-    return made
+    standard_library.adapt(words)
 
 
 def _write_file(text: str) -> None:

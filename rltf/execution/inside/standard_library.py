@@ -27,19 +27,11 @@ _NODE = 0x01_72_6C_74_66_00
 
 
 def adapt(text: str) -> None:
-    """Prepares the standard library for a program's text."""
-    if (
-        "uuid" in text
-        or "platform" in text
-        or "/dev/" in text
-        or "/proc/self/fd" in text
-        or "find_library" in text
-        or "shared_memory" in text
-    ):
-        for word, change in _CHANGES.items():
-            if word in text:
-                with contextlib.suppress(Exception):  # a module that this interpreter lacks
-                    change(text)
+    """Prepares the standard library for a program with this text; `program.module` says whether it is worth asking."""
+    for word, change in _CHANGES.items():
+        if word in text:
+            with contextlib.suppress(Exception):  # a module that this interpreter lacks
+                change(text)
 
 
 def _uuid(text: str) -> None:
