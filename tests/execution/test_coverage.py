@@ -388,8 +388,8 @@ def test_deeply_nested_code_has_marks_or_does_not_compile(pool: LocalExecutor) -
 
 
 def test_marks_of_a_long_program_cost_little_more_than_compiling_it(pool: LocalExecutor) -> None:
-    long = "def f(x):\n" + "    x += 1\n" * 15_000 + "    return x\n"
-    plain = pool.submit(Job(long, (CallTest("f", (0,), 15_000),), timeout=30.0)).result()
-    verdict = judged(pool, long, CallTest("f", (0,), 15_000), timeout=30.0)
+    long = "def f(x):\n" + "    x += 1\n" * 60_000 + "    return x\n"
+    plain = pool.submit(Job(long, (CallTest("f", (0,), 60_000),), timeout=30.0)).result()
+    verdict = judged(pool, long, CallTest("f", (0,), 60_000), timeout=30.0)
     assert (verdict.outcome, verdict.unexecuted) == (plain.outcome, ())
     assert verdict.seconds < 5 * plain.seconds + 1
