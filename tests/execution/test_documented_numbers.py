@@ -21,9 +21,13 @@ DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Loc
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"at most {limits.WALL_CLOCK_FACTOR:g} times the limit by the wall clock",
-        f"Test text ends at {limits.TEST_TEXT_FACTOR:g} times the limit and a second",
-        f"says nothing for {limits.SILENT_WORKER_SECONDS:g} s and {limits.WALL_CLOCK_FACTOR + 1:g} times the limit",
+        f"{limits.WALL_CLOCK_FACTOR:g} times the limit by the wall clock",
+        f"is {limits.GRADING_SECONDS:g} s for all tests of a program together",
+        f"{limits.GRADING_SECONDS_PER_BYTE * 1e6:g} s more for each megabyte of test text",
+        f"the grader's memory is {limits.GRADER_MEMORY >> 20:,} MB",
+        f"twice what is expected and {limits.OUTPUT_SLACK >> 10} KiB",
+        f"{limits.UNREAD_OUTPUT_FACTOR} times `output_kb`",
+        f"One that gives none for {limits.SILENT_WORKER_SECONDS:g} s is ended",
         f"the program tried again, {supervisor._TRIES} times in all",
         f"at most {local._RESTARTS} times in a row without a verdict",
         f"`timeout` {limits.LARGEST['timeout']:,} s, `memory_mb` {limits.LARGEST['memory_mb']:,}",
@@ -40,7 +44,7 @@ def test_the_document_has_the_number_of_the_code(sentence: str) -> None:
 
 def test_a_worker_gives_a_sign_of_life_once_a_second_as_documented() -> None:
     assert worker._ALIVE_SECONDS == 1
-    assert "A worker says once a second that it has come to another test." in TEXT
+    assert "A worker gives a sign of life once a second while a program runs." in TEXT
 
 
 @pytest.mark.parametrize("layer", LAYERS)

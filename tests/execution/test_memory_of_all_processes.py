@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from processes import processes
 
 from rltf.execution import LocalExecutor
 from rltf.execution.isolation import memory
@@ -49,12 +50,6 @@ def counted() -> LocalExecutor:
     return executor
 
 
-@pytest.fixture
-def others() -> set[int]:
-    """Processes of other pools, before `counted` starts its own."""
-    return set(descendants(os.getpid()))
-
-
 def groups_of(processes: set[int]) -> set[Path]:
     return {group for group in groups() if int(group.name.split("-")[1]) in processes}
 
@@ -70,16 +65,15 @@ def test_processes_that_take_too_much_together_meet_the_limit(counted: LocalExec
         assert counted.submit(holding(3)).result().outcome == Outcome.PASSED  # the next one is not blamed
 
 
-def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(others: set[int], counted: LocalExecutor) -> None:
+def test_no_group_outlives_its_pool_not_even_that_of_a_killed_worker(counted: LocalExecutor) -> None:
     with counted:
-        processes = set(descendants(os.getpid())) - others
-        ours = groups_of(processes)
+        supervisor = counted._process.pid
+        ours = groups_of(set(descendants(supervisor)))
         assert ours
-        for pid in processes:
-            if b"rltf.execution.pool.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        for pid in processes("worker", supervisor):
+            os.kill(pid, signal.SIGKILL)
         assert counted.submit(holding(1)).result().outcome == Outcome.PASSED
-        ours |= groups_of(set(descendants(os.getpid())) - others)
+        ours |= groups_of(set(descendants(supervisor)))
     assert not groups() & ours
 
 
@@ -126,6 +120,5 @@ def test_a_zygote_that_ends_for_its_program_means_memory_limit_and_leaves_no_pro
         assert executor.submit(job).result().outcome == Outcome.MEMORY_LIMIT
         good = Job("def f(n): return n", (CallTest("f", (1,), 1),))
         assert executor.submit(good).result().outcome == Outcome.PASSED
-        programs = [pid for pid in descendants(os.getpid()) if len(descendants(pid)) == 0]
-        zygotes = [pid for pid in programs if b"zygote import main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(zygotes) <= 4
+        zygotes = processes("zygote", executor._process.pid)
+        assert len([pid for pid in zygotes if descendants(pid) == []]) <= 4

@@ -135,11 +135,11 @@ class _Grading:
             page.begin_test(at)
             requests.begin_test()
             result, error = self._decide(self._tests.rows[at])
-            if requests.stopped:
-                return self._end()
             if marks is not None:
                 executed = sorted({*at_load, *marks.executed_since_last()})
                 self._worker.send({"at": at, "executed": executed})
+            if requests.stopped:
+                return self._end()
             if error is not None:
                 self._worker.send({"at": at, "error": error})
             page.end_test(result)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rltf.execution.grader import page
+from rltf.execution.inside.coverage import consistent_unexecuted
 from rltf.execution.judge.compare import same_output
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader, Grading, rows_of
@@ -21,6 +22,8 @@ from rltf.execution.sandbox.limits import OUTPUT_SLACK, Limits, Stop, StopReason
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
 from rltf.types import AssertTest, Category, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
+
+_ANSWERED = (page.PASSED, page.WRONG_ANSWER, page.PROGRAM_ERROR)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class Judge:
             for at, test in enumerate(tests):
                 if test.kind == "stdio" and not progress.over:
                     _run_script(sandbox, progress, at)
-        unexecuted = sandbox.marks.unexecuted(progress.program) if progress.coverage else None
+        unexecuted = _unexecuted(sandbox, progress) if progress.coverage else None
+        if unexecuted is None:  # not measured, or not to be believed
+            progress.executed = [None] * len(tests)
         has_text = any(test.kind in ("assert", "check") for test in tests)
         return self._verdict(progress, "rpc" if has_text else "external", unexecuted)
 
@@ -145,7 +150,7 @@ class Judge:
             self._graders[numpy] = sandbox, Grader(sandbox)
         return self._graders[numpy]
 
-    def _verdict(self, progress: TestProgress, judging: str, unexecuted: list[int] | None) -> Verdict:
+    def _verdict(self, progress: TestProgress, judging: str, unexecuted: tuple[int, ...] | None) -> Verdict:
         if progress.timeouts >= progress.max_timeouts:
             progress.mark_undecided(Outcome.TIMEOUT, ErrorRecord("Timeout", "not run: the program had timed out"))
         else:
@@ -166,7 +171,7 @@ class Judge:
             tests=results,
             seconds=round(progress.cpu_seconds, 6),
             isolation={"judging": judging},
-            unexecuted=None if unexecuted is None else tuple(unexecuted),
+            unexecuted=unexecuted,
         )
 
     def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:
@@ -223,6 +228,7 @@ def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[in
 def _mark_end(progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int]) -> list[int]:
     """Decides the test at which a process stopped; returns those that it did not come to."""
     limits, reason = progress.limits, grading.stop.reason
+    progress.loaded = progress.loaded or any(grading.results[at][0] in _ANSWERED for at in indices)
     undecided = [at for at in indices if progress.statuses[at] is None]
     if reason is StopReason.ANSWERED:
         end = progress.finish(process, leaving=not grading.broken)
@@ -264,10 +270,19 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
     if message is not None and "syntax" in message:
         progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
         return
+    progress.loaded = progress.loaded or (message is not None and message.get("loaded") is True)
     status, error = decide(Stop(StopReason.SCRIPT_END, message=message), end, limits)
     if status is Outcome.PASSED and not same_output(end.stdout.decode("utf-8", "surrogateescape"), test.stdout):
         status = Outcome.WRONG_ANSWER
     progress.mark(at, status, error)
+
+
+def _unexecuted(sandbox: Sandbox, progress: TestProgress) -> tuple[int, ...] | None:
+    """Lines that no test executed; None where that is not known."""
+    lines = [error.line for error in progress.errors if error is not None and error.line is not None]
+    if Outcome.SYNTAX_ERROR in progress.statuses:
+        return None
+    return consistent_unexecuted(progress.program, sandbox.marks.unexecuted(progress.program), progress.loaded, lines)
 
 
 def _rank(status: Outcome) -> tuple[int, bool]:

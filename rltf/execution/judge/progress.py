@@ -40,6 +40,8 @@ class TestProgress:
     """Lines that each test executed, where that is measured."""
     order: list[int] = field(default_factory=list)
     """Tests in the order in which they were decided."""
+    loaded: bool = False
+    """Some process has executed the program's module to its end."""
     cpu_seconds: float = 0.0
     """Of all processes of the program."""
     timeouts: int = 0
