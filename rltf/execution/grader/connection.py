@@ -12,7 +12,7 @@ import socket
 from typing import Any, NoReturn
 
 from rltf.execution.grader.page import Page
-from rltf.execution.grader.requests import ProgramStopped
+from rltf.execution.grader.requests import ProgramStopped, reported
 from rltf.execution.inside.channel import LIMIT
 
 _PLACE = re.compile(rb'File "<program>", line (\d{1,7})\b')
@@ -90,7 +90,7 @@ class ProgramConnection:
         if type(message) is not dict:
             return {"unsendable": "a malformed message"}
         if "syntax" in message or "load" in message:
-            self.load_error = message
+            self.load_error = {kind: reported(message[kind]) for kind in ("syntax", "load") if kind in message}
             raise NotLoaded
         return message
 

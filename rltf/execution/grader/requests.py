@@ -10,6 +10,17 @@ Request = list[Any]
 """Operation, target, operands, shared objects (`rltf.execution.inside.objects`)."""
 _MAX_NESTING = 60
 """Requests within calls of what a test lent, within requests ..."""
+_MAX_TEXT, _MAX_CLASSES = 500, 20
+
+
+def reported(record: Any) -> dict[str, Any]:
+    """What the worker is told of an error of the program: no more than a verdict shows, whatever its process sent."""
+    row = record if type(record) is dict else {}
+    told = {key: row[key] for key in ("line", "end_line", "incomplete") if type(row.get(key)) in (int, bool)}
+    told |= {key: row[key][:_MAX_TEXT] for key in ("type", "message") if type(row.get(key)) is str}
+    if type(classes := row.get("classes")) is list:
+        told["classes"] = [name[:_MAX_TEXT] for name in classes[:_MAX_CLASSES] if type(name) is str]
+    return told
 
 
 class ProgramStopped(BaseException):
@@ -116,6 +127,11 @@ class Requests:
             raise self._error(answer, request)
         return answer
 
+    def close(self) -> None:
+        """Sends nothing more."""
+        self.stopped, self.lender = True, None
+        self._program_errors.clear()
+
     def give_up(self, reason: str) -> NoReturn:
         """Ends the present test: it asks what cannot be asked.
 
@@ -126,9 +142,9 @@ class Requests:
         raise Unjudgeable(reason)
 
     def program_error(self, error: BaseException) -> dict[str, Any] | None:
-        """The record of the program's exception for which an exception of a test stands; None for others."""
+        """What is told of the program's exception for which an exception of a test stands; None for others."""
         known, record = self._program_errors.get(id(error), (None, None))
-        return record if known is error else None
+        return reported(record) if known is error else None
 
     def _reply(self, message: dict[str, Any]) -> Request:
         """What becomes of the program's call of something that the test lent it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 
 TOLERANCE = 1e-6
 """Absolute below 1, relative above; only where the expected token is a float."""
@@ -32,4 +33,4 @@ def _same_token(got: str, want: str) -> bool:
     if _INTEGER.fullmatch(want) or not _NUMBER.fullmatch(want) or not _NUMBER.fullmatch(got):
         return False
     a, b = float(got), float(want)
-    return abs(a - b) <= TOLERANCE * max(1.0, abs(b))
+    return isfinite(b) and abs(a - b) <= TOLERANCE * max(1.0, abs(b))

@@ -49,6 +49,10 @@ class Grading:
     """Why the judge waits no longer."""
     at: int | None = None
     """The test at which it stopped; None: before the first, or after the last."""
+    lost: bool = False
+    """The grader ended, by what the program answered, by the test, or by somebody else."""
+    traces: bool = False
+    """Its tests left files or processes, which go with it."""
     broken: bool = False
     """The program cannot be asked anything more, and other tests need a fresh process."""
 
@@ -101,7 +105,8 @@ class Grader:
         ).run()
         results = self._page.results(1 + max(job["indices"]))
         grading.results = {at: results[at] for at in job["indices"]}
-        if grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT):
+        lost = grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
+        if lost or grading.traces:
             self.close()
         return grading
 
@@ -170,6 +175,7 @@ class _Watch:
     def _conclude(self) -> None:
         """Reads the reason from the grader's last message."""
         end, grading = self._end or {}, self._grading
+        grading.traces = end.get("traces") is True
         if end.get("end") == "not loaded":
             grading.stop = Stop(StopReason.LOAD_ERROR, message=end.get("message") or {})
         elif end.get("end") == "stopped":
@@ -207,8 +213,7 @@ class _Watch:
                     process.stop()
         own = time.monotonic() - self._start - page.all_program_seconds()
         if own > self._grading_seconds and grader.clock.counted(own) > self._grading_seconds:
-            asked = page.requests and page.test != LOADING
-            self._grading.stop = Stop(StopReason.GRADING_TIME if asked else StopReason.GRADING_FAULT)
+            self._grading.stop = Stop(StopReason.GRADING_TIME if page.requests else StopReason.GRADING_FAULT)
         return max(remaining, 0.001)
 
     def _line(self) -> int | None:
@@ -220,8 +225,8 @@ class _Watch:
         return self._page.line or None
 
     def _lose_grader(self) -> None:
-        lost = self._page.requests and self._page.test != LOADING
-        self._grading.stop = Stop(StopReason.GRADING_LOST if lost else StopReason.GRADING_FAULT)
+        self._grading.lost = True
+        self._grading.stop = Stop(StopReason.GRADING_LOST if self._page.requests else StopReason.GRADING_FAULT)
 
     def _read_results(self, fd: int = 0, event: int = 0) -> None:
         """Reads reasons and lines of tests, and the last message."""

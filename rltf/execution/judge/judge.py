@@ -24,6 +24,7 @@ from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
 from rltf.types import AssertTest, Category, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
 _ANSWERED = (page.PASSED, page.WRONG_ANSWER, page.PROGRAM_ERROR)
+_BY_GRADER = (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ def _grade(
     fresh one."""
     remaining = list(indices)
     rows = rows_of(progress.tests)
+    lost_graders = 0
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
@@ -203,7 +205,8 @@ def _grade(
         }
         grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
         _mark_results(progress, grading, remaining)
-        remaining = _mark_end(progress, process, grading, remaining)
+        lost_graders += grading.lost
+        remaining = _mark_end(progress, process, grading, remaining, again=lost_graders == 1)
 
 
 def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[int]) -> None:
@@ -225,8 +228,11 @@ def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[in
                 progress.mark(at, Outcome.UNJUDGEABLE, reason, seconds)
 
 
-def _mark_end(progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int]) -> list[int]:
-    """Decides the test at which a process stopped; returns those that it did not come to."""
+def _mark_end(
+    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int], again: bool
+) -> list[int]:
+    """Decides the test at which a process stopped; returns those that it did not come to, and with `again` the one at
+    which the grader was lost: something else may have ended it."""
     limits, reason = progress.limits, grading.stop.reason
     progress.loaded = progress.loaded or any(grading.results[at][0] in _ANSWERED for at in indices)
     undecided = [at for at in indices if progress.statuses[at] is None]
@@ -238,7 +244,14 @@ def _mark_end(progress: TestProgress, process: SandboxedProcess, grading: Gradin
             progress.mark(decided[-1], status, error)
         return undecided if grading.broken else []
     decision = decide(grading.stop, progress.finish(process, leaving=reason is StopReason.LOAD_ERROR), limits)
+    if reason in _BY_GRADER and not undecided:
+        return []
+    if grading.lost and again and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE):
+        return undecided
+    undecided = undecided or list(indices)  # no test asked it anything: what it does by itself is known all the same
     if reason is StopReason.LOAD_ERROR:
+        for at in undecided:
+            progress.mark(at, *decision)
         progress.mark_undecided(*decision)
         return []
     progress.mark(grading.at if grading.at in undecided else undecided[0], *decision)

@@ -9,6 +9,9 @@ from typing import Any
 from rltf.execution.sandbox.limits import GRADING_SECONDS, Limits, ProcessExit, Stop, StopReason
 from rltf.types import Outcome
 
+_LAST_LINE = 1 << 30
+"""No program has so many lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
@@ -81,15 +84,20 @@ def parse_error(record: Any) -> ErrorRecord:
     """An error that a program's process reported, with right types and lengths whatever the program wrote."""
     row = record if isinstance(record, dict) else {}
     line, end_line, classes = row.get("line"), row.get("end_line"), row.get("classes")
-    line = line if type(line) is int and line > 0 else None
+    line = line if type(line) is int and 0 < line <= _LAST_LINE else None
     return ErrorRecord(
-        type=str(row.get("type", "Exception"))[:100],
-        message=str(row.get("message", ""))[:500],
+        type=_text(row.get("type"), 100) or "Exception",
+        message=_text(row.get("message"), 500),
         line=line,
-        end_line=None if line is None else end_line if type(end_line) is int and end_line >= line else line,
-        classes=tuple(str(c) for c in classes[:20]) if isinstance(classes, list) else (),
+        end_line=line if line is None or type(end_line) is not int else min(max(line, end_line), _LAST_LINE),
+        classes=tuple(_text(c, 100) for c in classes[:20]) if isinstance(classes, list) else (),
         incomplete=row.get("incomplete") is True,
     )
+
+
+def _text(value: Any, length: int) -> str:
+    """The beginning of a text that a program's process sent; nothing of anything else, whose `str` may fail."""
+    return value[:length] if type(value) is str else ""
 
 
 def _not_loaded(message: dict[str, Any]) -> Decision:
@@ -104,7 +112,8 @@ def _script_end(message: dict[str, Any] | None, status: int) -> Decision:
     if message is not None and message.get("error"):
         return program_error(message["error"])
     if exit_status := status >> 8 if message is None else message.get("end"):
-        return Outcome.RUNTIME_ERROR, _error("SystemExit", f"exit status {exit_status}")
+        known = type(exit_status) is int and abs(exit_status) < 1 << 32
+        return Outcome.RUNTIME_ERROR, _error("SystemExit", f"exit status {exit_status if known else 1}")
     return Outcome.PASSED, None
 
 
