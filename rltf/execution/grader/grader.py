@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from rltf.execution.grader import page as results
 from rltf.execution.grader.compare import same_value
@@ -23,10 +23,16 @@ from rltf.execution.grader.requests import Requests, Unjudgeable
 from rltf.execution.grader.stand_ins import RemoteProxy
 from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.inside.coverage import CoverageMarks
+from rltf.execution.isolation import syscalls
+from rltf.execution.isolation.root import SHARED
 from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
 _WARM_UP_RUNS = 5
+_DONE = 70
+"""Status of a fork that has come to its end; a test may end it with another one."""
+_FOLDER = "."
+"""Where tests may write."""
 _MAX_REASON = 500
 """Characters of a reason."""
 
@@ -75,30 +81,54 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
         for forgotten in job["forgotten"]:
             del test_sets[forgotten]
         test_set = test_sets[number]
+        if test_set.setup != job["setup"]:  # the same tests of another task
+            test_set = test_sets[number] = TestSet([*test_set.rows.values()], job["setup"])
         if test_set.pure:
-            _grade(worker, page, job, test_set, descriptors)
+            worker.send(_grade(worker, page, job, test_set, descriptors))
         elif (pid := os.fork()) == 0:
-            try:
-                _grade(worker, page, job, test_set, descriptors)
-            finally:
-                os._exit(0)
-        else:
-            _, status = os.waitpid(pid, 0)
-            if status:
-                worker.send({"end": "lost"})
+            _grade_in_fork(worker, page, job, test_set, descriptors)
+        elif os.waitpid(pid, 0)[1] != _DONE << 8:
+            worker.send({"end": "lost"})
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _grade(worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]) -> None:
-    """Decides the tests at `job["indices"]`; says at the end how it came to an end."""
+def _grade_in_fork(*job: Any) -> NoReturn:
+    """Decides tests whose text may leave traces; this process ends after that."""
+    try:
+        with contextlib.suppress(OSError):
+            syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        end = _grade(*job)
+        job[0].send({**end, "traces": _left_traces()})
+        os._exit(_DONE)
+    finally:
+        os._exit(1)
+
+
+def _left_traces() -> bool:
+    """True when there are files or processes that the tests of another program could meet."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+        return True
+    return any(os.path.isdir(folder) and os.listdir(folder) for folder in (_FOLDER, SHARED))
+
+
+def _grade(
+    worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]
+) -> dict[str, Any]:
+    """Decides the tests at `job["indices"]`; returns the last message to the worker."""
     os.set_blocking(descriptors[0], True)  # the worker's end of it was not
     program = job["program"]
     if tests.setup and tests.has_text and needs_program(tests.setup):  # it runs after the program, as test text
         program = {**program, "setup": ""}
     connection = ProgramConnection(descriptors[0], page, program)
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
-    worker.send(_Grading(worker, page, connection, tests, marks).run(job))
+    grading = _Grading(worker, page, connection, tests, marks)
+    try:
+        return grading.run(job)
+    finally:
+        grading.close()
 
 
 class _Grading:
@@ -152,6 +182,13 @@ class _Grading:
             if requests.stopped:
                 return self._end()
         return {"end": "done"}
+
+    def close(self) -> None:
+        """Lets go of everything. What test text has left, such as a generator with a `finally`, may yet ask for more:
+        it finds a program that is gone, and not the next one at its descriptor."""
+        self._requests.close()
+        if self._scope is not None:
+            self._scope.close()
 
     def _end(self) -> dict[str, Any]:
         error = self._connection.load_error
@@ -229,6 +266,7 @@ def warm_up() -> None:
             body = json.dumps(answer).encode()
             program.sendall(len(body).to_bytes(4, "big") + body)
         job = {"program": {}, "indices": [0, 1], "stop_at_first_failure": False}
-        _grade(WorkerConnection(connection), Page(), job, tests, [channel.fileno()])
+        work = WorkerConnection(connection)
+        work.send(_grade(work, Page(), job, tests, [channel.fileno()]))
         for end in (worker, connection, program, channel):
             end.close()

@@ -96,13 +96,13 @@ def mirror_of(row: list[Any], bases: list[Any], link: Link) -> Any:
         raise ValueError("a class without a name")
     if members is not None:
         return _enum(name, members)
-    exceptions: list[Any] = [e for e in (getattr(builtins, str(b), None) for b in builtin) if _is_exception(e)]
+    exceptions = [builtin_error(b) for b in builtin if _is_exception(getattr(builtins, str(b), None))]
     body: dict[str, Any] = {"__doc__": document if type(document) is str else None}
     is_error = exceptions or any(issubclass(base, BaseException) for base in bases)
     if not is_error:
         bases = bases or [StandIn]
         body |= {"__slots__": (), "own_equality": identity is not True}
-        body |= {function: _Inherited(function) for function in functions if function not in _METHODS}
+        body |= {name: _Inherited(name) for name in functions if name == "__init__" or name.strip("_")[:1] == name[:1]}
         body |= {method: _METHODS[method] for method in methods if method in _METHODS}
         if hashable is not True:
             body["__hash__"] = None
@@ -119,8 +119,16 @@ def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
+def builtin_error(name: Any) -> Any:
+    """The builtin class of exceptions with a name; `Exception` for any other name, among them `exec`."""
+    found = getattr(builtins, str(name), None)
+    return found if _is_exception(found) else Exception
+
+
 def _enum(name: str, members: Any) -> Any:
     kind, items = members
+    if any(str(key)[:1] == str(key)[-1:] == "_" for key, _ in items):  # such as `__eq__`, which would be a method
+        raise ValueError("no name of a member")
     try:
         return _ENUMS[kind](name, [(str(key), value) for key, value in items])
     except (TypeError, KeyError) as e:

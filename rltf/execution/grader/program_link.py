@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 from typing import Any
 
 from rltf.execution.grader.lending import Loans
-from rltf.execution.grader.program_classes import MirrorClass, error_of, mirror_of
+from rltf.execution.grader.program_classes import MirrorClass, builtin_error, error_of, mirror_of
 from rltf.execution.grader.requests import Request, Requests
 from rltf.execution.grader.stand_ins import (
     RemoteAsyncIterator,
@@ -66,6 +66,10 @@ class ProgramLink:
         self._copies: list[ReceivedContainers] = []
         """Containers of the program that the test has a copy of."""
         requests.lender = self
+
+    def close(self) -> None:
+        """Drops everything that the program sent or was lent; asked again, this fails."""
+        vars(self).clear()
 
     def request(self, operation: str, target: Any, *operands: Any) -> Any:
         """The value of an operation on an object of the program."""
@@ -217,7 +221,7 @@ class ProgramLink:
                 return self._class(about[0])[about[1]]
             case "exception":
                 name, args, text = about
-                cls = self._class(name) if type(name) is int else getattr(builtins, name, Exception)
+                cls = self._class(name) if type(name) is int else builtin_error(name)
                 return error_of(cls, Decoder(self._resolve).items(args, 0), text, number)
             case "other":
                 return StandIn(self, number)

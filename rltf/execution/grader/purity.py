@@ -11,14 +11,18 @@ import sys
 from collections.abc import Set
 from functools import lru_cache
 
+from rltf.execution.grader.names import WELL_KNOWN
+
 _MODULES = """
 abc array base64 bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq
 itertools json math numbers numpy operator re statistics string struct textwrap typing
 """
 _STATEFUL = """
-eval exec compile open __import__ globals vars setattr delattr input breakpoint getcontext setcontext localcontext
-DefaultContext BasicContext ExtendedContext random seterr seterrcall set_printoptions register purge singledispatch
-setlocale
+eval exec compile open __import__ globals locals vars setattr delattr getattr attrgetter methodcaller input breakpoint
+help exit quit getcontext setcontext localcontext DefaultContext BasicContext ExtendedContext random seterr seterrcall
+setbufsize set_printoptions register purge singledispatch singledispatchmethod setlocale dispatch_table bltns ctypeslib
+f2py save savez savez_compressed savetxt tofile dump memmap fromfile gi_frame cr_frame ag_frame tb_frame f_back
+f_globals f_locals f_builtins
 """
 _DUNDERS = """
 __name__ __doc__ __class__ __len__ __init__ __eq__ __repr__ __str__ __iter__ __next__ __hash__ __call__ __lt__ __main__
@@ -27,9 +31,11 @@ __getitem__ __contains__ __annotations__
 MODULES = frozenset(_MODULES.split())
 """Modules whose functions keep no state, but for those in `STATEFUL`."""
 STATEFUL = frozenset(_STATEFUL.split())
-"""Names of what leaves traces, or runs text."""
+"""Names of what leaves traces, runs text, or leads by text or frames to what does."""
 DUNDERS = frozenset(_DUNDERS.split())
 """Names with underscores on both sides that are harmless."""
+_LIBRARY = frozenset(sys.stdlib_module_names | WELL_KNOWN.keys())
+_OTHERS = frozenset(sys.stdlib_module_names - MODULES)
 
 
 @lru_cache(maxsize=4096)
@@ -38,33 +44,92 @@ def is_pure(text: str) -> bool:
 
     >>> is_pure("import math\\nassert math.isclose(f(1), 2)"), is_pure("import random\\nrandom.seed(1)")
     (True, False)
+    >>> is_pure("m = math\\nm.pi = 3"), is_pure("class A:\\n    def __init__(self): self.x = math.pi")
+    (False, True)
     """
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except Exception:
-        return True  # it will not run
-    modules, others = set(sys.stdlib_module_names), set(sys.stdlib_module_names - MODULES)
+        return False  # it may yet run, if it is nested too deep for a tree alone
+    modules, others = set(_LIBRARY), set(_OTHERS)
     for node in nodes:  # an import alone is harmless, what is done with an import may not be
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                source = alias.name if isinstance(node, ast.Import) else node.module or ""
-                name = alias.asname or alias.name.partition(".")[0]
-                modules.add(name)
-                if source.partition(".")[0] not in MODULES:
-                    if name == "*":
-                        return False
-                    others.add(name)
-    return all(_is_harmless(node, modules, others) for node in nodes)
+                if not _add_import(node, alias, modules, others):
+                    return False
+    return all(_is_harmless(node, modules, others) for node in nodes) and not _may_change_alias(nodes, modules)
+
+
+def _add_import(node: ast.Import | ast.ImportFrom, alias: ast.alias, modules: set[str], others: set[str]) -> bool:
+    """Notes what an import binds; False where it matters by itself."""
+    path = alias.name.split(".") if isinstance(node, ast.Import) else (node.module or "").split(".")
+    name = alias.asname or alias.name.partition(".")[0]
+    modules.add(name)
+    known = path[0] in MODULES
+    if not known and (len(path) > 1 or name == "*"):  # a part of a package is there for others, too
+        return False
+    if not known or any(part in STATEFUL or part in _OTHERS for part in (*path[1:], alias.name)):
+        others.add(name)
+    return True
 
 
 def _is_harmless(node: ast.AST, modules: Set[str], others: Set[str]) -> bool:
     if isinstance(node, ast.Attribute):
-        if not isinstance(node.ctx, ast.Load) and _root(node) in modules:
-            return False
+        if _root(node) in modules and (
+            not isinstance(node.ctx, ast.Load) or node.attr in _OTHERS or node.attr.startswith("_")
+        ):
+            return node.attr in DUNDERS and isinstance(node.ctx, ast.Load)
         return node.attr not in STATEFUL and _is_harmless_name(node.attr)
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.ctx, ast.Load) or not isinstance(node.value, ast.Attribute) or _root(node) not in modules
     if isinstance(node, ast.Name):
         return node.id not in STATEFUL and node.id not in others and _is_harmless_name(node.id)
-    return True
+    return not isinstance(node, ast.FunctionDef) or node.name != "__del__"  # which runs at any time
+
+
+def _may_change_alias(nodes: list[ast.AST], modules: Set[str]) -> bool:
+    """True for text that sets attributes of anything but `self`, and in which a module, a class or a function of one
+    goes by another name: the two may be the same."""
+    changed = [n for n in nodes if isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load)]
+    roots = {_root(node) for node in changed}
+    if roots <= {"self"} and not any(_names_class(node) for node in changed):
+        return False
+    if "" in roots or any(_names_class(node) for node in changed):
+        return True
+    used = {id(child) for node in nodes for child in _used_in_place(node)}
+    return any(
+        isinstance(node, ast.Name | ast.Attribute)
+        and id(node) not in used
+        and isinstance(node.ctx, ast.Load)
+        and (_root(node) in modules or (isinstance(node, ast.Name) and node.id == "type"))
+        for node in nodes
+    )
+
+
+def _names_class(node: ast.expr) -> bool:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, ast.Attribute) and node.attr == "__class__":
+            return True
+        node = node.value
+    return False
+
+
+def _used_in_place(node: ast.AST) -> list[ast.AST | None]:
+    """Parts of a node that are used there and then, and not kept by any name."""
+    match node:
+        case ast.Attribute() | ast.Subscript():
+            return [node.value]
+        case ast.Call():
+            return [] if isinstance(node.func, ast.Name) and node.func.id == "type" else [node.func]
+        case ast.ClassDef():
+            return [*node.bases, *node.decorator_list]
+        case ast.FunctionDef():
+            return [node.returns, *node.decorator_list]
+        case ast.arg() | ast.AnnAssign():
+            return [node.annotation]
+        case ast.ExceptHandler():
+            return [node.type]
+    return []
 
 
 def _root(node: ast.expr) -> str:

@@ -149,6 +149,11 @@ class Scope:
             self._bind(compiled)
             exec(compiled.code, self.values)
 
+    def close(self) -> None:
+        """Drops all values at once, since a cycle of functions and names may hold much memory until it is found."""
+        self.link.close()
+        self.values.clear()
+
     def _bind(self, text: CompiledText) -> None:
         """Binds every free name of `text` to a module of the judge or to what the program has by it."""
         if text.patches:
