@@ -23,6 +23,8 @@ from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
 from rltf.types import AssertTest, Category, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
+_TESTS_BETWEEN_SIGNS = 64
+"""Tests on stdin between two signs of life where each takes a few milliseconds only."""
 _ANSWERED = (page.PASSED, page.WRONG_ANSWER, page.PROGRAM_ERROR)
 _BY_GRADER = (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
 
@@ -89,6 +91,8 @@ class Judge:
             for at, test in enumerate(tests):
                 if test.kind == "stdio" and not progress.over:
                     _run_script(sandbox, progress, at)
+                    if at % _TESTS_BETWEEN_SIGNS == 0:
+                        self._when_waiting()
         unexecuted = _unexecuted(sandbox, progress) if progress.coverage else None
         if unexecuted is None:  # not measured, or not to be believed
             progress.executed = [None] * len(tests)
@@ -270,7 +274,11 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
     expected_bytes = len(test.stdout.encode("utf-8", "surrogatepass"))
     limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
     marks = sandbox.marks if progress.coverage else None
-    process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks)
+    try:
+        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks)
+    except OSError as e:  # the host's own limit of a file's size, or no memory
+        progress.mark(at, Outcome.UNJUDGEABLE, ErrorRecord("Unjudgeable", f"its input cannot be handed over: {e}"))
+        return
     process.channel.send(progress.job_message | {"mode": "stdio"})
     answer = process.receive(limits.timeout)
     if marks is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -65,6 +66,9 @@ def main(argv: list[str]) -> None:
     """Entry of the process: `argv` = descriptor of the trainer's socket, JSON settings."""
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # the zygotes of workers that die fall to us
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which then closes us
+    for which in (resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
+        hard = resource.getrlimit(which)[1]
+        resource.setrlimit(which, (hard, hard))  # the user's soft limits are not meant for processes that live long
     Supervisor(socket.socket(fileno=int(argv[0])), json.loads(argv[1])).run()
 
 
