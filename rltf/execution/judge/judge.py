@@ -21,12 +21,11 @@ from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
 from rltf.execution.sandbox.limits import OUTPUT_SLACK, Limits, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
-from rltf.types import AssertTest, Category, CheckTest, ErrorReport, Outcome, StdioTest, TestResult, Verdict
+from rltf.types import Category, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
 _TESTS_BETWEEN_SIGNS = 64
 """Tests on stdin between two signs of life where each takes a few milliseconds only."""
 _ANSWERED = (page.PASSED, page.WRONG_ANSWER, page.PROGRAM_ERROR)
-_BY_GRADER = (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Judge:
             max_timeouts=self._settings.max_timeouts,
             coverage=job["coverage"],
         )
-        numpy = "numpy" in progress.setup or "numpy" in progress.program or any(map(_names_numpy, tests))
+        numpy = progress.uses_numpy
         sandbox = self._sandbox(numpy)
         if progress.coverage:
             sandbox.marks.clear_all()
@@ -241,16 +240,15 @@ def _mark_end(
     progress.loaded = progress.loaded or any(grading.results[at][0] in _ANSWERED for at in indices)
     undecided = [at for at in indices if progress.statuses[at] is None]
     if reason is StopReason.ANSWERED:
-        end = progress.finish(process, leaving=not grading.broken)
+        end = progress.finish(process, 0.0 if grading.broken else reason.leaving_seconds)
         status, error = decide(grading.stop, end, limits)
         decided = [at for at in indices if progress.statuses[at] is not None]
         if error is not None and decided:  # what it did behind its last answer
             progress.mark(decided[-1], status, error)
         return undecided if grading.broken else []
-    decision = decide(grading.stop, progress.finish(process, leaving=reason is StopReason.LOAD_ERROR), limits)
-    if reason in _BY_GRADER and not undecided:
-        return []
-    if grading.lost and again and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE):
+    decision = decide(grading.stop, progress.finish(process, reason.leaving_seconds), limits)
+    lost = grading.lost and again and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)
+    if lost or (reason.by_grader and not undecided):
         return undecided
     undecided = undecided or list(indices)  # no test asked it anything: what it does by itself is known all the same
     if reason is StopReason.LOAD_ERROR:
@@ -259,11 +257,12 @@ def _mark_end(
         progress.mark_undecided(*decision)
         return []
     progress.mark(grading.at if grading.at in undecided else undecided[0], *decision)
-    if reason is StopReason.GRADING_TIME:  # the time of all tests together is used up
-        for at in undecided:
-            if progress.statuses[at] is None:
-                progress.mark(at, *decision)
-    return [at for at in undecided if progress.statuses[at] is None]
+    left = [at for at in undecided if progress.statuses[at] is None]
+    if reason is not StopReason.GRADING_TIME:
+        return left
+    for at in left:  # the time of all tests together is used up
+        progress.mark(at, *decision)
+    return []
 
 
 def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
@@ -287,7 +286,7 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
         progress.mark(at, *decide(answer, progress.finish(process), limits))
         return
     message = None if isinstance(answer, Stop) else answer
-    end = progress.finish(process, leaving=True)
+    end = progress.finish(process, StopReason.SCRIPT_END.leaving_seconds)
     if message is not None and "syntax" in message:
         progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
         return
@@ -309,7 +308,3 @@ def _unexecuted(sandbox: Sandbox, progress: TestProgress) -> tuple[int, ...] | N
 def _rank(status: Outcome) -> tuple[int, bool]:
     """Which of two tests speaks for the program: one that cannot be judged only where all others passed."""
     return status.stage, status is Outcome.UNJUDGEABLE
-
-
-def _names_numpy(test: JudgeTest) -> bool:
-    return isinstance(test, AssertTest | CheckTest) and ("numpy" in test.code or "np." in test.code)

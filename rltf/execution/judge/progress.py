@@ -11,7 +11,7 @@ from rltf.execution.judge.outcomes import ErrorRecord
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
 from rltf.execution.sandbox.process import SandboxedProcess
-from rltf.types import Outcome
+from rltf.types import AssertTest, CheckTest, Outcome
 
 
 @dataclass
@@ -85,7 +85,7 @@ class TestProgress:
             if decided is None:
                 self.mark(at, status, error)
 
-    def finish(self, process: SandboxedProcess, leaving: bool = False) -> ProcessExit:
+    def finish(self, process: SandboxedProcess, leaving: float = 0.0) -> ProcessExit:
         """Ends a process of the program and adds its CPU seconds (see `SandboxedProcess.finish`)."""
         end = process.finish(leaving)
         self.cpu_seconds += end.cpu_seconds
@@ -95,6 +95,12 @@ class TestProgress:
     def job_message(self) -> dict[str, Any]:
         """The part of the first message to a process that is the same for all processes of the program."""
         return {"program": self.program, "setup": self.setup, "coverage": self.coverage}
+
+    @property
+    def uses_numpy(self) -> bool:
+        """True where the program, the setup or a test names numpy."""
+        texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
+        return "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
 
     @property
     def over(self) -> bool:

@@ -96,6 +96,18 @@ class StopReason(Enum):
     GRADING_FAULT = auto()
     """The grader ended, or had to be ended, before the test asked the program anything."""
 
+    @property
+    def by_grader(self) -> bool:
+        """True where it was not the program that stopped."""
+        return self in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
+
+    @property
+    def leaving_seconds(self) -> float:
+        """Seconds in which a program may end by itself: where it has answered a moment, which saves a signal; where its
+        channel is closed long enough to see how it ends, which would else be by our hand."""
+        answered = (StopReason.ANSWERED, StopReason.SCRIPT_END, StopReason.LOAD_ERROR)
+        return 0.25 if self is StopReason.EXIT else 0.005 if self in answered else 0.0
+
 
 @dataclass(frozen=True)
 class Stop:

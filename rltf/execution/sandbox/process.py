@@ -25,8 +25,6 @@ _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLER
 _LINE = re.compile(rb'File "<program>", line (\d{1,7})\b')
 _SHORT_WAIT_MS = 4.0
 """Milliseconds after which `when_waiting` is called."""
-_EXIT_SECONDS = 0.005
-"""Seconds in which a program that has answered may end by itself; saves a signal."""
 _STOP_AGAIN_SECONDS = 0.02
 """Seconds after which the zygote is asked to stop once more, lest the first time came before it had forked."""
 _ZYGOTE_SECONDS = 20.0
@@ -174,17 +172,17 @@ class SandboxedProcess:
                 os.kill(pid, signal.SIGRTMAX - DUMP_SIGNAL_OFFSET)
         return pid
 
-    def finish(self, leaving: bool = False) -> ProcessExit:
+    def finish(self, leaving: float = 0.0) -> ProcessExit:
         """Kills whatever is left of the program and returns how it ended.
 
         Args:
-            leaving: Give it a moment to end by itself.
+            leaving: Seconds in which it may end by itself.
 
         Raises:
             ZygoteLost: The zygote did not answer.
         """
         if self._exit_report is None:
-            for fd in select.select(self._trusted, [], [], _EXIT_SECONDS if leaving else 0)[0]:
+            for fd in select.select(self._trusted, [], [], leaving)[0]:
                 self.attend(fd)
         give_up = time.monotonic() + _ZYGOTE_SECONDS
         while self._exit_report is None:
