@@ -24,15 +24,13 @@ from rltf.execution.grader.stand_ins import RemoteProxy
 from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import syscalls
-from rltf.execution.isolation.root import SHARED
+from rltf.execution.isolation.root import SCRATCH, SHARED
 from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
 _WARM_UP_RUNS = 5
 _DONE = 70
 """Status of a fork that has come to its end; a test may end it with another one."""
-_FOLDER = "."
-"""Where tests may write."""
 _MAX_REASON = 500
 """Characters of a reason."""
 
@@ -73,6 +71,8 @@ def main(fd: int) -> None:
 
 def _serve(worker: WorkerConnection, page: Page) -> None:
     test_sets: dict[int, TestSet] = {}
+    here = os.getcwd()
+    folders = (SCRATCH, SHARED) if here == SCRATCH else (here,)
     while (message := worker.receive()) is not None:
         job, descriptors = message
         number = job["test_set"]
@@ -86,32 +86,32 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
         if test_set.pure:
             worker.send(_grade(worker, page, job, test_set, descriptors))
         elif (pid := os.fork()) == 0:
-            _grade_in_fork(worker, page, job, test_set, descriptors)
+            _grade_in_fork(folders, worker, page, job, test_set, descriptors)
         elif os.waitpid(pid, 0)[1] != _DONE << 8:
             worker.send({"end": "lost"})
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _grade_in_fork(*job: Any) -> NoReturn:
-    """Decides tests whose text may leave traces; this process ends after that."""
+def _grade_in_fork(folders: Sequence[str], worker: WorkerConnection, *job: Any) -> NoReturn:
+    """Decides tests whose text may leave traces, files in `folders` among them; this process ends after that."""
     try:
         with contextlib.suppress(OSError):
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-        end = _grade(*job)
-        job[0].send({**end, "traces": _left_traces()})
+        end = _grade(worker, *job)
+        worker.send({**end, "traces": _left_traces(folders)})
         os._exit(_DONE)
     finally:
         os._exit(1)
 
 
-def _left_traces() -> bool:
+def _left_traces(folders: Sequence[str]) -> bool:
     """True when there are files or processes that the tests of another program could meet."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
         return True
-    return any(os.path.isdir(folder) and os.listdir(folder) for folder in (_FOLDER, SHARED))
+    return any(map(os.listdir, folders))
 
 
 def _grade(

@@ -25,6 +25,7 @@ PR_SET_NO_NEW_PRIVS = 38
 
 CAP_DAC_READ_SEARCH = 1 << 2
 
+_M_ARENA_MAX = -8
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 MS_RDONLY, MS_REMOUNT, MS_NOATIME = 0x1, 0x20, 0x400
 MNT_DETACH = 2
@@ -88,6 +89,12 @@ def trim() -> None:
     """Returns memory that this process has freed to the kernel, where the C library can (glibc)."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
+
+
+def share_arena() -> None:
+    """Has threads allocate from one arena (glibc): those of their own reserve up to 128 MB of address space each."""
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def _word(value: object) -> object:

@@ -92,5 +92,7 @@ def forget_us(source: str, numpy: str | None) -> None:
         if path in sys.path:
             sys.path.remove(path)
         sys.path_importer_cache.pop(path or "", None)
+    for folder in [f for f in sys.path_importer_cache if f.startswith(source)]:
+        del sys.path_importer_cache[folder]
     for name in [n for n in sys.modules if n.partition(".")[0] == "rltf"]:
         del sys.modules[name]

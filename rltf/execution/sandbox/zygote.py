@@ -93,6 +93,7 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     sys.modules["rltf.execution.inside.thread_stacks"].install()
     forget_us(settings["source"], settings["numpy"])
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
+    syscalls.share_arena()
     warm_up()
     gc.collect()
     syscalls.trim()  # each page less is one that no fork copies
