@@ -11,6 +11,7 @@ Guards against rewards without good lines:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,6 +107,10 @@ def line_credits(program: Program, outputs: Sequence[float], weight: float) -> l
         [Credit(term='prm', value=0.0625, span=(0, 1)), Credit(term='prm', value=-0.125, span=(2, 3))]
     """
     steps = program_steps(program)
-    return [
-        Credit("prm", weight * max(-1.0, min(1.0, outputs[step.end - 1])) / len(steps), step.tokens) for step in steps
-    ]
+    return [Credit("prm", weight * _clip(outputs[step.end - 1]) / len(steps), step.tokens) for step in steps]
+
+
+def _clip(output: float) -> float:
+    """The output within the range of labels. One that is no finite number stays so: `RewardStack` refuses it, where
+    `min` would take NaN for the best label."""
+    return max(-1.0, min(1.0, output)) if math.isfinite(output) else output

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from rltf.rewards.faults import RewardError, check_sum, checked_credits, named_term
 from rltf.types import Credit, Problem, Program, Verdict
 
 
@@ -63,13 +64,40 @@ class RewardStack:
         return self.credit_batch([(problem, program, verdict)])[0]
 
     def credit_batch(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[tuple[Credit, ...]]:
-        """All credits of each of several programs, e.g. of an iteration."""
+        """All credits of each of several programs, e.g. of an iteration.
+
+        Raises:
+            RewardError: a term raised an error, or gave what is no credit: another object, a value that is not finite,
+                a span outside the response.
+        """
         credits_by_program: list[list[Credit]] = [[] for _ in judged]
         known = [i for i, (_, _, verdict) in enumerate(judged) if not verdict.unjudgeable]
         triples = [judged[i] for i in known]
         for name, term in self.terms.items():
-            credit_batch = getattr(term, "credit_batch", None)
-            by_term = [term(*triple) for triple in triples] if credit_batch is None else credit_batch(triples)
-            for i, term_credits in zip(known, by_term, strict=True):
-                credits_by_program[i] += [c if c.term == name else replace(c, term=name) for c in term_credits]
+            for i, term_credits in zip(known, _term_credits(name, term, triples), strict=True):
+                checked = checked_credits(name, judged[i][1], term_credits)
+                credits_by_program[i] += [c if c.term == name else replace(c, term=name) for c in checked]
+        for i in known:
+            check_sum(judged[i][1], credits_by_program[i])
         return [tuple(credits) for credits in credits_by_program]
+
+
+def _term_credits(
+    name: str, term: RewardTerm, judged: Sequence[tuple[Problem, Program, Verdict]]
+) -> Sequence[Sequence[Credit]]:
+    """What a term gives to each program, unchecked."""
+    credit_batch = getattr(term, "credit_batch", None)
+    if credit_batch is None:
+        by_program = []
+        for triple in judged:
+            with named_term(name, triple[1]):
+                by_program.append(term(*triple))
+        return by_program
+    with named_term(name, None):
+        of_all: Sequence[Sequence[Credit]] = list(credit_batch(judged))
+    if len(of_all) != len(judged):
+        raise RewardError(
+            f"reward.terms.{name}: credit_batch returned {len(of_all)} items for {len(judged)} programs: expected the "
+            "credits of each program"
+        )
+    return of_all

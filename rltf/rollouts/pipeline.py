@@ -19,6 +19,7 @@ from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
 from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
@@ -200,6 +201,9 @@ class RolloutPipeline:
 
         Programs that could not be judged are in no group: what is compared, trained on and learned from are the others
         of their problem. They are in `unjudgeable`.
+
+        Raises:
+            ValueError: a reward term, the critic or the credit gave a program what is no finite number.
         """
         all_groups = self.collect_verdicts(pending)
         self.unjudgeable += [Rollout(*pair) for group in all_groups for pair in group.unjudgeable()]
@@ -218,7 +222,11 @@ class RolloutPipeline:
         if self.critic is not None:
             with self.clock("critic"):
                 rollouts = self.critic.add_predictions(rollouts)
-        weighed = iter(rollouts if self.credit is None else self.credit(rollouts))
+            check_finite("critic", "predicts", rollouts, [r.critic.tokens if r.critic else () for r in rollouts])
+        if self.credit is not None:
+            rollouts = self.credit(rollouts)
+            check_finite("credit", "weighs", rollouts, [r.weights for r in rollouts])
+        weighed = iter(rollouts)
         return [[next(weighed) for _ in group] for group in groups]
 
     def _tell_unjudgeable(self, groups: Sequence[JudgedGroup]) -> None:

@@ -8,6 +8,7 @@ from test_lines import program_of
 from rltf.prm.model import ProcessRewardModel
 from rltf.prm.reward import PrmReward, line_credits
 from rltf.rewards.base import RewardStack
+from rltf.rewards.faults import RewardError
 from rltf.setup.instantiate import build
 from rltf.types import Outcome, Verdict
 
@@ -40,6 +41,16 @@ def test_twice_as_many_lines_of_the_same_kind_earn_no_more():
 
 def test_the_model_earns_no_more_than_its_labels_say():
     assert total(LINES, [9.0, -9.0, 9.0, 0.0]) == pytest.approx(0.25 * (1 - 1 + 1) / 4)
+
+
+@pytest.mark.parametrize("output", [float("nan"), float("inf"), -float("inf")])
+def test_an_output_that_is_no_number_is_not_the_best_label_but_an_error(output):
+    class Broken(Spoken):
+        def token_outputs(self, programs):
+            return [[0.5] * (len(program.token_ids) - 1) + [output] for program in programs]
+
+    with pytest.raises(RewardError, match=r"^reward\.terms\.prm gave the program of draw 0 of p the value (nan|-?inf)"):
+        RewardStack({"prm": Broken()})(None, program_of(LINES), FAILED)
 
 
 class Spoken(PrmReward):
