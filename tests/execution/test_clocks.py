@@ -46,11 +46,8 @@ def test_neither_more_than_the_wall_nor_less_than_what_ran(wall: float, waiting:
 
 def test_seconds_of_tasks_are_those_of_the_kernel() -> None:
     loop = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()"
-    shell = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {loop!r}])"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    command = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {loop!r}])"
+    shell = subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert shell.stdout is not None
         shell.stdout.readline()

@@ -20,6 +20,7 @@ _DUMP_BEGINNING = b"Stac"
 """What the traceback begins with that a process writes when it is asked where it is; no length of a message."""
 _CHUNK = 1 << 16
 _read, _write, _loads = os.read, os.write, json.loads
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class NotLoaded(ProgramStopped):
@@ -148,5 +149,5 @@ class WorkerConnection:
 
     def send(self, message: dict[str, Any]) -> None:
         """Sends a result."""
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = _encode(message).encode()
         self._socket.sendall(len(body).to_bytes(4, "big") + body)

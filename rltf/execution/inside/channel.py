@@ -19,6 +19,8 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 LIMIT = 64 << 20
 """Bytes of one message; a longer answer is not sent."""
 _CHUNK = 1 << 16
+_FIRST_CHUNK = 1 << 13
+"""Bytes of the first read: most requests fit, and a larger buffer would be new memory."""
 
 
 class Channel:
@@ -39,7 +41,7 @@ class Channel:
             return None
         received: Any = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
-            chunk = _read(self._fd, _CHUNK)
+            chunk = _read(self._fd, _CHUNK if received else _FIRST_CHUNK)
             if not chunk:
                 return None
             if len(received) >= _CHUNK and type(received) is bytes:

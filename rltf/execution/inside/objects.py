@@ -31,25 +31,33 @@ class Objects:
     def __init__(self, namespace: dict[str, Any], code: CodeType, classes: dict[str, type]) -> None:
         self._namespace = namespace
         self._code = code
-        self._shared = SharedObjects(classes, CHILD)
-        self._lent = LentObjects(self._call_back)
-        self._references = References(namespace, self._lent.number)
-        self._ahead: Ahead | None = None
-        self._loop: Any = None
-        self._lock: Any = None
+        self._classes = classes
         self._channel: Any = None
         self._number = 0
 
     def serve(self, channel: Channel) -> None:
         """Answers until the judge hangs up."""
         self._channel = channel
+        prepared = False
         while (request := channel.receive()) is not None:
             if request[0] == "result":
                 self._send_result(request[1], request[2][0], request[-1])
                 if request[3]:  # the last one
                     return
             else:
+                if not prepared:
+                    prepared = True
+                    self._prepare()
                 self._serve(request)
+
+    def _prepare(self) -> None:
+        """Makes what only test text needs; calls alone touch fewer pages without it."""
+        self._shared = SharedObjects(self._classes, CHILD)
+        self._lent = LentObjects(self._call_back)
+        self._references = References(self._namespace, self._lent.number)
+        self._ahead: Ahead | None = None
+        self._loop: Any = None
+        self._lock: Any = None
 
     def _serve(self, request: list[Any]) -> None:
         self._number = request[-1]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rltf.execution.grader.page import LOADING, Page
+from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import (
     GRADER_MEMORY,
     GRADING_SECONDS,
@@ -24,6 +25,7 @@ from rltf.execution.sandbox.limits import (
 )
 from rltf.execution.sandbox.process import SandboxedProcess, answer_times
 from rltf.execution.sandbox.sandbox import Sandbox
+from rltf.types import AssertTest, CheckTest
 
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at the clocks of a program that takes long."""
@@ -68,16 +70,16 @@ class Grader:
         self._sandbox = sandbox
         self._page = Page.make()
         self._process: SandboxedProcess | None = None
-        self._test_sets: OrderedDict[int, None] = OrderedDict()
-        """Numbers of the test sets that the present process has, the longest unused first."""
+        self._test_sets: OrderedDict[int, float] = OrderedDict()
+        """Test sets that the present process has, by number, the longest unused first: seconds for their grading."""
 
     def grade(self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Any) -> Grading:
         """Has a process of a program asked the tests at `job["indices"]`.
 
         Args:
             process: the program's, which has been sent nothing yet.
-            job: `program` (message to the process), `test_set` (number), `tests` (rows of all its tests but those on
-                stdin), `setup`, `indices`, `stop_at_first_failure`.
+            job: `program` (message to the process), `test_set` (number), `tests` (all of them), `setup`, `indices`,
+                `stop_at_first_failure`.
             marks: descriptor of the memory of executed lines, for jobs with coverage.
             tick: called now and then while the program runs.
 
@@ -86,24 +88,24 @@ class Grader:
         """
         grader = self._start()
         number, tests = job["test_set"], job["tests"]
-        self._page.clear(1 + max(job["indices"]))
+        last = max(job["indices"])
+        self._page.clear(1 + last)
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
-        news: dict[str, Any] = {"tests": None if number in self._test_sets else tests, "descriptors": len(descriptors)}
-        self._test_sets[number] = None
+        news: dict[str, Any] = {"tests": None, "descriptors": len(descriptors), "forgotten": ()}
+        if number not in self._test_sets:
+            news["tests"] = _rows(tests)
+            self._test_sets[number] = _grading_seconds(tests)
+            excess = max(0, len(self._test_sets) - _MAX_TEST_SETS)
+            news["forgotten"] = [self._test_sets.popitem(last=False)[0] for _ in range(excess)]
         self._test_sets.move_to_end(number)
-        excess = max(0, len(self._test_sets) - _MAX_TEST_SETS)
-        news["forgotten"] = [self._test_sets.popitem(last=False)[0] for _ in range(excess)]
         try:
             grader.channel.send({**job, **news}, descriptors)
             grader.channel.flush(_SEND_SECONDS)
         finally:
             os.close(channel)
-        text_bytes = sum(len(row[2]) for row in tests if row[1] in ("assert", "check"))
-        grading = _Watch(
-            process, grader, self._page, GRADING_SECONDS + GRADING_SECONDS_PER_BYTE * text_bytes, tick
-        ).run()
-        results = self._page.results(1 + max(job["indices"]))
+        grading = _Watch(process, grader, self._page, self._test_sets[number], tick).run()
+        results = self._page.results(1 + last)
         grading.results = {at: results[at] for at in job["indices"]}
         lost = grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
         if lost or grading.traces:
@@ -242,7 +244,13 @@ class _Watch:
                 self._grading.executed[at] = [line for line in message["executed"] if type(line) is int]
 
 
-def rows_of(tests: Sequence[Any]) -> list[list[Any]]:
+def _grading_seconds(tests: Sequence[JudgeTest]) -> float:
+    """What tests may take by themselves."""
+    text_bytes = sum(len(test.code) for test in tests if isinstance(test, AssertTest | CheckTest))
+    return GRADING_SECONDS + GRADING_SECONDS_PER_BYTE * text_bytes
+
+
+def _rows(tests: Sequence[JudgeTest]) -> list[list[Any]]:
     """The tests of a job as a grader takes them: `[position, kind, *fields]`, without those on stdin."""
     rows: list[list[Any]] = []
     for at, test in enumerate(tests):

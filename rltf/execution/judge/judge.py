@@ -14,7 +14,7 @@ from rltf.execution.grader import page
 from rltf.execution.inside.coverage import consistent_unexecuted
 from rltf.execution.judge.compare import same_output
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.judge.grading import Grader, Grading, rows_of
+from rltf.execution.judge.grading import Grader, Grading
 from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
@@ -192,7 +192,6 @@ def _grade(
     """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
     fresh one."""
     remaining = list(indices)
-    rows = rows_of(progress.tests)
     lost_graders = 0
     while remaining and not progress.over:
         progress.start_clock()
@@ -202,7 +201,7 @@ def _grade(
             "program": progress.job_message | {"mode": "requests"},
             "setup": progress.setup,
             "test_set": progress.test_set,
-            "tests": rows,
+            "tests": progress.tests,
             "indices": remaining,
             "stop_at_first_failure": progress.stop_at_first_failure,
         }
