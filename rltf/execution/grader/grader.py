@@ -240,6 +240,8 @@ class _Grading:
             return results.UNJUDGEABLE, _reason(requests.unjudgeable)
         if not requests.count:
             return results.UNJUDGEABLE, _reason("the test asked the program nothing")
+        if requests.swallowed:
+            return results.UNJUDGEABLE, _reason("the program caught an assertion that failed in what the test lent it")
         return results.PASSED, None
 
     def _run_text(self, scope: Scope, row: Sequence[Any]) -> None:

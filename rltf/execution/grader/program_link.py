@@ -102,6 +102,10 @@ class ProgramLink:
         """Makes the present test unjudgeable."""
         self._requests.give_up(reason)
 
+    def is_failure(self, error: BaseException | None) -> bool:
+        """True for an assertion of the test that failed."""
+        return self._requests.is_failure(error)
+
     def call_back(self, message: dict[str, Any]) -> Request:
         """The reply to the program's call of an object that a test lent it."""
         packing = Packing(self._shared, self._reference)
@@ -117,6 +121,7 @@ class ProgramLink:
             value = self._loans.do(lent, operation, operands, names)
             reply: list[Any] = ["return", None, [encode(value, encoder), containers.changes(encoder)]]
         except (Exception, SystemExit, KeyboardInterrupt) as e:
+            self._requests.swallowed = self.is_failure(e)
             reply = ["raise", None, [packing.reference(e), []]]
         try:
             return [*reply, packing.table()]

@@ -72,6 +72,8 @@ class Requests:
         """Why the present test cannot be judged, or None."""
         self.unsendable: str | None = None
         """Why an answer of the present test could not be sent or read, or None."""
+        self.swallowed = False
+        """An assertion of the present test failed in what it lent to the program, which has kept that to itself."""
         self.lender: Lender | None = None
         """None: nothing is lent, and what exceptions the program raised does not matter."""
         self._lock = threading.RLock()
@@ -84,6 +86,7 @@ class Requests:
         """Another test begins."""
         self.count = 0
         self.unjudgeable = self.unsendable = None
+        self.swallowed = False
         self._program_errors.clear()
 
     def send(self, request: Request) -> dict[str, Any]:
@@ -146,6 +149,10 @@ class Requests:
         known, record = self._program_errors.get(id(error), (None, None))
         return reported(record) if known is error else None
 
+    def is_failure(self, error: BaseException | None) -> bool:
+        """True for an assertion of the test, not of the program, that failed."""
+        return isinstance(error, AssertionError) and self.program_error(error) is None
+
     def _reply(self, message: dict[str, Any]) -> Request:
         """What becomes of the program's call of something that the test lent it."""
         if self.lender is None:
@@ -167,6 +174,8 @@ class Requests:
         else:
             error = self.lender.exception(answer, request)
         of_test = isinstance(record.get("exception"), list) and record["exception"][:1] == ["yours"]
-        if not (of_test and isinstance(error, AssertionError)):
+        if of_test and isinstance(error, AssertionError):
+            self.swallowed = False
+        else:
             self._program_errors[id(error)] = error, record
         return error

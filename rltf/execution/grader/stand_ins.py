@@ -62,6 +62,9 @@ class Link(Protocol):
     def adopt(self, mirror: Any, number: int) -> None:
         """Makes a class that a test derived the mirror of the one with that number."""
 
+    def is_failure(self, error: BaseException | None) -> bool:
+        """True for an assertion of the test that failed."""
+
     def give_up(self, reason: str) -> Any:
         """Makes the present test unjudgeable."""
 

@@ -219,7 +219,10 @@ def _values(decoder: Decoder, body: Any, depth: int) -> Any:
 
 def _namedtuple(decoder: Decoder, body: Any, depth: int) -> Any:
     name, names, items = body
-    return named_tuple_class(text(name), tuple(map(text, names)))(*decoder.items(items, depth))
+    made = named_tuple_class(text(name), tuple(map(text, names)))(*decoder.items(items, depth))
+    if any(callable(getattr(made, hidden)) for hidden in {"count", "index"}.intersection(names)):
+        raise ValueError("a field that would pass for a method")
+    return made
 
 
 @lru_cache(maxsize=64)
