@@ -57,6 +57,11 @@ class Advantages:
         """True when every group needs its greedy program."""
         return self._baseline.needs_greedy
 
+    @property
+    def least_samples(self) -> int:
+        """Sampled programs of a problem below which every advantage would be 0, or none could be computed."""
+        return self._baseline.least_samples
+
     def __call__(self, group: Sequence[CreditedProgram], incomplete: bool = False) -> list[Rollout]:
         """Rollouts of one group, in its order.
 

@@ -30,6 +30,8 @@ class Baseline(Protocol):
 
     needs_greedy: bool
     """True when every group needs its greedy program."""
+    least_samples: int
+    """Sampled programs of a problem below which it compares nothing."""
 
     def __call__(self, group: GroupRewards) -> Sequence[float]:
         """One baseline for each of `group.sampled`, then one for the greedy program if there is one."""
@@ -48,6 +50,7 @@ class StatelessBaseline:
     """A baseline computed from the present group alone."""
 
     needs_greedy = False
+    least_samples = 1
 
     def state_dict(self) -> dict[str, Any]:
         """An empty state."""
@@ -66,7 +69,9 @@ class ZeroBaseline(StatelessBaseline):
 
 
 class GroupMean(StatelessBaseline):
-    """Mean reward of the sampled programs (GRPO)."""
+    """Mean reward of the sampled programs (GRPO): the reward itself where one is sampled."""
+
+    least_samples = 2
 
     def __call__(self, group: GroupRewards) -> list[float]:
         """The mean, for every program."""
@@ -75,6 +80,8 @@ class GroupMean(StatelessBaseline):
 
 class LeaveOneOut(StatelessBaseline):
     """Mean reward of the group's other sampled programs (RLOO), so that a reward is no part of its own baseline."""
+
+    least_samples = 2
 
     def __call__(self, group: GroupRewards) -> list[float]:
         """The mean of the others for each sampled program; the mean of all sampled ones for the greedy program. One
@@ -112,6 +119,7 @@ class BestSoFar:
     group: the greedy program's reward, or without one the group's mean."""
 
     needs_greedy = True
+    least_samples = 1
 
     def __init__(self) -> None:
         self._best: dict[str, float] = {}

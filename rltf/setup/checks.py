@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.setup.config import EvaluationConfig, RunConfig, typed_node
 from rltf.setup.instantiate import build
+from rltf.setup.learning import check_learning
 from rltf.validation import OptionError, require
 
 AT_LEAST_ONE = (
@@ -32,6 +33,7 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
     require("critic_lr", cfg.critic_lr, above=0)
     _check_built_nodes(cfg)
     _check_optimizer(cfg)
+    check_learning(cfg, config.rollouts)
     return config
 
 

@@ -23,6 +23,7 @@ from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
 from rltf.rollouts.groups import JudgedGroup
 from rltf.runs.legacy import upgrade_checkpoint
+from rltf.training.idle import IdleIterations
 from rltf.training.log import StepMetrics, log_row
 from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
@@ -74,6 +75,7 @@ class RLTFModule(L.LightningModule):
         self._logged_metrics: dict[str, float] = {}
         self._logged_step = -1
         self._skipped_steps = SkippedSteps()
+        self._idle_iterations = IdleIterations()
         self._last_batch: TrainBatch | None = None
         self._oom_retry = OOMRetry(self._forward, self._add_gradient, lambda: self.trainer.optimizers[0].zero_grad())
 
@@ -86,6 +88,7 @@ class RLTFModule(L.LightningModule):
         """
         self.phase, self.start_version = phase, start_version
         self.policy.train()
+        self.policy.start_phase(supervised=phase.name != "rl" or not phase.mix.needs_rollouts)
         if phase.name == "rl" and self.keeps_start_policy:
             policy = self._unsharded_policy[0] if self._unsharded_policy else self.policy
             self._start_policy = (copy.deepcopy(policy).requires_grad_(False).eval(),)
@@ -193,6 +196,7 @@ class RLTFModule(L.LightningModule):
                 metrics["policy/kl"] = masked_mean(kl_BT, part.mask_BT & finite_BT)
             term_logprobs[name] = BatchLogprobs(part, logprobs_BT, reference_BT)
             if name == "rl":
+                self._idle_iterations.add_programs(part)
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(term_logprobs, batch.divisors)
         return mixed.total, metrics | mixed.metrics
@@ -221,6 +225,7 @@ class RLTFModule(L.LightningModule):
             return  # DeepSpeed has the gradients in buffers of its own, and clips and skips by itself
         limit = gradient_clip_val if gradient_clip_val and gradient_clip_algorithm != "value" else math.inf
         norm = full_tensor(torch.nn.utils.clip_grad_norm_(self._trained, limit))
+        self._idle_iterations.add_step(norm)
         nonfinite = ~torch.isfinite(norm)
         self._step_metrics.add({"optimizer/skipped_share": nonfinite.float()})
         if nonfinite:
@@ -243,6 +248,7 @@ class RLTFModule(L.LightningModule):
     @override
     def on_train_epoch_end(self) -> None:
         self.log_steps()
+        self._idle_iterations.end_iteration()
 
     def log_steps(self) -> None:
         """Logs one row of metrics over the steps since the last row, if there were any."""

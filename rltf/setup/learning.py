@@ -1,0 +1,57 @@
+"""Configs whose programs could teach nothing, whatever they are: refused before any work."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from rltf.algorithms.advantages import Advantages
+from rltf.setup.config import RolloutsConfig
+from rltf.setup.instantiate import build
+from rltf.validation import OptionError
+
+
+def check_learning(cfg: DictConfig, rollouts: RolloutsConfig) -> None:
+    """Refuses a config in which every advantage or every gradient of a judged program would be 0.
+
+    Args:
+        cfg: the whole config.
+        rollouts: its node `rollouts`.
+
+    Raises:
+        OptionError: it is one.
+    """
+    if OmegaConf.select(cfg, "algorithm.mix.rl") is None:
+        return
+    _check_samples(cfg, rollouts.samples)
+    _check_sampling(cfg)
+
+
+def _check_samples(cfg: DictConfig, samples: int) -> None:
+    baseline = OmegaConf.select(cfg, "algorithm.advantages.baseline")
+    advantages: Advantages | None = build(cfg, "algorithm.advantages")
+    credits = [build(cfg, key) for key in ("algorithm.credit", "credit")]
+    uses_critic = any(credit is not None and credit.critic_kind == "value" for credit in credits)
+    if advantages is not None and samples < advantages.least_samples and not uses_critic:
+        raise OptionError(
+            "rollouts.samples",
+            samples,
+            f"at least {advantages.least_samples} with algorithm.advantages.baseline={baseline}, which compares the "
+            "programs of a problem with each other: every advantage would be 0",
+        )
+    if OmegaConf.select(cfg, "algorithm.selection") is not None and samples < 2:
+        raise OptionError(
+            "rollouts.samples", samples, "at least 2 with algorithm.selection, which drops groups that earn the same"
+        )
+
+
+def _check_sampling(cfg: DictConfig) -> None:
+    """One token to choose from has probability 1 whatever the weights are: no gradient, and equal programs."""
+    sampling = OmegaConf.select(cfg, "generation.sampling") or {}
+    for key, only in (("top_k", 1), ("min_p", 1)):
+        if sampling.get(key) == only:
+            raise OptionError(
+                f"generation.sampling.{key}",
+                sampling[key],
+                "a distribution of several tokens, e.g. 0 for all: with one to choose from programs of a problem are "
+                "all the same and have no gradient",
+            )
