@@ -19,7 +19,7 @@ _PLACE = re.compile(rb'File "<program>", line (\d{1,7})\b')
 _DUMP_BEGINNING = b"Stac"
 """What the traceback begins with that a process writes when it is asked where it is; no length of a message."""
 _CHUNK = 1 << 16
-_read, _write, _loads = os.read, os.write, json.loads
+_read, _write, _getpid, _loads = os.read, os.write, os.getpid, json.loads
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -34,10 +34,12 @@ class ProgramConnection:
         channel: descriptor of a socket to the process.
         page: where waiting for the program is noted.
         program: the first message to the process, which leaves with the first request.
+        owner: process that may use it.
     """
 
-    def __init__(self, channel: int, page: Page, program: Any) -> None:
+    def __init__(self, channel: int, page: Page, program: Any, owner: int) -> None:
         self._channel = channel
+        self._owner = owner
         self._page = page
         self._received = b""
         self._unsent = _framed(program)
@@ -54,6 +56,7 @@ class ProgramConnection:
         Raises:
             ProgramStopped: The process is gone.
         """
+        end_copy(self._owner)
         self._page.begin_request()
         self.asked = True
         unsent, self._unsent = self._unsent + _framed(message), b""
@@ -122,11 +125,22 @@ def _framed(message: Any) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
+def end_copy(owner: int) -> None:
+    """Ends this process if it is a copy that test text made of the one that decides the tests: it would go on as that
+    one, and decide them once more."""
+    if _getpid() != owner:
+        os._exit(1)
+
+
 class WorkerConnection:
     """Jobs from the worker, results to it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self.owner = _getpid()
+        """The process that decides the present job's tests."""
+        self.job = 0
+        """Number of the present job."""
         self._received = bytearray()
         self._descriptors: list[int] = []
 
@@ -148,6 +162,7 @@ class WorkerConnection:
         return message, descriptors
 
     def send(self, message: dict[str, Any]) -> None:
-        """Sends a result."""
-        body = _encode(message).encode()
+        """Sends a result of the present job."""
+        end_copy(self.owner)
+        body = _encode({**message, "job": self.job}).encode()
         self._socket.sendall(len(body).to_bytes(4, "big") + body)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from rltf.execution.grader import page as results
 from rltf.execution.grader.compare import same_value
-from rltf.execution.grader.connection import ProgramConnection, WorkerConnection
+from rltf.execution.grader.connection import ProgramConnection, WorkerConnection, end_copy
 from rltf.execution.grader.page import Page
 from rltf.execution.grader.purity import is_pure
 from rltf.execution.grader.requests import Requests, Unjudgeable
@@ -75,6 +75,7 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
     folders = (SCRATCH, SHARED) if here == SCRATCH else (here,)
     while (message := worker.receive()) is not None:
         job, descriptors = message
+        worker.job = job["number"]
         number = job["test_set"]
         if job["tests"] is not None:
             test_sets[number] = TestSet(job["tests"], job["setup"])
@@ -98,6 +99,7 @@ def _grade_in_fork(folders: Sequence[str], worker: WorkerConnection, *job: Any) 
     try:
         with contextlib.suppress(OSError):
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        worker.owner = os.getpid()
         end = _grade(worker, *job)
         worker.send({**end, "traces": _left_traces(folders)})
         os._exit(_DONE)
@@ -122,7 +124,7 @@ def _grade(
     program = job["program"]
     if tests.setup and tests.has_text and needs_program(tests.setup):  # it runs after the program, as test text
         program = {**program, "setup": ""}
-    connection = ProgramConnection(descriptors[0], page, program)
+    connection = ProgramConnection(descriptors[0], page, program, worker.owner)
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
     grading = _Grading(worker, page, connection, tests, marks)
     try:
@@ -162,9 +164,11 @@ class _Grading:
             self._ping()
             at_load = marks.executed_since_last()
         for at in job["indices"]:
+            end_copy(self._worker.owner)
             page.begin_test(at)
             requests.begin_test()
             result, error = self._decide(self._tests.rows[at])
+            end_copy(self._worker.owner)
             if marks is not None:
                 executed = sorted({*at_load, *marks.executed_since_last()})
                 self._worker.send({"at": at, "executed": executed})
@@ -267,7 +271,7 @@ def warm_up() -> None:
         for answer in answers:
             body = json.dumps(answer).encode()
             program.sendall(len(body).to_bytes(4, "big") + body)
-        job = {"program": {}, "indices": [0, 1], "stop_at_first_failure": False}
+        job = {"program": {}, "number": 0, "indices": [0, 1], "stop_at_first_failure": False}
         work = WorkerConnection(connection)
         work.send(_grade(work, Page(), job, tests, [channel.fileno()]))
         for end in (worker, connection, program, channel):

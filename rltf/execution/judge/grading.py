@@ -72,6 +72,7 @@ class Grader:
         self._process: SandboxedProcess | None = None
         self._test_sets: OrderedDict[int, float] = OrderedDict()
         """Test sets that the present process has, by number, the longest unused first: seconds for their grading."""
+        self._jobs = 0
 
     def grade(self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Any) -> Grading:
         """Has a process of a program asked the tests at `job["indices"]`.
@@ -89,10 +90,11 @@ class Grader:
         grader = self._start()
         number, tests = job["test_set"], job["tests"]
         last = max(job["indices"])
+        self._jobs += 1
         self._page.clear(1 + last)
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
-        news: dict[str, Any] = {"tests": None, "descriptors": len(descriptors), "forgotten": ()}
+        news: dict[str, Any] = {"number": self._jobs, "tests": None, "descriptors": len(descriptors), "forgotten": ()}
         if number not in self._test_sets:
             news["tests"] = _rows(tests)
             self._test_sets[number] = _grading_seconds(tests)
@@ -104,7 +106,7 @@ class Grader:
             grader.channel.flush(_SEND_SECONDS)
         finally:
             os.close(channel)
-        grading = _Watch(process, grader, self._page, self._test_sets[number], tick).run()
+        grading = _Watch(process, grader, self._page, self._jobs, self._test_sets[number], tick).run()
         results = self._page.results(1 + last)
         grading.results = {at: results[at] for at in job["indices"]}
         lost = grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
@@ -138,12 +140,13 @@ class _Watch:
     """Waits for a grader that asks a program."""
 
     def __init__(
-        self, process: SandboxedProcess, grader: SandboxedProcess, page: Page, grading_seconds: float, tick: Any
+        self, process: SandboxedProcess, grader: SandboxedProcess, page: Page, job: int, seconds: float, tick: Any
     ) -> None:
         self._process = process
         self._grader = grader
         self._page = page
-        self._grading_seconds = grading_seconds
+        self._job = job
+        self._grading_seconds = seconds
         self._tick = tick
         self._grading = Grading()
         self._end: dict[str, Any] | None = None
@@ -236,6 +239,8 @@ class _Watch:
         channel.pull()
         while (message := channel.message()) is not None:
             at = message.get("at")
+            if message.get("job", self._job) != self._job:  # the last word of a copy that test text made
+                continue
             if "end" in message or "unsendable" in message:
                 self._end = message
             elif type(at) is int and isinstance(message.get("error"), dict):
