@@ -71,7 +71,7 @@ def test_a_job_whose_worker_dies_three_times_gets_a_verdict_and_the_next_one_its
             os.kill(worker, signal.SIGKILL)
             assert eventually(lambda worker=worker: alive([worker]) == [])
         verdict = future.result(60)
-        assert (verdict.outcome, verdict.passed, verdict.total) == (Outcome.RUNTIME_ERROR, 0, 3)
+        assert (verdict.outcome, verdict.passed, verdict.total) == (Outcome.UNJUDGEABLE, 0, 3)
         assert verdict.error is not None
         assert (verdict.error.type, verdict.error.line, verdict.error.category) == ("JudgeLost", None, "ignore")
         assert verdict.unexecuted is None
@@ -102,7 +102,7 @@ def test_only_the_job_that_ends_a_worker_is_blamed_for_it() -> None:
             os.kill(worker, signal.SIGKILL)
             assert eventually(lambda worker=worker: alive([worker]) == [])
         outcomes = [future.result(120).outcome for future in futures]
-    assert outcomes == [Outcome.RUNTIME_ERROR if i == 1 else Outcome.PASSED for i in range(16)]
+    assert outcomes == [Outcome.UNJUDGEABLE if i == 1 else Outcome.PASSED for i in range(16)]
 
 
 def test_large_verdicts_and_large_test_sets_pass_each_other() -> None:

@@ -248,7 +248,7 @@ class Supervisor:
         """Answers a job that no worker survives."""
         error = ErrorReport("JudgeLost", "the judge ended under this program", None, None, Category.IGNORE)
         tests = self._test_sets[task.message.test_set].tests
-        body = messages.verdict_to_json(messages.uniform_verdict(tests, Outcome.RUNTIME_ERROR, error))
+        body = messages.verdict_to_json(messages.uniform_verdict(tests, Outcome.UNJUDGEABLE, error))
         self._trainer.send(Message(messages.VERDICT, body, job=task.message.job).packed())
 
     def _collect_orphans(self) -> None:
