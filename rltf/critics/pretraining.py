@@ -81,7 +81,7 @@ def _recorded_rollout(
     pipeline: RolloutPipeline, problems: Mapping[str, Problem], record: Mapping[str, Any]
 ) -> Rollout | None:
     """The program encoded as the policy would have written it; None for a greedy program, another benchmark's, one that
-    could not be judged, or one that is no answer to the benchmark's prompt."""
+    could not be judged, one that is no answer to the benchmark's prompt, or that the tokenizer changes."""
     problem = problems.get(record["problem_id"])
     if problem is None or record["greedy"] or record["outcome"] == Outcome.UNJUDGEABLE:
         return None
@@ -90,6 +90,8 @@ def _recorded_rollout(
     except ValueError:
         return None
     tokens = pipeline.policy.encode_answer(answer)
+    if pipeline.policy.decode(tokens)[0] != answer:
+        return None
     program = Program(
         problem.id, record["program"], pipeline.prompt_ids(problem), tokens, (), (0.0,) * len(tokens), FinishReason.EOS
     )

@@ -29,6 +29,9 @@ from rltf.training.ranks import all_gather, mean_over_ranks
 from rltf.training.seeds import minibatch_seed
 from rltf.types import Problem, Rollout, Sampling, Split
 
+CHECKED_PROBLEMS = 100
+"""Training problems whose demonstrations are encoded where none are learned from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
@@ -135,6 +138,25 @@ class RolloutDataModule(L.LightningDataModule):
     def next_problems(self, count: int) -> list[Problem]:
         """This rank's next `count` training problems: none twice before all were visited once."""
         return [self.train_problems[i] for i in self.problem_order.next_indices(count)]
+
+    def check_texts(self, demonstrates: bool) -> None:
+        """Encodes a prompt for training and one of the test, and demonstrations, so that a tokenizer or a chat template
+        which cannot hold them ends a run before any work.
+
+        Args:
+            demonstrates: the run learns from demonstrations; False: some are encoded all the same, since a tokenizer
+                that changes them cannot write such programs either.
+
+        Raises:
+            ValueError: a prompt cannot be encoded, or too many demonstrations come back changed.
+        """
+        for problems in (self.train_problems, self.benchmark.problems(self.test_plan.split)):
+            for problem in problems[:1]:
+                self.pipeline.prompt_ids(problem)
+        if demonstrates:
+            _ = self.demonstrations
+        else:
+            Demonstrations(self.benchmark, self.policy, self.train_problems[:CHECKED_PROBLEMS], self.max_tokens, 0)
 
     def start(self, plan: StreamPlan) -> None:
         """Sets the sizes of the next `fit`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -13,12 +14,21 @@ from rltf.rollouts.collate import collate_demonstrations
 from rltf.rollouts.problem_order import ProblemOrder
 from rltf.types import Problem, RolloutBatch
 
+log = logging.getLogger(__name__)
+
 POOL_BATCHES = 16
 """Batches sorted by length together: enough for little padding, few enough to keep the order of pairs random."""
 
 
+MAX_CHANGED_SHARE = 0.05
+"""Share of the demonstrations that may come back changed from encoding and decoding."""
+
+
 class Demonstrations:
     """(prompt, answer) pairs of the problems that have demonstrations; wrong answers among them are learned too.
+
+    An answer that does not come back from encoding and decoding is left out and counted in `changed`: a tokenizer may
+    drop line ends (T5's), or compose accents (Qwen's). The policy would be taught another program than was judged.
 
     Args:
         benchmark: renders prompts and answers as text.
@@ -29,6 +39,9 @@ class Demonstrations:
         seed: of the order.
         rank: this process, 0-based.
         world_size: number of processes, which share the pairs out.
+
+    Raises:
+        ValueError: the tokenizer changes more than `MAX_CHANGED_SHARE` of the answers.
     """
 
     def __init__(
@@ -42,17 +55,23 @@ class Demonstrations:
         world_size: int = 1,
     ) -> None:
         self._policy = policy
-        self.too_long = 0
+        self.changed = self.too_long = 0
         self._pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        loss = ""
         for problem in problems:
             prompt: tuple[int, ...] | None = None
             for program in benchmark.demonstrations(problem):
-                answer = policy.encode_answer(benchmark.answer(problem, program))
-                if len(answer) > max_tokens:
+                text = benchmark.answer(problem, program)
+                answer = policy.encode_answer(text)
+                if (decoded := policy.decode(answer)[0]) != text:
+                    self.changed += 1
+                    loss = loss or f"{_difference(text, decoded)} in one of {problem.id}"
+                elif len(answer) > max_tokens:
                     self.too_long += 1
-                    continue
-                prompt = prompt or policy.encode_prompt(benchmark.prompt(problem))
-                self._pairs.append((prompt, answer))
+                else:
+                    prompt = prompt or policy.encode_prompt(benchmark.prompt(problem))
+                    self._pairs.append((prompt, answer))
+        self._tell_changed(type(policy.tokenizer).__name__, loss)
         self._order = ProblemOrder(len(self._pairs), seed, rank, world_size) if self._pairs else None
         self._seed = seed
         self._pool_number = 0
@@ -60,6 +79,19 @@ class Demonstrations:
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def _tell_changed(self, tokenizer: str, loss: str) -> None:
+        """Warns of answers that the tokenizer changed, or refuses the tokenizer."""
+        if not self.changed:
+            return
+        total = self.changed + self.too_long + len(self._pairs)
+        counts = f"{self.changed} of {total} demonstrations come back changed from encoding and decoding: {loss}"
+        if self.changed > MAX_CHANGED_SHARE * total:
+            raise ValueError(
+                f"model.path holds a {tokenizer} that loses text, {counts}; expected at most {MAX_CHANGED_SHARE:.0%}, "
+                "as tokenizers of code models have"
+            )
+        log.warning("%s; they are left out of supervised training", counts)
 
     def batch(self, size: int) -> RolloutBatch:
         """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by
@@ -98,3 +130,15 @@ class Demonstrations:
             self._order.load_state_dict(state["order"])
             self._pool_number = state["pools"]
             self._ready_batches = deque(state["ready"])
+
+
+def _difference(text: str, decoded: str) -> str:
+    r"""Where two texts begin to differ, with a few characters of each.
+
+    >>> _difference("def f(x):\n    return x", "def f(x): return x")
+    "'f(x):\\n    return ' became 'f(x): return x'"
+    """
+    start = next((n for n, pair in enumerate(zip(text, decoded, strict=False)) if pair[0] != pair[1]), 0)
+    start = start or min(len(text), len(decoded))
+    begin = max(0, start - 5)
+    return f"{text[begin : start + 12]!r} became {decoded[begin : start + 12]!r}"

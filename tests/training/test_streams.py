@@ -76,6 +76,42 @@ def test_long_answers_are_left_out_and_counted_never_cut(policy):
     assert short.batch(8).response_BT.shape[1] <= 12
 
 
+class WithoutLineEnds:
+    """A policy whose tokenizer drops line ends, as T5's does, from answers that hold a mark."""
+
+    def __init__(self, policy, mark):
+        self.policy, self.mark = policy, mark
+
+    def __getattr__(self, name):
+        return getattr(self.policy, name)
+
+    def encode_answer(self, text):
+        return self.policy.encode_answer(" ".join(text.split()) if self.mark in text else text)
+
+
+def test_a_tokenizer_that_drops_line_ends_is_refused_with_counts_and_an_example(policy):
+    with pytest.raises(ValueError, match=r"^model\.path holds a \w+ that loses text, ") as error:
+        demonstrations(WithoutLineEnds(policy, "\n"))
+    sentence = str(error.value)
+    lines = [p.demonstrations[0] for p in Mini(sizes=SIZES).problems("train") if "\n" in p.demonstrations[0]]
+    assert f"{len(lines)} of {SIZES['train']} demonstrations come back changed from encoding and decoding" in sentence
+    assert "became" in sentence
+    assert "mini/" in sentence
+    assert "expected at most 5%" in sentence
+
+
+def test_up_to_one_in_twenty_changed_demonstrations_are_told_and_left_out(policy, caplog):
+    texts = [p.demonstrations[0] for p in Mini(sizes=SIZES).problems("train")]
+    mark = next(line for text in texts for line in text.splitlines() if 1 <= sum(line in t for t in texts) <= 3)
+    changed = sum(mark in text and "\n" in text for text in texts)
+    with caplog.at_level("WARNING", "rltf"):
+        source = demonstrations(WithoutLineEnds(policy, mark))
+    assert 1 <= changed <= 0.05 * len(texts)
+    assert (len(source), source.changed) == (len(texts) - changed, changed)
+    [message] = caplog.messages
+    assert message.startswith(f"{changed} of {len(texts)} demonstrations come back changed from encoding and decoding")
+
+
 def test_demonstrations_go_on_from_a_checkpoint(policy):
     source = demonstrations(policy)
     for _ in range(5):
