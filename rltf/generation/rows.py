@@ -51,13 +51,13 @@ def response_end(policy: Policy, row: Row, token_ids: Sequence[int], limit: int)
     Args:
         policy: decodes the tokens, where the request has stop strings.
         row: the program.
-        token_ids: drawn so far; an end-of-sequence token can only be the last.
+        token_ids: drawn so far; one that ends a response can only be the last.
         limit: `max_new_tokens`.
     """
     length = stop_length(policy, tuple(token_ids), row.request.stop)
     if length is not None:
         return length, FinishReason.STOP
-    if token_ids[-1] == policy.eos_id:
+    if token_ids[-1] in policy.end_ids:
         return len(token_ids), FinishReason.EOS
     if len(token_ids) >= limit:
         return len(token_ids), FinishReason.LENGTH

@@ -91,7 +91,7 @@ class VLLMSampler:
             name = str(self._request_count)
             waiting[name] = row
             prompt = {"prompt_token_ids": [*row.request.prompt_ids, *row.request.prefix_ids]}
-            engine.add_request(name, prompt, self._sampling_params(sampling_keywords(row, sampling, policy.eos_id)))
+            engine.add_request(name, prompt, self._sampling_params(sampling_keywords(row, sampling, policy.end_ids)))
         try:
             while engine.has_unfinished_requests():
                 for output in engine.step():
@@ -172,9 +172,9 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
         raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
 
 
-def sampling_keywords(row: Row, sampling: Sampling, eos_id: int) -> dict[str, Any]:
-    """Keywords of `vllm.SamplingParams` for one program. It ends at our end-of-sequence token alone: models bring lists
-    of their own."""
+def sampling_keywords(row: Row, sampling: Sampling, end_ids: Sequence[int]) -> dict[str, Any]:
+    """Keywords of `vllm.SamplingParams` for one program. It ends at the policy's end tokens alone, whatever list vLLM
+    reads in the model's files."""
     randomness = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -186,7 +186,7 @@ def sampling_keywords(row: Row, sampling: Sampling, eos_id: int) -> dict[str, An
         **({"temperature": 0.0} if row.greedy else randomness),
         "max_tokens": sampling.max_new_tokens,
         "ignore_eos": True,
-        "stop_token_ids": [eos_id],
+        "stop_token_ids": list(end_ids),
         "stop": list(row.request.stop) or None,
         "detokenize": bool(row.request.stop),
         "logprobs": 0,  # of the drawn tokens alone
@@ -200,7 +200,7 @@ def sample_of(policy: Policy, row: Row, completion: Any) -> Sample:
     length = stop_length(policy, token_ids, row.request.stop)
     if length is not None:
         return Sample(row.request_index, row.draw, token_ids[:length], logprobs[:length], FinishReason.STOP)
-    if token_ids[-1] == policy.eos_id:
+    if token_ids[-1] in policy.end_ids:
         reason = FinishReason.EOS
     else:
         reason = FinishReason.LENGTH if completion.finish_reason == "length" else FinishReason.STOP

@@ -28,6 +28,9 @@ class Policy(nn.Module, ABC):
     prompt_padding: str
     """`right` (seq2seq) or `left` (causal)."""
     eos_id: int
+    """The token that ends a demonstration."""
+    end_ids: tuple[int, ...]
+    """The tokens that end a response, `eos_id` first: a model may draw others than its tokenizer names."""
     pad_id: int
     token_count: TokenCount
     """Tokens that `token_logprobs` and `hidden_states` have processed, padding apart."""
@@ -71,6 +74,9 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> Any:
         """Runs B prompts once: the `PromptStates` that a decoder's `step` continues (see `rltf.policies.decoding`)."""
+
+    def start_phase(self, supervised: bool) -> None:
+        """Sets what differs between supervised training and RL: dropout. By default, nothing does."""
 
     @contextmanager
     def merged_adapters(self) -> Iterator[None]:

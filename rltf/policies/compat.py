@@ -37,13 +37,6 @@ def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def set_dropout(config: Any, rate: float) -> None:
-    """Sets every dropout rate that the configuration of a model has, whatever its family calls it."""
-    for key in ("dropout_rate", "attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop"):
-        if hasattr(config, key):
-            setattr(config, key, rate)
-
-
 def checkpoint_activations(model: PreTrainedModel) -> None:
     """Recomputes each layer in backward instead of storing its activations; has no effect in evaluation mode. 5.x
     renamed the method."""

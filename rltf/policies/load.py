@@ -12,6 +12,7 @@ import torch
 from rltf.policies import compat, locate
 from rltf.policies import lora as adapters
 from rltf.policies.causal import CausalPolicy
+from rltf.policies.dropout import PhaseDropout
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
@@ -44,6 +45,7 @@ def pretrained(
     gguf_file: str | None = None,
     package: str | None = None,
     dropout: float | None = None,
+    rl_dropout: float | None = 0.0,
     gradient_checkpointing: bool = False,
     lora: Lora | Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
@@ -58,7 +60,8 @@ def pretrained(
         max_prompt_tokens: longest prompt, special tokens included.
         gguf_file: file name of weights in GGUF form, which are de-quantized.
         package: installed Python distribution that carries `gguf_file`.
-        dropout: of all layers, in training; None: what the weights were made with.
+        dropout: of all layers in supervised training; None: what the weights were made with.
+        rl_dropout: of all layers in RL, adapters included; None: as in supervised training.
         gradient_checkpointing: recompute layers in backward; less memory, a third more work.
         lora: adapters to train in place of the weights: keywords of `rltf.policies.lora.Lora`.
         trust_remote_code: run model code that comes with the weights. Only for sources you trust.
@@ -69,6 +72,7 @@ def pretrained(
     require("dtype", dtype, choices=_DTYPES)
     require("kind", kind, choices=_HEADS, optional=True)
     require("dropout", dropout, at_least=0, below=1, optional=True)
+    require("rl_dropout", rl_dropout, at_least=0, below=1, optional=True)
     if lora is not None and not isinstance(lora, Lora):
         lora = _lora(lora)
     source = locate.find_weights(name, path, package, gguf_file)
@@ -79,8 +83,6 @@ def pretrained(
     }
     config = _config(source.source, options)
     kind = _kind(config, kind, name if path is None else path)
-    if dropout is not None:
-        compat.set_dropout(config, dropout)
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
@@ -106,6 +108,7 @@ def pretrained(
         _check_head(model)
     if lora is not None:
         adapters.add_adapters(model, lora)
+    policy.dropout = PhaseDropout(model, dropout, rl_dropout)
     if gradient_checkpointing:
         compat.checkpoint_activations(model)
     log.info("%s: %.1f M parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, dtype)

@@ -27,7 +27,7 @@ class Lora:
     Args:
         r: rank of the update, at least 1.
         alpha: the update is scaled by `alpha / r`.
-        dropout: of the adapter's input, 0 up to 1.
+        dropout: of the adapter's input in supervised training, 0 up to 1; in RL it is `rl_dropout` of the model.
         target_modules: names of the layers that get one; None: peft's choice for the model's family.
     """
 

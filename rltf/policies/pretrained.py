@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from rltf.policies import compat, lora
 from rltf.policies.base import Policy
+from rltf.policies.dropout import PhaseDropout
 from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
 from rltf.policies.forward.logprobs import head_logprobs
 from rltf.policies.text.encoding import encode_prompt
@@ -74,10 +75,13 @@ class TransformersPolicy(Policy):
         self.tokenizer = tokenizer
         self.max_prompt_tokens = max_prompt_tokens
         self.eos_id = tokenizer.eos_token_id
+        self.end_ids = _end_ids(model, self.eos_id)
         # Padding is masked everywhere, so a model without a pad token needs no new row in its embedding.
         self.pad_id = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._token_bytes = TokenBytes(tokenizer)
+        self._token_bytes = TokenBytes(tokenizer, self.end_ids)
         self.token_count = TokenCount()
+        self.dropout = PhaseDropout(model)
+        """Replaced by whoever adds adapters, or knows better rates."""
 
     @override
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
@@ -145,6 +149,10 @@ class TransformersPolicy(Policy):
         return decoder_for(self.model).prefill(prompt_BS, prompt_mask_BS)
 
     @override
+    def start_phase(self, supervised: bool) -> None:
+        self.dropout.start(supervised)
+
+    @override
     @contextmanager
     def merged_adapters(self) -> Iterator[None]:
         with lora.merged_adapters(self.model):
@@ -152,9 +160,19 @@ class TransformersPolicy(Policy):
 
     @override
     def export(self, folder: Path) -> None:
-        """Writes the Hugging Face layout: config, safetensors, tokenizer. Adapters are merged into the weights, and
-        also written on their own, in PEFT's format, to `folder/adapter`."""
+        """Writes the Hugging Face layout: config, with the dropout that the weights were made with, safetensors,
+        tokenizer. Adapters are merged into the weights, and also written on their own, in PEFT's format, to
+        `folder/adapter`."""
         folder.mkdir(parents=True, exist_ok=True)
-        with compat.without_progress_bars():
+        with compat.without_progress_bars(), self.dropout.own_rates():
             lora.save_model(self.model, folder)
         self.tokenizer.save_pretrained(folder)
+
+
+def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:
+    """The tokens at which transformers' `generate` would stop, the tokenizer's first. Instruct models have several (a
+    turn's end and a text's end), and a prompt without a chat template is answered up to the other one."""
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    more = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+    rows = model.get_input_embeddings().weight.shape[0]
+    return tuple(dict.fromkeys([eos_id, *(i for i in more if 0 <= i < rows)]))

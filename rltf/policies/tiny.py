@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rltf.policies.causal import CausalPolicy
+from rltf.policies.dropout import PhaseDropout
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.validation import OptionError, require
 
@@ -30,6 +31,7 @@ def tiny_t5(
     heads: int = 4,
     decoder_layers: int | None = None,
     dropout: float = 0.0,
+    rl_dropout: float | None = 0.0,
     max_prompt_tokens: int = 128,
     tokenizer: str | None = None,
     seed: int = 0,
@@ -42,7 +44,8 @@ def tiny_t5(
         layers: layers of the encoder, and of the decoder unless `decoder_layers` is given.
         heads: a divisor of `d_model`.
         decoder_layers: layers of the decoder; None: as many as the encoder has.
-        dropout: rate, 0 up to 1; 0 keeps log-probs in training equal to those in sampling.
+        dropout: of all layers in supervised training, 0 up to 1.
+        rl_dropout: of all layers in RL; 0 keeps log-probs in training equal to those in sampling; None: as `dropout`.
         max_prompt_tokens: longest prompt, in tokens.
         tokenizer: a `tokenizer.json` file; None: the one that ships.
         seed: seed of the initial weights; the global random state does not change.
@@ -65,7 +68,10 @@ def tiny_t5(
         eos_token_id=tokens.eos_token_id,
         decoder_start_token_id=tokens.pad_token_id,
     )
-    return Seq2SeqPolicy(_build_randomly(lambda: T5ForConditionalGeneration(config), seed), tokens, max_prompt_tokens)
+    model = _build_randomly(lambda: T5ForConditionalGeneration(config), seed)
+    policy = Seq2SeqPolicy(model, tokens, max_prompt_tokens)
+    policy.dropout = PhaseDropout(model, rl=rl_dropout)
+    return policy
 
 
 def tiny_causal(

@@ -23,7 +23,7 @@ class BarePolicy:
     """The part of a policy that samplers use. Each token decodes to two letters, special ones to none."""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.eos_id, self.pad_id = model, EOS, PAD
+        self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
 
     def decode(self, token_ids: tuple[int, ...]) -> tuple[str, tuple[Span, ...]]:
         pieces = ["" if i in (EOS, PAD) else chr(97 + i // 26) + chr(97 + i % 26) for i in token_ids]

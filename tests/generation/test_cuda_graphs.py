@@ -121,7 +121,7 @@ def test_a_step_needs_no_value_of_any_tensor_on_its_device(policy, sampling, dty
         decode_state, "decode_mode", lambda device: torch.inference_mode()
     )  # there is no autocast to turn off
     decoder = decoder_for(policy.model.to("meta", dtype), 90)
-    state = DecodeState(decoder, MemoryPlan(16, 80, 6, 40), sampling, 1, graphs=True)
+    state = DecodeState(decoder, MemoryPlan(16, 80, 6, 40), sampling, (1,), graphs=True)
     state.row_states.has_prefixes = state.row_states.has_greedy = True
     grid = state.cache.prompts.grid = Grid(5, 4, 32, True)
     with torch.inference_mode():

@@ -32,22 +32,24 @@ def rows(**fields):
     return rows_of([Request("p", (5, 6), (0, 1), **fields)], seed=3)
 
 
-def test_a_drawn_program_has_its_own_seed_and_ends_at_our_token_alone():
-    first, second = (sampling_keywords(row, Sampling(0.7, 0.9, 40, 0.0, 64), EOS) for row in rows())
+def test_a_drawn_program_has_its_own_seed_and_ends_at_our_tokens_alone():
+    first, second = (sampling_keywords(row, Sampling(0.7, 0.9, 40, 0.0, 64), (EOS, 7)) for row in rows())
     assert first["seed"] != second["seed"]
     assert 0 <= first["seed"] < 2**63
     assert (first["temperature"], first["top_p"], first["top_k"], first["max_tokens"]) == (0.7, 0.9, 40, 64)
     assert (first["ignore_eos"], first["stop_token_ids"], first["stop"], first["detokenize"]) == (
         True,
-        [1],
+        [1, 7],
         None,
         False,
     )
-    assert sampling_keywords(rows_of([Request("p", (9,), (1,))], seed=3)[0], Sampling(), EOS)["seed"] == second["seed"]
+    assert (
+        sampling_keywords(rows_of([Request("p", (9,), (1,))], seed=3)[0], Sampling(), (EOS,))["seed"] == second["seed"]
+    )
 
 
 def test_the_greedy_program_is_drawn_without_temperature_or_truncation():
-    greedy = sampling_keywords(rows(greedy=True, stop=("\n#",))[0], Sampling(0.7, 0.9), EOS)
+    greedy = sampling_keywords(rows(greedy=True, stop=("\n#",))[0], Sampling(0.7, 0.9), (EOS,))
     assert greedy["temperature"] == 0.0
     assert "top_p" not in greedy
     assert (greedy["stop"], greedy["detokenize"]) == (["\n#"], True)

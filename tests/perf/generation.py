@@ -101,7 +101,7 @@ class BarePolicy:
     """What the engine asks of a policy when no request has stop strings."""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.eos_id, self.pad_id = model, EOS, PAD
+        self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
 
 
 class ForcedRowStates(RowStates):

@@ -142,7 +142,7 @@ def passes(text: str) -> bool:
 
 def by_rltf(policy: TransformersPolicy, iterations: int) -> float:
     """CPU seconds of so many iterations."""
-    policy.eos_id = -1  # never drawn
+    policy.end_ids = (-1,)  # never drawn
     pipeline = RolloutPipeline(
         benchmark(),
         policy,

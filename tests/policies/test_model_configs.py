@@ -15,9 +15,8 @@ from rltf.policies.pretrained import TransformersPolicy
 from rltf.types import Prompt
 
 FILES = {file.stem: file for file in (Path(__file__).parents[2] / "configs" / "model").glob("*.yaml")}
-FILES.pop("pretrained")  # whatever eval.py is given: it has no weights of its own
 TINY = ["tiny_t5", "tiny_causal"]
-HUB = sorted(set(FILES) - {*TINY, "smollm2_135m"})
+HUB = sorted(set(FILES) - {*TINY, "smollm2_135m", "pretrained"})  # `pretrained`: whatever eval.py is given
 
 
 def read(name: str) -> tuple[Any, dict[str, Any]]:

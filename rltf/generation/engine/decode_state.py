@@ -24,20 +24,22 @@ class DecodeState:
         decoder: on the weights of this moment; see `reuse_for`.
         plan: how many rows and prompts there is memory for.
         sampling: how tokens are drawn.
-        eos_id: the token that ends a response.
+        end_ids: the tokens that end a response.
         graphs: capture steps, where the device can.
     """
 
-    def __init__(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, eos_id: int, graphs: bool) -> None:
+    def __init__(
+        self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, end_ids: tuple[int, ...], graphs: bool
+    ) -> None:
         self.decoder = decoder
-        self._plan, self._drawing = plan, (sampling, eos_id)
+        self._plan, self._drawing = plan, (sampling, end_ids)
         self._runner = step_runner(decoder.device, graphs, sampling.max_new_tokens)
         self.host_sync_interval = self._runner.host_sync_interval
         self.uses_graphs = graphs = self._runner.uses_graphs
         with decode_mode(decoder.device):
             self.cache = make_cache(decoder, plan.rows, plan.columns, plan.prompts, plan.prompt_length, graphs)
             self.row_states = RowStates(
-                self.cache.column, plan.columns, sampling, eos_id, decoder.kernels, allow_host_sync=not graphs
+                self.cache.column, plan.columns, sampling, end_ids, decoder.kernels, allow_host_sync=not graphs
             )
 
     def step(self, shape: StepShape, variant: Hashable = None) -> None:
@@ -54,11 +56,11 @@ class DecodeState:
         token_A, position_A = self.row_states.next_inputs(shape.rows)
         self.row_states.append_tokens(self.decoder.step(token_A, position_A, self.cache))
 
-    def reuse_for(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, eos_id: int) -> bool:
+    def reuse_for(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, end_ids: tuple[int, ...]) -> bool:
         """Takes over the weights of this moment for another call; False if the call does not fit into this memory, or
         if the weights have moved to another place."""
         memory = self._plan
-        fits = self._drawing == (sampling, eos_id) and memory.columns == plan.columns
+        fits = self._drawing == (sampling, end_ids) and memory.columns == plan.columns
         fits = fits and memory.rows >= plan.rows and memory.prompts >= plan.prompts
         fits = fits and memory.prompt_length >= plan.prompt_length
         with decode_mode(decoder.device):

@@ -120,7 +120,7 @@ class Engine:
             _log.info("generation holds %s", plan)
             try:
                 unfinished_requests = {index for index, _ in unfinished}
-                state = self._state_for(decoder, plan, sampling, policy.eos_id)
+                state = self._state_for(decoder, plan, sampling, policy.end_ids)
                 prompts = [index for index in order if index in unfinished_requests]
                 prefill = Prefill(policy, decoder, requests, prompts, self.prefill_tokens)
                 loop = DecodeLoop(policy, state, list(unfinished.values()), sampling, plan, prefill)
@@ -144,12 +144,14 @@ class Engine:
             self._idle_state = state
         self.report = EngineReport(plan, tokens, steps, row_steps)
 
-    def _state_for(self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, eos_id: int) -> DecodeState:
+    def _state_for(
+        self, decoder: Decoder, plan: MemoryPlan, sampling: Sampling, end_ids: tuple[int, ...]
+    ) -> DecodeState:
         """The last call's decode state, where it fits; else a new one."""
         state, self._idle_state = self._idle_state, None
-        if state is None or not state.reuse_for(decoder, plan, sampling, eos_id):
+        if state is None or not state.reuse_for(decoder, plan, sampling, end_ids):
             state = None  # its memory is freed before the next one takes its own
-            state = DecodeState(decoder, plan, sampling, eos_id, self.graphs is not False)
+            state = DecodeState(decoder, plan, sampling, end_ids, self.graphs is not False)
         return state
 
     def _is_reusable(self, state: DecodeState) -> bool:

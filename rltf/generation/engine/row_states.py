@@ -38,7 +38,7 @@ class RowStates:
         column: int64, of the cache: tokens that each row was fed before the present one.
         columns: tokens of a row at most, its prefix included.
         sampling: how tokens are drawn.
-        eos_id: the token that ends a response.
+        end_ids: the tokens that end a response.
         kernels: compiled ones, for a float32 model on the CPU; None: torch's.
         allow_host_sync: see `rltf.generation.token_sampling.sample_tokens`.
     """
@@ -53,11 +53,11 @@ class RowStates:
         column: Tensor,
         columns: int,
         sampling: Sampling,
-        eos_id: int,
+        end_ids: tuple[int, ...],
         kernels: Kernels | None = None,
         allow_host_sync: bool = True,
     ) -> None:
-        self._column, self._sampling, self._eos_id = column, sampling, eos_id
+        self._column, self._sampling, self._end_ids = column, sampling, end_ids
         self._kernels, self._allow_host_sync = kernels, allow_host_sync
         rows, device = len(column), column.device
         self._tokens = torch.zeros(rows, columns, dtype=torch.long, device=device)
@@ -116,7 +116,9 @@ class RowStates:
         token_A, logprob_A = sample_tokens(
             logits_AV, uniform_A, self._sampling, greedy_A, self._kernels, self._allow_host_sync
         )
-        ended_A = token_A == self._eos_id
+        ended_A = token_A == self._end_ids[0]
+        for end_id in self._end_ids[1:]:
+            ended_A = ended_A | (token_A == end_id)
         if self.has_prefixes:
             in_prefix_A = self._prefix_length[:rows] > column_A1[:, 0]
             token_A = torch.where(in_prefix_A, self._tokens[:rows].gather(1, column_A1)[:, 0], token_A)
@@ -133,11 +135,11 @@ class RowStates:
         return self._ended[:rows].nonzero()[:, 0].tolist()
 
     def response(self, row_index: int, first: int, end: int) -> tuple[list[int], list[float]]:
-        """Tokens and log-probs of the columns `[first, end)`, up to the token that ends the row. Waits for the
+        """Tokens and log-probs of the columns `[first, end)`, up to the first token that ends a row. Waits for the
         device."""
         tokens: list[int] = self._tokens[row_index, first:end].tolist()
-        if self._eos_id in tokens:
-            tokens = tokens[: tokens.index(self._eos_id) + 1]
+        if ends := [tokens.index(end_id) for end_id in self._end_ids if end_id in tokens]:
+            tokens = tokens[: min(ends) + 1]
         return tokens, self._logprobs[row_index, first : first + len(tokens)].tolist()
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Collection
 from itertools import accumulate, pairwise
 from threading import local
 from typing import TYPE_CHECKING
@@ -32,12 +33,13 @@ class TokenBytes:
     Args:
         tokenizer: a byte-level BPE (CodeT5, GPT-2, CodeGen, Qwen, SmolLM2) or sentencepiece (T5, Llama) tokenizer, with
             or without byte fallback.
+        end_ids: tokens that end a response; like special tokens, they have no bytes.
 
     Raises:
         ValueError: any other kind of tokenizer, whose tokens have no bytes of their own.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int] = ()) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ValueError(
@@ -52,7 +54,7 @@ class TokenBytes:
             )
         vocabulary = tokenizer.get_vocab()
         added = backend.get_added_tokens_decoder()
-        special = set(tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
+        special = set(tokenizer.all_special_ids) | {i for i, token in added.items() if token.special} | set(end_ids)
         self._bytes = [b""] * (max(vocabulary.values()) + 1)
         for token, i in vocabulary.items():
             if i not in special:

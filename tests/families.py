@@ -1,0 +1,169 @@
+"""Small models of the families that transformers has and a user may bring, with random weights: those that are served,
+and those that are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+from models import BOS, EOS, PAD
+from transformers import PreTrainedModel
+
+CONTEXT = 96
+"""Positions of every model that has a bound."""
+_SPECIAL = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
+_GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+_USUAL = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT,
+}
+_GROUPED = _USUAL | {"num_key_value_heads": 2}
+_WINDOW = {"sliding_window": 8}
+_EXPERTS = {"moe_intermediate_size": 24, "num_experts_per_tok": 2}
+_LATENT = {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    **_EXPERTS,
+}
+_T5 = {
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "decoder_start_token_id": PAD,
+}
+_DECODER = {
+    "ffn_dim": 48,
+    "num_attention_heads": 4,
+    "max_position_embeddings": CONTEXT,
+}
+
+SERVED: dict[str, tuple[str, dict[str, Any]]] = {
+    "t5": ("T5ForConditionalGeneration", _T5),
+    "t5_gated": ("T5ForConditionalGeneration", _T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "gpt2": ("GPT2LMHeadModel", _GPT),
+    "gpt_neo": (
+        "GPTNeoForCausalLM",
+        {
+            "hidden_size": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1]],
+            "window_size": 8,
+            "max_position_embeddings": CONTEXT,
+        },
+    ),
+    "gpt_neox": ("GPTNeoXForCausalLM", _USUAL | {"rotary_pct": 0.5}),
+    "gptj": ("GPTJForCausalLM", _GPT | {"rotary_dim": 4}),
+    "codegen": ("CodeGenForCausalLM", _GPT | {"rotary_dim": 4}),
+    "gpt_bigcode": ("GPTBigCodeForCausalLM", _GPT),
+    "starcoder2": ("Starcoder2ForCausalLM", _GROUPED | {"residual_dropout": 0.1, "embedding_dropout": 0.1}),
+    "starcoder2_window": ("Starcoder2ForCausalLM", _GROUPED | _WINDOW),
+    "llama": ("LlamaForCausalLM", _GROUPED),
+    "mistral": ("MistralForCausalLM", _GROUPED | {"sliding_window": None}),
+    "mistral_window": ("MistralForCausalLM", _GROUPED | _WINDOW),
+    "qwen2": ("Qwen2ForCausalLM", _GROUPED),
+    "qwen3": ("Qwen3ForCausalLM", _GROUPED | {"head_dim": 8}),
+    "gemma3": (
+        "Gemma3ForCausalLM",
+        _GROUPED
+        | _WINDOW
+        | {"head_dim": 8, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
+    "phi": ("PhiForCausalLM", _USUAL),
+    "phi3": ("Phi3ForCausalLM", _GROUPED),
+    "olmo2": ("Olmo2ForCausalLM", _GROUPED),
+    "smollm3": ("SmolLM3ForCausalLM", _GROUPED),
+    "deepseek_v3": ("DeepseekV3ForCausalLM", _USUAL | _LATENT),
+    "mixtral": ("MixtralForCausalLM", _GROUPED | {"num_local_experts": 4, "router_jitter_noise": 0.1}),
+    "qwen3_moe": ("Qwen3MoeForCausalLM", _GROUPED | _EXPERTS | {"num_experts": 4, "head_dim": 8}),
+    "gpt_oss": (
+        "GptOssForCausalLM",
+        _GROUPED
+        | _WINDOW
+        | {
+            "head_dim": 8,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    ),
+    "bloom": ("BloomForCausalLM", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "hidden_dropout": 0.1}),
+    "opt": (
+        "OPTForCausalLM",
+        _DECODER | {"hidden_size": 32, "word_embed_proj_dim": 32, "num_hidden_layers": 2, "layerdrop": 0.1},
+    ),
+    "xglm": ("XGLMForCausalLM", _DECODER | {"d_model": 32, "num_layers": 2, "attention_heads": 4, "layerdrop": 0.1}),
+    "falcon": ("FalconForCausalLM", _USUAL | {"hidden_dropout": 0.1}),
+    "falcon_alibi": ("FalconForCausalLM", _USUAL | {"alibi": True}),
+    "mpt": (
+        "MptForCausalLM",
+        {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": CONTEXT, "emb_pdrop": 0.1, "resid_pdrop": 0.1},
+    ),
+    "stablelm": ("StableLmForCausalLM", _GROUPED | {"hidden_dropout": 0.1}),
+    "glm4": ("Glm4ForCausalLM", _GROUPED | {"head_dim": 8}),
+    "nemotron": ("NemotronForCausalLM", _GROUPED),
+    "lfm2": (
+        "Lfm2ForCausalLM",
+        _GROUPED | {"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
+    ),
+    "qwen3_next": (
+        "Qwen3NextForCausalLM",
+        _GROUPED
+        | _EXPERTS
+        | {
+            "head_dim": 8,
+            "num_experts": 4,
+            "shared_expert_intermediate_size": 24,
+            "linear_num_value_heads": 4,
+            "linear_num_key_heads": 2,
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "layer_types": ["linear_attention", "full_attention"],
+        },
+    ),
+    "mamba": ("MambaForCausalLM", {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2}),
+    "mamba2": (
+        "Mamba2ForCausalLM",
+        {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2, "num_heads": 8, "head_dim": 8, "n_groups": 2},
+    ),
+    "recurrent_gemma": (
+        "RecurrentGemmaForCausalLM",
+        _GROUPED | {"lru_width": 32, "attention_window_size": 8, "num_hidden_layers": 3},
+    ),
+    "gemma2": ("Gemma2ForCausalLM", _GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 8}),
+    "granite": ("GraniteForCausalLM", _GROUPED | {"logits_scaling": 8.0}),
+    "cohere": ("CohereForCausalLM", _GROUPED),
+}
+"""Name -> class of transformers and fields of its configuration. Dropout as the family has it by default, or 0.1."""
+
+
+def family_model(name: str, vocabulary: int) -> PreTrainedModel:
+    """A model of a family whose weights are large enough that every term shows.
+
+    Args:
+        name: a key of `SERVED`.
+        vocabulary: rows of the embedding.
+    """
+    class_name, fields = SERVED[name]
+    model_class = getattr(transformers, class_name)
+    torch.manual_seed(0)
+    model: PreTrainedModel = model_class(model_class.config_class(vocab_size=vocabulary, **_SPECIAL | fields)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() >= 2:
+                parameter.normal_(std=0.25)
+    return model
