@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rltf.execution.sandbox.process_tree import descendants
+from rltf.execution.sandbox.process_tree import children, descendants
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
@@ -42,3 +42,21 @@ def alive(pids: list[int]) -> list[int]:
             return False
 
     return [pid for pid in pids if runs(pid)]
+
+
+def by_role(supervisor: int) -> dict[str, list[int]]:
+    """Process ids of a pool. Graders are told from programs by the page of memory that they share with their worker."""
+    roles: dict[str, list[int]] = {"supervisor": [supervisor], "worker": processes("worker", supervisor)}
+    roles["zygote"] = [zygote for worker in roles["worker"] for zygote in children(worker)]
+    inside = [pid for zygote in roles["zygote"] for pid in descendants(zygote)]
+    roles["grader"] = [pid for pid in inside if has_page(pid)]
+    roles["program"] = [pid for pid in inside if pid not in roles["grader"]]
+    return roles
+
+
+def has_page(pid: int) -> bool:
+    """True for a process that has a grader's page of memory among its descriptors."""
+    try:
+        return any("memfd:page" in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False

@@ -54,7 +54,7 @@ TRACES = (
     leaving("hasattr(math, 'left')", "math.left = 1"),
     leaving("hasattr(builtins, 'left')", "builtins.left = len"),
     leaving("sys.getrecursionlimit() < 900", "sys.setrecursionlimit(500)"),
-    leaving("os.nice(0) > 19", "os.nice(3)"),
+    leaving(f"os.nice(0) > {os.nice(0)}", "os.nice(3)"),
     leaving(
         f"len(os.sched_getaffinity(0)) < {len(os.sched_getaffinity(0))}",
         "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})",

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import alive, eventually, processes
+from processes import alive, by_role, eventually
 from test_listed_programs import PROGRAMS as LISTED
 from test_listed_programs import _possible
 
 from rltf.execution import LocalExecutor
 from rltf.execution.isolation import memory
-from rltf.execution.sandbox.process_tree import children, descendants
+from rltf.execution.sandbox.process_tree import descendants
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
 
 PROGRAMS = int(os.environ.get("RLTF_SOAK_PROGRAMS", "100000"))
@@ -139,23 +139,6 @@ class Killer:
             with contextlib.suppress(OSError):
                 os.kill(self._draw.choice(roles.get(kind, [supervisor])), signal.SIGKILL)
                 self.killed[kind] += 1
-
-
-def by_role(supervisor: int) -> dict[str, list[int]]:
-    """Process ids of a pool. Graders are told from programs by the page of memory that they share with their worker."""
-    roles: dict[str, list[int]] = {"supervisor": [supervisor], "worker": processes("worker", supervisor)}
-    roles["zygote"] = [zygote for worker in roles["worker"] for zygote in children(worker)]
-    inside = [pid for zygote in roles["zygote"] for pid in descendants(zygote)]
-    roles["grader"] = [pid for pid in inside if has_page(pid)]
-    roles["program"] = [pid for pid in inside if pid not in roles["grader"]]
-    return roles
-
-
-def has_page(pid: int) -> bool:
-    try:
-        return any("memfd:page" in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return False
 
 
 def rss_mb(pid: int) -> float:
