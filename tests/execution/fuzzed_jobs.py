@@ -162,8 +162,12 @@ _SECRET_TESTS = (
     AssertTest(f"assert f(3) == {SECRET}"),
     AssertTest(f"x = f([1])\nassert list(x) == [{SECRET}] and x is not f(x)"),
     CheckTest(f"def check(c):\n    for x in c(3): assert x == {SECRET}\n    assert c(3) == {SECRET}", "f"),
+    AssertTest(f"assert f(lambda a=0: a) == {SECRET} or sorted(f(iter([2, 1])), key=f) == [{SECRET}]"),
+    AssertTest(f"n = Node(1)\nassert f(n).v == {SECRET} and n.v in ({SECRET}, f(n), [n])"),
+    AssertTest(f"import random\nx = f({{1: [2]}})\nassert x['a'] == {SECRET}, [y for y in x]"),
     StdioTest("", f"{SECRET}\n"),
 )
+_NODE = "class Node:\n    def __init__(self, v):\n        self.v = v\n"
 
 
 @st.composite
@@ -179,7 +183,7 @@ def message_jobs(draw: st.DrawFn) -> FuzzedJob:
         f"def f(x):\n    {body}\n    {end}\n{body if at_load or draw(st.booleans()) else ''}\n"
     )
     tests = tuple(draw(st.lists(st.sampled_from(_SECRET_TESTS), min_size=1, max_size=4)))
-    return FuzzedJob(Job(program, tests, timeout=_TIMEOUT, coverage=draw(st.booleans())), FAILED)
+    return FuzzedJob(Job(program, tests, _NODE, _TIMEOUT, coverage=draw(st.booleans())), FAILED)
 
 
 # texts: whatever the tests and the setup of a task are
