@@ -39,8 +39,10 @@ _DEPTH = 4000
 """Recursion limit under which a tree is compiled whose text is nested as deep as plain Python compiles."""
 _AGAIN = bytes([0, EARLIER, *range(2, 256)])
 """Marks -> marks before the next test."""
-_EXECUTED_LINES = re.compile(b"\0*\1")
-"""A marked line that was executed, and the lines above it that take its mark."""
+_EXECUTED_LINES = re.compile(b"(?<!\0)\0*+\1")
+"""A marked line that was executed, and the lines above it that take its mark; linear, whatever a program wrote there."""
+_LINE_0 = bytes([WAITING])
+"""Stands before line 1, which may take the mark of another."""
 _memory: mmap.mmap | None = None
 
 
@@ -77,7 +79,8 @@ class CoverageMarks:
         if EXECUTED not in marks:
             return ()
         self._memory[: self._end] = marks.translate(_AGAIN)
-        return tuple(line for m in _EXECUTED_LINES.finditer(marks, 1) for line in range(m.start(), m.end()))
+        found = _EXECUTED_LINES.finditer(_LINE_0 + marks[1:])
+        return tuple(line for m in found for line in range(m.start(), m.end()))
 
     def unexecuted(self, program: str) -> list[int] | None:
         """Lines (1-based) that no test executed; None when the program was never compiled."""
