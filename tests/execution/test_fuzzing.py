@@ -34,7 +34,7 @@ from processes import eventually, processes
 from rltf.execution import LocalExecutor
 from rltf.execution.__main__ import _serve
 from rltf.execution.sandbox.process_tree import descendants
-from rltf.types import CallTest, Job, Outcome, Verdict
+from rltf.types import AssertTest, CallTest, Job, Outcome, Verdict
 
 WORKERS = 2
 _numbers = itertools.count()
@@ -54,10 +54,23 @@ def done(futures: list[Any]) -> bool:
     return all(future.done() for future in futures)
 
 
+LIBRARY = """import json, math, re
+from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
+assert json.loads(json.dumps({"x": [f(1)]})) == {"x": [1 + NUMBER]}
+assert len(sorted(map(str, (f(1), "b")))) == 2 and math.isclose(f(1), 1 + NUMBER) and re.match("[0-9]+", str(f(1)))
+assert Counter("aab").most_common(1) == [("a", 2)] and Decimal(1) / 3 + f(1) > Fraction(f(1), 1)
+"""
+"""What test text that went before in the same grader might have spoilt."""
+
+
 def neighbour(difference: int) -> Job:
     """An honest program, wrong by so much."""
     number = next(_numbers)
-    return Job(f"def f(x):\n    return x + {number}", (CallTest("f", (1,), 1 + number + difference),), timeout=60)
+    call = CallTest("f", (1,), 1 + number + difference)
+    text = AssertTest(LIBRARY.replace("NUMBER", str(number + difference)))
+    return Job(f"def f(x):\n    return x + {number}", (call, text)[: 1 + number % 2], timeout=60)
 
 
 def judge(executor: LocalExecutor, jobs: list[FuzzedJob]) -> None:
