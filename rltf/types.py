@@ -150,6 +150,10 @@ class Prompt:
     """Start of the answer that is given to the policy; with `chat`, the opened assistant turn."""
     chat: bool = False
     """True: `head + question + tail` is the user's message of the tokenizer's chat template."""
+    system: str | None = None
+    """With `chat`: the system turn in front of the user's; None: there is none."""
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """With `chat`: keywords of the chat template, e.g. `enable_thinking`."""
     stop: tuple[str, ...] = ()
     """Strings at which the answer ends (not part of the program)."""
 

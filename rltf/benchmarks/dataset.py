@@ -7,17 +7,18 @@ import logging
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.constant import constant_passes
 from rltf.benchmarks.examples import shown_examples
 from rltf.benchmarks.files import Row, read_rows
 from rltf.benchmarks.hub import hub_rows
-from rltf.benchmarks.prompts import FORMATS, PromptFormat
+from rltf.benchmarks.prompts import FORMATS, Chat, PromptFormat
 from rltf.execution.pool.pending import encode_tests
 from rltf.execution.text_checks import problem_of_text
 from rltf.types import AssertTest, CheckTest, Extraction, Problem, Prompt, Split, Test
@@ -66,6 +67,7 @@ class DatasetBenchmark(Benchmark):
         prompt: `doc`, `chat` or `paper` (see `rltf.benchmarks.prompts`).
         limit: largest number of problems per split, the first ones; null: all.
         keep_constant: True: trains on problems whose tests a constant program passes, too.
+        chat: options of `prompt=chat` (see `rltf.benchmarks.prompts.Chat`): `system`, `template`; None: none.
 
     Example::
 
@@ -83,9 +85,15 @@ class DatasetBenchmark(Benchmark):
     """Reason -> ids of the problems that are in no split, or, where a constant program passes, not in training."""
 
     def __init__(
-        self, path: str | None, hub: str | None, prompt: str, limit: int | None, keep_constant: bool = False
+        self,
+        path: str | None,
+        hub: str | None,
+        prompt: str,
+        limit: int | None,
+        keep_constant: bool = False,
+        chat: Mapping[str, Any] | None = None,
     ) -> None:
-        self._format = _find_format(self.formats, prompt)
+        self._format = _with_chat_options(_find_format(self.formats, prompt), prompt, chat or {})
         require("limit", limit, at_least=1, whole=True, optional=True)
         if path is None and hub is None:
             raise ValueError("benchmark.path and benchmark.hub are both null, expected a local file or a hub id")
@@ -212,6 +220,24 @@ def _find_format(formats: Mapping[str, PromptFormat], prompt: str) -> PromptForm
         hint = f" (did you mean {matches[0]}?)" if matches else ""
         raise OptionError("prompt", prompt, f"one of {', '.join(formats)}{hint}")
     return formats[prompt]
+
+
+def _with_chat_options(prompt_format: PromptFormat, prompt: str, options: Mapping[str, Any]) -> PromptFormat:
+    """The format with those of its options that are set.
+
+    Raises:
+        OptionError: an option is not known, is no text or table, or the format is not `chat`.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    kinds: dict[str, type] = {"system": str, "template": Mapping}
+    for key, value in given.items():
+        if key not in kinds:
+            raise OptionError(f"chat.{key}", value, f"one of the keys {', '.join(kinds)}")
+        if not isinstance(value, kinds[key]):
+            raise OptionError(f"chat.{key}", value, "a text" if key == "system" else "a table of keywords, or null")
+        if not isinstance(prompt_format, Chat):
+            raise OptionError(f"chat.{key}", value, f"null with benchmark.prompt={prompt}, which is no chat")
+    return replace(prompt_format, **given) if isinstance(prompt_format, Chat) else prompt_format
 
 
 def _sort_problems(

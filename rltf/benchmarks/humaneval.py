@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -22,6 +22,7 @@ class HumanEval(DatasetBenchmark):
         hub: Hugging Face data set id.
         prompt: `doc`, `chat` or `paper`.
         limit: largest number of problems; null: all.
+        chat: options of `prompt=chat`: `system`, `template`; None: none.
     """
 
     name = "humaneval"
@@ -33,8 +34,9 @@ class HumanEval(DatasetBenchmark):
         hub: str | None = "openai/openai_humaneval",
         prompt: str = "doc",
         limit: int | None = None,
+        chat: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(path, hub, prompt, limit)
+        super().__init__(path, hub, prompt, limit, chat=chat)
 
     @override
     def parse_row(self, row: Row) -> tuple[Split, Problem]:

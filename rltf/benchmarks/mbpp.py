@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Mapping
+from typing import Any
 
 from typing_extensions import override
 
@@ -30,6 +32,7 @@ class Mbpp(DatasetBenchmark):
         prompt: `doc`, `chat` or `paper`.
         limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
+        chat: options of `prompt=chat`: `system`, `template`; None: none.
     """
 
     name = "mbpp"
@@ -41,8 +44,9 @@ class Mbpp(DatasetBenchmark):
         prompt: str = "doc",
         limit: int | None = None,
         keep_constant: bool = False,
+        chat: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(path, hub, prompt, limit, keep_constant)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat)
 
     @override
     def rows_from_hub(self, hub: str) -> list[Row]:

@@ -5,7 +5,10 @@ official RLTF code had two that differed by blank lines."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from rltf.benchmarks.answers import program_in_opened_block
 from rltf.types import AssertTest, CallTest, Extraction, Problem, Prompt, Test
@@ -102,8 +105,13 @@ class Completion(PromptFormat):
         return program.startswith(problem.starter) and not any(stop in body for stop in STATEMENT_STOPS)
 
 
+@dataclass(frozen=True)
 class Chat(PromptFormat):
     """A user message; the assistant's turn is opened with a code fence and ends at the closing one.
+
+    Args:
+        system: the system turn in front of it; None: there is none, unless the chat template adds one.
+        template: keywords of the tokenizer's chat template, e.g. `enable_thinking`.
 
     >>> problem = Problem("p", "Add one.", (AssertTest("assert f(1) == 2"),), entry_point="f")
     >>> Chat().prompt(problem).answer
@@ -111,6 +119,9 @@ class Chat(PromptFormat):
     >>> Chat().answer(problem, "def f(x): return x + 1")
     'def f(x): return x + 1\\n```'
     """
+
+    system: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
 
     def prompt(self, problem: Problem) -> Prompt:
         """The task, its starter if any, and three asserts or, for a whole program, a line on input and output."""
@@ -121,7 +132,16 @@ class Chat(PromptFormat):
         elif problem.entry_point is None:
             lines += ["The program reads standard input and writes standard output."]
         tail = "".join(f"\n{line}" for line in [*lines, "Answer with one Python code block only."])
-        return Prompt("", problem.statement, tail, answer="```python\n", chat=True, stop=(FENCE,))
+        return Prompt(
+            "",
+            problem.statement,
+            tail,
+            answer="```python\n",
+            chat=True,
+            system=self.system,
+            template=self.template,
+            stop=(FENCE,),
+        )
 
     def fits(self, problem: Problem, program: str) -> bool:
         """False for a program with a fence inside."""

@@ -1,8 +1,13 @@
+import json
+
 import pytest
+from benchmark_rows import apps_row, humaneval_row, mbpp_row
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rltf.benchmarks.mbpp import Mbpp
 from rltf.benchmarks.prompts import FENCE, FORMATS, STATEMENT_STOPS, Chat, Completion, Doc, Paper
+from rltf.setup.instantiate import build
 from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
 
 MBPP = Problem(
@@ -169,3 +174,38 @@ def test_a_sampled_answer_cut_at_the_stop_gives_the_demonstrated_program(text, p
 def test_extraction_of_any_text_lies_inside_it(text, problem, style):
     found = style.extract(problem, text)
     assert 0 <= found.start <= found.end <= len(text)
+
+
+ROWS = {"mbpp": mbpp_row(601), "humaneval": humaneval_row(), "apps": apps_row(1)}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_system_turn_and_keywords_of_the_chat_template_are_keys(composed, tmp_path, name):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROWS[name]))
+    keys = ("benchmark.chat.system='Be brief.'", "benchmark.chat.template={enable_thinking: false}")
+    named = (f"benchmark={name}", f"benchmark.path={path}", "benchmark.prompt=chat")
+    benchmark = build(composed("train", *named, *keys), "benchmark")
+    [problem] = [p for split in ("train", "test") for p in benchmark._splits[split]]
+    prompt = benchmark.prompt(problem)
+    assert (prompt.system, prompt.template) == ("Be brief.", {"enable_thinking": False})
+    plain = build(composed("train", *named), "benchmark").prompt(problem)
+    assert (plain.system, plain.template) == (None, {})
+    assert plain.tail == prompt.tail
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chat", "expected"),
+    [
+        ("doc", {"system": "Be brief."}, r"^chat\.system is 'Be brief\.': expected null with benchmark\.prompt=doc"),
+        ("chat", {"system": 3}, r"^chat\.system is 3: expected a text"),
+        ("chat", {"template": "no_think"}, r"^chat\.template is 'no_think': expected a table of keywords"),
+        ("chat", {"sytem": "x"}, r"^chat\.sytem is 'x': expected one of the keys system, template"),
+    ],
+)
+def test_chat_options_that_make_no_sense_are_refused(tmp_path, prompt, chat, expected):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(mbpp_row(601)))
+    with pytest.raises(ValueError, match=expected):
+        Mbpp(str(path), prompt=prompt, chat=chat)
+    assert Mbpp(str(path), prompt=prompt, chat={"system": None, "template": None})

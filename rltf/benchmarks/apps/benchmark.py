@@ -5,7 +5,7 @@ the official folders, packed JSON lines (the forms `stdin`, `call`, `function` a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Apps(DatasetBenchmark):
             belongs to it depends on its id alone.
         keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
             on stdin have one test, and their statement shows it.
+        chat: options of `prompt=chat`: `system`, `template`; None: none.
     """
 
     name = "apps"
@@ -70,6 +71,7 @@ class Apps(DatasetBenchmark):
         max_solution: int | None = None,
         validation_share: float = 0.05,
         keep_constant: bool = False,
+        chat: Mapping[str, Any] | None = None,
     ) -> None:
         require("validation_share", validation_share, at_least=0, below=1)
         if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
@@ -78,7 +80,7 @@ class Apps(DatasetBenchmark):
         self._difficulties_met: set[str] = set()
         self._max_statement, self._max_solution = max_statement, max_solution
         self._validation_share = validation_share
-        super().__init__(path, hub, prompt, limit, keep_constant)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat)
 
     @override
     def rows_from_file(self, path: Path) -> list[Row]:

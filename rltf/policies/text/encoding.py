@@ -1,14 +1,17 @@
 """Token ids of prompts and answers. Text is encoded as one piece, so that tokens at the seams are those the model has
 seen; when a prompt is too long only its `question` is shortened.
 
-Strings such as `</s>` inside a problem or a program are text, never special tokens.
+Strings such as `</s>` inside a problem or a program are text, never special tokens (in chat prompts, too:
+`rltf.policies.text.chat`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from rltf.policies.text.chat import encode_chat
 from rltf.types import Prompt
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_tokens
     """Token ids of the prompt and the start of its answer, at most `max_tokens`.
 
     Raises:
-        ValueError: the prompt is too long even without its question, or is a chat prompt and the tokenizer has no chat
-            template.
+        ValueError: the prompt is too long even without its question, or is a chat prompt that the tokenizer's chat
+            template does not take.
     """
     ids = _encode_whole(tokenizer, prompt)
     if len(ids) <= max_tokens:
@@ -34,7 +37,13 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_tokens
             f"model.max_prompt_tokens is {max_tokens}, but a prompt of this benchmark takes {fixed_tokens} "
             "tokens without its question: expected room for the question"
         )
-    question = tokenizer(prompt.question, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    question = tokenizer(
+        prompt.question,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
     starts = [start for start, _ in question["offset_mapping"]]
     question_tokens = len(starts) - (len(ids) - max_tokens)
     while len(ids) > max_tokens:
@@ -62,17 +71,9 @@ def encode_target(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, .
 
 
 def _encode_whole(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> tuple[int, ...]:
-    request = prompt.head + prompt.question + prompt.tail
-    if not prompt.chat:
-        return _encode(tokenizer, request + prompt.answer, add_special_tokens=True)
-    if tokenizer.chat_template is None:
-        raise ValueError(
-            "benchmark.prompt is chat, but the tokenizer of model.path has no chat template: expected doc or paper"
-        )
-    turns = [{"role": "user", "content": request}]
-    chat_text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    # The template writes the special tokens itself, so here they must be read as such.
-    return tuple(tokenizer(chat_text + prompt.answer, add_special_tokens=False, verbose=False)["input_ids"])
+    if prompt.chat:
+        return encode_chat(tokenizer, prompt, partial(encode_continuation, tokenizer))
+    return _encode(tokenizer, prompt.head + prompt.question + prompt.tail + prompt.answer, add_special_tokens=True)
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool) -> tuple[int, ...]:
