@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,7 +55,8 @@ def pretrained(
 
     Args:
         name: hub id of the weights.
-        path: local folder in the Hugging Face layout; it replaces the hub.
+        path: local folder in the Hugging Face layout; it replaces the hub. Or a folder with an adapter of peft, whose
+            base is found by its `adapter_config.json`: training goes on with the adapter.
         kind: what the weights must be; None: what their configuration says.
         dtype: type of the weights.
         max_prompt_tokens: longest prompt, special tokens included.
@@ -75,6 +77,12 @@ def pretrained(
     require("rl_dropout", rl_dropout, at_least=0, below=1, optional=True)
     if lora is not None and not isinstance(lora, Lora):
         lora = _lora(lora)
+    base = None if path is None else adapters.base_of(path)
+    adapter_folder = path if base is not None else None
+    if base is not None:
+        if lora is not None:
+            raise OptionError("lora", str(lora), f"null, since {path} holds adapters, which bring their own shape")
+        name, path = base, base if Path(base).is_dir() else None
     source = locate.find_weights(name, path, package, gguf_file)
     options: dict[str, Any] = {
         "local_files_only": source.local_only,
@@ -108,6 +116,8 @@ def pretrained(
         _check_head(model)
     if lora is not None:
         adapters.add_adapters(model, lora)
+    if adapter_folder is not None:
+        adapters.load_adapters(model, Path(adapter_folder).expanduser())
     policy.dropout = PhaseDropout(model, dropout, rl_dropout)
     if gradient_checkpointing:
         compat.checkpoint_activations(model)

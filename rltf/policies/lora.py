@@ -3,6 +3,8 @@ them merged."""
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ADAPTER_FOLDER = "adapter"
+ADAPTER_CONFIG = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -28,44 +31,113 @@ class Lora:
         r: rank of the update, at least 1.
         alpha: the update is scaled by `alpha / r`.
         dropout: of the adapter's input in supervised training, 0 up to 1; in RL it is `rl_dropout` of the model.
-        target_modules: names of the layers that get one; None: peft's choice for the model's family.
+        target_modules: the layers that get one, as peft reads it: names, or ends of names; a string is `all-linear` or
+            a regular expression of whole names. None: peft's choice for the model's family, else all linear layers.
     """
 
     r: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
-    target_modules: Sequence[str] | None = None
+    target_modules: Sequence[str] | str | None = None
 
     def __post_init__(self) -> None:
         require("r", self.r, at_least=1, whole=True)
         require("dropout", self.dropout, at_least=0, below=1)
-        if "lm_head" in (self.target_modules or ()):
-            raise OptionError("target_modules", list(self.target_modules or ()), "layers below the head, lm_head")
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
-    """Puts adapters into the model in place; all its other weights are frozen.
+    """Puts new adapters into the model in place; all its other weights are frozen.
 
     Raises:
-        ValueError: peft is not installed, or a target module does not exist.
+        ValueError: peft is not installed, or `target_modules` fits no layer, or one that can have no adapter.
     """
     peft = import_extra("peft", "model.lora", "lora")
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as FAMILY_TARGETS
+
+    targets = lora.target_modules
+    if targets is None:  # decided here: peft would turn either into adapters on the experts of some families
+        targets = FAMILY_TARGETS.get(model.config.model_type) or _linear_layers(model)
+    source = model.config.name_or_path
     config = peft.LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=None if lora.target_modules is None else list(lora.target_modules),
-        base_model_name_or_path=model.config.name_or_path or None,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        base_model_name_or_path=(str(Path(source).resolve()) if Path(source).is_dir() else source) or None,
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
     )
-    try:
-        peft.inject_adapter_in_model(config, model)
-    except ValueError:
-        names = "null" if lora.target_modules is None else list(lora.target_modules)
+    _inject(peft, config, model)
+    names = [name for name, module in model.named_modules() if _is_lora_layer(module)]
+    unused = [] if isinstance(targets, str) else [t for t in targets if not any(_ends(n, t) for n in names)]
+    if unused:
+        raise OptionError("model.lora.target_modules", list(targets), f"no {unused[0]}, which fits no layer")
+
+
+def load_adapters(model: PreTrainedModel, folder: Path) -> None:
+    """Puts the adapters of a folder in peft's layout into the model in place, to be trained on; all its other weights
+    are frozen.
+
+    Raises:
+        ValueError: peft is not installed, or the folder holds another kind of adapter, or one of another model.
+    """
+    peft = import_extra("peft", "an adapter as model.path", "lora")
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from peft.utils.save_and_load import load_peft_weights
+
+    fields = json.loads((folder / ADAPTER_CONFIG).read_text())
+    unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None)]
+    if unsupported:
+        key = unsupported[0]
+        raise ValueError(f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected plain LoRA")
+    config = peft.LoraConfig.from_pretrained(str(folder))
+    config.inference_mode = False
+    _inject(peft, config, model)
+    weights = {n.removeprefix(_PREFIX): w for n, w in load_peft_weights(str(folder), device="cpu").items()}
+    if weights.keys() != get_peft_model_state_dict(model).keys():
         raise ValueError(
-            f"model.lora.target_modules is {names}, which fits no layer of a {type(model).__name__}: expected names of "
-            "its linear layers"
+            f"model.path: the adapters of {folder} do not fit the layers of its base, a {type(model).__name__}"
+        )
+    set_peft_model_state_dict(model, weights)
+
+
+def base_of(folder: str) -> str | None:
+    """What the adapters in a folder were made for, a folder or a hub id; None where the folder holds a model.
+
+    Raises:
+        ValueError: the adapters do not say it.
+    """
+    file = Path(folder).expanduser() / ADAPTER_CONFIG
+    if not file.is_file() or file.with_name("config.json").is_file():
+        return None
+    base: str | None = json.loads(file.read_text()).get("base_model_name_or_path")
+    if not base:
+        raise ValueError(
+            f"model.path: {file} has no base_model_name_or_path: expected the folder or hub id of its base"
+        )
+    return base
+
+
+def _inject(peft: Any, config: Any, model: PreTrainedModel) -> None:
+    targets = config.target_modules
+    targets = sorted(targets) if isinstance(targets, set) else targets
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of tied weights, which are refused below
+            peft.inject_adapter_in_model(config, model)
+    except ValueError:
+        raise OptionError(
+            "model.lora.target_modules",
+            targets,
+            f"names of linear layers of a {type(model).__name__}, all-linear, or a regular expression of whole names, "
+            "and this fits no layer",
         ) from None
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if _is_lora_layer(layer):  # log-probs read the head's weight, which embeddings may share
+            raise OptionError("model.lora.target_modules", targets, "layers between embeddings and head")
+    if any(hasattr(layer, "parameter_name") for layer in _lora_layers(model)):
+        raise OptionError("model.lora.target_modules", targets, "linear layers alone, and experts are none; name them")
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.float()  # steps of training are lost in half precision
 
 
 @contextmanager
@@ -106,7 +178,7 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         model.save_pretrained(folder, state_dict=merged_weights)
     adapter_folder = folder / ADAPTER_FOLDER
     adapter_folder.mkdir(exist_ok=True)
-    weights = {f"base_model.model.{name}": t.contiguous() for name, t in get_peft_model_state_dict(model).items()}
+    weights = {f"{_PREFIX}{name}": t.contiguous() for name, t in get_peft_model_state_dict(model).items()}
     save_file(weights, adapter_folder / "adapter_model.safetensors")
     model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
 
@@ -115,9 +187,37 @@ _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 
 
+_PREFIX = "base_model.model."
+"""What stands before names of weights in a file of peft."""
+_PLAIN: dict[str, Any] = {
+    "peft_type": "LORA",
+    "use_dora": False,
+    "modules_to_save": None,
+    "bias": "none",
+    "trainable_token_indices": None,
+    "target_parameters": None,
+}
+"""Fields of an adapter's configuration whose other values add weights that `merged_adapters` does not know."""
+
+
+def _linear_layers(model: PreTrainedModel) -> list[str]:
+    """Last names of all linear layers below the head."""
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head}
+    return sorted({name.rpartition(".")[2] for name in linear})
+
+
 def _lora_layers(model: nn.Module) -> list[Any]:
-    if not hasattr(model, "peft_config"):
-        return []
+    return [module for module in model.modules() if _is_lora_layer(module)] if hasattr(model, "peft_config") else []
+
+
+def _is_lora_layer(module: nn.Module) -> bool:
     from peft.tuners.lora import LoraLayer
 
-    return [module for module in model.modules() if isinstance(module, LoraLayer)]
+    return isinstance(module, LoraLayer)
+
+
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")

@@ -33,6 +33,7 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
     require("critic_lr", cfg.critic_lr, above=0)
     _check_built_nodes(cfg)
     _check_optimizer(cfg)
+    _check_precision(cfg)
     check_learning(cfg, config.rollouts)
     return config
 
@@ -63,6 +64,12 @@ def _check_optimizer(cfg: DictConfig) -> None:
         ) from error
     except ValueError as error:
         raise ValueError(f"optimizer: {error}") from error
+
+
+def _check_precision(cfg: DictConfig) -> None:
+    from rltf.policies.precision import check_precision  # imports torch
+
+    check_precision(cfg.trainer.get("precision"))
 
 
 def _check_built_nodes(cfg: DictConfig) -> None:

@@ -17,6 +17,7 @@ from rltf.execution.executor import Executor
 from rltf.generation.sampler import Sampler
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
+from rltf.policies.precision import check_trained_weights
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
@@ -59,6 +60,8 @@ class Components:
         L.seed_everything(cfg.seed, verbose=False)
         check_benchmark(cfg)  # before weights are looked for
         policy: Policy = build(cfg, "model")
+        if training:
+            check_trained_weights(policy)
         benchmark = build_benchmark(cfg)
         rewards = build(cfg, "reward") if training else None
         advantages = build(cfg, "algorithm.advantages") if training else None

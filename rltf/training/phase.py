@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from torch.nn import Parameter
-from torch.optim import Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 from rltf.algorithms.loss_mix import LossMix
+from rltf.policies.precision import movable_share
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class Phase:
     """Optimiser steps after which a cosine has brought the rate to a tenth of the peak; None: constant."""
 
     def make_optimizer(self, parameters: Iterable[Parameter], fused: bool) -> Optimizer:
-        """The optimiser of these parameters.
+        """The optimiser of these parameters; a rate at which most of them cannot move is told.
 
         Args:
             parameters: what it updates.
@@ -39,7 +43,15 @@ class Phase:
         """
         option = inspect.signature(self.optimizer).parameters.get("fused")
         options = {"fused": fused} if option is not None and option.default is None else {}
-        return self.optimizer(parameters, lr=self.lr, **options)
+        parameters = list(parameters)
+        optimizer = self.optimizer(parameters, lr=self.lr, **options)
+        # Others than Adam move by the rate times a gradient that nobody knows yet.
+        if isinstance(optimizer, Adam | AdamW) and (share := movable_share(parameters, self.lr)) < 0.5:
+            key = "optimizer.lr" if self.name == "rl" else "warmup.lr"
+            log.warning(
+                "%s is %g: such a step leaves %.0f%% of the weights as they are", key, self.lr, 100 * (1 - share)
+            )
+        return optimizer
 
     def lr_factor(self, step: int) -> float:
         """The learning rate at an optimiser step, as a share of the peak."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from families import family_model
 from omegaconf import OmegaConf
 from policy_kinds import POLICIES
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from rltf.policies.load import pretrained
-from rltf.policies.lora import Lora
+from rltf.policies.lora import Lora, add_adapters
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.setup.instantiate import build
 
@@ -90,7 +92,7 @@ def test_export_writes_the_adapter_alone_in_peft_format(adapted: TransformersPol
 
 @pytest.mark.parametrize(
     ("keywords", "key"),
-    [({"r": 0}, "r"), ({"dropout": 1.0}, "dropout"), ({"target_modules": ["lm_head"]}, "target_modules")],
+    [({"r": 0}, "r"), ({"dropout": 1.0}, "dropout")],
 )
 def test_values_out_of_range_name_their_key(keywords: dict[str, object], key: str):
     with pytest.raises(ValueError, match=rf"^{key} is "):
@@ -103,7 +105,85 @@ def test_a_config_with_bad_adapters_is_refused_by_its_path_before_anything_is_lo
         build(OmegaConf.create({"trusted": ["rltf"], "model": model}), "model")
 
 
-def test_layers_that_do_not_exist_are_said(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (["nope"], r"names of linear layers of a T5.* and this fits no layer"),
+        ("wo", r"names of linear layers of a T5.* all-linear, or a regular expression of whole names"),
+        (["q", "nope"], "no nope, which fits no layer"),
+        (["lm_head"], "layers between embeddings and head"),
+        (r".*(lm_head|\.q)", "layers between embeddings and head"),
+        (["shared"], "layers between embeddings and head"),
+    ],
+)
+def test_layers_that_can_have_no_adapter_are_said(targets: list[str] | str, expected: str, tmp_path: Path):
     POLICIES["t5"]().export(tmp_path)
-    with pytest.raises(ValueError, match=r"^model\.lora\.target_modules is \['nope'\], which fits no layer"):
-        pretrained(name="t5", path=str(tmp_path), lora={"target_modules": ["nope"]})
+    with pytest.raises(ValueError, match=rf"^model\.lora\.target_modules is .*: expected {expected}"):
+        pretrained(name="t5", path=str(tmp_path), lora={"target_modules": targets})
+
+
+def adapted_layers(model: torch.nn.Module) -> set[str]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+
+
+@pytest.mark.parametrize("targets", ["all-linear", r".*\.(q|wo)", ["wo"], r"decoder.*\.o"])
+def test_a_target_means_what_it_means_in_peft(targets: list[str] | str, tmp_path: Path):
+    from peft import LoraConfig, inject_adapter_in_model
+
+    POLICIES["t5"]().export(tmp_path)
+    policy = pretrained(name="t5", path=str(tmp_path), lora={"target_modules": targets})
+    plain = inject_adapter_in_model(
+        LoraConfig(target_modules=targets, task_type="SEQ_2_SEQ_LM"), AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    )
+    assert adapted_layers(policy.model) == adapted_layers(plain) != set()
+
+
+@pytest.mark.parametrize("family", ["starcoder2", "gpt_oss", "xglm", "phi3", "olmo2"])
+def test_a_family_without_a_default_of_peft_gets_adapters_on_all_linear_layers(family: str):
+    model = family_model(family, 64)
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)} - {"lm_head"}
+    add_adapters(model, Lora(r=2))
+    assert adapted_layers(model) == linear != set()
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_experts_which_are_no_layers_get_no_adapter_in_silence(family: str):
+    model = family_model(family, 64)
+    with pytest.raises(ValueError, match="expected linear layers alone, and experts are none; name them"):
+        add_adapters(model, Lora(r=2, target_modules="all-linear"))
+
+
+def test_training_goes_on_from_an_exported_adapter(adapted: TransformersPolicy, tmp_path: Path):
+    adapted.export(tmp_path / "out")
+    policy = pretrained(name="any", path=str(tmp_path / "out" / "adapter"), max_prompt_tokens=64)
+    assert torch.equal(logits(policy.model), logits(adapted.model))
+    assert trained(policy) == trained(adapted) != set()
+    policy.export(tmp_path / "again")
+    again = pretrained(name="any", path=str(tmp_path / "again" / "adapter"), max_prompt_tokens=64)
+    assert torch.equal(logits(again.model), logits(adapted.model))
+
+
+def trained(policy: TransformersPolicy) -> set[str]:
+    return {name for name, weight in policy.named_parameters() if weight.requires_grad}
+
+
+def test_an_adapter_folder_that_cannot_be_trained_on_is_said(adapted: TransformersPolicy, tmp_path: Path):
+    adapted.export(tmp_path / "out")
+    folder = tmp_path / "out" / "adapter"
+    with pytest.raises(ValueError, match=r"^lora is .*: expected null, since .* holds adapters"):
+        pretrained(name="any", path=str(folder), lora={"r": 2})
+    file = folder / "adapter_config.json"
+    fields = json.loads(file.read_text())
+    for change, said in (
+        ({"use_dora": True}, "has use_dora=True: expected plain LoRA"),
+        ({"peft_type": "IA3"}, "has peft_type='IA3': expected plain LoRA"),
+        ({"base_model_name_or_path": None}, "has no base_model_name_or_path"),
+        ({"target_modules": sorted(fields["target_modules"])[:1], "r": 2}, "do not fit the layers of its base"),
+    ):
+        file.write_text(json.dumps(fields | change))
+        if change.get("target_modules") == sorted(fields["target_modules"]):
+            continue  # this adapter has one kind of layer alone
+        with pytest.raises(ValueError, match=rf"^model\.path: .*{said}"):
+            pretrained(name="any", path=str(folder), max_prompt_tokens=64)
