@@ -29,8 +29,6 @@ from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
 _WARM_UP_RUNS = 5
-_DONE = 70
-"""Status of a fork that has come to its end; a test may end it with another one."""
 _MAX_REASON = 500
 """Characters of a reason."""
 
@@ -88,23 +86,25 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
             worker.send(_grade(worker, page, job, test_set, descriptors))
         elif (pid := os.fork()) == 0:
             _grade_in_fork(folders, worker, page, job, test_set, descriptors)
-        elif os.waitpid(pid, 0)[1] != _DONE << 8:
-            worker.send({"end": "lost"})
+        else:
+            os.waitpid(pid, 0)
+            if not page.over:  # the test ended its process
+                worker.send({"end": "lost"})
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _grade_in_fork(folders: Sequence[str], worker: WorkerConnection, *job: Any) -> NoReturn:
+def _grade_in_fork(folders: Sequence[str], worker: WorkerConnection, page: Page, *job: Any) -> NoReturn:
     """Decides tests whose text may leave traces, files in `folders` among them; this process ends after that."""
     try:
         with contextlib.suppress(OSError):
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         worker.owner = os.getpid()
-        end = _grade(worker, *job)
+        end = _grade(worker, page, *job)
         worker.send({**end, "traces": _left_traces(folders)})
-        os._exit(_DONE)
+        page.end_job()
     finally:
-        os._exit(1)
+        os._exit(0)
 
 
 def _left_traces(folders: Sequence[str]) -> bool:

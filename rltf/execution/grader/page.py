@@ -20,7 +20,7 @@ LOADING = -1
 
 _HEADER = 4096
 _SIZE = _HEADER + 5 * MAX_TESTS
-_TEST, _TEST_START, _SECONDS, _REQUEST_START, _REQUESTS, _LINE, _ALL_SECONDS = range(7)
+_TEST, _TEST_START, _SECONDS, _REQUEST_START, _REQUESTS, _LINE, _ALL_SECONDS, _OVER = range(8)
 _monotonic = time.monotonic
 
 
@@ -50,7 +50,7 @@ class Page:
 
     def clear(self, tests: int) -> None:
         """Forgets the last job, before one with so many tests."""
-        self._numbers[:7] = memoryview(bytes(56)).cast("q")
+        self._numbers[:8] = memoryview(bytes(64)).cast("q")
         self._numbers[_TEST] = LOADING
         self._results[:tests] = bytes(tests)
 
@@ -84,6 +84,15 @@ class Page:
         return self._times[_ALL_SECONDS] + (_monotonic() - start if start else 0.0)
 
     # the grader's end
+
+    @property
+    def over(self) -> bool:
+        """True once the last message on the job was sent."""
+        return bool(self._numbers[_OVER])
+
+    def end_job(self) -> None:
+        """The last message on the job was sent."""
+        self._numbers[_OVER] = 1
 
     def begin_test(self, position: int) -> None:
         """A test begins."""

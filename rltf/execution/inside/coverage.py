@@ -40,7 +40,7 @@ _DEPTH = 4000
 _AGAIN = bytes([0, EARLIER, *range(2, 256)])
 """Marks -> marks before the next test."""
 _EXECUTED_LINES = re.compile(b"(?<!\0)\0*+\1")
-"""A marked line that was executed, and the lines above it that take its mark; linear, whatever a program wrote there."""
+"""A marked line that was executed, and the lines above it that take its mark; found in linear time."""
 _LINE_0 = bytes([WAITING])
 """Stands before line 1, which may take the mark of another."""
 _memory: mmap.mmap | None = None
