@@ -1,14 +1,16 @@
-"""Every difference between transformers 4.57 and 5.x that policies meet, and what else depends on its internals."""
+"""What depends on transformers' internals, and every difference between its versions that policies meet."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def is_t5(model: PreTrainedModel) -> bool:
@@ -19,8 +21,8 @@ def is_t5(model: PreTrainedModel) -> bool:
 
 
 def t5_output_scale(config: Any) -> float:
-    """What T5 multiplies its last hidden states with before the head. 4.57 decides it by tied embeddings, 5.x by a
-    field of its own, which loading fills in from the former."""
+    """What T5 multiplies its last hidden states with before the head: a field of its own decides it, which loading
+    fills in from tied embeddings, by which old configurations say it."""
     scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
     return float(config.d_model**-0.5) if scaled else 1.0
 
@@ -54,6 +56,19 @@ def let_recomputed_layers_read_a_cache(model: PreTrainedModel) -> bool:
     for layer in layers:
         layer._can_checkpoint_with_cache = True
     return len(layers) == model.config.num_hidden_layers
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a tokenizer as transformers 4.57 reads it, too: 5.x has other names for the class of a tokenizer.json and
+    for a list of special tokens, and reads both."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if isinstance(config.get("extra_special_tokens"), list):
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def replace_forward(module: nn.Module, subclass: type[nn.Module]) -> None:

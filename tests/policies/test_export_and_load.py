@@ -11,7 +11,7 @@ import torch
 from policy_kinds import POLICIES, codegen_policy, llama_policy, seq2seq_policy
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertModel
 
-from rltf.policies import locate
+from rltf.policies import compat, locate
 from rltf.policies.load import pretrained
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
@@ -55,6 +55,22 @@ def test_an_exported_policy_loads_with_plain_transformers(build, tmp_path: Path)
         assert torch.equal(policy.double().model(input_ids=ids, **extra).logits, exact)
     text = "def f(x):\n    return  x\n"
     assert tokenizer(text)["input_ids"] == policy.tokenizer(text)["input_ids"]
+
+
+@pytest.mark.parametrize("build", [*POLICIES.values(), tiny_t5])
+def test_an_exported_tokenizer_has_the_names_that_transformers_4_57_reads(build, tmp_path: Path):
+    """Those of 5.x end there in "Tokenizer class TokenizersBackend does not exist" and "'list' object has no attribute
+    'keys'"; that these two are enough was tried with 4.57.1."""
+    policy = build()
+    policy.tokenizer.add_special_tokens({"extra_special_tokens": ["<x>"]})
+    compat.save_tokenizer(policy.tokenizer, tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert config["additional_special_tokens"] == ["<x>"]
+    assert "extra_special_tokens" not in config
+    reloaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert reloaded("f<x>(y)")["input_ids"] == policy.tokenizer("f<x>(y)")["input_ids"]
+    assert set(reloaded.all_special_tokens) == set(policy.tokenizer.all_special_tokens)
 
 
 def test_tied_embeddings_stay_tied_through_a_round_trip(tmp_path: Path):
