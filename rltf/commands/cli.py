@@ -7,7 +7,6 @@ Nothing heavy is imported here, so `--help`, `--cfg job` and a mistyped key answ
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
 import signal
@@ -20,11 +19,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
-from rltf.runs.failures import Stopped
+from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
 
-USER_MISTAKE = 2
-"""Exit code."""
 SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of a run that was told to end."""
 
@@ -61,10 +58,10 @@ def command(name: str) -> None:
         except Exception as error:
             if in_sweep:
                 sweep.record_failure(cfg, error)
-                return math.nan  # the other jobs go on
+                return None  # the other jobs go on; a search takes it for a failed trial
             if wants_traceback or not isinstance(error, ValueError | Stopped):
                 raise
-            fail(explain(error), USER_MISTAKE if isinstance(error, ValueError) else 1)
+            fail(explain(error), exit_code(error))
         except SystemExit as stop:
             if name == "train" and stop.code in SIGNALLED and first_process():
                 continuation = (

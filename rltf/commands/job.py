@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from rltf.commands.start import start_command
+from rltf.commands.start import record_command, start_command
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.files import SUMMARY_FILE
 from rltf.runs.summary import versions, write_json
@@ -26,14 +26,15 @@ def run_job(cfg: DictConfig) -> None:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
     read_training_config(cfg)
-    folder, console = start_command(cfg)
-    job = build(cfg, "job")
     clock = PhaseClock()
-    with Components.build(cfg, clock) as components:
-        components.policy.to(build_trainer(cfg, folder).strategy.root_device)
-        numbers = job(components.pipeline, components.sampling, cfg.seed, folder)
-        seconds = {phase: round(spent, 3) for phase, spent in clock.seconds().items() if spent}
-        summary = {"status": "finished", "benchmark": components.benchmark.name, "seed": cfg.seed, **numbers}
-        write_json(folder / SUMMARY_FILE, {**summary, "seconds": seconds, "versions": versions()})
-    console.print("  ".join(f"{name} {value}" for name, value in numbers.items()))
-    console.print(f"run folder {folder}")
+    with start_command(cfg) as (folder, console):
+        job = build(cfg, "job")
+        with Components.build(cfg, clock) as components:
+            components.policy.to(build_trainer(cfg, folder).strategy.root_device)
+            record_command(cfg, folder)
+            numbers = job(components.pipeline, components.sampling, cfg.seed, folder)
+            seconds = {phase: round(spent, 3) for phase, spent in clock.seconds().items() if spent}
+            summary = {"status": "finished", "benchmark": components.benchmark.name, "seed": cfg.seed, **numbers}
+            write_json(folder / SUMMARY_FILE, {**summary, "seconds": seconds, "versions": versions()})
+        console.print("  ".join(f"{name} {value}" for name, value in numbers.items()))
+        console.print(f"run folder {folder}")

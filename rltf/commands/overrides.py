@@ -10,7 +10,7 @@ from pathlib import Path
 from rltf.runs.files import OVERRIDES_FILE, POLICY_FOLDER
 from rltf.runs.folder import first_process
 from rltf.runs.legacy import upgrade_overrides
-from rltf.runs.record import read_overrides
+from rltf.runs.record import overrides_path, read_overrides
 
 NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
@@ -50,7 +50,7 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
     Raises:
         ValueError: the folder records none, or one that may not be taken over.
     """
-    path = folder / OVERRIDES_FILE
+    path = overrides_path(folder)
     if not path.is_file():
         raise ValueError(f"resume={folder} is no run folder: expected one that holds {OVERRIDES_FILE}")
     try:

@@ -1,27 +1,76 @@
-"""The start of every command: quiet libraries, a run folder, a console."""
+"""The start of every command: quiet libraries, a run folder that no other process writes, a console; and the record of
+the command, written once its work begins."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from rltf.runs.folder import prepare_folder
+from rltf.runs.atomic import write_text
+from rltf.runs.files import CONFIG_FILE, HYDRA_FOLDER, OVERRIDES_FILE
+from rltf.runs.folder import first_process, prepare_folder
+from rltf.runs.lock import locked
+from rltf.runs.resume import begin_run, check_folder
+from rltf.setup.choices import fill_names
 
 
-def start_command(cfg: DictConfig) -> tuple[Path, Console]:
-    """The run folder, made if need be, and the console to print on.
+@contextmanager
+def start_command(cfg: DictConfig, repeats: bool = True) -> Iterator[tuple[Path, Console]]:
+    """The run folder, made if need be and locked inside the block, and the console to print on.
+
+    Args:
+        cfg: the whole config; gets its names.
+        repeats: whether the command, given again, replaces its results; False for training, which is resumed.
 
     Raises:
         ValueError: the folder cannot be made or written.
+        FolderRefused: it holds another run, or another process writes it. Nothing in it was changed.
     """
     quiet_libraries()
     folder = Path(cfg.paths.output_dir)
     prepare_folder(folder, 0)
-    return folder, Console(highlight=False, soft_wrap=True)
+    fill_names(cfg)
+    console = Console(highlight=False, soft_wrap=True)
+    if not first_process():
+        yield folder, console
+        return
+    check_folder(_plain(cfg), folder, bool(cfg.get("resume")), repeats)
+    with locked(folder):
+        yield folder, console
+
+
+def record_command(cfg: DictConfig, folder: Path, repeats: bool = True) -> None:
+    """Writes config and command line to the run folder. Called when nothing is left that could refuse the command: a
+    resumed run keeps its record until then.
+
+    Args:
+        cfg: the whole config.
+        folder: the run folder.
+        repeats: as in `start_command`.
+
+    Raises:
+        FolderRefused: a run has begun there since the command was started.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra_config = HydraConfig.instance().cfg if HydraConfig.initialized() else None
+    overrides = None
+    if hydra_config is not None:
+        overrides = [override for override in hydra_config.hydra.overrides.task if not override.startswith("resume=")]
+    begin_run(_plain(cfg), folder, bool(cfg.get("resume")), repeats, overrides)
+    if hydra_config is None or not first_process():
+        return
+    records = {CONFIG_FILE: cfg, "hydra.yaml": hydra_config, OVERRIDES_FILE: hydra_config.hydra.overrides.task}
+    (folder / HYDRA_FOLDER).mkdir(exist_ok=True)
+    for name, content in records.items():
+        write_text(folder / HYDRA_FOLDER / name, OmegaConf.to_yaml(content))
 
 
 def quiet_libraries() -> None:
@@ -37,3 +86,7 @@ def quiet_libraries() -> None:
         r".*`IterableDataset` has `__len__` defined.*",
     ):
         warnings.filterwarnings("ignore", message)
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]

@@ -14,11 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.atomic import write_text
 from rltf.runs.files import CONFIG_FILE, SUMMARY_FILE
-from rltf.runs.folder import finished_score
+from rltf.runs.folder import FolderRefused, finished_score
 from rltf.runs.record import read_overrides, read_summary
-from rltf.runs.resume import begin_run
+from rltf.runs.resume import check_folder
 
 log = logging.getLogger(__name__)
+
+REFUSED_FILE = ".refused"
+"""In a sweep's folder while it runs: names of job folders that were refused, since jobs may be other processes."""
 
 
 def skip_if_finished(cfg: DictConfig) -> float | None:
@@ -26,22 +29,29 @@ def skip_if_finished(cfg: DictConfig) -> float | None:
     begun before.
 
     Raises:
-        ValueError: the folder holds the job of another sweep.
+        FolderRefused: the folder holds the job of another sweep.
     """
     folder = Path(cfg.paths.output_dir)
     if not (folder / CONFIG_FILE).exists():
         return None
     cfg.resume = str(folder)
     score = finished_score(folder)
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    check_folder(config, folder, resumed=True, repeats=score is not None)
     if score is not None:
-        begin_run(OmegaConf.to_container(cfg, resolve=True), folder, resumed=True)  # type: ignore[arg-type]
         print(f"{folder} is done: skipped")
     return score
 
 
 def record_failure(cfg: DictConfig, error: Exception) -> None:
-    """Writes a job's error to its summary and log, and prints it in one line."""
+    """Writes a job's error to its summary and log, and prints it in one line. A folder that holds another job, or that
+    another process writes, stays as it is."""
     folder = Path(cfg.paths.output_dir)
+    if isinstance(error, FolderRefused):
+        print(f"error: {folder} stays as it is: {error}", file=sys.stderr)
+        with (folder.parent / REFUSED_FILE).open("a", encoding="utf-8") as file:
+            file.write(folder.name + "\n")
+        return
     sentence = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     log.info("the job failed", exc_info=error)  # to the job's own log
     print(f"error: {folder} failed: {sentence}", file=sys.stderr)
@@ -55,11 +65,16 @@ def record_failure(cfg: DictConfig, error: Exception) -> None:
 class SweepEnd(Callback):
     """Prints one line per job at the end of a sweep, and ends the process with exit code 1 if any job failed."""
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Forgets what an earlier start of the sweep was refused."""
+        (Path(config.hydra.sweep.dir) / REFUSED_FILE).unlink(missing_ok=True)
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Reads the jobs' summaries, since other processes may have written them."""
         folder = Path(config.hydra.sweep.dir)
+        refused = _pop_lines(folder / REFUSED_FILE)
         jobs = sorted((path.parent for path in folder.glob(f"*/{SUMMARY_FILE}")), key=_number)
-        if not jobs:
+        if not jobs and not refused:
             return
         from rich.console import Console
         from rich.table import Table
@@ -70,19 +85,34 @@ class SweepEnd(Callback):
         shared = set.intersection(*map(set, overrides_of.values())) if len(jobs) > 1 else set()
         for job in jobs:
             summary = _read(job)
-            status = str(summary.get("status"))
+            status = "refused" if job.name in refused else str(summary.get("status"))
             failures += status != "finished"
             overrides = " ".join(o for o in overrides_of[job] if o not in shared)
             scores = [_first(summary.get("pass_at_k", {}).get(when)) for when in ("before", "after")]
             table.add_row(str(_number(job)), overrides, *scores, status)
         console = Console(highlight=False, soft_wrap=True)
         console.print(table)
-        if failures:
+        if refused:
             console.print(
-                f"{failures} of {len(jobs)} jobs did not finish: the same command with hydra.sweep.dir={folder} does "
-                "only those"
+                f"{len(refused)} of {len(jobs)} jobs were refused and their folders stay as they are: another command "
+                "needs another hydra.sweep.dir"
             )
+        if failures > len(refused):
+            console.print(
+                f"{failures - len(refused)} of {len(jobs)} jobs did not finish: the same command with "
+                f"hydra.sweep.dir={folder} does only those"
+            )
+        if failures:
             sys.exit(1)
+
+
+def _pop_lines(path: Path) -> list[str]:
+    """Lines of a file, which is deleted; none where there is none."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.unlink()
+    return lines
 
 
 def _read(job: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from rltf.algorithms.loss_mix import LossMix, WeightedObjective
@@ -19,25 +19,24 @@ from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
-from rltf.commands.evaluate import CommandResult, evaluate_held_out
-from rltf.commands.start import start_command
+from rltf.commands.evaluate import CommandResult, evaluate_held_out, log_evaluations
+from rltf.commands.start import record_command, start_command
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
 from rltf.runs.failures import Stopped, explain_stop
 from rltf.runs.files import POLICY_FOLDER
 from rltf.runs.folder import prepare_folder
-from rltf.runs.resume import begin_run
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
 from rltf.setup.callbacks import RunCallbacks, build_callbacks
 from rltf.setup.checks import read_training_config
-from rltf.setup.choices import fill_names, group_choices
+from rltf.setup.choices import group_choices
 from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
 from rltf.setup.credit import count_critic_weights, kl_penalty
 from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
-from rltf.setup.loggers import build_loggers, close_loggers
+from rltf.setup.loggers import open_loggers
 from rltf.setup.trainer import build_trainer, build_warmup_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import RLTFModule
@@ -54,18 +53,18 @@ def train(cfg: DictConfig) -> CommandResult:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
     config = read_training_config(cfg)
-    folder, console = start_command(cfg)
-    begin(cfg, folder)
-    with Components.build(cfg, PhaseClock()) as components:
+    with start_command(cfg, repeats=False) as (folder, console), Components.build(cfg, PhaseClock()) as components:
         checkpoint = find_checkpoint(cfg, folder, components)
-        run = build_run(cfg, config, folder, console, components)
-        with summary_on_failure(run):
-            warm_up(run, checkpoint)
-            evaluate_before(run)
-            train_rl(run, checkpoint)
-            final_result = evaluate_after(run)
-            export(run)
-            finish(run, final_result)
+        with open_loggers(cfg) as loggers:
+            run = build_run(cfg, config, folder, console, components, loggers)
+            begin(run, checkpoint)
+            with summary_on_failure(run):
+                warm_up(run, checkpoint)
+                evaluate_before(run, checkpoint)
+                train_rl(run, checkpoint)
+                final_result = evaluate_after(run)
+                export(run)
+                finish(run, final_result)
         return CommandResult(
             final_result.pass_at_k[min(final_result.ks)], run.summary.content, folder, run.module, run.data
         )
@@ -91,13 +90,6 @@ class Run:
     summary: RunSummary
 
 
-def begin(cfg: DictConfig, folder: Path) -> None:
-    """Names the run and records its config; a resumed run is compared with its record."""
-    fill_names(cfg)
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    begin_run(config, folder, resumed=bool(cfg.resume))
-
-
 def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:
     """The checkpoint to continue from: of RL, else of the warm-up; None: the run begins. Checks the disk's room."""
     prepare_folder(folder, _checkpoint_bytes(components))
@@ -109,10 +101,16 @@ def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Pa
     return checkpoint
 
 
-def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console, components: Components) -> Run:
-    """Loss, loggers, callbacks, trainer, module, data and summary of a run."""
+def build_run(
+    cfg: DictConfig,
+    config: RunConfig,
+    folder: Path,
+    console: Console,
+    components: Components,
+    loggers: Sequence[Logger],
+) -> Run:
+    """Loss, callbacks, trainer, module, data and summary of a run."""
     mix: LossMix = build(cfg, "algorithm.mix")
-    loggers = build_loggers(cfg)
     components.pipeline.multi_round_sampler = build_multi_round_sampler(cfg, components)
     callbacks = build_callbacks(cfg, components, mix.needs_rollouts)
     trainer = build_trainer(cfg, folder, loggers, callbacks.rl)
@@ -124,6 +122,7 @@ def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console
         bool(needs_start or kl_penalty(components.pipeline)),
     )
     data = components.datamodule(config.evaluation, config.seed, trainer, build(cfg, "buffer"))
+    data.check_texts(demonstrates=bool(config.warmup.steps) or mix.needs_demonstrations)
     choices = {group: group_choices().get(group) for group in ("model", "reward", "algorithm")}
     content = {"benchmark": components.benchmark.name, **choices, "seed": config.seed}
     summary = RunSummary(folder, content, writes=trainer.is_global_zero)
@@ -132,9 +131,17 @@ def build_run(cfg: DictConfig, config: RunConfig, folder: Path, console: Console
     return Run(cfg, config, folder, console, components, mix, loggers, callbacks, trainer, module, data, summary)
 
 
+def begin(run: Run, checkpoint: Path | None) -> None:
+    """Compares the model with the checkpoint's, then records config and command line: nothing else refuses the run."""
+    if checkpoint is not None:
+        trained = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
+        check_checkpoint(checkpoint, trained)
+    record_command(run.cfg, run.folder, repeats=False)
+
+
 @contextmanager
 def summary_on_failure(run: Run) -> Iterator[None]:
-    """Inside, whatever ends the run is written to its summary, and its loggers are closed."""
+    """Inside, whatever ends the run is written to its summary."""
     try:
         yield
     except BaseException as error:
@@ -145,8 +152,6 @@ def summary_on_failure(run: Run) -> Iterator[None]:
         if processes > 1 and isinstance(error, Exception):
             log.error("process %d ended: %s: %s", run.trainer.global_rank, type(error).__name__, error)
         raise
-    finally:
-        close_loggers(run.loggers)
 
 
 def warm_up(run: Run, checkpoint: Path | None) -> None:
@@ -208,18 +213,22 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
     _fit(run, trainer, checkpoint if checkpoint is not None and _of_rl(checkpoint) else None)
 
 
-def evaluate_before(run: Run) -> None:
+def evaluate_before(run: Run, checkpoint: Path | None) -> None:
     """Held-out evaluation of the policy that RL starts with; a resumed run that has it keeps it."""
-    if run.summary.initial_evaluation is not None:
-        return
-    result = _evaluate(run, "before")
-    run.summary.initial_evaluation = evaluation_record(result)
-    run.summary.write()
+    if run.summary.initial_evaluation is None:
+        run.summary.initial_evaluation = evaluation_record(_evaluate(run, "before"))
+        run.summary.write()
+    if checkpoint is None or not _of_rl(checkpoint):  # else the row lies before those of RL, which are kept
+        log_evaluations(run.loggers, {"before": run.summary.initial_evaluation}, 0, run.config.warmup.steps)
 
 
 def evaluate_after(run: Run) -> EvaluationResult:
     """Held-out evaluation of the trained policy."""
-    return _evaluate(run, "after")
+    result = _evaluate(run, "after")
+    assert run.summary.initial_evaluation is not None
+    both = {"before": run.summary.initial_evaluation, "after": evaluation_record(result)}
+    log_evaluations(run.loggers, both, run.trainer.current_epoch, run.module.steps)
+    return result
 
 
 def export(run: Run) -> None:
@@ -255,9 +264,6 @@ def _evaluate(run: Run, name: Literal["before", "after"]) -> EvaluationResult:
 
 
 def _fit(run: Run, trainer: L.Trainer, checkpoint: Path | None) -> None:
-    if checkpoint is not None:
-        trained = {name: weight for name, weight in run.module.named_parameters() if weight.requires_grad}
-        check_checkpoint(checkpoint, trained)
     trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
 
 

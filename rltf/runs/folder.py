@@ -1,9 +1,10 @@
-"""A run folder: whether a run may write there, and whether one is finished."""
+"""A run folder: how a new one is made, whether a run may write there, and whether one is finished."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from itertools import count
 from pathlib import Path
 
 from rltf.runs.record import read_summary
@@ -12,9 +13,32 @@ SLACK_BYTES = 50 * 2**20
 """Room for rollouts, metrics and the report."""
 
 
+class FolderRefused(ValueError):
+    """A run may not write the folder it was given: one sentence for the person who started it. Nothing in the folder
+    was changed."""
+
+
 def first_process() -> bool:
     """Whether this is the process that writes and prints for the run."""
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+
+
+def make_new_folder(path: Path) -> Path:
+    """A folder that did not exist before: `path`, or `path-2`, `path-3`, ... where that name is taken, also by a run
+    that is started at the same moment.
+
+    Raises:
+        OSError: none can be made there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError
 
 
 def prepare_folder(folder: Path, needed_bytes: int) -> None:

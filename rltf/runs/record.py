@@ -1,4 +1,4 @@
-"""What a run recorded of itself: `summary.json`, and the yaml files in which Hydra and rltf keep its config."""
+"""What a run recorded of itself: `summary.json`, and the yaml files that hold its config and command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rltf.runs.files import OVERRIDES_FILE, SUMMARY_FILE
+from rltf.runs.files import HYDRA_FOLDER, OVERRIDES_FILE, SUMMARY_FILE
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -32,10 +32,17 @@ def read_overrides(folder: Path) -> list[str]:
         OSError: there is no record that can be read.
         ValueError: the record is no list.
     """
-    overrides = read_yaml(folder / OVERRIDES_FILE) or []
+    path = overrides_path(folder)
+    overrides = read_yaml(path) or []
     if not isinstance(overrides, list):
-        raise ValueError(f"{folder / OVERRIDES_FILE} is no list of overrides")
+        raise ValueError(f"{path} is no list of overrides")
     return [str(override) for override in overrides]
+
+
+def overrides_path(folder: Path) -> Path:
+    """Where a run recorded its overrides: rltf's own file, else Hydra's, which is all that runs of version 0.1 have."""
+    own, hydras = folder / OVERRIDES_FILE, folder / HYDRA_FOLDER / OVERRIDES_FILE
+    return hydras if hydras.is_file() and not own.is_file() else own
 
 
 def read_yaml(path: Path) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rltf.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE
-from rltf.runs.folder import first_process
+from rltf.runs.atomic import write_text
+from rltf.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, OVERRIDES_FILE
+from rltf.runs.folder import FolderRefused, finished_score, first_process
 from rltf.runs.legacy import upgrade_config
 from rltf.runs.record import read_yaml
 
@@ -33,41 +35,78 @@ CHANGEABLE_KEYS = (
 much hardware is used, and how long the run goes on. All others decide its numbers."""
 
 
-def begin_run(config: Mapping[str, Any], folder: Path, resumed: bool) -> None:
-    """Records the config of a new run; compares that of a resumed one. Processes other than the first do nothing: the
-    record was there before they were started.
+def begin_run(
+    config: Mapping[str, Any],
+    folder: Path,
+    resumed: bool,
+    repeats: bool = False,
+    overrides: Sequence[str] | None = None,
+) -> None:
+    """Checks the folder (`check_folder`), then records the config of a new run and the command line of any. Processes
+    other than the first do nothing: the record was there before they were started.
 
     Args:
         config: the whole config, resolved, as plain values.
         folder: the run folder.
         resumed: whether `resume` names this folder.
+        repeats: whether the command, given again, replaces its results: an evaluation or a job.
+        overrides: of the command line; None: the config was composed without one.
 
     Raises:
-        ValueError: the folder holds a run and `resume` does not name it, or a key differs that decides numbers.
+        FolderRefused: as `check_folder`.
     """
     if not first_process():
         return
-    path = folder / CONFIG_FILE
-    has_checkpoint = any((folder / CHECKPOINT_FOLDER).glob("*.ckpt"))
-    if not path.exists() or (resumed and not has_checkpoint):  # a run without a checkpoint begins anew
+    check_folder(config, folder, resumed, repeats)
+    if not _is_begun(folder, repeats):
         from omegaconf import OmegaConf
 
-        path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(config))), encoding="utf-8")
+        write_text(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    if overrides is not None:
+        write_text(folder / OVERRIDES_FILE, json.dumps(list(overrides), indent=0, ensure_ascii=False) + "\n")
+
+
+def check_folder(config: Mapping[str, Any], folder: Path, resumed: bool, repeats: bool = False) -> None:
+    """Whether a run may begin or go on in the folder; changes nothing. The arguments are those of `begin_run`.
+
+    Raises:
+        FolderRefused: the folder holds a run and `resume` does not name it, a key differs that decides numbers, or
+            there is nothing to go on from.
+    """
+    if not _is_begun(folder, repeats) and (resumed or not (folder / CONFIG_FILE).exists()):
         return
-    if not resumed:
-        raise ValueError(f"{folder} holds a run already: resume={folder} goes on with it, or choose another folder")
+    if not (resumed or repeats):
+        raise FolderRefused(f"{folder} holds a run already: resume={folder} goes on with it, or choose another folder")
     for key, recorded, present in differences(read_config(folder), config):
-        raise ValueError(
+        if not resumed:
+            raise FolderRefused(
+                f"{folder} holds the results of another command, where {key} was {recorded} (now {present}): choose "
+                "another folder"
+            )
+        raise FolderRefused(
             f"{key} is {present} and was {recorded} when this run began: a resumed run keeps the keys that decide its "
             "numbers (others, like logger, callbacks or paths, may change)"
         )
+    if resumed and not repeats and not _has_checkpoint(folder):
+        raise FolderRefused(f"resume: the run in {folder} is finished and kept no checkpoint to go on from")
+
+
+def _is_begun(folder: Path, repeats: bool) -> bool:
+    """Whether the folder holds what must not be lost; a run without a checkpoint begins anew."""
+    if not (folder / CONFIG_FILE).exists():
+        return False
+    return repeats or _has_checkpoint(folder) or finished_score(folder) is not None
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any((folder / CHECKPOINT_FOLDER).glob("*.ckpt"))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config that a run recorded, in today's names.
 
     Raises:
-        ValueError: the folder has none that can be read.
+        FolderRefused: the folder has none that can be read.
     """
     path = folder / CONFIG_FILE
     try:
@@ -75,8 +114,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (ValueError, OSError):
         config = None
     if not isinstance(config, dict):
-        raise ValueError(f"resume: {path} is not the config of a run")
+        raise FolderRefused(f"resume: {path} is not the config of a run")
     return upgrade_config(config)
+
+
+def recorded_config(folder: Path) -> dict[str, Any]:
+    """As `read_config`; empty where the folder has none that can be read."""
+    try:
+        return read_config(folder)
+    except FolderRefused:
+        return {}
 
 
 def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

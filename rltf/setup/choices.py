@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omegaconf import DictConfig
+
+from rltf.runs.resume import recorded_config
 
 
 def group_choices() -> dict[str, str]:
@@ -13,19 +17,31 @@ def group_choices() -> dict[str, str]:
 
 
 def fill_names(cfg: DictConfig) -> None:
-    """Sets `name` and `group`, where they are null: model, reward, algorithm and seed; the sweep's folder."""
-    if cfg.name is None:
-        choices = group_choices()
-        names = [str(choices[group]) for group in ("model", "reward", "algorithm") if group in choices]
-        cfg.name = "-".join([*names, f"seed{cfg.seed}"])
-    if cfg.group is None:
-        cfg.group = _sweep_folder()
+    """Sets `name` and `group`, where they are null. A resumed run has those that it recorded. Else its name is model,
+    reward, algorithm and seed, and in a sweep what the sweep varies; its group is the sweep's folder."""
+    recorded = recorded_config(Path(cfg.paths.output_dir)) if cfg.get("resume") else {}
+    for key, make in (("name", _name), ("group", _sweep_folder)):
+        if key in cfg and cfg[key] is None:
+            cfg[key] = recorded.get(key) or make(cfg)
 
 
-def _sweep_folder() -> str | None:
+def _name(cfg: DictConfig) -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    choices = group_choices()
+    names = [str(choices[group]) for group in ("model", "reward", "algorithm") if group in choices]
+    varied = HydraConfig.get().job.override_dirname.replace("+", "") if _in_sweep() else ""
+    return "-".join([*names, f"seed{cfg.seed}", *([varied] if varied else [])])
+
+
+def _sweep_folder(cfg: DictConfig) -> str | None:
+    from hydra.core.hydra_config import HydraConfig
+
+    return str(HydraConfig.get().sweep.dir) if _in_sweep() else None
+
+
+def _in_sweep() -> bool:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return str(HydraConfig.get().sweep.dir)
-    return None
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

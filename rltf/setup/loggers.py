@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
@@ -10,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.loggers.csv_file import CSVMetrics
+from rltf.runs.failures import exit_code
 from rltf.runs.legacy import TARGETS
 from rltf.setup.instantiate import build
 
@@ -40,9 +42,29 @@ def _run_keywords(cfg: DictConfig, name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in node}
 
 
+@contextmanager
+def open_loggers(cfg: DictConfig) -> Iterator[list[Logger]]:
+    """The loggers of `build_loggers`. At the end of the block they learn how it ended and are closed, so that the next
+    job of a sweep gets its own.
+
+    Raises:
+        ValueError: as `build_loggers`.
+    """
+    loggers = build_loggers(cfg)
+    try:
+        yield loggers
+    except BaseException as error:
+        close_loggers(loggers, exit_code(error))
+        raise
+    close_loggers(loggers, 0)
+
+
 @rank_zero_only
-def close_loggers(loggers: Sequence[Logger]) -> None:
-    """Ends the loggers' runs, so that the next job of a sweep gets its own."""
+def close_loggers(loggers: Sequence[Logger], code: int) -> None:
+    """Ends the loggers' runs with the exit code of the command. Lightning's loggers know `finalize("failed")`, ours and
+    yours may have a method `close(code)`."""
     for logger in loggers:
+        if code:
+            logger.finalize("failed")
         if hasattr(logger, "close"):
-            logger.close()
+            logger.close(code)

@@ -147,6 +147,7 @@ def process_reward_model(scratch: Path, *overrides: str) -> Path:
 def numbers(folder: Path) -> dict:
     """Metrics, programs, evaluations and weights of a finished run."""
     rows = list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text())))
+    rows = [row for row in rows if row["phase"] != "evaluation"]  # the same numbers as `pass_at_k`
     metrics = [{k: v for k, v in row.items() if v and not k.startswith(MEASURED)} for row in rows]
     file = folder / "rollouts.jsonl"
     rollouts = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -6,7 +6,7 @@ import pytest
 from lightning.pytorch.loggers.logger import Logger
 
 from rltf.loggers.csv_file import CSVMetrics
-from rltf.setup.loggers import build_loggers, close_loggers
+from rltf.setup.loggers import build_loggers, close_loggers, open_loggers
 from rltf.training.log import log_row
 
 
@@ -17,7 +17,7 @@ class Tape(Logger):
 
     def __init__(self, label: str) -> None:
         super().__init__()
-        self.label, self.rows, self.config, self.closed = label, [], None, False
+        self.label, self.rows, self.config, self.ends = label, [], None, []
 
     def log_metrics(self, metrics, step=None):
         self.rows.append((step, metrics))
@@ -25,8 +25,11 @@ class Tape(Logger):
     def log_hyperparams(self, params, *args, **kwargs):
         self.config = params
 
-    def close(self):
-        self.closed = True
+    def finalize(self, status):
+        self.ends.append(status)
+
+    def close(self, code):
+        self.ends.append(code)
 
 
 @pytest.fixture
@@ -44,8 +47,25 @@ def test_a_logger_of_ones_own_is_one_node(composed, folder):
     log_row([csv_file, tape], {"loss/total": 0.5}, phase="rl", iteration=3, step=7)
     assert tape.rows == [(7, {"iteration": 3, "loss/total": 0.5})], "text goes to loggers that take it"
     assert (folder / "metrics.csv").read_text().splitlines() == ["phase,iteration,loss/total,step", "rl,3,0.5,7"]
-    close_loggers([csv_file, tape])
-    assert tape.closed
+    close_loggers([csv_file, tape], 0)
+    assert tape.ends == [0]
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (ValueError("a mistake"), ["failed", 2]),
+        (ZeroDivisionError(), ["failed", 1]),
+        (SystemExit(143), ["failed", 143]),
+        (KeyboardInterrupt(), ["failed", 130]),
+    ],
+)
+def test_loggers_learn_how_a_run_ended(composed, folder, error, ends):
+    node = "+logger.tape={_target_: " + f"{__name__}.Tape" + ", label: mine}"
+    cfg = composed("train", "logger=csv", node, f"trusted=[rltf,{__name__.split('.')[0]}]")
+    with pytest.raises(type(error)), open_loggers(cfg) as loggers:
+        raise error
+    assert loggers[1].ends == ends
 
 
 def test_a_node_of_version_0_1_gets_the_runs_folder_and_name(composed, folder, monkeypatch):
@@ -76,5 +96,5 @@ def test_a_row_reaches_the_logger(composed, folder, name, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(folder / "trackio"))
     loggers = build_loggers(composed("train", f"logger=[csv,{name}]", "name=x"))
     log_row(loggers, {"loss/total": 0.5}, phase="rl", iteration=0, step=1)
-    close_loggers(loggers)
+    close_loggers(loggers, 0)
     assert len(list(folder.iterdir())) > 1

@@ -16,7 +16,17 @@ from test_survival import OPTIONS, ROOT, finished, programs, start, summary
 ITERATIONS = int(os.environ.get("RLTF_SOAK_ITERATIONS", "100"))
 KILLS = int(os.environ.get("RLTF_SOAK_KILLS", "4"))
 AWAY = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "3"}
-STATED = {"config.yaml", "evaluation.json", "metrics.csv", "rollouts.jsonl", "summary.json", "train.log", ".wandb_id"}
+STATED = {
+    ".wandb_position",
+    "overrides.yaml",
+    "config.yaml",
+    "evaluation.json",
+    "metrics.csv",
+    "rollouts.jsonl",
+    "summary.json",
+    "train.log",
+    ".wandb_id",
+}
 
 
 def descendants(pid: int) -> list[int]:
