@@ -60,7 +60,7 @@ def let_recomputed_layers_read_a_cache(model: PreTrainedModel) -> bool:
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Writes a tokenizer as transformers 4.57 reads it, too: 5.x has other names for the class of a tokenizer.json and
-    for a list of special tokens, and reads both."""
+    for a list of special tokens, and reads both; 4.57 makes token types unless it is told."""
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -68,6 +68,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
     if isinstance(config.get("extra_special_tokens"), list):
         config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    config.setdefault("model_input_names", list(tokenizer.model_input_names))
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -60,7 +60,7 @@ def test_an_exported_policy_loads_with_plain_transformers(build, tmp_path: Path)
 @pytest.mark.parametrize("build", [*POLICIES.values(), tiny_t5])
 def test_an_exported_tokenizer_has_the_names_that_transformers_4_57_reads(build, tmp_path: Path):
     """Those of 5.x end there in "Tokenizer class TokenizersBackend does not exist" and "'list' object has no attribute
-    'keys'"; that these two are enough was tried with 4.57.1."""
+    'keys'"; that these names are enough was tried with 4.57.1."""
     policy = build()
     policy.tokenizer.add_special_tokens({"extra_special_tokens": ["<x>"]})
     compat.save_tokenizer(policy.tokenizer, tmp_path)
@@ -68,6 +68,7 @@ def test_an_exported_tokenizer_has_the_names_that_transformers_4_57_reads(build,
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert config["additional_special_tokens"] == ["<x>"]
     assert "extra_special_tokens" not in config
+    assert config["model_input_names"] == ["input_ids", "attention_mask"]
     reloaded = AutoTokenizer.from_pretrained(tmp_path)
     assert reloaded("f<x>(y)")["input_ids"] == policy.tokenizer("f<x>(y)")["input_ids"]
     assert set(reloaded.all_special_tokens) == set(policy.tokenizer.all_special_tokens)
