@@ -137,16 +137,6 @@ def test_equal_tests_of_two_tasks_keep_their_setups_apart(one: LocalExecutor) ->
         assert judged(one, f"def f(x):\n    return {number + 1}", test, setup=setup).outcome is Outcome.WRONG_ANSWER
 
 
-def test_values_of_many_programs_do_not_add_up_in_memory(one: LocalExecutor) -> None:
-    """Each program's take 200 MB; a text of functions and globals is a cycle that holds them."""
-    if one.report()["files"] != "active":
-        pytest.skip("the same in both modes")
-    text = "def g(): return a\na, b = f(1), f(2)\nassert len(a) == 1000000 and g"
-    for number in range(12):
-        job = Job(f"def f(x):\n    return ['%07d' % i for i in range(1000000)]\n# {number}", (AssertTest(text),))
-        assert one.submit(job).result().outcome is Outcome.PASSED
-
-
 @pytest.mark.parametrize("kind", ["call", "assert", "stdio"])
 def test_lines_of_a_test_are_found_in_linear_time_whatever_the_program_wrote_there(
     one: LocalExecutor, kind: str
