@@ -18,7 +18,7 @@ from rltf.runs.files import CONFIG_FILE, HYDRA_FOLDER, OVERRIDES_FILE
 from rltf.runs.folder import first_process, prepare_folder
 from rltf.runs.lock import locked
 from rltf.runs.resume import begin_run, check_folder
-from rltf.setup.choices import fill_names
+from rltf.setup.choices import fill_names, typed_overrides
 
 
 @contextmanager
@@ -61,10 +61,7 @@ def record_command(cfg: DictConfig, folder: Path, repeats: bool = True) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     hydra_config = HydraConfig.instance().cfg if HydraConfig.initialized() else None
-    overrides = None
-    if hydra_config is not None:
-        overrides = [override for override in hydra_config.hydra.overrides.task if not override.startswith("resume=")]
-    begin_run(_plain(cfg), folder, bool(cfg.get("resume")), repeats, overrides)
+    begin_run(_plain(cfg), folder, bool(cfg.get("resume")), repeats, typed_overrides())
     if hydra_config is None or not first_process():
         return
     records = {CONFIG_FILE: cfg, "hydra.yaml": hydra_config, OVERRIDES_FILE: hydra_config.hydra.overrides.task}

@@ -13,10 +13,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.atomic import write_text
-from rltf.runs.files import CONFIG_FILE, SUMMARY_FILE
+from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE, SUMMARY_FILE, TRIALS_FILE
 from rltf.runs.folder import FolderRefused, finished_score
-from rltf.runs.record import read_overrides, read_summary
+from rltf.runs.record import overrides_path, read_overrides, read_summary
 from rltf.runs.resume import check_folder
+from rltf.setup.choices import typed_overrides
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def record_failure(cfg: DictConfig, error: Exception) -> None:
     summary = _read(folder)
     if summary.get("status") != "failed":
         folder.mkdir(parents=True, exist_ok=True)
+        if not overrides_path(folder).exists():  # it failed before it began
+            write_text(folder / OVERRIDES_FILE, json.dumps(typed_overrides() or []) + "\n")
         content = {**summary, "status": "failed", "error": f"{type(error).__name__}: {error}"}
         write_text(folder / SUMMARY_FILE, json.dumps(content, indent=2) + "\n")
 
@@ -98,10 +101,9 @@ class SweepEnd(Callback):
                 "needs another hydra.sweep.dir"
             )
         if failures > len(refused):
-            console.print(
-                f"{failures - len(refused)} of {len(jobs)} jobs did not finish: the same command with "
-                f"hydra.sweep.dir={folder} does only those"
-            )
+            again = f"the same command with hydra.sweep.dir={folder} does only those"
+            again = "failed trials are not tried again" if (folder / TRIALS_FILE).exists() else again
+            console.print(f"{failures - len(refused)} of {len(jobs)} jobs did not finish: {again}")
         if failures:
             sys.exit(1)
 

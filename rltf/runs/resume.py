@@ -135,9 +135,13 @@ def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> Iter
     """
     old, new = dict(_leaves(recorded, "")), dict(_leaves(present, ""))
     for key in [*old, *(key for key in new if key not in old)]:
-        free = any(key == resumable or key.startswith(f"{resumable}.") for resumable in CHANGEABLE_KEYS)
-        if not free and old.get(key) != new.get(key):
+        if not is_changeable(key) and old.get(key) != new.get(key):
             yield key, old.get(key), new.get(key)
+
+
+def is_changeable(key: str) -> bool:
+    """Whether a resumed run may have the key otherwise."""
+    return any(key == changeable or key.startswith(f"{changeable}.") for changeable in CHANGEABLE_KEYS)
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:

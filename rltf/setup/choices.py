@@ -16,6 +16,15 @@ def group_choices() -> dict[str, str]:
     return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
+def typed_overrides() -> list[str] | None:
+    """Overrides that began this run or job, those of a resumed run included; None without a command line."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return None
+    return [str(override) for override in HydraConfig.get().overrides.task if not override.startswith("resume=")]
+
+
 def fill_names(cfg: DictConfig) -> None:
     """Sets `name` and `group`, where they are null. A resumed run has those that it recorded. Else its name is model,
     reward, algorithm and seed, and in a sweep what the sweep varies; its group is the sweep's folder."""

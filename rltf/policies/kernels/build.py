@@ -54,14 +54,14 @@ def _compile(compiler: list[str], compiled: Path) -> None:
 def _folders() -> list[Path]:
     """Folders for the library: the user's cache, else a folder that ends with the process. No other user may write
     there, since it is code."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rltf"
     folders = []
     try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rltf"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = home.stat()
         if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
             folders.append(home)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
         pass
     return [*folders, Path(_temporary().name)]
 
