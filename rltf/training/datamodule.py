@@ -148,13 +148,13 @@ class RolloutDataModule(L.LightningDataModule):
                 that changes them cannot write such programs either.
 
         Raises:
-            ValueError: a prompt cannot be encoded, or too many demonstrations come back changed.
+            ValueError: a prompt cannot be encoded, too many demonstrations come back changed, or none fits.
         """
         for problems in (self.train_problems, self.benchmark.problems(self.test_plan.split)):
             for problem in problems[:1]:
                 self.pipeline.prompt_ids(problem)
         if demonstrates:
-            _ = self.demonstrations
+            self.demonstrations.require_any()
         else:
             Demonstrations(self.benchmark, self.policy, self.train_problems[:CHECKED_PROBLEMS], self.max_tokens, 0)
 

@@ -93,12 +93,11 @@ class Demonstrations:
             )
         log.warning("%s; they are left out of supervised training", counts)
 
-    def batch(self, size: int) -> RolloutBatch:
-        """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by
-        length, and returned batch by batch in random order.
+    def require_any(self) -> ProblemOrder:
+        """The order of the pairs.
 
         Raises:
-            ValueError: there is no demonstration.
+            ValueError: there is none.
         """
         if self._order is None:
             raise ValueError(
@@ -106,8 +105,18 @@ class Demonstrations:
                 "choose a benchmark with reference programs, a larger generation.sampling.max_new_tokens, "
                 "or set algorithm.mix.supervised=null and warmup.steps=0"
             )
+        return self._order
+
+    def batch(self, size: int) -> RolloutBatch:
+        """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by
+        length, and returned batch by batch in random order.
+
+        Raises:
+            ValueError: there is no demonstration.
+        """
+        order = self.require_any()
         if not self._ready_batches or len(self._ready_batches[0]) != size:
-            pool = sorted(self._order.next_indices(POOL_BATCHES * size), key=self._length)
+            pool = sorted(order.next_indices(POOL_BATCHES * size), key=self._length)
             batches = [pool[i : i + size] for i in range(0, len(pool), size)]
             random.Random(f"{self._seed}/{self._pool_number}").shuffle(batches)
             self._ready_batches = deque(batches)

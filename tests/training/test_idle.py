@@ -58,7 +58,7 @@ def test_supervised_iterations_and_skipped_steps_are_not_idle(caplog, norm):
 
 def test_a_run_whose_programs_all_fail_alike_says_so(composed, monkeypatch, caplog):
     monkeypatch.setattr("rltf.training.idle.TOLD_AFTER", 2)
-    same = ("reward=coarse", "warmup.steps=0", "generation.sampling.max_new_tokens=1")  # no program in one token
+    same = ("reward=coarse", "warmup.steps=0", "algorithm.mix.supervised=null", "generation.sampling.max_new_tokens=1")
     with caplog.at_level(logging.WARNING, "rltf.training"):
         train(composed("train", *SMALL, *same))
     assert [m for m in caplog.messages if m.startswith("judged programs have taught nothing in 2 iterations")]
