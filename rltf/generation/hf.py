@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from rltf.generation.modes import eval_mode
-from rltf.generation.rows import Row, response_end, rows_of, sample_of
+from rltf.generation.rows import Row, check_lengths, response_end, rows_of, sample_of
 from rltf.generation.token_sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
@@ -27,7 +27,7 @@ Step = Callable[[Tensor | None], Tensor]
 
 
 class HFSampler:
-    """Implements `rltf.generation.sampler.Sampler` for any model of transformers that decodes with a cache.
+    """Implements `rltf.generation.sampler.Sampler` for models of transformers that decode padded prompts with a cache.
 
     Args:
         max_rows: rows in one batch.
@@ -40,6 +40,7 @@ class HFSampler:
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         """Yields the samples of each batch when its last row has finished."""
         check_sampling(sampling)
+        check_lengths(policy, requests, sampling)
         for batch in _batches(rows_of(requests, seed), self.max_rows):
             with torch.no_grad(), eval_mode(policy.model):
                 samples = _draw(policy, batch, sampling)
@@ -109,9 +110,11 @@ def _causal(policy: Policy, rows: list[Row]) -> Step:
     prompt_BS, prompt_mask_BS = _padded(
         [row.request.prompt_ids + row.request.prefix_ids for row in rows], policy, "left"
     )
-    cache = DynamicCache()
     mask_BS = prompt_mask_BS
-    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    parameters = inspect.signature(model.forward).parameters
+    # By the configuration, since hybrid models have layers of several kinds; recurrent ones call it otherwise.
+    cache = {"cache_params" if "cache_params" in parameters else "past_key_values": DynamicCache(config=model.config)}
+    takes_positions = "position_ids" in parameters
 
     def step(token_B: Tensor | None) -> Tensor:
         nonlocal mask_BS
@@ -120,7 +123,7 @@ def _causal(policy: Policy, rows: list[Row]) -> Step:
         ids = prompt_BS if token_B is None else token_B[:, None]
         position_BS = (mask_BS.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         positions = {"position_ids": position_BS} if takes_positions else {}
-        out = model(input_ids=ids, attention_mask=mask_BS, past_key_values=cache, use_cache=True, **positions)
+        out = model(input_ids=ids, attention_mask=mask_BS, use_cache=True, **cache, **positions)
         return out.logits[:, -1]
 
     return step

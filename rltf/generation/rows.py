@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rltf.generation.token_sampling import row_key
 from rltf.policies.base import Policy
-from rltf.types import FinishReason, Request, Sample
+from rltf.types import FinishReason, Request, Sample, Sampling
 
 GREEDY_DRAW = -1
 """Draw index of the greedy row."""
@@ -38,6 +38,21 @@ def rows_of(requests: Sequence[Request], seed: int) -> list[Row]:
             raise ValueError(f"the prompt of problem {request.problem_id} has no tokens: expected at least one")
         rows += [Row(index, request, draw, row_key(seed, request.problem_id, draw)) for draw in draws_of(request)]
     return rows
+
+
+def check_lengths(policy: Policy, requests: Sequence[Request], sampling: Sampling) -> None:
+    """Refuses requests whose programs could get longer than the model's context: those that begin with a prefix, where
+    `rltf.policies.context.check_context` has seen to the others.
+
+    Raises:
+        ValueError: one could.
+    """
+    longest = max((len(r.prompt_ids) + len(r.prefix_ids) for r in requests), default=0) + sampling.max_new_tokens
+    if policy.context is not None and longest > policy.context:
+        raise ValueError(
+            f"generation.sampling.max_new_tokens is {sampling.max_new_tokens}, which with prompt and prefix makes "
+            f"{longest} tokens: expected at most {policy.context}, the model's context"
+        )
 
 
 def draws_of(request: Request) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, distributed
 
-from rltf.generation.rows import Row, rows_of, stop_length
+from rltf.generation.rows import Row, check_lengths, rows_of, stop_length
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import FinishReason, Request, Sample, Sampling
@@ -66,6 +66,7 @@ class VLLMSampler:
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         """Yields each sample as it ends. The weights must not change before the last one is read."""
         check_sampling(sampling)
+        check_lengths(policy, requests, sampling)
         check_supported(policy, sampling)
         rows = rows_of(requests, seed)
         if not rows:

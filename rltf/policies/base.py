@@ -32,6 +32,8 @@ class Policy(nn.Module, ABC):
     end_ids: tuple[int, ...]
     """The tokens that end a response, `eos_id` first: a model may draw others than its tokenizer names."""
     pad_id: int
+    context: int | None
+    """Most tokens of prompt and response together; None where nothing bounds them."""
     token_count: TokenCount
     """Tokens that `token_logprobs` and `hidden_states` have processed, padding apart."""
 

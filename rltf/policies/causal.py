@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rltf.policies.context import context_of
 from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
 from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
@@ -49,7 +50,8 @@ class CausalPolicy(TransformersPolicy):
     ) -> None:
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.share_prompts = share_prompts
-        self.context = getattr(model.config, "max_position_embeddings", None)
+        self._drops_caches_in_training = False
+        self.context = context_of(model.config)
         if self.context is not None and max_prompt_tokens >= self.context:
             raise OptionError(
                 "max_prompt_tokens", max_prompt_tokens, f"less than the model's context, {self.context} tokens"
@@ -69,14 +71,17 @@ class CausalPolicy(TransformersPolicy):
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
         """Runs the prompts if rows share them; otherwise each runs with its response."""
         shared = self._shared_prompts(prompt_BS, prompt_mask_BS, lengths)
+        if shared is not None:
+            from rltf.policies.forward import prefix_cache
+
+            prompts = prefix_cache.recording_cache(self.model)
+            last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, prompts)[:, -1:]
+            if not prefix_cache.has_recorded(prompts):  # GPT-2 where activations are recomputed
+                self._drops_caches_in_training, shared = True, None
         if shared is None:
             self.token_count.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
             return PromptForward(partial(self._unshared_hidden, prompt_BS, prompt_mask_BS))
-        from rltf.policies.forward import prefix_cache
-
         self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        prompts = prefix_cache.recording_cache(self.model)
-        last_P1D = self._hidden(shared.prompt_PS, shared.mask_PS, prompts)[:, -1:]
 
         def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
             to_rows = prompts_to_rows(len(last_P1D), shared.prompt_index_B[row_R])
@@ -102,7 +107,8 @@ class CausalPolicy(TransformersPolicy):
         """The distinct prompts, where running them apart is worth it."""
         from rltf.policies.forward import prefix_cache
 
-        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
+        shares = self.share_prompts and not (self.training and self._drops_caches_in_training)
+        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if shares else None
         if shared is None:
             return None
         rows, length = prompt_BS.shape

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from rltf.policies import compat, locate
 from rltf.policies import lora as adapters
@@ -155,18 +157,45 @@ def _kind(config: Any, required: Kind | None, source: str) -> Kind:
 
 def _check_head(model: PreTrainedModel) -> None:
     """Refuses a model whose logits are more than its head times its hidden states (caps, multipliers): log-probs are
-    computed from hidden states, and it would train on a wrong distribution."""
-    ids = torch.tensor([[0, 1]], device=model.device)
+    computed from hidden states, and it would train on a wrong distribution. Its configuration says so, or logits that
+    are large enough for every cap, as those of the weights may not be."""
+    text_config = model.config.get_text_config(decoder=True)
+    for name, value in vars(text_config).items():
+        if _LOGIT_FIELDS.match(name) and value not in (None, False, 1):
+            raise ValueError(_head_refusal(model, f" ({name}={value})"))
     head = model.get_output_embeddings()
-    with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False).logits
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        head_logits = torch.nn.functional.linear(hidden, head.weight, head.bias)
-    if not torch.allclose(logits, head_logits, rtol=1e-3, atol=1e-3):
-        raise ValueError(
-            f"model.path holds a {type(model).__name__}, whose logits are not its head times its hidden states: "
-            "expected a Llama, Qwen or CodeGen type"
-        )
+    hidden_states: list[Tensor] = []
+
+    def enlarge(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        hidden = output[0]
+        logits = nn.functional.linear(hidden, head.weight, head.bias)
+        hidden_states.append(hidden * (_LARGE_LOGIT / logits.abs().max().clamp(min=1e-6)))
+        output.last_hidden_state = hidden_states[-1]
+        return output
+
+    # OPT calls the decoder inside its base; the states of both are enlarged to the same size.
+    hooks = [module.register_forward_hook(enlarge) for module in {model.base_model, model.get_decoder()}]
+    try:
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[0, 1]], device=model.device), use_cache=False).logits
+            head_logits = nn.functional.linear(hidden_states[-1], head.weight, head.bias)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not torch.allclose(logits.float(), head_logits.float(), rtol=1e-3, atol=1e-3):
+        raise ValueError(_head_refusal(model, ""))
+
+
+def _head_refusal(model: PreTrainedModel, reason: str) -> str:
+    return (
+        f"model.path holds a {type(model).__name__}, whose logits are not its head times its hidden states{reason}: "
+        "expected a Llama, Qwen or CodeGen type, or another whose logits are plain"
+    )
+
+
+_LOGIT_FIELDS = re.compile(r"(?!.*(attn|attention|router)).*logits?_(.*cap|scal)|lm_head_multiplier$")
+"""Fields of configurations that cap or scale logits: Gemma 2, RecurrentGemma, Granite, Cohere, Falcon-H1."""
+_LARGE_LOGIT = 1000.0
 
 
 def _lora(keywords: Mapping[str, Any]) -> Lora:

@@ -54,8 +54,6 @@ class TransformersPolicy(Policy):
 
     continues_prompt: bool
     """Whether a response continues the text of the prompt (causal) or starts afresh (encoder-decoder)."""
-    context: int | None
-    """Most tokens of prompt and response together; None where positions are relative and nothing bounds them."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_prompt_tokens: int) -> None:
         super().__init__()
@@ -166,7 +164,7 @@ class TransformersPolicy(Policy):
         folder.mkdir(parents=True, exist_ok=True)
         with compat.without_progress_bars(), self.dropout.own_rates():
             lora.save_model(self.model, folder)
-        self.tokenizer.save_pretrained(folder)
+        compat.save_tokenizer(self.tokenizer, folder)
 
 
 def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:

@@ -15,8 +15,10 @@ from rltf.execution import LocalExecutor
 from rltf.execution.cores import CorePinning, CorePlan, available_cores
 from rltf.execution.executor import Executor
 from rltf.generation.sampler import Sampler
+from rltf.generation.self_check import check_sampler
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
+from rltf.policies.context import check_context
 from rltf.policies.precision import check_trained_weights
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
@@ -67,6 +69,9 @@ class Components:
         advantages = build(cfg, "algorithm.advantages") if training else None
         sampler: Sampler = build(cfg, "generation.sampler")
         sampling: Sampling = build(cfg, "generation.sampling")
+        check_context(policy.context, policy.max_prompt_tokens, sampling)
+        if cfg.generation.self_check:
+            check_sampler(policy, sampler, sampling.max_new_tokens)
         cores = CorePlan.of(available_cores(), cfg.executor.get("workers"))
         executor: Executor = build(cfg, "executor", workers=cores.workers)
         torch.set_num_threads(cores.threads)

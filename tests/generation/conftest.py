@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.cuda_graphs import CudaGraphRunner
 from rltf.policies.compat import t5_output_scale
+from rltf.policies.context import context_of
 from rltf.policies.decoding import cache_torch
 from rltf.types import Request, Span
 
@@ -24,6 +25,7 @@ class BarePolicy:
 
     def __init__(self, model: Any) -> None:
         self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
+        self.context = context_of(model.config)
 
     def decode(self, token_ids: tuple[int, ...]) -> tuple[str, tuple[Span, ...]]:
         pieces = ["" if i in (EOS, PAD) else chr(97 + i // 26) + chr(97 + i % 26) for i in token_ids]

@@ -19,6 +19,7 @@ from generation import forced, realistic_length
 from models import EOS, PAD, t5_model
 
 from rltf.generation.engine.engine import Engine
+from rltf.policies.context import context_of
 from rltf.types import Request, Sampling
 
 BYTES_A_SECOND = 3.0e12
@@ -67,6 +68,7 @@ class BarePolicy:
 
     def __init__(self, model: Any) -> None:
         self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
+        self.context = context_of(model.config)
 
 
 def requests_of(prompts: list[list[int]], draws: int, greedy: bool = False) -> list[Request]:

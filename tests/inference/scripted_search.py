@@ -20,7 +20,7 @@ CRASH = "def f(x): return y"
 class Letters:
     """Token = character; 0 ends a program."""
 
-    eos_id, end_ids = 0, (0,)
+    eos_id, end_ids, context = 0, (0,), None
 
     def __init__(self, name="policy"):
         self.name, self.prompts = name, []

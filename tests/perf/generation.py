@@ -37,6 +37,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.engine import Engine
 from rltf.generation.engine.row_states import RowAdmission, RowStates
+from rltf.policies.context import context_of
 from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
 
@@ -102,6 +103,7 @@ class BarePolicy:
 
     def __init__(self, model: Any) -> None:
         self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
+        self.context = context_of(model.config)
 
 
 class ForcedRowStates(RowStates):

@@ -21,7 +21,7 @@ from rltf.generation.engine.decode_state import DecodeState
 from rltf.generation.engine.memory_plan import MemoryPlan
 from rltf.generation.engine.prefill import Prefill, shared_tokens
 from rltf.generation.modes import decode_mode
-from rltf.generation.rows import rows_of
+from rltf.generation.rows import check_lengths, rows_of
 from rltf.policies.base import Policy
 from rltf.policies.decoding import Decoder, decoder_for
 from rltf.policies.distribution import check_sampling
@@ -95,6 +95,7 @@ class Engine:
         Prompts are run longest first, so that the most memory is used at the start and padding stays small.
         """
         check_sampling(sampling)
+        check_lengths(policy, requests, sampling)
         rows = rows_of(requests, seed)
         if not rows:
             return

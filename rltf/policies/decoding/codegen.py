@@ -44,11 +44,6 @@ class CodeGenDecoder(Decoder):
     def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
         super().__init__(model, compiled)
         config, stack = model.config, model.transformer
-        if horizon > config.n_positions:
-            raise ValueError(
-                f"generation.sampling.max_new_tokens and the longest prompt reach {horizon} positions: expected "
-                f"at most {config.n_positions}, the n_positions of this CodeGen"
-            )
         self.layers, self.heads = len(stack.h), config.n_head
         self.head_dim = config.n_embd // config.n_head
         self._embedding = stack.wte.weight.detach()

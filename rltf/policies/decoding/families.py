@@ -31,7 +31,7 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
             return decoder(model, horizon, compiled)
     raise ValueError(
         f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2 or CodeGen model; "
-        "generation=hf works with any"
+        "generation=hf serves the other families of transformers"
     )
 
 

@@ -58,6 +58,11 @@ def recording_cache(model: PreTrainedModel) -> Cache:
     return Cache(layers=[_RecordingLayer() for _ in range(model.config.num_hidden_layers)])
 
 
+def has_recorded(prompts: Cache) -> bool:
+    """Whether every layer has recorded its keys and values: a model may drop the cache that it is given."""
+    return all(layer.is_initialized for layer in prompts.layers)
+
+
 def prefix_cache(prompts: Cache, to_rows: ToRows) -> Cache:
     """A cache with which responses continue their prompts.
 
