@@ -6,12 +6,15 @@ Nothing heavy is imported here, so `--help`, `--cfg job` and a mistyped key answ
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -36,6 +39,7 @@ def command(name: str) -> None:
     # cores. Read once, when torch is loaded; so is the rule that tokenizers must not fork warnings out of us.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    ensure_home()
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, so that we choose what is printed
 
@@ -89,6 +93,21 @@ def command(name: str) -> None:
         if wants_traceback or started:
             raise
         fail(f"paths.root: the run folder cannot be made ({error}), choose another with paths.root=FOLDER")
+
+
+def ensure_home() -> None:
+    """Sets HOME to a folder that is deleted at the end of the process, for a user who has no home: a container's user
+    id without HOME and without an account. W&B and caches would fail there, or write to a folder that is called `~`."""
+    try:
+        Path.home()
+    except RuntimeError:
+        home = TemporaryDirectory(prefix="rltf-home-")
+        atexit.register(home.cleanup)
+        os.environ["HOME"] = home.name
+        print(
+            "warning: this user has no home: caches are kept for this command alone, unless HOME is set",
+            file=sys.stderr,
+        )
 
 
 def _exit_on_signal(number: int, _: object) -> NoReturn:

@@ -19,6 +19,7 @@ from rltf.runs.folder import first_process, prepare_folder
 from rltf.runs.lock import locked
 from rltf.runs.resume import begin_run, check_folder
 from rltf.setup.choices import fill_names, typed_overrides
+from rltf.setup.trainer import check_trainer
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def start_command(cfg: DictConfig, repeats: bool = True) -> Iterator[tuple[Path,
         FolderRefused: it holds another run, or another process writes it. Nothing in it was changed.
     """
     quiet_libraries()
+    check_trainer(cfg)
     folder = Path(cfg.paths.output_dir)
     prepare_folder(folder, 0)
     fill_names(cfg)

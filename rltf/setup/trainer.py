@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -15,6 +16,9 @@ from omegaconf import DictConfig
 from rltf.callbacks.gather_weights import GatherWeights
 from rltf.setup.config import WarmupConfig
 from rltf.setup.instantiate import build
+from rltf.validation import OptionError
+
+DEVICE_KEYS = ("accelerator", "devices", "num_nodes", "precision")
 
 
 def build_trainer(
@@ -53,6 +57,28 @@ def build_trainer(
         **(overrides or {}),
     )
     return trainer
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Finds mistakes in `trainer` before anything is loaded: makes a Trainer of the config and drops it.
+
+    Raises:
+        ValueError: Lightning refuses the keys, or this machine lacks the devices.
+    """
+    accelerator, strategy = cfg.trainer.get("accelerator"), cfg.trainer.get("strategy", "auto")
+    backends = (torch.cuda.is_available(), torch.backends.mps.is_available())
+    if (accelerator == "cuda" and not backends[0]) or (accelerator == "gpu" and not any(backends)):
+        raise OptionError("trainer.accelerator", accelerator, "auto or cpu: torch finds no such device here")
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    try:
+        trainer: L.Trainer = build(cfg, "trainer", **dict.fromkeys(quiet, False))
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+        if str(error).startswith("trainer"):
+            raise
+        keys = ", ".join(f"{key}={cfg.trainer[key]}" for key in DEVICE_KEYS if key in cfg.trainer)
+        raise ValueError(f"trainer ({keys}): {' '.join(str(error).split())}") from error
+    if strategy == "auto" and trainer.world_size > 1:
+        raise OptionError("trainer.devices", cfg.trainer.devices, "1; trainer=ddp or trainer=fsdp train on several")
 
 
 def build_warmup_trainer(
