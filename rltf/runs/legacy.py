@@ -125,14 +125,14 @@ def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
 
 
 def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that a run of 0.1 recorded, with today's keys; one of today as it is.
+    """The config that a run of 0.1, or an earlier one of today, recorded, with today's keys; one of today as it is.
 
     Args:
         config: resolved, plain values.
     """
     optimizer = config.get("optimizer")
     if not isinstance(optimizer, dict) or "_target_" in optimizer:
-        return dict(config)
+        return _with_new_keys(config)
     upgraded: dict[str, Any] = _with_targets(copy.deepcopy(dict(config)))
     if upgraded.pop("errors", None) is not None and isinstance(upgraded.get("executor"), dict):
         upgraded["executor"]["errors"] = None
@@ -149,7 +149,19 @@ def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
     upgraded["job"] = stage.get("job")
     if "_target_" in stage:
         upgraded["benchmark"] = {**stage, "base": None}  # that of the run whose programs are repaired
-    return upgraded
+    return _with_new_keys(upgraded)
+
+
+def _with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys that models have had since the run, with the values under which it goes on as it began. Where weights have
+    dropout, that is `model.rl_dropout=null`, as good as no key."""
+    model = config.get("model")
+    if not isinstance(model, dict):
+        return dict(config)
+    since: dict[str, Any] = {"rl_dropout": 0.0} if model.get("dropout") == 0 else {}
+    if model.get("_target_") == "rltf.policies.load.pretrained":
+        since |= {"gradient_checkpointing": False, "trust_remote_code": False}
+    return {**config, "model": since | model}
 
 
 def _with_targets(node: Any) -> Any:

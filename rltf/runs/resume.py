@@ -28,6 +28,7 @@ CHANGEABLE_KEYS = (
     "executor.require",
     "generation.sampler",
     "generation.hosts",
+    "generation.self_check",
     "trainer.max_epochs",
     "trainer.log_every_n_steps",
 )

@@ -146,3 +146,12 @@ def test_a_run_of_the_first_version_is_resumed(composed, tmp_path):
 def test_an_evaluation_drops_groups_that_it_never_read(capsys):
     assert policy_overrides(["policy=x/y", "reward=coarse", "algorithm=grpo"]) == ["policy=x/y"]
     assert capsys.readouterr().err.count("warning: ") == 2
+
+
+def test_keys_that_models_have_had_since_are_as_the_run_was():
+    pretrained = {"_target_": "rltf.policies.load.pretrained", "name": "a/b"}
+    flags = {"gradient_checkpointing": False, "trust_remote_code": False}
+    assert upgrade_config({"model": pretrained}) == {"model": flags | pretrained}  # dropout: null, the weights' own
+    assert upgrade_config({"model": {"dropout": 0.0}}) == {"model": {"dropout": 0.0, "rl_dropout": 0.0}}
+    chosen = {"model": {"dropout": 0.0, "rl_dropout": 0.1}}
+    assert upgrade_config(chosen) == chosen

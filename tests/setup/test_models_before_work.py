@@ -1,0 +1,62 @@
+"""What a model cannot do is said before anything is drawn or trained, by the key of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from rltf.policies.tiny import tiny_causal
+from rltf.rollouts.clock import PhaseClock
+from rltf.setup.checks import read_training_config
+from rltf.setup.components import Components
+
+SMALL = ("model=pretrained", "recipe=tiny_t5", "model.name=tiny", "model.max_prompt_tokens=128", "executor.workers=1")
+
+
+@pytest.fixture
+def build(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., None]:
+    """Builds the components of a run, with a tiny causal model whose context is 2048 tokens."""
+    tiny_causal(layers=1, d_model=32, d_ff=32).export(tmp_path / "weights")
+
+    def make(name: str, *overrides: str, training: bool = True) -> None:
+        small = SMALL if name == "train" else [o for o in SMALL if not o.startswith("recipe")]
+        cfg = composed(name, *small, f"model.path={tmp_path / 'weights'}", *overrides)
+        with Components.build(cfg, PhaseClock(), training=training):
+            pass
+
+    return make
+
+
+def test_a_model_that_is_served_begins(build: Callable[..., None]):
+    build("train", "generation.sampling.max_new_tokens=1920")
+    build("train", "generation=hf", "generation.self_check=false")
+
+
+def test_half_precision_weights_are_refused_in_training_alone(build: Callable[..., None]):
+    with pytest.raises(ValueError, match=r"^model\.dtype is 'bfloat16': expected float32"):
+        build("train", "model.dtype=bfloat16")
+    build("eval", "model.dtype=bfloat16", "policy=any", training=False)
+
+
+def test_programs_beyond_the_context_are_refused(build: Callable[..., None]):
+    for sampler in ("native", "hf"):
+        with pytest.raises(ValueError, match=r"^generation\.sampling\.max_new_tokens is 1921: expected at most 1920"):
+            build("train", f"generation={sampler}", "generation.sampling.max_new_tokens=1921")
+
+
+def test_a_trainer_that_shortens_weights_is_refused(composed: Callable[..., DictConfig]):
+    with pytest.raises(ValueError, match=r"^trainer\.precision is 'bf16-true': expected bf16-mixed"):
+        read_training_config(composed("train", "trainer.precision=bf16-true"))
+
+
+def test_the_self_check_can_be_left_out(build: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise ValueError("generation: refused")
+
+    monkeypatch.setattr("rltf.setup.components.check_sampler", refuse)
+    build("train", "generation.self_check=false")
+    with pytest.raises(ValueError, match="generation: refused"):
+        build("train")
