@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from pathlib import Path
@@ -30,8 +31,17 @@ def fill(folder: bytes, choice: random.Random, depth: int = 0) -> None:
             os.mkfifo(path)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_nothing_is_left_of_names_folders_and_modes_by_chance(seed: int, tmp_path: Path) -> None:
+def refused(*args: object, **names: object) -> None:
+    raise OSError(errno.EXDEV, "as Landlock says before Linux 5.19")
+
+
+@pytest.mark.parametrize("moving", [True, False])
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_is_left_of_names_folders_and_modes_by_chance(
+    seed: int, moving: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not moving:
+        monkeypatch.setattr(os, "rename", refused)
     (tmp_path / "beside").write_text("kept")
     folder = tmp_path / "scratch"
     folder.mkdir()
