@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,14 @@ def plain(script: str, folder: Path) -> tuple[int, str]:
     """Exit status and output of a script under plain `python`."""
     (folder / "script.py").write_text(script)
     command = [sys.executable, "-I", "-X", "utf8", str(folder / "script.py")]
-    end = subprocess.run(command, input=STDIN.encode(), capture_output=True, timeout=60, check=False)
+    end = subprocess.run(
+        command,
+        input=STDIN.encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's `&` has ignored
+    )
     return end.returncode, end.stdout.decode()
 
 
