@@ -95,7 +95,7 @@ def groups() -> str:
     defaults = {command: _defaults(command) for command in ("train", "eval")}
     rows = []
     for group, of in _rooms_of_groups().items():
-        if of:
+        if of and group != "sweep":  # whose `_target_` is a sweeper of Hydra
             choices = [f"`{defaults[command][group]}`" if group in defaults[command] else "-" for command in defaults]
             if group in ("benchmark", "algorithm"):
                 choices[0] = "the recipe's"

@@ -9,6 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from rltf.runs.resume import read_config
+
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted({path.stem for path in (ROOT / "configs" / "sweep").glob("*.yaml")} - {"search"})
 
@@ -39,6 +41,11 @@ def run(folder, *overrides):
     return fork_server.run("train.py", *options, *overrides, cwd=folder)
 
 
+def contents(sweep):
+    files = [path for path in sweep.glob("*/**/*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
 def test_a_job_that_fails_is_reported_and_done_again(tmp_path):
     jobs = "reward=coarse,coars,coarse+fine"
     missing = run(tmp_path, jobs)
@@ -54,6 +61,20 @@ def test_a_job_that_fails_is_reported_and_done_again(tmp_path):
     statuses = [json.loads(path.read_text())["status"] for path in folders]
     assert statuses == ["finished", "failed", "finished"]
     ages = [path.stat().st_mtime_ns for path in folders]
+
+    names = {read_config(path.parent)["name"] for path in folders[::2]}
+    prefix = "tiny_t5-coarse+fine+adaptive-rltf_group-seed1"
+    assert names == {f"{prefix}-optimizer.lr=0.0001", f"{prefix}-optimizer.lr=0.0002"}
+
+    before = contents(tmp_path / "sweep")
+    other = run(tmp_path, rate, "warmup.lr=1e-2")
+    assert other.returncode == 1
+    assert other.stderr.count("stays as it is: warmup.lr is 0.01 and was 0.002 when this run began") == 2
+    assert "2 of 3 jobs were refused" in other.stdout
+    failed = folders[1].parent
+    assert {p: v for p, v in contents(tmp_path / "sweep").items() if failed not in p.parents} == {
+        p: v for p, v in before.items() if failed not in p.parents
+    }
 
     again = run(tmp_path, rate)
     assert again.stdout.count("is done: skipped") == 2
