@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,9 @@ def check_trainer(cfg: DictConfig) -> None:
         raise OptionError("trainer.accelerator", accelerator, "auto or cpu: torch finds no such device here")
     quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     try:
-        trainer: L.Trainer = build(cfg, "trainer", **dict.fromkeys(quiet, False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again with the Trainer that is kept
+            trainer: L.Trainer = build(cfg, "trainer", **dict.fromkeys(quiet, False))
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         if str(error).startswith("trainer"):
             raise

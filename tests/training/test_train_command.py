@@ -115,7 +115,8 @@ def test_an_exported_policy_is_evaluated(finished, composed, tmp_path):
     assert set(found["pass_at_k"]) == {"1", "2"}
     assert sum(found["outcomes"].values()) == 2 * 6
     samples = [json.loads(line) for line in (result.folder / "samples.jsonl").read_text().splitlines()]
-    assert len(samples) == 3 * 6  # two sampled and the greedy one
+    assert len(samples) == 2 * 6
+    assert len((result.folder / "samples_greedy.jsonl").read_text().splitlines()) == 6
     assert {"task_id", "completion", "solution"} <= set(samples[0])
 
 
