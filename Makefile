@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install train test test-slow lint format smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install train test test-slow test-oldest lint format smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # torch first and exactly: asked for by a range, pip would fetch the newest build with gigabytes of CUDA
 $(READY): pyproject.toml constraints.txt
@@ -26,6 +26,21 @@ test: $(READY)  ## the test suite, two processes side by side
 
 test-slow: $(READY)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+# what depends on the versions of other packages, whose own warnings (old anyio with new pytest, old transformers with new
+# torch) are no errors here
+OLDEST := tests/policies tests/generation tests/algorithms tests/setup tests/loggers tests/report tests/training/test_streams.py \
+          tests/training/test_train_command.py
+.venv-oldest/.ready: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints-oldest.txt)"
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[lora]' \
+		pytest pytest-timeout pytest-xdist hypothesis
+	@touch $@
+
+test-oldest: .venv-oldest/.ready  ## part of the suite with the oldest versions that pyproject.toml allows
+	.venv-oldest/bin/python -m pytest -p no:anyio -W 'ignore:`torch.jit.script` is deprecated:DeprecationWarning' \
+		-n 2 --dist loadfile --no-loadscope-reorder $(OLDEST)
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -50,4 +65,4 @@ gpu-proof: $(READY)  ## SmolLM2 on MBPP, supervised against RLTF; a piece of 7 m
 	$(BIN)/python tests/gpu/proof.py --data $(DATA) --out $(OUT)
 
 clean:  ## forget the environment and caches (run folders stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .pytest_cache .ruff_cache .mypy_cache .hypothesis
