@@ -37,7 +37,8 @@ class LocalExecutor:
         workers: Programs judged at the same time; None: twice the cores of this process, since some sleep.
         timeout: Seconds a test; waiting for a core does not count.
         memory_mb: Memory of a program, beyond the interpreter's.
-        output_kb: What a program may print a test, stdout and stderr together.
+        output_kb: What a program may print a test, unless twice the expected text is longer; 16 times as much of
+            what nobody compares (stderr, and the output of a program whose functions are called).
         tasks: Processes and threads of a program.
         scratch_mb: Files of a program.
         require: Isolation layers without which the pool refuses to start (`rltf.execution.isolation.LAYERS`).

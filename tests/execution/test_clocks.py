@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from rltf.execution import Job, LocalExecutor
 from rltf.execution.sandbox.clock import counted_seconds
-from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR
+from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR, Limits, Stop, StopReason
 from rltf.execution.sandbox.proc_stat import task_seconds
+from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
 from rltf.types import AssertTest, CallTest, CheckTest, Outcome, StdioTest
 
 SECONDS = st.floats(0, 1000)
@@ -120,6 +123,23 @@ def f(x):
     job = Job(program + "f(1)\n" * (form == "stdio"), (tests[form],), timeout=1.0)
     assert pool.submit(job).result().outcome is Outcome.TIMEOUT
     assert time.monotonic() - start < 6  # not twelve times the limit, however busy the host
+
+
+@pytest.mark.parametrize("stdin", [b"", None], ids=["script", "functions"])
+def test_a_long_wait_for_a_program_gives_a_sign_of_life_every_second(stdin: bytes | None) -> None:
+    """A worker that gives none for a minute counts as stuck, and a test may take an hour."""
+    sandbox = Sandbox(SandboxSettings(source=str(Path(__file__).parents[2])))
+    signs: list[float] = []
+    sandbox.when_waiting = lambda: signs.append(time.monotonic())
+    try:
+        process = sandbox.fork(Limits(timeout=60, memory_bytes=64 << 20, output_bytes=1000), stdin)
+        start = time.monotonic()
+        assert process.receive(2.2) == Stop(StopReason.TIME_LIMIT)  # it waits for its job
+        process.finish()
+        times = [start, *signs, start + 2.2]
+        assert max(b - a for a, b in itertools.pairwise(times)) < 1
+    finally:
+        sandbox.close()
 
 
 def test_the_limit_holds_for_all_requests_of_a_test_together(pool: LocalExecutor) -> None:

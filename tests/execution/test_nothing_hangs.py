@@ -207,12 +207,12 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     task = _Task(Message(messages.JOB, job=1, test_set=1, timeout=0.1))
     worker = _WorkerProcess(process, messages.Connection(ours), tasks=deque([task]))  # type: ignore[arg-type]
     supervisor._workers.append(worker)
-    worker.alive_at = time.monotonic() - 32
+    worker.alive_at = time.monotonic() - 62
     theirs.sendall(Message(messages.ALIVE).packed())
     supervisor._receive_from_worker(worker)
     supervisor._kill_stuck_workers()
     assert not process.killed
-    worker.alive_at = time.monotonic() - 32
+    worker.alive_at = time.monotonic() - 62
     supervisor._kill_stuck_workers()
     assert process.killed
     supervisor._test_sets[1] = Message(messages.TESTS, test_set=1, tests=2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,9 @@ class Grader:
         """Test sets that the present process has, by number, the longest unused first: seconds for their grading."""
         self._jobs = 0
 
-    def grade(self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Any) -> Grading:
+    def grade(
+        self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Callable[[], None]
+    ) -> Grading:
         """Has a process of a program asked the tests at `job["indices"]`.
 
         Args:
@@ -109,14 +111,9 @@ class Grader:
         grading = _Watch(process, grader, self._page, self._jobs, self._test_sets[number], tick).run()
         results = self._page.results(1 + last)
         grading.results = {at: results[at] for at in job["indices"]}
-        lost = grading.stop.reason in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
-        if lost or grading.traces:
+        if grading.stop.reason.by_grader or grading.traces:
             self.close()
         return grading
-
-    def start(self) -> None:
-        """Starts the process ahead of the first job."""
-        self._start()
 
     def _start(self) -> SandboxedProcess:
         if self._process is None:
@@ -140,7 +137,13 @@ class _Watch:
     """Waits for a grader that asks a program."""
 
     def __init__(
-        self, process: SandboxedProcess, grader: SandboxedProcess, page: Page, job: int, seconds: float, tick: Any
+        self,
+        process: SandboxedProcess,
+        grader: SandboxedProcess,
+        page: Page,
+        job: int,
+        seconds: float,
+        tick: Callable[[], None],
     ) -> None:
         self._process = process
         self._grader = grader
@@ -216,8 +219,8 @@ class _Watch:
                 if remaining < 0.005 * limit:
                     self._stop = Stop(StopReason.TIME_LIMIT, line=self._line())
                     process.stop()
-        own = time.monotonic() - self._start - page.all_program_seconds()
-        if own > self._grading_seconds and grader.clock.counted(own) > self._grading_seconds:
+        spent = time.monotonic() - self._start - page.all_program_seconds()
+        if spent > self._grading_seconds and grader.clock.counted(spent) > self._grading_seconds:
             self._grading.stop = Stop(StopReason.GRADING_TIME if page.requests else StopReason.GRADING_FAULT)
         return max(remaining, 0.001)
 

@@ -83,10 +83,10 @@ class Judge:
         sandbox = self._sandbox(numpy)
         if progress.coverage:
             sandbox.marks.clear_all()
-        asked = [at for at, test in enumerate(tests) if test.kind != "stdio"]
+        requesting = [at for at, test in enumerate(tests) if test.kind != "stdio"]
         with sandbox.replaced_when_lost():
-            if asked:
-                self._grade(sandbox, self._grader(numpy), progress, asked)
+            if requesting:
+                self._grade(sandbox, self._grader(numpy), progress, requesting)
             for at, test in enumerate(tests):
                 if test.kind == "stdio" and not progress.over:
                     _run_script(sandbox, progress, at)
@@ -99,12 +99,13 @@ class Judge:
         return self._verdict(progress, "rpc" if has_text else "external", unexecuted)
 
     def _grade(
-        self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, asked: list[int]
+        self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, indices: list[int]
     ) -> None:
+        """Decides the tests at `indices`, which ask the program."""
         grader_sandbox, grader = graders
         try:
             with grader_sandbox.replaced_when_lost():
-                _grade(sandbox, grader, progress, asked, self._when_waiting)
+                _decide_requesting(sandbox, grader, progress, indices, self._when_waiting)
         except ZygoteLost:
             grader.forget()
             raise
@@ -181,12 +182,12 @@ class Judge:
     def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:
         if error is None or status is Outcome.PASSED:
             return None
-        nobody = status in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)  # no token is to blame for a reason
-        category = Category.IGNORE if nobody else self._table.category(status, error)
+        blameless = status in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)  # no token is to blame for a reason
+        category = Category.IGNORE if blameless else self._table.category(status, error)
         return ErrorReport(error.type, error.message, error.line, error.end_line, category)
 
 
-def _grade(
+def _decide_requesting(
     sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]
 ) -> None:
     """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
@@ -208,7 +209,7 @@ def _grade(
         grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
         _mark_results(progress, grading, remaining)
         lost_graders += grading.lost
-        remaining = _mark_end(progress, process, grading, remaining, again=lost_graders == 1)
+        remaining = _mark_end(progress, process, grading, remaining, retry=lost_graders == 1)
 
 
 def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[int]) -> None:
@@ -231,22 +232,22 @@ def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[in
 
 
 def _mark_end(
-    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int], again: bool
+    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int], retry: bool
 ) -> list[int]:
-    """Decides the test at which a process stopped; returns those that it did not come to, and with `again` the one at
+    """Decides the test at which a process stopped; returns those that it did not come to, and with `retry` the one at
     which the grader was lost: something else may have ended it."""
     limits, reason = progress.limits, grading.stop.reason
     progress.loaded = progress.loaded or any(grading.results[at][0] in _ANSWERED for at in indices)
     undecided = [at for at in indices if progress.statuses[at] is None]
     if reason is StopReason.ANSWERED:
-        end = progress.finish(process, 0.0 if grading.broken else reason.leaving_seconds)
+        end = progress.finish(process, 0.0 if grading.broken else reason.grace_seconds)
         status, error = decide(grading.stop, end, limits)
         decided = [at for at in indices if progress.statuses[at] is not None]
         if error is not None and decided:  # what it did behind its last answer
             progress.mark(decided[-1], status, error)
         return undecided if grading.broken else []
-    decision = decide(grading.stop, progress.finish(process, reason.leaving_seconds), limits)
-    lost = grading.lost and again and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)
+    decision = decide(grading.stop, progress.finish(process, reason.grace_seconds), limits)
+    lost = grading.lost and retry and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)
     if lost or (reason.by_grader and not undecided):
         return undecided
     undecided = undecided or list(indices)  # no test asked it anything: what it does by itself is known all the same
@@ -256,10 +257,10 @@ def _mark_end(
         progress.mark_undecided(*decision)
         return []
     progress.mark(grading.at if grading.at in undecided else undecided[0], *decision)
-    left = [at for at in undecided if progress.statuses[at] is None]
+    remaining = [at for at in undecided if progress.statuses[at] is None]
     if reason is not StopReason.GRADING_TIME:
-        return left
-    for at in left:  # the time of all tests together is used up
+        return remaining
+    for at in remaining:  # the time of all tests together is used up
         progress.mark(at, *decision)
     return []
 
@@ -285,7 +286,7 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
         progress.mark(at, *decide(answer, progress.finish(process), limits))
         return
     message = None if isinstance(answer, Stop) else answer
-    end = progress.finish(process, StopReason.SCRIPT_END.leaving_seconds)
+    end = progress.finish(process, StopReason.SCRIPT_END.grace_seconds)
     if message is not None and "syntax" in message:
         progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
         return

@@ -85,9 +85,9 @@ class TestProgress:
             if decided is None:
                 self.mark(at, status, error)
 
-    def finish(self, process: SandboxedProcess, leaving: float = 0.0) -> ProcessExit:
+    def finish(self, process: SandboxedProcess, grace_seconds: float = 0.0) -> ProcessExit:
         """Ends a process of the program and adds its CPU seconds (see `SandboxedProcess.finish`)."""
-        end = process.finish(leaving)
+        end = process.finish(grace_seconds)
         self.cpu_seconds += end.cpu_seconds
         return end
 

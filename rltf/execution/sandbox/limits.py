@@ -33,8 +33,9 @@ GRADING_SECONDS_PER_BYTE = 2e-6
 """More of it for long test text, which must be compiled."""
 GRADER_MEMORY = 2 << 30
 """Bytes that test text and the values it is sent may take."""
-SILENT_WORKER_SECONDS = 20.0
-"""A worker gives a sign of life every second while a program runs; after so long without it is stuck."""
+SILENT_WORKER_SECONDS = 60.0
+"""A worker gives a sign of life every second while a program runs; after so long without it is stuck. Longer than two
+zygotes may take to start."""
 
 
 def require_limit(key: str, value: Any) -> None:
@@ -102,7 +103,7 @@ class StopReason(Enum):
         return self in (StopReason.GRADING_TIME, StopReason.GRADING_LOST, StopReason.GRADING_FAULT)
 
     @property
-    def leaving_seconds(self) -> float:
+    def grace_seconds(self) -> float:
         """Seconds in which a program may end by itself: where it has answered a moment, which saves a signal; where its
         channel is closed long enough to see how it ends, which would else be by our hand."""
         answered = (StopReason.ANSWERED, StopReason.SCRIPT_END, StopReason.LOAD_ERROR)

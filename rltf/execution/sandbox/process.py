@@ -25,6 +25,8 @@ _IN, _OUT, _GONE = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLER
 _LINE = re.compile(rb'File "<program>", line (\d{1,7})\b')
 _SHORT_WAIT_MS = 4.0
 """Milliseconds after which `when_waiting` is called."""
+_LONGEST_WAIT_SECONDS = 0.5
+"""Seconds after which `when_waiting` is called again, since it tells the supervisor that nobody is stuck."""
 _STOP_AGAIN_SECONDS = 0.02
 """Seconds after which the zygote is asked to stop once more, lest the first time came before it had forked."""
 _ZYGOTE_SECONDS = 20.0
@@ -41,7 +43,7 @@ class SandboxedProcess:
         channel: socket to the process.
         output: pipes of its stdout and stderr; one for both where nobody compares what it prints; none.
         limits: what it may use.
-        when_waiting: called when it takes longer than a few milliseconds.
+        when_waiting: called when it takes longer than a few milliseconds, and at least once a second from then on.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class SandboxedProcess:
                 return Stop(StopReason.EXIT)
             if self._later is None and self.channel.open:
                 self._poll.register(self.channel.fileno(), _IN | _OUT * self.channel.unsent)
-            self.wait(remaining)
+            self.wait(min(remaining, _LONGEST_WAIT_SECONDS))
             if self.overflowed:
                 return Stop(StopReason.OUTPUT_LIMIT)
             remaining = start + seconds - time.monotonic()
@@ -172,17 +174,17 @@ class SandboxedProcess:
                 os.kill(pid, signal.SIGRTMAX - DUMP_SIGNAL_OFFSET)
         return pid
 
-    def finish(self, leaving: float = 0.0) -> ProcessExit:
+    def finish(self, grace_seconds: float = 0.0) -> ProcessExit:
         """Kills whatever is left of the program and returns how it ended.
 
         Args:
-            leaving: Seconds in which it may end by itself.
+            grace_seconds: How long it may take to end by itself.
 
         Raises:
             ZygoteLost: The zygote did not answer.
         """
         if self._exit_report is None:
-            for fd in select.select(self._trusted, [], [], leaving)[0]:
+            for fd in select.select(self._trusted, [], [], grace_seconds)[0]:
                 self.attend(fd)
         give_up = time.monotonic() + _ZYGOTE_SECONDS
         while self._exit_report is None:
