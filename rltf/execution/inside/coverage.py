@@ -142,7 +142,7 @@ def _first_lines(program: str) -> set[int]:
     """Lines at which statements of the module and their decorators begin; all lines where the text does not parse."""
     try:
         body = ast.parse(program.removeprefix("\ufeff")).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except _NO_PROGRAM:
         return set(range(1, len(_split(program)) + 1))
     return {node.lineno for statement in body for node in (statement, *getattr(statement, "decorator_list", ()))}
 
@@ -164,7 +164,8 @@ def warm_up(text: str, runs: int) -> None:
 
 
 def marked(text: str, file: str) -> CodeType | None:
-    """The program compiled with its marks; None where it does not compile, as compiling it without them will tell."""
+    """The program compiled with its marks; None where it does not compile, as compiling it without them will tell, and
+    where it does so only without marks (`_compiled`)."""
     memory = _memory
     if memory is None:
         return None
@@ -174,7 +175,7 @@ def marked(text: str, file: str) -> CodeType | None:
         tree = ast.parse(text, file)
         lines = _insert_marks(tree)
         code = _with_memory(_compiled(tree, text, file), memory)
-    except BaseException:
+    except _NO_PROGRAM:
         return None
     finally:
         if collecting:
@@ -186,7 +187,10 @@ def marked(text: str, file: str) -> CodeType | None:
 
 
 def _compiled(tree: ast.Module, text: str, file: str) -> CodeType:
-    """The code of a tree, also of one nested deeper than Python reads trees, though not than it compiles text."""
+    """The code of a tree, also of one nested deeper than Python reads trees, though not than it compiles text.
+
+    Python 3.12 reads no tree of more than 1,500 levels, whatever the recursion limit, and compiles text of up to 2,977.
+    """
     try:
         return compile(tree, file, "exec", dont_inherit=True)
     except RecursionError:
@@ -254,11 +258,10 @@ def _last_header_line(statement: Any) -> int:
 
 
 def _mark(statement: ast.stmt, line: int) -> Any:
-    """`memory[line] = 1`, at the place of the statement. Attributes one by one, since that is fastest."""
-    mark, place, memory, key, value = _ASSIGN(), _SUBSCRIPT(), _CONSTANT(), _CONSTANT(), _CONSTANT()
-    memory.value, key.value, value.value = _STAND_IN, line, EXECUTED
-    place.value, place.slice, place.ctx = memory, key, _STORE
-    mark.targets, mark.value = [place], value
+    """`memory[line] = 1`, at the place of the statement, whose attributes are set one by one, since that is fastest."""
+    memory, key, value = _CONSTANT(_STAND_IN), _CONSTANT(line), _CONSTANT(EXECUTED)
+    place = _SUBSCRIPT(memory, key, _STORE)
+    mark = _ASSIGN([place], value)
     first, column = statement.lineno, statement.col_offset
     for node in (mark, place, memory, key, value):
         node.lineno, node.col_offset = first, column
@@ -273,6 +276,8 @@ def _with_memory(code: CodeType, memory: mmap.mmap) -> CodeType:
     return code.replace(co_consts=constants)
 
 
+_NO_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises of a text that is no program, or is too deep or too large for one."""
 _STORE = ast.Store()
 _ASSIGN: Any = ast.Assign
 _SUBSCRIPT: Any = ast.Subscript
