@@ -104,6 +104,16 @@ def _expectation(
     return f"{'null or ' if optional else ''}{kind}{joint}{bounds}"
 
 
+def sentence_of(error: BaseException) -> str:
+    """An error's text in one line, or the name of its type where it has none.
+
+    Example:
+        >>> sentence_of(ValueError("a\\n  b")), sentence_of(KeyError())
+        ('a b', 'KeyError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def import_extra(package: str, option: str, extra: str | None = None) -> Any:
     """An optional package, which an option of the config needs.
 

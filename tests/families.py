@@ -51,7 +51,7 @@ _DECODER = {
     "max_position_embeddings": CONTEXT,
 }
 
-SERVED: dict[str, tuple[str, dict[str, Any]]] = {
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "t5": ("T5ForConditionalGeneration", _T5),
     "t5_gated": ("T5ForConditionalGeneration", _T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
     "gpt2": ("GPT2LMHeadModel", _GPT),
@@ -155,10 +155,10 @@ def family_model(name: str, vocabulary: int) -> PreTrainedModel:
     """A model of a family whose weights are large enough that every term shows.
 
     Args:
-        name: a key of `SERVED`.
+        name: a key of `FAMILIES`.
         vocabulary: rows of the embedding.
     """
-    class_name, fields = SERVED[name]
+    class_name, fields = FAMILIES[name]
     model_class = getattr(transformers, class_name)
     torch.manual_seed(0)
     model: PreTrainedModel = model_class(model_class.config_class(vocab_size=vocabulary, **_SPECIAL | fields)).eval()

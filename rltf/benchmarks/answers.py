@@ -81,8 +81,8 @@ def program_in_answer(answer: str, function: str | None = None) -> AnswerProgram
 
     >>> program_in_answer("Sure:\\n```python\\ndef f(): ...\\n```\\nTry it:\\n```python\\nf()\\n```").text
     'def f(): ...'
-    >>> found = program_in_answer("<think>\\n```python\\nx = 1\\n```\\n</think>\\nx = 2")
-    >>> found.text, found.source
+    >>> program = program_in_answer("<think>\\n```python\\nx = 1\\n```\\n</think>\\nx = 2")
+    >>> program.text, program.source
     ('x = 2', 'text')
     """
     text, start = _without_thoughts(answer)
@@ -113,9 +113,9 @@ def program_in_opened_block(answer: str, function: str | None = None) -> AnswerP
     first = Extraction(0, len(answer) if end < 0 else max(end - 1, 0))
     says_more = end >= 0 and bool(answer[end:].strip("`\r\n\t ")) and not is_python(answer[: first.end])
     if (thinks := has_thoughts(answer)) or says_more:
-        found = program_in_answer(answer, function)
-        if thinks or (found.block is not None and is_python(found.text)):
-            return found
+        program = program_in_answer(answer, function)
+        if thinks or (program.block is not None and is_python(program.text)):
+            return program
     return AnswerProgram(first.program(answer), first, "opened", 0, 1)
 
 
@@ -139,9 +139,9 @@ def _without_thoughts(answer: str) -> tuple[str, int]:
 
 def _alone(text: str, tag: re.Match[str]) -> bool:
     """True for a tag that starts or ends its line: others stand in code."""
-    before = text[text.rfind("\n", 0, tag.start()) + 1 : tag.start()]
-    after = text[tag.end() :].partition("\n")[0]
-    return not before.strip() or not after.strip()
+    head = text[text.rfind("\n", 0, tag.start()) + 1 : tag.start()]
+    tail = text[tag.end() :].partition("\n")[0]
+    return not head.strip() or not tail.strip()
 
 
 def _blank(text: str, start: int, end: int) -> str:
@@ -154,10 +154,10 @@ def _blocks(text: str) -> Iterator[_Block]:
     while opening := _OPENING.search(text, position):
         start = min(opening.end() + 1, len(text))
         fence, mark = opening["fence"], _mark(opening["mark"])
-        while (again := _OPENING.match(text, _after_empty_lines(text, start))) and not again["before"].strip():
-            if not (said := _mark(again["mark"])) or mark not in ("", said):
+        while (repeat := _OPENING.match(text, _after_empty_lines(text, start))) and not repeat["before"].strip():
+            if not (repeat_mark := _mark(repeat["mark"])) or mark not in ("", repeat_mark):
                 break  # a closing fence, or another block
-            start, mark = min(again.end() + 1, len(text)), said
+            start, mark = min(repeat.end() + 1, len(text)), repeat_mark
         end, position = _end(text, start, fence)
         if text[start:end].strip():
             yield _Block(start, end, mark, _lead(text[start:end]))
@@ -226,13 +226,12 @@ def _defined(tree: ast.Module, functions_only: bool = False) -> set[str]:
 
 def _unfenced(answer: str, text: str, start: int) -> AnswerProgram:
     """The program of an answer without blocks."""
-    rest = text[start:]
-    start += len(rest) - len(rest.lstrip("\r\n"))
-    whole = Extraction(start, max(len(text.rstrip()), start) if start else len(text))
+    start += len(text[start:]) - len(text[start:].lstrip("\r\n"))
+    full_text = Extraction(start, max(len(text.rstrip()), start) if start else len(text))
     if not _FENCES.sub("", text[start:]).strip():
         return AnswerProgram("", Extraction(start, start), "nothing")
-    run = None if is_python(whole.program(text)) else _longest_run(text, start)
-    extraction = run or whole
+    run = None if is_python(full_text.program(text)) else _longest_run(text, start)
+    extraction = run or full_text
     return AnswerProgram(extraction.program(answer), extraction, "lines" if run else "text")
 
 

@@ -228,16 +228,16 @@ def _with_chat_options(prompt_format: PromptFormat, prompt: str, options: Mappin
     Raises:
         OptionError: an option is not known, is no text or table, or the format is not `chat`.
     """
-    given = {key: value for key, value in options.items() if value is not None}
+    values = {key: value for key, value in options.items() if value is not None}
     kinds: dict[str, type] = {"system": str, "template": Mapping}
-    for key, value in given.items():
+    for key, value in values.items():
         if key not in kinds:
             raise OptionError(f"chat.{key}", value, f"one of the keys {', '.join(kinds)}")
         if not isinstance(value, kinds[key]):
             raise OptionError(f"chat.{key}", value, "a text" if key == "system" else "a table of keywords, or null")
         if not isinstance(prompt_format, Chat):
             raise OptionError(f"chat.{key}", value, f"null with benchmark.prompt={prompt}, which is no chat")
-    return replace(prompt_format, **given) if isinstance(prompt_format, Chat) else prompt_format
+    return replace(prompt_format, **values) if isinstance(prompt_format, Chat) else prompt_format
 
 
 def _sort_problems(

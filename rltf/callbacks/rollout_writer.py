@@ -38,8 +38,8 @@ class RolloutWriter(RLTFCallback):
 
     def on_rollouts(self, trainer: L.Trainer, module: RLTFModule, groups: Sequence[Sequence[Rollout]]) -> None:
         """Appends one line per program and logs one row of feedback metrics, of all ranks."""
-        own = [r for group in groups for r in group] + self.data.pipeline.unjudgeable
-        rollouts = [r for rank in all_gather(own) for r in rank]
+        rank_rollouts = [r for group in groups for r in group] + self.data.pipeline.unjudgeable
+        rollouts = [r for rank in all_gather(rank_rollouts) for r in rank]
         self.judged += len(rollouts)
         if not trainer.is_global_zero:
             return

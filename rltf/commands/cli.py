@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
+from rltf.validation import sentence_of
 
 SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of a run that was told to end."""
@@ -120,14 +121,15 @@ def explain(error: Exception) -> str:
     """One sentence for a mistake; an unknown name comes with the nearest known ones."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        ours = [file.stem for file in (config_dir() / group).glob("*.yaml")]  # Hydra gives none for a list of choices
-        options = sorted(o for o in error.options or ours if not o.startswith("_"))
+        # Hydra gives no options for a list of choices
+        options = error.options or [file.stem for file in (config_dir() / group).glob("*.yaml")]
+        options = sorted(option for option in options if not option.startswith("_"))
         similar_names = difflib.get_close_matches(choice, options, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(similar_names)}?" if similar_names else f"known are {', '.join(options)}"
         return f"{group}={choice} is not known: {hint}"
     if isinstance(error, OverrideParseException):
         return f"{error.override} on the command line does not parse: expected key=value, with quotes round odd values"
-    text = " ".join(str(error).split())
+    text = sentence_of(error)
     return re.sub(r" ?set the environment variable HYDRA_FULL_ERROR=1.*", "", text, flags=re.IGNORECASE)
 
 

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rltf.runs.folder import first_process, make_new_folder
 
-NAMED_GROUPS = ("model", "reward", "algorithm", "seed")
-"""Keys that every run's name holds."""
+KEYS_OF_EVERY_NAME = ("model", "reward", "algorithm", "seed")
+"""Keys whose values every run's name holds."""
 
 
 class NewFolder(Callback):
@@ -27,11 +27,11 @@ class NewFolder(Callback):
         """Makes the sweep's folder, and leaves to `hydra.job.override_dirname` only what differs between its jobs."""
         _make(config, "hydra.sweep.dir")
         fixed = [str(key) for key in config.hydra.job.config.override_dirname.exclude_keys]
-        fixed += [*NAMED_GROUPS, *fixed_keys(config)]
+        fixed += [*KEYS_OF_EVERY_NAME, *_fixed_keys(config)]
         _override(config, "hydra.job.config.override_dirname.exclude_keys", f"[{','.join(map(repr, fixed))}]", fixed)
 
 
-def fixed_keys(config: DictConfig) -> list[str]:
+def _fixed_keys(config: DictConfig) -> list[str]:
     """Keys that the command line of a sweep gives one value, the same for all its jobs."""
     params = OmegaConf.select(config, "hydra.sweeper.params") or {}
     varied = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
@@ -41,12 +41,12 @@ def fixed_keys(config: DictConfig) -> list[str]:
 
 
 def _make(config: DictConfig, key: str) -> None:
-    named = any(override.startswith(f"{key}=") for override in config.hydra.overrides.hydra)
+    is_typed = any(override.startswith(f"{key}=") for override in config.hydra.overrides.hydra)
     path = Path(OmegaConf.select(config, key))
     if not first_process():
         return
     try:
-        if named:
+        if is_typed:
             path.mkdir(parents=True, exist_ok=True)
             return
         folder = str(make_new_folder(path))

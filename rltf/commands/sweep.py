@@ -18,6 +18,7 @@ from rltf.runs.folder import FolderRefused, finished_score
 from rltf.runs.record import overrides_path, read_overrides, read_summary
 from rltf.runs.resume import check_folder
 from rltf.setup.choices import typed_overrides
+from rltf.validation import sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def record_failure(cfg: DictConfig, error: Exception) -> None:
         with (folder.parent / REFUSED_FILE).open("a", encoding="utf-8") as file:
             file.write(folder.name + "\n")
         return
-    sentence = " ".join(str(error).split()) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    sentence = sentence_of(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     log.info("the job failed", exc_info=error)  # to the job's own log
     print(f"error: {folder} failed: {sentence}", file=sys.stderr)
     summary = _read(folder)
@@ -101,9 +102,10 @@ class SweepEnd(Callback):
                 "needs another hydra.sweep.dir"
             )
         if failures > len(refused):
-            again = f"the same command with hydra.sweep.dir={folder} does only those"
-            again = "failed trials are not tried again" if (folder / TRIALS_FILE).exists() else again
-            console.print(f"{failures - len(refused)} of {len(jobs)} jobs did not finish: {again}")
+            hint = f"the same command with hydra.sweep.dir={folder} does only those"
+            if (folder / TRIALS_FILE).exists():
+                hint = "failed trials are not tried again"
+            console.print(f"{failures - len(refused)} of {len(jobs)} jobs did not finish: {hint}")
         if failures:
             sys.exit(1)
 

@@ -226,8 +226,8 @@ def evaluate_after(run: Run) -> EvaluationResult:
     """Held-out evaluation of the trained policy."""
     result = _evaluate(run, "after")
     assert run.summary.initial_evaluation is not None
-    both = {"before": run.summary.initial_evaluation, "after": evaluation_record(result)}
-    log_evaluations(run.loggers, both, run.trainer.current_epoch, run.module.steps)
+    records = {"before": run.summary.initial_evaluation, "after": evaluation_record(result)}
+    log_evaluations(run.loggers, records, run.trainer.current_epoch, run.module.steps)
     return result
 
 

@@ -3,6 +3,7 @@ beside test processes on two cores cost a factor of eight (OpenMP waits)."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -92,3 +93,13 @@ def _claim(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def bind_to_cores(pid: int, cores: Collection[int]) -> None:
+    """Binds a process, its threads and its descendants to cores, but for those that end meanwhile."""
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(int(task), cores)
+                for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                    bind_to_cores(int(child), cores)

@@ -145,8 +145,8 @@ def _job(row: dict[str, Any]) -> Job:
 def _test(where: str, row: Any, setup: str) -> Test:
     kind = row.get("kind") if isinstance(row, dict) else None
     if not isinstance(kind, str) or kind not in _FIELDS:
-        found = _short(row.get("kind")) if isinstance(row, dict) else _json_type(row)
-        raise InvalidInput(f"{where} is {found}: expected kind assert, stdio, call or check")
+        actual = _short(row.get("kind")) if isinstance(row, dict) else _json_type(row)
+        raise InvalidInput(f"{where} is {actual}: expected kind assert, stdio, call or check")
     fields = _FIELDS[kind]
     _check_keys(f"{where}.", row, ("kind", *fields))
     for name, field_type in fields.items():
@@ -165,11 +165,11 @@ def _test(where: str, row: Any, setup: str) -> Test:
     return test
 
 
-def _check_keys(where: str, row: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def _check_keys(where: str, row: Mapping[str, Any], expected: tuple[str, ...]) -> None:
     for key in row:
-        if key not in known:
-            nearest = get_close_matches(key[:100], known, 1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"expected {', '.join(known)}"
+        if key not in expected:
+            nearest = get_close_matches(key[:100], expected, 1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"expected {', '.join(expected)}"
             raise InvalidInput(f"unknown key `{where}{key[:100]}`: {hint}")
 
 

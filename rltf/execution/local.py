@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rltf.execution import messages
+from rltf.execution.cores import bind_to_cores
 from rltf.execution.executor import in_order
 from rltf.execution.isolation import LAYERS
 from rltf.execution.judge.error_table import ErrorTable
@@ -294,16 +295,6 @@ def check_options(options: Mapping[str, Any]) -> None:
     for layer in options.get("require", ()):
         if layer not in LAYERS:
             raise OptionError("require", layer, f"some of {', '.join(LAYERS)}")
-
-
-def bind_to_cores(pid: int, cores: Collection[int]) -> None:
-    """Binds a process, its threads and its descendants to cores, but for those that end meanwhile."""
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(int(task), cores)
-                for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                    bind_to_cores(int(child), cores)
 
 
 def _numpy_folder() -> str | None:

@@ -81,9 +81,9 @@ def _problem_of_check(body: list[ast.stmt], setup: list[ast.stmt]) -> str | None
     nodes = [node for statement in (*setup, *body) for node in _statements(statement)]
     definitions = [node for node in nodes if isinstance(node, _FUNCTIONS) and node.name == "check"]
     if not definitions:
-        others = bound_names(node for node in nodes if not isinstance(node, _DEFINITIONS) and not blocks(node))
+        assigned = bound_names(node for node in nodes if not isinstance(node, _DEFINITIONS) and not blocks(node))
         classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
-        return None if "check" in others | classes else "does not define the function check"
+        return None if "check" in assigned | classes else "does not define the function check"
     definition = definitions[-1]
     if isinstance(definition, ast.AsyncFunctionDef):
         return "checks nothing: check is a coroutine, which nothing awaits"
@@ -113,12 +113,12 @@ def _statements(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
     """Nodes of a function without those of functions in it."""
-    todo = list(ast.iter_child_nodes(function))
-    while todo:
-        node = todo.pop()
+    stack = list(ast.iter_child_nodes(function))
+    while stack:
+        node = stack.pop()
         yield node
         if not isinstance(node, (*_DEFINITIONS, ast.Lambda)):
-            todo += ast.iter_child_nodes(node)
+            stack += ast.iter_child_nodes(node)
 
 
 class _Reading:
@@ -134,7 +134,7 @@ class _Reading:
                 if isinstance(node, _DEFINITIONS):
                     self._functions.setdefault(node.name, []).append(node)
         self._visited: set[tuple[ast.AST, bool]] = set()
-        self._todo: list[tuple[ast.AST, bool]] = []
+        self._stack: list[tuple[ast.AST, bool]] = []
         """Functions that are named, and whether what they raise is caught."""
         self._idle = ""
         """Why asserts that are reached do not count."""
@@ -147,13 +147,13 @@ class _Reading:
             return None
         if self._kind == "check":
             self._follow("check", caught=False)
-        while self._todo:
-            node, caught = self._todo.pop()
+        while self._stack:
+            node, caught = self._stack.pop()
             if (node, caught) in self._visited:
                 continue
             self._visited.add((node, caught))
             if isinstance(node, ast.ClassDef):
-                self._todo += [(method, caught) for method in node.body if isinstance(method, _FUNCTIONS)]
+                self._stack += [(method, caught) for method in node.body if isinstance(method, _FUNCTIONS)]
             elif self._any_check(node.body, caught):  # type: ignore[attr-defined]
                 return None
         return f"checks nothing: {self._reason()}"
@@ -182,9 +182,13 @@ class _Reading:
                 return not caught
             case ast.Try() | ast.TryStar():
                 swallows = any(map(self._swallows, statement.handlers))
-                rest = [statement.orelse, statement.finalbody, *(handler.body for handler in statement.handlers)]
+                later_blocks = [
+                    statement.orelse,
+                    statement.finalbody,
+                    *(handler.body for handler in statement.handlers),
+                ]
                 inside = self._any_check(statement.body, caught or swallows)
-                return inside or any(self._any_check(block, caught) for block in rest)
+                return inside or any(self._any_check(block, caught) for block in later_blocks)
             case ast.With() | ast.AsyncWith():
                 swallows = any(suppresses(item.context_expr) for item in statement.items)
                 return self._any_check(statement.body, caught or swallows)
@@ -219,15 +223,15 @@ class _Reading:
             if not isinstance(node, ast.Call):
                 continue
             if isinstance(node.func, ast.Attribute):
-                name, known = node.func.attr, True
+                name, is_library = node.func.attr, True
             elif isinstance(node.func, ast.Name):
                 name = node.func.id
-                known = name in self._names.imported or hasattr(builtins, name)
+                is_library = name in self._names.imported or hasattr(builtins, name)
                 if name in _RUNS_ANYTHING:
                     return True
             else:
                 continue
-            if known and (name in ("exit", "quit") or _FAILS_AS_ATTRIBUTE.match(name)):
+            if is_library and (name in ("exit", "quit") or _FAILS_AS_ATTRIBUTE.match(name)):
                 values = [*node.args, *node.keywords]
                 if not values or _FAILS_WITHOUT_VALUES.match(name) or any(map(self._names.mentions_open, values)):
                     return True
@@ -243,7 +247,7 @@ class _Reading:
             self._follow(name, caught)
 
     def _follow(self, name: str, caught: bool) -> None:
-        self._todo += [(node, caught) for node in self._functions.get(name, ())]
+        self._stack += [(node, caught) for node in self._functions.get(name, ())]
 
     def _reason(self) -> str:
         if self._idle:

@@ -209,5 +209,6 @@ def _candidate(
     """Waits for the verdict of the example tests."""
     logprobs = request.prefix_logprobs + program.logprobs
     verdict = None if examples is None else examples.result()
-    known = None if verdict is None or verdict.unjudgeable else verdict
-    return Candidate(program, fmean(logprobs or (0.0,)), known, round_name)
+    if verdict is not None and verdict.unjudgeable:
+        verdict = None
+    return Candidate(program, fmean(logprobs or (0.0,)), verdict, round_name)

@@ -22,13 +22,13 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         terms: reward terms that are reported even when they gave no credit this time.
         top_errors: error types reported, the most frequent first.
     """
-    drawn = [r for r in rollouts if not r.program.greedy]
-    sampled = [r for r in drawn if not r.verdict.unjudgeable]
+    draws = [r for r in rollouts if not r.program.greedy]
+    sampled = [r for r in draws if not r.verdict.unjudgeable]
     greedy = [r for r in rollouts if r.program.greedy and not r.verdict.unjudgeable]
     if not sampled:
-        return {"rollout/programs": float(len(drawn)), **_by_outcome(drawn)} if drawn else {}
+        return {"rollout/programs": float(len(draws)), **_by_outcome(draws)} if draws else {}
     return {
-        "rollout/programs": float(len(drawn)),
+        "rollout/programs": float(len(draws)),
         "rollout/reward_mean": fmean(r.reward for r in sampled),
         "rollout/reward_std": pstdev([r.reward for r in sampled]),
         "rollout/advantage_mean": fmean(r.advantage for r in sampled),
@@ -36,7 +36,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         "rollout/distinct_share": len({(r.program.problem_id, r.program.text) for r in sampled}) / len(sampled),
         "rollout/empty_share": fmean(not r.program.text.strip() for r in sampled),
         **_by_term(sampled, terms),
-        **_by_outcome(drawn),
+        **_by_outcome(draws),
         **_by_error(sampled, top_errors),
         **_groups(sampled),
         **_lengths(sampled),

@@ -21,10 +21,9 @@ def is_t5(model: PreTrainedModel) -> bool:
 
 
 def t5_output_scale(config: Any) -> float:
-    """What T5 multiplies its last hidden states with before the head: a field of its own decides it, which loading
-    fills in from tied embeddings, by which old configurations say it."""
-    scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
-    return float(config.d_model**-0.5) if scaled else 1.0
+    """What T5 multiplies its last hidden states with before the head. Old configurations say it by tied embeddings,
+    from which loading fills the field."""
+    return float(config.d_model**-0.5) if config.scale_decoder_outputs else 1.0
 
 
 def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:
@@ -40,15 +39,15 @@ def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Recomputes each layer in backward instead of storing its activations; has no effect in evaluation mode. 5.x
-    renamed the method."""
+    """Recomputes each layer in backward instead of storing its activations; has no effect in evaluation mode. A
+    release after 5.15 renamed the method."""
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable({"use_reentrant": False})
 
 
 def let_recomputed_layers_read_a_cache(model: PreTrainedModel) -> bool:
     """Whether every layer whose activations are recomputed in backward may be given a cache. transformers takes it
-    away from such layers, but for those of 5.x with a private mark that says that they only read it; sets that mark."""
+    away from such layers, but for those with a private mark that says that they only read it; sets that mark."""
     recomputed = [module for module in model.modules() if getattr(module, "gradient_checkpointing", False)]
     if not recomputed:
         return True

@@ -32,7 +32,7 @@ class _Rate:
     holder: Any
     """Module or configuration."""
     name: str
-    own: float
+    original: float
     """As the model came."""
     of_adapter: bool
 
@@ -66,17 +66,17 @@ class PhaseDropout:
     def start(self, supervised: bool) -> None:
         """Sets the rates of supervised training or of RL."""
         for rate in self._rates:
-            rate.set(rate.own)
+            rate.set(rate.original)
         self._set([rate for rate in self._rates if not rate.of_adapter], self._supervised)
         if not supervised:
             self._set(self._rates, self._rl)
 
     @contextmanager
-    def own_rates(self) -> Iterator[None]:
+    def original_rates(self) -> Iterator[None]:
         """Inside, rates are what the weights were made with: so they are exported."""
         values = [vars(rate.holder)[rate.name] for rate in self._rates]
         for rate in self._rates:
-            rate.set(rate.own)
+            rate.set(rate.original)
         try:
             yield
         finally:
@@ -99,8 +99,8 @@ def _rates(model: nn.Module) -> Iterator[_Rate]:
     }
     for holder, of_adapter in holders.values():
         for name, value in vars(holder).items():
-            named = name == "p" if isinstance(holder, _DropoutNd) else _RATE.search(name) and name not in _NO_RATES
-            if named and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+            is_rate = name == "p" if isinstance(holder, _DropoutNd) else _RATE.search(name) and name not in _NO_RATES
+            if is_rate and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
                 yield _Rate(holder, name, value, of_adapter)
 
 

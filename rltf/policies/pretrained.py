@@ -162,7 +162,7 @@ class TransformersPolicy(Policy):
         tokenizer. Adapters are merged into the weights, and also written on their own, in PEFT's format, to
         `folder/adapter`."""
         folder.mkdir(parents=True, exist_ok=True)
-        with compat.without_progress_bars(), self.dropout.own_rates():
+        with compat.without_progress_bars(), self.dropout.original_rates():
             lora.save_model(self.model, folder)
         compat.save_tokenizer(self.tokenizer, folder)
 
@@ -171,6 +171,6 @@ def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:
     """The tokens at which transformers' `generate` would stop, the tokenizer's first. Instruct models have several (a
     turn's end and a text's end), and a prompt without a chat template is answered up to the other one."""
     ids = getattr(model.generation_config, "eos_token_id", None)
-    more = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+    listed_ids = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
     rows = model.get_input_embeddings().weight.shape[0]
-    return tuple(dict.fromkeys([eos_id, *(i for i in more if 0 <= i < rows)]))
+    return tuple(dict.fromkeys([eos_id, *(i for i in listed_ids if 0 <= i < rows)]))

@@ -57,7 +57,7 @@ class PrmData:
                 chunk = problems[start : start + self._chunk]
                 pending = pipeline.start_rollouts(chunk, range(self._samples), sampling, seed)
                 groups = pipeline.collect_verdicts(pending)
-                judged = [triple for group in groups for triple in _distinct_programs(group.known().triples())]
+                judged = [triple for group in groups for triple in _distinct_programs(group.judgeable().triples())]
                 for record in self.label_lines(pipeline, judged, sampling, seed):
                     file.write(json.dumps(record) + "\n")
                     programs += 1

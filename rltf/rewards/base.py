@@ -71,13 +71,13 @@ class RewardStack:
                 a span outside the response.
         """
         credits_by_program: list[list[Credit]] = [[] for _ in judged]
-        known = [i for i, (_, _, verdict) in enumerate(judged) if not verdict.unjudgeable]
-        triples = [judged[i] for i in known]
+        judgeable = [i for i, (_, _, verdict) in enumerate(judged) if not verdict.unjudgeable]
+        triples = [judged[i] for i in judgeable]
         for name, term in self.terms.items():
-            for i, term_credits in zip(known, _term_credits(name, term, triples), strict=True):
+            for i, term_credits in zip(judgeable, _term_credits(name, term, triples), strict=True):
                 checked = checked_credits(name, judged[i][1], term_credits)
                 credits_by_program[i] += [c if c.term == name else replace(c, term=name) for c in checked]
-        for i in known:
+        for i in judgeable:
             check_sum(judged[i][1], credits_by_program[i])
         return [tuple(credits) for credits in credits_by_program]
 

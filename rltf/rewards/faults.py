@@ -43,7 +43,7 @@ def named_term(name: str, program: Program | None) -> Iterator[None]:
 
 
 def checked_credits(name: str, program: Program, credits: object) -> Sequence[Credit]:
-    """The credits that a term gave to a program, their values as plain floats.
+    """The credits that a term gave to a program, with values and spans as numbers of Python.
 
     Raises:
         RewardError: they are no credits, a value is not finite, or a span is outside the response.
@@ -68,10 +68,10 @@ def check_sum(program: Program, credits: Iterable[Credit]) -> None:
     Raises:
         RewardError: it is.
     """
-    whole = [credit for credit in credits if credit.span is None]
-    if not math.isfinite(sum(credit.value for credit in whole)):
-        values = ", ".join(f"{credit.term}: {credit.value!r}" for credit in whole)
-        raise RewardError(f"reward.terms of {program_name(program)} sum to no finite number ({values}); {MEND}")
+    values = [(credit.term, credit.value) for credit in credits if credit.span is None]
+    if not math.isfinite(sum(value for _, value in values)):
+        terms = ", ".join(f"{term}: {value!r}" for term, value in values)
+        raise RewardError(f"reward.terms of {program_name(program)} sum to no finite number ({terms}); {MEND}")
 
 
 def _checked_credit(name: str, program: Program, credit: object) -> Credit:

@@ -68,7 +68,7 @@ class JudgedGroup:
         """(problem, program, verdict) of each program: the arguments of a reward term."""
         return [(self.problem, *pair) for pair in zip(self.programs, self.verdicts, strict=True)]
 
-    def known(self) -> JudgedGroup:
+    def judgeable(self) -> JudgedGroup:
         """The group without the programs that could not be judged."""
         judged = [pair for pair in zip(self.programs, self.verdicts, strict=True) if not pair[1].unjudgeable]
         if len(judged) == len(self.programs):

@@ -207,12 +207,12 @@ class RolloutPipeline:
         """
         all_groups = self.collect_verdicts(pending)
         self.unjudgeable += [Rollout(*pair) for group in all_groups for pair in group.unjudgeable()]
-        judged_groups = [group.known() for group in all_groups]
+        judged_groups = [group.judgeable() for group in all_groups]
         credits = iter(self.rewards.credit_batch([triple for judged in judged_groups for triple in judged.triples()]))
         groups = []
-        for judged, whole in zip(judged_groups, all_groups, strict=True):
+        for judged, drawn_group in zip(judged_groups, all_groups, strict=True):
             credited = [(program, verdict, next(credits)) for _, program, verdict in judged.triples()]
-            group = self.advantages(credited, incomplete=judged is not whole)
+            group = self.advantages(credited, incomplete=judged is not drawn_group)
             if self.curriculum is not None and group:
                 self.curriculum.update(judged.problem, group)
             groups.append(group)

@@ -41,8 +41,8 @@ def read_overrides(folder: Path) -> list[str]:
 
 def overrides_path(folder: Path) -> Path:
     """Where a run recorded its overrides: rltf's own file, else Hydra's, which is all that runs of version 0.1 have."""
-    own, hydras = folder / OVERRIDES_FILE, folder / HYDRA_FOLDER / OVERRIDES_FILE
-    return hydras if hydras.is_file() and not own.is_file() else own
+    path, hydra_path = folder / OVERRIDES_FILE, folder / HYDRA_FOLDER / OVERRIDES_FILE
+    return hydra_path if hydra_path.is_file() and not path.is_file() else path
 
 
 def read_yaml(path: Path) -> Any:

@@ -17,7 +17,7 @@ from rltf.types import Problem, Program, Verdict, encode_error
 
 Triple = tuple[Problem, Program, Verdict]
 
-READERS_PREFIXES = {"mbpp/": "Mbpp/"}
+EVALPLUS_PREFIXES = {"mbpp/": "Mbpp/"}
 """Start of our problem ids -> what evalplus calls these tasks."""
 
 
@@ -55,9 +55,9 @@ def sample_record(problem: Problem, program: Program, verdict: Verdict) -> dict[
 
 def task_id(problem: Problem) -> str:
     """The readers' id of a problem, e.g. `Mbpp/11`."""
-    for ours, theirs in READERS_PREFIXES.items():
-        if problem.id.startswith(ours):
-            return theirs + problem.id.removeprefix(ours)
+    for prefix, evalplus_prefix in EVALPLUS_PREFIXES.items():
+        if problem.id.startswith(prefix):
+            return evalplus_prefix + problem.id.removeprefix(prefix)
     return problem.id
 
 

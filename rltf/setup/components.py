@@ -15,7 +15,6 @@ from rltf.execution import LocalExecutor
 from rltf.execution.cores import CorePinning, CorePlan, available_cores
 from rltf.execution.executor import Executor
 from rltf.generation.sampler import Sampler
-from rltf.generation.self_check import check_sampler
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.policies.context import check_context
@@ -23,6 +22,7 @@ from rltf.policies.precision import check_trained_weights
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
+from rltf.rollouts.self_check import check_sampler
 from rltf.setup.benchmark import build_benchmark, check_benchmark
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.credit import build_credit, check_trained_critic

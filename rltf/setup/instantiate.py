@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rltf.runs.legacy import TARGETS
-from rltf.validation import OptionError
+from rltf.validation import OptionError, sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -123,5 +123,5 @@ def _sentence(error: Exception, key: str) -> str:
         cause = cause.__cause__
     if isinstance(cause, OptionError):
         return str(cause.below(key))
-    text = " ".join(str(cause).split()) or type(cause).__name__
+    text = sentence_of(cause)
     return text if isinstance(cause, ValueError) else f"{key}: {text}"

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from rltf.callbacks.gather_weights import GatherWeights
 from rltf.setup.config import WarmupConfig
 from rltf.setup.instantiate import build
-from rltf.validation import OptionError
+from rltf.validation import OptionError, sentence_of
 
 DEVICE_KEYS = ("accelerator", "devices", "num_nodes", "precision")
 
@@ -79,7 +79,7 @@ def check_trainer(cfg: DictConfig) -> None:
         if str(error).startswith("trainer"):
             raise
         keys = ", ".join(f"{key}={cfg.trainer[key]}" for key in DEVICE_KEYS if key in cfg.trainer)
-        raise ValueError(f"trainer ({keys}): {' '.join(str(error).split())}") from error
+        raise ValueError(f"trainer ({keys}): {sentence_of(error)}") from error
     if strategy == "auto" and trainer.world_size > 1:
         raise OptionError("trainer.devices", cfg.trainer.devices, "1; trainer=ddp or trainer=fsdp train on several")
 

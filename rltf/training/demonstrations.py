@@ -146,8 +146,10 @@ def _difference(text: str, decoded: str) -> str:
 
     >>> _difference("def f(x):\n    return x", "def f(x): return x")
     "'f(x):\\n    return ' became 'f(x): return x'"
+    >>> _difference("\n# a long remark", "# a long remark")
+    "'\\n# a long re' became '# a long rem'"
     """
-    start = next((n for n, pair in enumerate(zip(text, decoded, strict=False)) if pair[0] != pair[1]), 0)
-    start = start or min(len(text), len(decoded))
+    shorter = min(len(text), len(decoded))
+    start = next((n for n in range(shorter) if text[n] != decoded[n]), shorter)
     begin = max(0, start - 5)
     return f"{text[begin : start + 12]!r} became {decoded[begin : start + 12]!r}"

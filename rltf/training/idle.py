@@ -12,7 +12,7 @@ from rltf.types import RolloutBatch
 
 log = logging.getLogger(__name__)
 
-TOLD_AFTER = 10
+WARN_AFTER = 10
 """Iterations in a row."""
 
 
@@ -40,24 +40,24 @@ class IdleIterations:
         weighed, moved = self._pop(self._weighed), self._pop(self._moved)
         self._weightless = 0 if weighed else self._weightless + 1
         self._motionless = 0 if moved else self._motionless + 1
-        if self._weightless == TOLD_AFTER:
+        if self._weightless == WARN_AFTER:
             log.warning(
                 "judged programs have taught nothing in %d iterations in a row: every one earned what it is compared "
                 "with (rollout/frac_groups_zero_std), so expected problems that some programs pass, more "
                 "rollouts.samples, or a reward that tells failed programs apart",
-                TOLD_AFTER,
+                WARN_AFTER,
             )
-        elif self._motionless == TOLD_AFTER and not self._weightless:
+        elif self._motionless == WARN_AFTER and not self._weightless:
             log.warning(
                 "the gradient of every step of %d iterations in a row was 0: nothing is learned "
                 "(rl/clipped_share and rl/outside_support_share say how many tokens of programs get no gradient)",
-                TOLD_AFTER,
+                WARN_AFTER,
             )
 
     @staticmethod
     def _pop(marks: list[Tensor]) -> bool:
         """Whether a mark of any process is set; True where there is none, which says nothing."""
-        own = bool(torch.stack(marks).any()) if marks else None
+        is_set = bool(torch.stack(marks).any()) if marks else None
         marks.clear()
-        known = [mark for mark in all_gather(own) if mark is not None]
-        return any(known) or not known
+        by_rank = [mark for mark in all_gather(is_set) if mark is not None]
+        return any(by_rank) or not by_rank

@@ -1,5 +1,6 @@
 """W&B tells the truth of a run: its end, and one line of steps over all its pieces."""
 
+import os
 import subprocess
 import sys
 import time
@@ -31,7 +32,9 @@ else:
 def piece(folder, *arguments):
     time.sleep(1.1)  # names of offline folders have a second's resolution
     command = [sys.executable, "-c", PIECE, str(folder), *map(str, arguments)]
-    subprocess.run(command, check=False, timeout=600)
+    # a service that another test left running would take a killed piece for one that still runs
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    subprocess.run(command, check=False, timeout=600, env=environment)
 
 
 def test_pieces_of_a_resumed_run_make_one_line_of_steps(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from families import CONTEXT, SERVED, family_model
+from families import CONTEXT, FAMILIES, family_model
 
 from rltf.policies.context import check_context, context_of
 from rltf.types import Sampling
@@ -13,7 +13,7 @@ from rltf.types import Sampling
 UNBOUND = ("bloom", "falcon_alibi", "mamba", "mamba2")
 
 
-@pytest.mark.parametrize("family", sorted(set(SERVED) - {"t5", "t5_gated"}))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"t5", "t5_gated"}))
 def test_the_context_of_every_family_is_known(family: str):
     yarn = 32 * 4096  # gpt-oss: the factor times `original_max_position_embeddings`
     expected = None if family in UNBOUND else yarn if family == "gpt_oss" else CONTEXT

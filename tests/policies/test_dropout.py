@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import SERVED, family_model
+from families import FAMILIES, family_model
 from policy_kinds import codegen_type, seq2seq_policy
 
 from rltf.policies.causal import CausalPolicy
@@ -27,7 +27,7 @@ def logprobs(model: torch.nn.Module, times: int = 3) -> torch.Tensor:
         return torch.stack([model(input_ids=ids, **extra).logits.log_softmax(-1) for _ in range(times)])
 
 
-@pytest.mark.parametrize("family", SERVED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_training_computes_what_evaluation_does_once_rl_begins(family: str):
     model = family_model(family, VOCABULARY)
     expected = logprobs(model)
@@ -39,7 +39,7 @@ def test_training_computes_what_evaluation_does_once_rl_begins(family: str):
     assert model.config.to_dict() == own
 
 
-@pytest.mark.parametrize("family", sorted(set(SERVED) - set(NO_DROPOUT)))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(NO_DROPOUT)))
 def test_a_rate_reaches_the_layers_of_every_family(family: str):
     model = family_model(family, VOCABULARY)
     expected = logprobs(model)

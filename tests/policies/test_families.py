@@ -8,21 +8,22 @@ from typing import Any
 
 import pytest
 import torch
-from families import CONTEXT, SERVED, family_model
+from families import CONTEXT, FAMILIES, family_model
 from policy_kinds import codegen_type, roberta_type
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
-from rltf.generation.self_check import check_sampler
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.compat import checkpoint_activations
 from rltf.policies.decoding.families import DECODERS
 from rltf.policies.load import pretrained
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
-from rltf.types import FinishReason, Prompt, Request, Sample, Sampling
+from rltf.rollouts.collate import collate_programs
+from rltf.rollouts.self_check import check_sampler
+from rltf.types import FinishReason, Program, Prompt, Request, Sample, Sampling
 
-NOT_SERVED = {
+REFUSED = {
     "mamba": r"^generation: HFSampler does not serve a MambaForCausalLM exactly \(.*self_check=false",
     "recurrent_gemma": r"holds a RecurrentGemmaForCausalLM, .* hidden states \(logits_soft_cap=30\.0\)",
     "gemma2": r"holds a Gemma2ForCausalLM, .* hidden states \(final_logit_softcapping=30\.0\)",
@@ -50,7 +51,7 @@ def requests_of(policy: TransformersPolicy, draws: int) -> list[Request]:
     return [Request(f"p/{i}", ids, tuple(range(draws)), greedy=True) for i, ids in enumerate(prompts)]
 
 
-@pytest.mark.parametrize("family", sorted(set(SERVED) - set(NOT_SERVED)))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(REFUSED)))
 def test_a_served_family_is_served_exactly(family: str, tmp_path: Path):
     policy = policy_of(family, tmp_path / "policy")
     check_sampler(policy, HFSampler(), NEW)
@@ -109,19 +110,11 @@ def generated(policy: TransformersPolicy, request: Request) -> list[int]:
 
 def batch_of(policy: TransformersPolicy, requests: list[Request], samples: list[Any]) -> tuple[torch.Tensor, ...]:
     """Prompts and responses as training has them: padded, rows of one prompt side by side."""
-    width = max(len(request.prompt_ids) for request in requests)
-    rows = [(requests[s.request].prompt_ids, s.token_ids) for s in samples]
-    left = policy.prompt_padding == "left"
-    prompts = [[0] * (width - len(p)) * left + list(p) + [0] * (width - len(p)) * (not left) for p, _ in rows]
-    masks = [[0] * (width - len(p)) * left + [1] * len(p) + [0] * (width - len(p)) * (not left) for p, _ in rows]
-    responses = [list(r) + [0] * (NEW - len(r)) for _, r in rows]
-    response_masks = [[1] * len(r) + [0] * (NEW - len(r)) for _, r in rows]
-    return (
-        torch.tensor(prompts),
-        torch.tensor(masks).bool(),
-        torch.tensor(responses),
-        torch.tensor(response_masks).bool(),
-    )
+    programs = [
+        Program("p", "", requests[s.request].prompt_ids, s.token_ids, (), s.logprobs, s.finish) for s in samples
+    ]
+    batch = collate_programs(programs, policy.pad_id, policy.prompt_padding)
+    return batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.mask_BT
 
 
 def logprobs(policy: TransformersPolicy, requests: list[Request], samples: list[Any]) -> torch.Tensor:
@@ -148,9 +141,9 @@ def trained_equals_sampled(
     torch.testing.assert_close(kl, torch.zeros_like(kl), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", NOT_SERVED)
+@pytest.mark.parametrize("family", REFUSED)
 def test_a_family_that_is_not_served_exactly_is_refused_before_work(family: str, tmp_path: Path):
-    with pytest.raises(ValueError, match=NOT_SERVED[family]):
+    with pytest.raises(ValueError, match=REFUSED[family]):
         check_sampler(policy_of(family, tmp_path), HFSampler(), NEW)
 
 
@@ -220,7 +213,7 @@ def test_a_program_that_could_outgrow_the_context_with_its_prefix_is_refused(sam
         list(sampler.sample(policy, [longer], SAMPLING, seed=0))
 
 
-CHECKPOINTED = sorted(set(SERVED) - set(NOT_SERVED) - {"mixtral", "qwen3_moe", "deepseek_v3"})  # slow, and as gpt_oss
+CHECKPOINTED = sorted(set(FAMILIES) - set(REFUSED) - {"mixtral", "qwen3_moe", "deepseek_v3"})  # slow, and as gpt_oss
 
 
 @pytest.mark.parametrize("family", CHECKPOINTED)

@@ -4,16 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rltf.types import (
-    Category,
-    ErrorReport,
-    FinishReason,
-    Outcome,
-    Problem,
-    Program,
-    Span,
-    Verdict,
-)
+from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Program, Span, Verdict
 
 MakeProgram = Callable[..., Program]
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from test_unjudgeable import PASSED, WRONG, pending, pipeline_of
+from judged_programs import PASSED, WRONG, pending, pipeline_of
 
 from rltf.types import CriticPrediction
 

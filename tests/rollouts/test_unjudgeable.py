@@ -2,38 +2,18 @@
 
 import json
 import logging
-from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
+from judged_programs import PASSED, PROBLEMS, REASON, UNKNOWN, WRONG, pending, pipeline_of
 
-from rltf.algorithms.advantages import Advantages
 from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.progress import Progress
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.metrics.evaluation import Evaluation
-from rltf.rewards.base import RewardStack
-from rltf.rewards.coarse import Coarse
 from rltf.rollouts.buffer import RolloutBuffer
-from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.groups import PendingRollouts
-from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.types import (
-    AssertTest,
-    Category,
-    ErrorReport,
-    FinishReason,
-    Outcome,
-    Problem,
-    Program,
-    Sampling,
-    TestResult,
-    Verdict,
-)
-
-PROBLEMS = [Problem(name, "", (AssertTest("assert f(1) == 2"),)) for name in "ab"]
-REASON = ErrorReport("Unjudgeable", "check is not defined", None, None, Category.IGNORE)
-PASSED, WRONG, UNKNOWN = Outcome.PASSED, Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE
+from rltf.types import Sampling
 
 
 class Listener:
@@ -54,33 +34,6 @@ class Listener:
 
     def metrics(self):
         return {}
-
-
-def judged(outcome):
-    error = REASON if outcome is UNKNOWN else None
-    result = TestResult(outcome, 0.0, error)
-    return Verdict(outcome, int(outcome is PASSED), 1, error, (result,))
-
-
-def pending(*groups, greedy=False):
-    """The programs of each problem, with verdicts of these outcomes."""
-    found = []
-    for problem, outcomes in zip(PROBLEMS, groups, strict=False):
-        programs, futures = [], []
-        for draw, outcome in enumerate(outcomes, start=-1 if greedy else 0):
-            programs.append(
-                Program(problem.id, str(draw), (1,), (2,), ((0, 1),), (-0.5,), FinishReason.EOS, 0, draw, draw == -1)
-            )
-            future = Future()
-            future.set_result(judged(outcome))
-            futures.append(future)
-        found.append((problem, tuple(programs), tuple(futures)))
-    return PendingRollouts(tuple(found))
-
-
-def pipeline_of(baseline="group_mean", normalize="none", **parts):
-    advantages = Advantages(baseline, normalize)
-    return RolloutPipeline(None, None, None, None, RewardStack({"coarse": Coarse()}), advantages, PhaseClock(), **parts)
 
 
 def test_the_baseline_of_a_group_is_the_mean_of_the_others():

@@ -8,7 +8,7 @@ import torch
 from objective_batches import batch_of
 
 from rltf.commands.train import train
-from rltf.training.idle import TOLD_AFTER, IdleIterations
+from rltf.training.idle import WARN_AFTER, IdleIterations
 
 SMALL = (
     "debug=default",
@@ -33,7 +33,7 @@ def warnings_of(caplog, iterations):
 
 def test_ten_iterations_without_weight_or_gradient_are_told_once(caplog):
     [message] = warnings_of(caplog, [[(0.0, 0.0), (0.0, 0.0)]] * 25)
-    assert message.startswith(f"judged programs have taught nothing in {TOLD_AFTER} iterations in a row")
+    assert message.startswith(f"judged programs have taught nothing in {WARN_AFTER} iterations in a row")
 
 
 def test_nine_are_not_told_and_one_that_teaches_begins_the_count_anew(caplog):
@@ -57,7 +57,7 @@ def test_supervised_iterations_and_skipped_steps_are_not_idle(caplog, norm):
 
 
 def test_a_run_whose_programs_all_fail_alike_says_so(composed, monkeypatch, caplog):
-    monkeypatch.setattr("rltf.training.idle.TOLD_AFTER", 2)
+    monkeypatch.setattr("rltf.training.idle.WARN_AFTER", 2)
     same = ("reward=coarse", "warmup.steps=0", "algorithm.mix.supervised=null", "generation.sampling.max_new_tokens=1")
     with caplog.at_level(logging.WARNING, "rltf.training"):
         train(composed("train", *SMALL, *same))

@@ -6,13 +6,13 @@ the like work on what a test gets. A test may derive classes of its own from one
 
 from __future__ import annotations
 
-import builtins
 import secrets
 from collections.abc import Callable
 from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 from rltf.execution.grader.stand_ins import Link, StandIn, ask, attribute, link_of, target_of
+from rltf.execution.values.bounds import ERRORS
 
 _ENUMS: dict[str, Any] = {"Enum": Enum, "IntEnum": IntEnum, "StrEnum": StrEnum}
 
@@ -36,10 +36,11 @@ class MirrorClass(type):
         base = next(base for base in bases if isinstance(base, MirrorClass))
         content = {key: value for key, value in body.items() if key not in _NOT_SENT}
         mirror = base._rltf_program.request("subclass", base._rltf_number, name, list(bases), content)
-        made = super().__new__(mcs, name, bases, {**body, "__slots__": ()})
-        made._rltf_program, made._rltf_number, made._rltf_global = base._rltf_program, mirror._rltf_number, None
-        base._rltf_program.adopt(made, mirror._rltf_number)
-        return made
+        subclass = super().__new__(mcs, name, bases, {**body, "__slots__": ()})
+        subclass._rltf_program, subclass._rltf_number = base._rltf_program, mirror._rltf_number
+        subclass._rltf_global = None
+        base._rltf_program.adopt(subclass, mirror._rltf_number)
+        return subclass
 
     def __init__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any], row: Any = None) -> None:
         super().__init__(name, bases, body)
@@ -96,7 +97,7 @@ def mirror_of(row: list[Any], bases: list[Any], link: Link) -> Any:
         raise ValueError("a class without a name")
     if members is not None:
         return _enum(name, members)
-    exceptions = [builtin_error(b) for b in builtin if _is_exception(getattr(builtins, str(b), None))]
+    exceptions = [ERRORS[name] for name in map(str, builtin) if name in ERRORS]
     body: dict[str, Any] = {"__doc__": document if type(document) is str else None}
     is_error = exceptions or any(issubclass(base, BaseException) for base in bases)
     if not is_error:
@@ -115,14 +116,9 @@ def mirror_of(row: list[Any], bases: list[Any], link: Link) -> Any:
     return mirror
 
 
-def _is_exception(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseException)
-
-
 def builtin_error(name: Any) -> Any:
     """The builtin class of exceptions with a name; `Exception` for any other name, among them `exec`."""
-    found = getattr(builtins, str(name), None)
-    return found if _is_exception(found) else Exception
+    return ERRORS.get(str(name), Exception)
 
 
 def _enum(name: str, members: Any) -> Any:
@@ -173,15 +169,15 @@ def _attribute(error: Any, name: str) -> Any:
 
 
 def _binary(operation: str, reflected: bool) -> Callable[[Any, Any], Any]:
-    def method(self: Any, other: Any) -> Any:
+    def method(self: Any, operand: Any) -> Any:
         link = link_of(self)
-        if not link.is_named(type(self)) and not (isinstance(other, StandIn) and link.is_named(type(other))):
-            if isinstance(other, StandIn):
+        if not link.is_named(type(self)) and not (isinstance(operand, StandIn) and link.is_named(type(operand))):
+            if isinstance(operand, StandIn):
                 link.give_up("a test compares or computes with two objects of the program, of no class that it names")
             return NotImplemented
         if reflected:
-            return link.request("reflected", target_of(self), operation, other)
-        return link.request(operation, target_of(self), other)
+            return link.request("reflected", target_of(self), operation, operand)
+        return link.request(operation, target_of(self), operand)
 
     return method
 
@@ -195,11 +191,11 @@ def _unary(operation: str) -> Callable[..., Any]:
 
 def _contains(self: Any, element: Any) -> bool:
     """The program's word; of a class that no test names only where it does not say the same of everything."""
-    named = link_of(self).is_named(type(self))
-    if isinstance(element, (str, bytes)) and not named:
+    is_named = link_of(self).is_named(type(self))
+    if isinstance(element, (str, bytes)) and not is_named:
         raise TypeError("an object of the program where a text is expected")
     contained = ask(self, "contains", element) is True
-    if contained and not named and all(ask(self, "contains", other) is True for other in _unlikely()):
+    if contained and not is_named and all(ask(self, "contains", value) is True for value in _unlikely()):
         raise TypeError("an object of the program that contains whatever it is asked for")
     return contained
 

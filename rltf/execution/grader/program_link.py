@@ -90,8 +90,8 @@ class ProgramLink:
     def is_named(self, cls: type) -> bool:
         """True for a class of the program that tests name, and for those derived from it. A name that begins with a
         small letter is a function's to whoever reads the test."""
-        named = (getattr(base, "_rltf_global", None) for base in cls.__mro__ if isinstance(base, MirrorClass))
-        return any(name in self._names and name.lstrip("_")[:1].isupper() for name in named if name)
+        global_names = (getattr(base, "_rltf_global", None) for base in cls.__mro__ if isinstance(base, MirrorClass))
+        return any(name in self._names and name.lstrip("_")[:1].isupper() for name in global_names if name)
 
     def adopt(self, mirror: Any, number: int) -> None:
         """Makes a class that a test derived the mirror of the one with that number."""
@@ -185,9 +185,8 @@ class ProgramLink:
             return {"ref": ["method", *target_of(value)]}
         if isinstance(value, StandIn):
             return {"ref": target_of(value)}
-        known, target = self._targets.get(id(value), (None, None))
-        if known is not None:
-            return {"ref": target}
+        if (entry := self._targets.get(id(value))) is not None:
+            return {"ref": entry[1]}
         return {"ref": self._loans.reference(value, self._reference)}
 
     def _resolve(self, reference: Any) -> Any:
@@ -201,14 +200,14 @@ class ProgramLink:
             return stand_in(RemoteMethod, self, about)
         if kind == "class":
             return self._class(number)
-        known = self._stand_ins.get(number)
-        if known is None:
+        proxy = self._stand_ins.get(number)
+        if proxy is None:
             if type(number) is not int or number < 0:
                 raise ValueError("a reference that is no number")
-            known = self._stand_ins[number] = self._new(number, kind, about)
-            if not isinstance(known, StandIn):
-                self._targets[id(known)] = known, ["member", *about] if kind == "member" else number
-        return known
+            proxy = self._stand_ins[number] = self._new(number, kind, about)
+            if not isinstance(proxy, StandIn):
+                self._targets[id(proxy)] = proxy, ["member", *about] if kind == "member" else number
+        return proxy
 
     def _new(self, number: int, kind: str, about: Any) -> Any:
         match kind:

@@ -35,7 +35,7 @@ STATEFUL = frozenset(_STATEFUL.split())
 DUNDERS = frozenset(_DUNDERS.split())
 """Names with underscores on both sides that are harmless."""
 _LIBRARY = frozenset(sys.stdlib_module_names | WELL_KNOWN.keys())
-_OTHERS = frozenset(sys.stdlib_module_names - MODULES)
+_IMPURE_MODULES = frozenset(sys.stdlib_module_names - MODULES)
 
 
 @lru_cache(maxsize=4096)
@@ -51,39 +51,39 @@ def is_pure(text: str) -> bool:
         nodes = list(ast.walk(ast.parse(text)))
     except Exception:
         return False  # it may yet run, if it is nested too deep for a tree alone
-    modules, others = set(_LIBRARY), set(_OTHERS)
+    modules, impure = set(_LIBRARY), set(_IMPURE_MODULES)
     for node in nodes:  # an import alone is harmless, what is done with an import may not be
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                if not _add_import(node, alias, modules, others):
+                if not _add_import(node, alias, modules, impure):
                     return False
-    return all(_is_harmless(node, modules, others) for node in nodes) and not _may_change_alias(nodes, modules)
+    return all(_is_harmless(node, modules, impure) for node in nodes) and not _may_change_alias(nodes, modules)
 
 
-def _add_import(node: ast.Import | ast.ImportFrom, alias: ast.alias, modules: set[str], others: set[str]) -> bool:
+def _add_import(node: ast.Import | ast.ImportFrom, alias: ast.alias, modules: set[str], impure: set[str]) -> bool:
     """Notes what an import binds; False where it matters by itself."""
     path = alias.name.split(".") if isinstance(node, ast.Import) else (node.module or "").split(".")
     name = alias.asname or alias.name.partition(".")[0]
     modules.add(name)
-    known = path[0] in MODULES
-    if not known and (len(path) > 1 or name == "*"):  # a part of a package is there for others, too
+    is_pure_module = path[0] in MODULES
+    if not is_pure_module and (len(path) > 1 or name == "*"):  # a part of a package is there for others, too
         return False
-    if not known or any(part in STATEFUL or part in _OTHERS for part in (*path[1:], alias.name)):
-        others.add(name)
+    if not is_pure_module or any(part in STATEFUL or part in _IMPURE_MODULES for part in (*path[1:], alias.name)):
+        impure.add(name)
     return True
 
 
-def _is_harmless(node: ast.AST, modules: Set[str], others: Set[str]) -> bool:
+def _is_harmless(node: ast.AST, modules: Set[str], impure: Set[str]) -> bool:
     if isinstance(node, ast.Attribute):
         if _root(node) in modules and (
-            not isinstance(node.ctx, ast.Load) or node.attr in _OTHERS or node.attr.startswith("_")
+            not isinstance(node.ctx, ast.Load) or node.attr in _IMPURE_MODULES or node.attr.startswith("_")
         ):
             return node.attr in DUNDERS and isinstance(node.ctx, ast.Load)
         return node.attr not in STATEFUL and _is_harmless_name(node.attr)
     if isinstance(node, ast.Subscript):
         return isinstance(node.ctx, ast.Load) or not isinstance(node.value, ast.Attribute) or _root(node) not in modules
     if isinstance(node, ast.Name):
-        return node.id not in STATEFUL and node.id not in others and _is_harmless_name(node.id)
+        return node.id not in STATEFUL and node.id not in impure and _is_harmless_name(node.id)
     return not isinstance(node, ast.FunctionDef) or node.name != "__del__"  # which runs at any time
 
 

@@ -16,11 +16,11 @@ _MAX_TEXT, _MAX_CLASSES = 500, 20
 def reported(record: Any) -> dict[str, Any]:
     """What the worker is told of an error of the program: no more than a verdict shows, whatever its process sent."""
     row = record if type(record) is dict else {}
-    told = {key: row[key] for key in ("line", "end_line", "incomplete") if type(row.get(key)) in (int, bool)}
-    told |= {key: row[key][:_MAX_TEXT] for key in ("type", "message") if type(row.get(key)) is str}
+    report = {key: row[key] for key in ("line", "end_line", "incomplete") if type(row.get(key)) in (int, bool)}
+    report |= {key: row[key][:_MAX_TEXT] for key in ("type", "message") if type(row.get(key)) is str}
     if type(classes := row.get("classes")) is list:
-        told["classes"] = [name[:_MAX_TEXT] for name in classes[:_MAX_CLASSES] if type(name) is str]
-    return told
+        report["classes"] = [name[:_MAX_TEXT] for name in classes[:_MAX_CLASSES] if type(name) is str]
+    return report
 
 
 class ProgramStopped(BaseException):
@@ -146,8 +146,8 @@ class Requests:
 
     def program_error(self, error: BaseException) -> dict[str, Any] | None:
         """What is told of the program's exception for which an exception of a test stands; None for others."""
-        known, record = self._program_errors.get(id(error), (None, None))
-        return reported(record) if known is error else None
+        original, record = self._program_errors.get(id(error), (None, None))
+        return reported(record) if original is error else None
 
     def is_failure(self, error: BaseException | None) -> bool:
         """True for an assertion of the test, not of the program, that failed."""

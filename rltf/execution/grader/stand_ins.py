@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from rltf.execution.inside.operations import MAX_CHUNK
+
 _TEXT_PREDICATES = frozenset(n for n in dir(str) if n.startswith("is")) | {"startswith", "endswith"}
 """Methods by which a test asks a text whether it is right."""
 _ASKED = frozenset(
@@ -40,7 +42,6 @@ _ASKED = frozenset(
     )
 )
 """Special attributes that are asked for."""
-_MAX_CHUNK = 256
 _LINK, _TARGET = "_rltf_link", "_rltf_target"
 
 
@@ -100,10 +101,10 @@ def attribute(stand_in: Any, name: str) -> Any:
 
 def stand_in(cls: Any, link: Link, target: Any) -> Any:
     """A stand-in of a class, whatever calling that class would do."""
-    made = object.__new__(cls)
-    object.__setattr__(made, _LINK, link)
-    object.__setattr__(made, _TARGET, target)
-    return made
+    instance = object.__new__(cls)
+    object.__setattr__(instance, _LINK, link)
+    object.__setattr__(instance, _TARGET, target)
+    return instance
 
 
 class StandIn:
@@ -237,11 +238,11 @@ class RemoteMethod(StandIn):
 class RemoteIterator(StandIn):
     """A generator or another iterator of the program. A loop asks for more and more items at once."""
 
-    __slots__ = ("_rltf_ahead", "_rltf_class")
+    __slots__ = ("_rltf_buffer", "_rltf_class")
 
     def __init__(self, link: Link, target: Any, is_generator: bool) -> None:
         StandIn.__init__(self, link, target)
-        object.__setattr__(self, "_rltf_ahead", deque())
+        object.__setattr__(self, "_rltf_buffer", deque())
         object.__setattr__(self, "_rltf_class", types.GeneratorType if is_generator else RemoteIterator)
 
     @property  # type: ignore[misc]
@@ -249,23 +250,23 @@ class RemoteIterator(StandIn):
         return object.__getattribute__(self, "_rltf_class")
 
     def __iter__(self) -> Iterator[Any]:
-        ahead, chunk_size = self._rltf_ahead, 1
+        buffer, chunk_size = self._rltf_buffer, 1
         while True:
-            while ahead:
-                yield ahead.popleft()
+            while buffer:
+                yield buffer.popleft()
             exhausted, items = ask(self, "next", chunk_size)
-            ahead.extend(items)
+            buffer.extend(items)
             if exhausted and not items:
                 return
-            chunk_size = min(2 * chunk_size, _MAX_CHUNK)
+            chunk_size = min(2 * chunk_size, MAX_CHUNK)
 
     def __next__(self) -> Any:
-        ahead = self._rltf_ahead
-        if not ahead:
-            ahead.extend(ask(self, "next", 1)[1])
-        if not ahead:
+        buffer = self._rltf_buffer
+        if not buffer:
+            buffer.extend(ask(self, "next", 1)[1])
+        if not buffer:
             raise StopIteration
-        return ahead.popleft()
+        return buffer.popleft()
 
 
 class RemoteAsyncIterator(StandIn):

@@ -98,19 +98,19 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
     >>> builtin_under_test(["assert isclose(1, 2) is False"], set())
     'isclose'
     """
-    known = _BUILTIN | WELL_KNOWN.keys()
+    library_names = _BUILTIN | WELL_KNOWN.keys()
     called: set[str] | None = None
     for code in asserts:
         try:
             text = compile_text(code)
-            if text.names - known - text.modules - bound:
+            if text.names - library_names - text.modules - bound:
                 return None
             tree = ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None  # it will fail as a test, and no other with it
         expected_to_fail = {n for block in ast.walk(tree) if isinstance(block, ast.With) for n in ast.walk(block)}
         calls = (n.func for n in set(ast.walk(tree)) - expected_to_fail if isinstance(n, ast.Call))
-        names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (known - bound)
+        names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (library_names - bound)
         called = names if called is None else called & names
     return called.pop() if called and len(called) == 1 else None
 

@@ -37,7 +37,7 @@ _STAND_IN = os.urandom(16)
 program, which is written before this process starts."""
 _DEPTH = 4000
 """Recursion limit under which a tree is compiled whose text is nested as deep as plain Python compiles."""
-_AGAIN = bytes([0, EARLIER, *range(2, 256)])
+_FOR_NEXT_TEST = bytes([0, EARLIER, *range(2, 256)])
 """Marks -> marks before the next test."""
 _EXECUTED_LINES = re.compile(b"(?<!\0)\0*+\1")
 """A marked line that was executed, and the lines above it that take its mark; found in linear time."""
@@ -78,9 +78,9 @@ class CoverageMarks:
         marks = self._memory[: self._end]
         if EXECUTED not in marks:
             return ()
-        self._memory[: self._end] = marks.translate(_AGAIN)
-        found = _EXECUTED_LINES.finditer(_LINE_0 + marks[1:])
-        return tuple(line for m in found for line in range(m.start(), m.end()))
+        self._memory[: self._end] = marks.translate(_FOR_NEXT_TEST)
+        matches = _EXECUTED_LINES.finditer(_LINE_0 + marks[1:])
+        return tuple(line for m in matches for line in range(m.start(), m.end()))
 
     def unexecuted(self, program: str) -> list[int] | None:
         """Lines (1-based) that no test executed; None when the program was never compiled."""
@@ -116,17 +116,17 @@ def consistent_unexecuted(
     if unexecuted is None:
         return None
     lines = _split(program)
-    known, last = set(unexecuted), len(lines) if loaded else 0
+    numbers, last = set(unexecuted), len(lines) if loaded else 0
     for line in error_lines:
         last = max(last, line)
-        if line in known:
+        if line in numbers:
             if not lines[line - 1 : line] or not lines[line - 1].lstrip().startswith(_CLAUSES):
                 return None
-            known.discard(line)  # the clause was evaluated, the mark is that of its block
-    suspicious = {n for n in known if n <= min(last, len(lines)) and _OF_MODULE(lines[n - 1])}
+            numbers.discard(line)  # the clause was evaluated, the mark is that of its block
+    suspicious = {n for n in numbers if n <= min(last, len(lines)) and _OF_MODULE(lines[n - 1])}
     if suspicious and (len(program) > _LARGEST_PARSED or suspicious & _first_lines(program)):
         return None
-    return tuple(sorted(known))
+    return tuple(sorted(numbers))
 
 
 _CLAUSES = ("except", "case")

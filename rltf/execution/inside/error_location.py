@@ -6,7 +6,6 @@ A frame is the program's when its code object hangs in the tree that `compile` r
 
 from __future__ import annotations
 
-import builtins
 import codeop
 import warnings
 from collections.abc import Callable
@@ -15,12 +14,13 @@ from opcode import opmap
 from types import CodeType, TracebackType
 from typing import Any
 
+from rltf.execution.values.bounds import ERRORS
+
 MAX_MESSAGE = 500
 """Characters of a message that are kept."""
 _MAX_HANDLERS = 100
 """Exceptions that are followed back from the last one."""
 _RAISE = opmap["RAISE_VARARGS"]
-_BUILTIN = {n: c for n, c in vars(builtins).items() if isinstance(c, type) and issubclass(c, BaseException)}
 # looked up past whatever a program's class defines
 cause_of: Callable[[BaseException], BaseException | None] = vars(BaseException)["__context__"].__get__
 _traceback: Callable[[BaseException], TracebackType | None] = vars(BaseException)["__traceback__"].__get__
@@ -67,18 +67,18 @@ def runtime(error: BaseException, code: CodeType | None) -> dict[str, Any]:
     if code is None:
         return _record(error, _text(error), None, None)
     program_codes = {id(c) for c in _code_tree(code)}
-    shown, place = error, _innermost(error, program_codes)
+    named_error, place = error, _innermost(error, program_codes)
     for _ in range(_MAX_HANDLERS):
         cause = cause_of(error)
         if cause is None:
             break
         if issubclass(type(error), SystemExit):
-            shown = cause if shown is error else shown
+            named_error = cause if named_error is error else named_error
         elif place is None or type(cause) is not type(error) or not _raised_in_handler(place, cause):
             break
         error, place = cause, _innermost(cause, program_codes) or place
     line, end = (None, None) if place is None else _lines(place.tb_frame.f_code, place.tb_lasti, place.tb_lineno)
-    return _record(shown, _text(shown), line, end)
+    return _record(named_error, _text(named_error), line, end)
 
 
 def _innermost(error: BaseException, program_codes: set[int]) -> TracebackType | None:
@@ -119,7 +119,7 @@ def _record(error: BaseException, message: str, line: int | None, end: int | Non
     names = [(_name(c)[:100], c) for c in _bases(kind)[:20] if issubclass(c, BaseException)]
     return {
         "type": _name(kind)[:100],
-        "classes": [name for name, c in names if _BUILTIN.get(name, c) is c],
+        "classes": [name for name, c in names if ERRORS.get(name, c) is c],
         "message": message[:MAX_MESSAGE],
         "line": line,
         "end_line": end,

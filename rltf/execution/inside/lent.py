@@ -5,12 +5,12 @@ Calling one asks the judge, in the middle of the judge's own request, to do it t
 
 from __future__ import annotations
 
-import builtins
 import operator
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
+from rltf.execution.values.bounds import ERRORS
 from rltf.execution.values.codec import Decoder, decode
 
 CallBack = Callable[[int, str, list[Any], dict[str, Any]], Any]
@@ -26,9 +26,9 @@ def lent_function(call_back: CallBack, number: int, name: str, is_coroutine: boo
     async def coroutine(*args: Any, **names: Any) -> Any:
         return call_back(number, "call", [*args], names)
 
-    chosen: Any = coroutine if is_coroutine else function
-    chosen.__name__ = chosen.__qualname__ = name
-    return chosen
+    stand_in: Any = coroutine if is_coroutine else function
+    stand_in.__name__ = stand_in.__qualname__ = name
+    return stand_in
 
 
 class LentIterator:
@@ -129,12 +129,12 @@ class LentObjects:
         if kind == "library":
             return operator.attrgetter(*about)(import_module(number))
         if number not in self._objects:
-            made = self._made(kind, number, *about, resolve=resolve)
-            self._objects[number] = made  # kept, so that its id stays its own
-            self._numbers[id(made)] = number
+            value = self._new(kind, number, *about, resolve=resolve)
+            self._objects[number] = value  # kept, so that its id stays its own
+            self._numbers[id(value)] = number
         return self._objects[number]
 
-    def _made(self, kind: str, number: int, *about: Any, resolve: Callable[[Any], Any]) -> Any:
+    def _new(self, kind: str, number: int, *about: Any, resolve: Callable[[Any], Any]) -> Any:
         if kind == "function":
             return lent_function(self._call_back, number, *about)
         if kind == "iterator":
@@ -144,10 +144,9 @@ class LentObjects:
         classes, args = about
         values = decode(args, Decoder(resolve))
         for name in classes:
-            cls = getattr(builtins, name, None)
-            if isinstance(cls, type) and issubclass(cls, BaseException):
+            if name in ERRORS:
                 try:
-                    return cls(*values)
+                    return ERRORS[name](*values)
                 except TypeError:
                     continue
         return Exception(*values)

@@ -15,7 +15,7 @@ from rltf.execution.inside import error_location
 from rltf.execution.inside.channel import Channel
 from rltf.execution.inside.entry_point import find
 from rltf.execution.inside.lent import LentObjects
-from rltf.execution.inside.operations import OPERATIONS, Ahead
+from rltf.execution.inside.operations import OPERATIONS, Chunks
 from rltf.execution.inside.references import References
 from rltf.execution.values.arguments import ReceivedContainers, take_changes
 from rltf.execution.values.codec import CannotSend, Decoder, Encoder, decode, encode
@@ -55,7 +55,7 @@ class Objects:
         self._shared = SharedObjects(self._classes, CHILD)
         self._lent = LentObjects(self._call_back)
         self._references = References(self._namespace, self._lent.number)
-        self._ahead: Ahead | None = None
+        self._chunks: Chunks | None = None
         self._loop: Any = None
         self._lock: Any = None
 
@@ -91,13 +91,13 @@ class Objects:
             decoder = Decoder(self._resolve, received, number_new=True)
             if operation == "call" or operation == "method":
                 function = self._find(target) if operation == "call" else getattr(self._find(target), operands[2])
-                args = decode_all(operands[0], decoder)
+                args = [decode(value, decoder) for value in operands[0]]
                 names = {name: decode(value, decoder) for name, value in operands[1].items()}
                 containers = ReceivedContainers(received) if received else None
                 value = function(*args, **names)
             else:
                 containers = None
-                value = self._do(operation, self._find(target), decode_all(operands, decoder))
+                value = self._do(operation, self._find(target), [decode(value, decoder) for value in operands])
         except BaseException as e:
             return self._error(e, number)
         if containers is None and not table and type(value) in _PLAIN:
@@ -134,8 +134,8 @@ class Objects:
         """The value of an operation."""
         match operation:
             case "next":
-                self._ahead = self._ahead or Ahead()
-                return self._ahead.next(target, operands[0])
+                self._chunks = self._chunks or Chunks()
+                return self._chunks.next(target, operands[0])
             case "await":
                 return self._run(target)
             case "await method":
@@ -208,8 +208,3 @@ class Objects:
         if type(reference) is str and reference[:1] in (JUDGE, CHILD):
             return self._shared.find(reference)
         return self._find(reference)
-
-
-def decode_all(encoded: list[Any], decoder: Decoder) -> list[Any]:
-    """Values of a list that is no value itself."""
-    return [value if type(value) in _PLAIN else decode(value, decoder) for value in encoded]

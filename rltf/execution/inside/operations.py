@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-_MAX_CHUNK = 256
+MAX_CHUNK = 256
 """Items of an iterator in one answer."""
 _BINARY = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"),
@@ -17,23 +17,19 @@ _BINARY = (
 )
 
 
-class Ahead:
-    """An iterator that was asked for more items than were there before it raised an exception.
-
-    Args:
-        iterator: the program's.
-    """
+class Chunks:
+    """Items of the program's iterators, many at once; an exception behind some of them waits for the next request."""
 
     def __init__(self) -> None:
         self._raised: dict[int, tuple[Any, BaseException]] = {}
 
     def next(self, iterator: Any, chunk_size: int) -> list[Any]:
         """Whether an iterator is exhausted, and its next items, at most `chunk_size`."""
-        if (late := self._raised.pop(id(iterator), None)) is not None:
-            raise late[1]
+        if (entry := self._raised.pop(id(iterator), None)) is not None:
+            raise entry[1]
         items: list[Any] = []
         try:
-            while len(items) < min(chunk_size, _MAX_CHUNK):
+            while len(items) < min(chunk_size, MAX_CHUNK):
                 try:
                     items.append(next(iterator))
                 except StopIteration:
@@ -118,9 +114,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "exit": _leave,
     "signature": signature_of,
     "subclass": _subclass,
-    "instance": isinstance,
     "names": dir,
-    "reflected": lambda o, name, other: OPERATIONS[name](other, o),
+    "reflected": lambda o, name, operand: OPERATIONS[name](operand, o),
     **{name: getattr(operator, name) for name in _BINARY},
 }
 """Operation -> function of the object and the operands."""

@@ -46,10 +46,10 @@ def setrecursionlimit(limit: int, /) -> None:
 
 def module(name: str, job: dict[str, Any]) -> ModuleType:
     """An empty module called `name`, known to `sys.modules`, with a file and whatever else the program asks for."""
-    made = ModuleType(name)
-    made.__builtins__ = builtins  # type: ignore[attr-defined]
-    made.__file__ = _path
-    sys.modules[name] = made
+    empty_module = ModuleType(name)
+    empty_module.__builtins__ = builtins  # type: ignore[attr-defined]
+    empty_module.__file__ = _path
+    sys.modules[name] = empty_module
     words = job["program"] + job["setup"]
     if (  # each a constant beside the others, so that a fork copies one page of them
         "__file__" in words
@@ -65,7 +65,7 @@ def module(name: str, job: dict[str, Any]) -> ModuleType:
         or "shared_memory" in words
     ):
         _prepare(job["program"], words)
-    return made
+    return empty_module
 
 
 def _prepare(text: str, words: str) -> None:

@@ -126,8 +126,8 @@ class References:
         an Enum."""
         cls = self._objects[number]
         bases = [base for base in cls.__bases__ if base is not object]
-        builtin = [base.__name__ for base in bases if base.__module__ == "builtins"]
-        others = [self._class(base) for base in bases if base.__module__ != "builtins"]
+        builtin_names = [base.__name__ for base in bases if base.__module__ == "builtins"]
+        base_numbers = [self._class(base) for base in bases if base.__module__ != "builtins"]
         content: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             content.update(base.__dict__)  # not by `getattr`, which looks into the class of the class as well
@@ -138,7 +138,14 @@ class References:
             n for n, v in vars(cls).items() if type(v) is types.FunctionType and (n[:2] != "__" or n == "__init__")
         ]
         return [
-            *(number, name, document[:_MAX_TEXT] if type(document) is str else None, others, builtin, methods),
+            *(
+                number,
+                name,
+                document[:_MAX_TEXT] if type(document) is str else None,
+                base_numbers,
+                builtin_names,
+                methods,
+            ),
             *(global_name, content["__eq__"] is object.__eq__, content["__hash__"] is not None, functions),
             _members(cls, encoder) if isinstance(cls, EnumMeta) else None,
         ]

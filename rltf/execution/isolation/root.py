@@ -35,7 +35,7 @@ def interpreter_files() -> list[str]:
     names = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib")} | {os.path.join(sys.base_prefix, "lib")}
     names |= {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo"}
     paths = sorted(n for n in names if n and os.path.exists(n))
-    return [path for path in paths if not any(path.startswith(other + "/") for other in paths)]
+    return [path for path in paths if not any(path.startswith(folder + "/") for folder in paths)]
 
 
 def package_folders(read: Sequence[str]) -> list[str]:
@@ -59,9 +59,9 @@ def enter(read: Sequence[str], packages: Sequence[str], scratch_mb: int) -> None
     Raises:
         OSError: A mount is refused.
     """
-    everything = [*read, *packages]
-    base = _mount_point(everything)
-    in_scratch = [path for path in everything if _below(path, SCRATCH) or _below(path, SHARED)]
+    paths = [*read, *packages]
+    base = _mount_point(paths)
+    in_scratch = [path for path in paths if _below(path, SCRATCH) or _below(path, SHARED)]
     syscalls.mount("none", "/", "", MS_REC | MS_PRIVATE)
     syscalls.mount("rltf", base, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for path in read:

@@ -76,15 +76,15 @@ def _tests_of_arguments(forbidden: int, private_root: bool) -> dict[str, list[Ro
 
     The kernel looks at the low half alone of the numbers tested here, but for the address of `sendto`.
     """
-    own = [_low(0), (_JEQ, 1, 0, 0), (_RET, 0, 0, _REFUSE)]
+    this_process = [_low(0), (_JEQ, 1, 0, 0), (_RET, 0, 0, _REFUSE)]
     unix = [_low(0), (_JEQ, 1, 0, _AF_UNIX), (_RET, 0, 0, forbidden)]
     tests = {
         "socket": unix,
         "socketpair": unix,
         "clone": [_low(0), (_JSET, 0, 1, _NEW_NAMESPACES), (_RET, 0, 0, forbidden)],
         "prctl": [_low(0), (_JEQ, 0, 1, _PR_SCHED_CORE), (_RET, 0, 0, _REFUSE)],  # takes a process id
-        "prlimit64": own,  # of this process only: neither the zygote's nor, where it is seen, the trainer's
-        "sched_setaffinity": own,
+        "prlimit64": this_process,  # neither the zygote's nor, where it is seen, the trainer's
+        "sched_setaffinity": this_process,
     }
     if private_root:
         return tests

@@ -23,17 +23,17 @@ class ReceivedContainers:
         containers: in the order of their numbers.
     """
 
-    __slots__ = ("_before", "containers")
+    __slots__ = ("_snapshots", "containers")
 
     def __init__(self, containers: list[Any]) -> None:
         self.containers = containers
-        self._before = [_elements(container) for container in containers]
+        self._snapshots = [_elements(container) for container in containers]
 
     @property
     def changed(self) -> bool:
         """True when one of them holds other elements than before."""
-        pairs = zip(self.containers, self._before, strict=True)
-        return not all(_same(before, _elements(container)) for container, before in pairs)
+        pairs = zip(self.containers, self._snapshots, strict=True)
+        return not all(_same(snapshot, _elements(container)) for container, snapshot in pairs)
 
     def changes(self, encoder: Encoder) -> list[list[Any]]:
         """`[number, content]` of each container that holds other elements than before.
@@ -43,8 +43,8 @@ class ReceivedContainers:
         """
         return [
             [number, encoder.content(container, type(container))]
-            for number, (container, before) in enumerate(zip(self.containers, self._before, strict=True))
-            if not _same(before, _elements(container))
+            for number, (container, snapshot) in enumerate(zip(self.containers, self._snapshots, strict=True))
+            if not _same(snapshot, _elements(container))
         ]
 
 
@@ -70,10 +70,10 @@ def _elements(container: Any) -> Any:
     return [*dict.keys(container), *dict.values(container)]
 
 
-def _same(before: Any, now: Any) -> bool:
-    if type(before) is list and type(now) is list:
-        return len(before) == len(now) and all(map(is_, before, now))
-    return bool(before == now)
+def _same(old: Any, new: Any) -> bool:
+    if type(old) is list and type(new) is list:
+        return len(old) == len(new) and all(map(is_, old, new))
+    return bool(old == new)
 
 
 def _replace(old: Any, new: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rltf.execution.values.bounds import text, whole
+from rltf.execution.values.bounds import integer, text
 
 _ARRAY_TYPE = re.compile(r"[<>|=]?([biufc?]\d{0,2}|U\d{1,6})")
 """Types of the elements of arrays that are sent."""
@@ -29,7 +29,7 @@ def decode_numpy(decoder: Any, body: Any, depth: int) -> Any:
     items = decoder.items(encoded, depth)
     size = 1
     for length in shape:
-        size *= max(whole(length), -1)
+        size *= max(integer(length), -1)
     width = int(name.partition("U")[2] or 1) if _ARRAY_TYPE.fullmatch(text(name)) else _MAX_CHARACTERS + 1
     if size != len(items) or len(shape) > 32 or width * max(size, 1) > _MAX_CHARACTERS:
         raise ValueError("no array")

@@ -33,12 +33,13 @@ _PLAIN_TYPES = (
     type,
     object,
 )
-TYPES: dict[str, type] = {
+ERRORS: dict[str, type[BaseException]] = {
     name: value
     for name, value in vars(builtins).items()
-    if value in _PLAIN_TYPES or (isinstance(value, type) and issubclass(value, BaseException))
+    if isinstance(value, type) and issubclass(value, BaseException)
 }
-TYPES["NoneType"] = type(None)
+"""Builtin exceptions by name."""
+TYPES: dict[str, type] = {cls.__name__: cls for cls in (*_PLAIN_TYPES, type(None))} | ERRORS
 """Builtin classes, which are sent by name."""
 
 _DEEPER = 4000
@@ -60,7 +61,7 @@ def deeper() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def whole(number: Any) -> int:
+def integer(number: Any) -> int:
     """`number`, which must be an int.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rltf.execution.values import library
-from rltf.execution.values.bounds import CONTAINER, MAX_DEPTH, MAX_NODES, TYPES, deeper, text, whole
+from rltf.execution.values.bounds import CONTAINER, MAX_DEPTH, MAX_NODES, TYPES, deeper, integer, text
 
 _MAX_EQUAL_HASHES = 100
 """Elements of a set, or keys of a dict, with the same hash: a hundred thousand of them would take minutes."""
@@ -45,9 +45,9 @@ class Decoder:
         kind = type(encoded)
         if kind is list:
             if self._number_new:
-                self.shared.append(made := [])
-                made += self.items(encoded, depth)
-                return made
+                self.shared.append(container := [])
+                container += self.items(encoded, depth)
+                return container
             return self.items(encoded, depth)
         if kind is not dict:
             if kind not in _PLAIN:
@@ -73,11 +73,11 @@ class Decoder:
         decode, depth = self.decode, depth + 1
         return [v if type(v) in _PLAIN else decode(v, depth) for v in encoded]
 
-    def number(self, made: Any) -> Any:
-        """`made`, a mutable container, which has its number from now on."""
+    def number(self, container: Any) -> Any:
+        """A new mutable container, which has its number from now on."""
         if self._number_new:
-            self.shared.append(made)
-        return made
+            self.shared.append(container)
+        return container
 
     def keys_and_values(self, encoded: Any, depth: int) -> zip[tuple[Any, Any]]:
         """The items of a dict, whose keys are known to be cheap to insert."""
@@ -117,12 +117,12 @@ def decode(encoded: Any, decoder: Decoder | None = None) -> Any:
     if type(encoded) in _PLAIN:
         return encoded
     decoder = decoder or Decoder()
-    known = len(decoder.shared)
+    count = len(decoder.shared)
     try:
         try:
             return decoder.decode(encoded)
         except RecursionError:
-            del decoder.shared[known:]
+            del decoder.shared[count:]
             with deeper():
                 return decoder.decode(encoded)
     except ValueError:
@@ -138,27 +138,22 @@ def _real(number: Any) -> float:
 
 
 def _dict(decoder: Decoder, body: Any, depth: int) -> dict[Any, Any]:
-    made: dict[Any, Any] = decoder.number({})
-    made.update(decoder.keys_and_values(body, depth))
-    return made
+    mapping: dict[Any, Any] = decoder.number({})
+    mapping.update(decoder.keys_and_values(body, depth))
+    return mapping
 
 
 def _set(decoder: Decoder, body: Any, depth: int) -> set[Any]:
-    made: set[Any] = decoder.number(set())
-    made.update(spread(decoder.items(body, depth)))
-    return made
+    elements: set[Any] = decoder.number(set())
+    elements.update(spread(decoder.items(body, depth)))
+    return elements
 
 
 def _deque(decoder: Decoder, body: Any, depth: int) -> deque[Any]:
     items, length = body
-    made: deque[Any] = decoder.number(deque(maxlen=None if length is None else whole(length)))
-    made.extend(decoder.items(items, depth))
-    return made
-
-
-def _integers(decoder: Decoder, body: Any, depth: int, optional: bool = False) -> list[Any]:
-    numbers = decoder.items(body, depth)
-    return [n if optional and n is None else whole(n) for n in numbers]
+    queue: deque[Any] = decoder.number(deque(maxlen=None if length is None else integer(length)))
+    queue.extend(decoder.items(items, depth))
+    return queue
 
 
 def _shared(decoder: Decoder, body: Any, depth: int) -> Any:
@@ -184,7 +179,7 @@ _MAKE: dict[str, Callable[[Decoder, Any, int], Any]] = {
     "bytearray": lambda d, b, n: d.number(bytearray.fromhex(text(b))),
     "complex": lambda d, b, n: complex(*map(_real, b)),
     "deque": _deque,
-    "range": lambda d, b, n: range(*_integers(d, b, n)),
+    "range": lambda d, b, n: range(*map(integer, d.items(b, n))),
     "slice": lambda d, b, n: slice(*d.items(b, n)),
     "ellipsis": lambda d, b, n: ...,
     "type": lambda d, b, n: TYPES[text(b)],

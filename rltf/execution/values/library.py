@@ -18,7 +18,7 @@ from io import BytesIO, StringIO
 from typing import Any, TypeAlias
 
 from rltf.execution.values.arrays import decode_numpy, encode_numpy
-from rltf.execution.values.bounds import MAX_DIGITS, CannotSend, text, whole
+from rltf.execution.values.bounds import MAX_DIGITS, CannotSend, integer, text
 
 MUTABLE = frozenset((list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, StringIO, BytesIO))
 """Types of containers whose identity and changes are kept on the way."""
@@ -138,7 +138,7 @@ def _decimal(decoder: Decoder, body: Any, depth: int) -> Decimal:
 
 
 def _fraction(decoder: Decoder, body: Any, depth: int) -> Fraction:
-    numerator, denominator = map(whole, decoder.items(body, depth))
+    numerator, denominator = map(integer, decoder.items(body, depth))
     if max(numerator.bit_length(), denominator.bit_length()) > _MAX_BITS:
         raise ValueError(f"a fraction of more than {MAX_DIGITS} digits")
     return Fraction(numerator, denominator)
@@ -151,7 +151,7 @@ def _date(kind: Any) -> Callable[[Decoder, Any, int], Any]:
     def make(decoder: Decoder, body: Any, depth: int) -> Any:
         if type(body) is not list or not count <= len(body) <= count + has_fold:
             raise ValueError("a date of other parts")
-        parts = list(map(whole, body[:count]))
+        parts = list(map(integer, body[:count]))
         if not has_fold:
             return kind(*parts)
         zone = _zone(body[count]) if len(body) > count else None
@@ -164,7 +164,7 @@ def _zone(body: Any) -> timezone | None:
     if body is None:
         return None
     days, seconds, microseconds, name = body
-    offset = timedelta(whole(days), whole(seconds), whole(microseconds))
+    offset = timedelta(integer(days), integer(seconds), integer(microseconds))
     if not offset and name == "UTC":
         return UTC
     zone = timezone(offset)
@@ -173,27 +173,27 @@ def _zone(body: Any) -> timezone | None:
 
 def _mapping(kind: Any) -> Callable[[Decoder, Any, int], Any]:
     def make(decoder: Decoder, body: Any, depth: int) -> Any:
-        made = decoder.number(kind())
+        mapping = decoder.number(kind())
         for key, value in decoder.keys_and_values(body, depth):
-            made[key] = value
-        return made
+            mapping[key] = value
+        return mapping
 
     return make
 
 
 def _defaultdict(decoder: Decoder, body: Any, depth: int) -> defaultdict[Any, Any]:
     factory, items = body
-    made: defaultdict[Any, Any] = decoder.number(defaultdict())
-    made.default_factory = decoder.decode(factory, depth)
-    made.update(decoder.keys_and_values(items, depth))
-    return made
+    mapping: defaultdict[Any, Any] = decoder.number(defaultdict())
+    mapping.default_factory = decoder.decode(factory, depth)
+    mapping.update(decoder.keys_and_values(items, depth))
+    return mapping
 
 
 def _array(decoder: Decoder, body: Any, depth: int) -> array[Any]:
     code, items = body
-    made: array[Any] = decoder.number(array(text(code)))
-    made.extend(decoder.items(items, depth))
-    return made
+    values: array[Any] = decoder.number(array(text(code)))
+    values.extend(decoder.items(items, depth))
+    return values
 
 
 def _stream(kind: Any) -> Callable[[Decoder, Any, int], Any]:
@@ -204,7 +204,7 @@ def _stream(kind: Any) -> Callable[[Decoder, Any, int], Any]:
         if type(content) is not content_type:
             content = content_type()
         stream = decoder.number(StringIO(content, newline="") if kind is StringIO else BytesIO(content))
-        if whole(position) < 0:
+        if integer(position) < 0:
             stream.close()
         else:
             stream.seek(position)
@@ -219,10 +219,10 @@ def _values(decoder: Decoder, body: Any, depth: int) -> Any:
 
 def _namedtuple(decoder: Decoder, body: Any, depth: int) -> Any:
     name, names, items = body
-    made = named_tuple_class(text(name), tuple(map(text, names)))(*decoder.items(items, depth))
-    if any(callable(getattr(made, hidden)) for hidden in {"count", "index"}.intersection(names)):
+    value = named_tuple_class(text(name), tuple(map(text, names)))(*decoder.items(items, depth))
+    if any(callable(getattr(value, hidden)) for hidden in {"count", "index"}.intersection(names)):
         raise ValueError("a field that would pass for a method")
-    return made
+    return value
 
 
 @lru_cache(maxsize=64)

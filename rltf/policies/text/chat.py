@@ -13,13 +13,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rltf.types import Prompt
+from rltf.validation import sentence_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_STAND_IN = "the-user-says-this"
+_PLACEHOLDER = "the-user-says-this"
 """In the user's place in a chat without the problem, which shows what the template writes by itself."""
-_OURS = ("conversation", "messages", "tokenize", "add_generation_prompt", "chat_template", "return_dict", "tools")
+_RESERVED = ("conversation", "messages", "tokenize", "add_generation_prompt", "chat_template", "return_dict", "tools")
+"""Keywords of `apply_chat_template` that a prompt cannot set."""
 
 
 def encode_chat(
@@ -42,15 +44,15 @@ def encode_chat(
     added = {i: token for i, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
     if not any(token.content in request for token in added.values()):
         return tuple(ids)
-    before, _, after = _render(tokenizer, prompt, _STAND_IN).partition(_STAND_IN)
-    control = {i for i, token in added.items() if token.special or token.content in before + after}
-    if not (chat.startswith(before) and chat.endswith(after)):
+    head, _, tail = _render(tokenizer, prompt, _PLACEHOLDER).partition(_PLACEHOLDER)
+    control = {i for i, token in added.items() if token.special or token.content in head + tail}
+    if not (chat.startswith(head) and chat.endswith(tail)):
         raise ValueError(
             "benchmark.prompt is chat, and a problem holds a marker of the chat template of model.path, which changes "
             f"what the user says, so that it is not clear whose marker it is ({prompt.question[:80]!r}): expected doc "
             "or paper"
         )
-    start, end = len(before), len(chat) - len(after)
+    start, end = len(head), len(chat) - len(tail)
     text: list[int] = []
     for token, (first, last) in zip(ids, offsets, strict=True):
         inside = token in control and first < end and last > start
@@ -66,7 +68,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, request: str) ->
             "benchmark.prompt is chat, but the tokenizer of model.path has no chat template: expected doc or paper"
         )
     for name in prompt.template:
-        if name in _OURS or not re.search(rf"\b{re.escape(str(name))}\b", str(template)):
+        if name in _RESERVED or not re.search(rf"\b{re.escape(str(name))}\b", str(template)):
             raise ValueError(
                 f"benchmark.chat.template names {name}, which the chat template of model.path does not read: expected "
                 "one of its own variables"
@@ -80,7 +82,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, request: str) ->
         )
     except Exception as error:  # a template is a program of others, and may raise anything
         raise ValueError(
-            f"benchmark.prompt is chat, and the chat template of model.path refuses the prompt ({_words(error)}): "
+            f"benchmark.prompt is chat, and the chat template of model.path refuses the prompt ({sentence_of(error)}): "
             "benchmark.chat.system gives it a system turn or takes it away, benchmark.chat.template its keywords, and "
             "doc or paper need no template"
         ) from error
@@ -100,7 +102,3 @@ def _marker_as_text(marker: str, control: set[int], encode_text: Callable[[str],
         return list(ids)
     middle = len(marker) // 2
     return [*encode_text(marker[:middle]), *encode_text(marker[middle:])]
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

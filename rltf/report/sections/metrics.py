@@ -185,15 +185,11 @@ def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
     names = [f"rollout/outcome/{outcome}" for outcome, _, _ in OUTCOMES]
     panels = []
     for row in rows:
-        curves = [metric_line("", row.runs, name).points for name in names]
-        steps = [step for step, _ in curves[0]]
-        curves = [
-            # logged only where there are such programs
-            [(step, known.get(step, 0.0)) for step in steps] if outcome is Outcome.UNJUDGEABLE and known else curve
-            for (outcome, _, _), curve in zip(OUTCOMES, curves, strict=True)
-            for known in [dict(curve)]
-        ]
-        parts = [(label, colour, curve) for (_, label, colour), curve in zip(OUTCOMES, curves, strict=True)]
+        points = [metric_line("", row.runs, name).points for name in names]
+        curves = {outcome: curve for (outcome, _, _), curve in zip(OUTCOMES, points, strict=True)}
+        if shares := dict(curves[Outcome.UNJUDGEABLE]):  # logged only where there are such programs
+            curves[Outcome.UNJUDGEABLE] = [(step, shares.get(step, 0.0)) for step, _ in curves[Outcome.PASSED]]
+        parts = [(label, colour, curves[outcome]) for outcome, label, colour in OUTCOMES]
         panels.append(Panel(row.label, parts))
     return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
 
