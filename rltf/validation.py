@@ -7,7 +7,8 @@ A constructor knows its own keywords and not where a config holds it. It names t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from difflib import SequenceMatcher
 from importlib import import_module
 from typing import Any, Self
 
@@ -77,7 +78,8 @@ def require(
         return
     if choices is not None:
         if value not in choices or (isinstance(value, bool) and not any(choice is value for choice in choices)):
-            names = [str(choice) for choice in choices] + ["null"] * optional
+            names = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
+            names += ["null"] * optional
             raise OptionError(key, value, " or ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else names))
         return
     kinds = int if whole else (int, float)
@@ -102,6 +104,38 @@ def _expectation(
     kind = "a whole number" if whole else "a number" if bounds else "a finite number"
     joint = " of " if bounds.startswith("at") else " " if bounds else ""
     return f"{'null or ' if optional else ''}{kind}{joint}{bounds}"
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names that may have been meant, the nearest first. Dotted ones are near by their last part, too.
+
+    Example:
+        >>> nearest("sampels", ["rollouts.samples", "rollouts.problems", "seed"])
+        ['rollouts.samples']
+    """
+
+    def likeness(candidate: str) -> float:
+        (parent, _, last), (candidate_parent, _, candidate_last) = name.rpartition("."), candidate.rpartition(".")
+        by_last_part = SequenceMatcher(None, last, candidate_last).ratio()
+        if parent == candidate_parent:
+            return by_last_part
+        return max(SequenceMatcher(None, name, candidate).ratio(), 0.8 * by_last_part)
+
+    likenesses = {candidate: likeness(candidate) for candidate in names}
+    best = sorted(likenesses, key=lambda candidate: (-likenesses[candidate], candidate))[:count]
+    return [candidate for candidate in best if likenesses[candidate] >= max(0.6, likenesses[best[0]] - 0.05)]
+
+
+def unknown_key(key: str, known: Collection[str]) -> ValueError:
+    """The mistake of a key that nothing reads, with the nearest of those that are read, else all of them.
+
+    Example:
+        >>> print(unknown_key("warmup.step", ["warmup.steps", "warmup.lr"]))
+        warmup.step is not known: did you mean warmup.steps?
+    """
+    similar_keys = nearest(key, known)
+    hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(sorted(known))}"
+    return ValueError(f"{key} is not known: {hint if known else 'nothing is expected here'}")
 
 
 def sentence_of(error: BaseException) -> str:

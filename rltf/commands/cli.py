@@ -1,37 +1,44 @@
-"""The command line: Hydra composes the config, `train`, `evaluate` or `run_job` runs, and a mistake of the user exits
-with one sentence and code 2.
+"""The command line: Hydra composes the config, it is checked, `train`, `evaluate` or `run_job` runs. A user's mistake
+ends in one sentence and exit code 2.
 
-Nothing heavy is imported here, so `--help`, `--cfg job` and a mistyped key answer at once.
+Nothing heavy is imported here before the config is checked, so `--help`, `--cfg job` and mistakes answer at once.
 """
 
 from __future__ import annotations
 
 import atexit
-import difflib
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rltf.commands.mistakes import explain
 from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
+from rltf.commands.policy import find_policy
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
-from rltf.validation import sentence_of
+from rltf.setup.checks import check_config
+from rltf.setup.choices import headline
 
 SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of a run that was told to end."""
 
 
-def command(name: str) -> None:
-    """Runs the command `train` or `eval` with the process's arguments; exits the process on mistakes."""
+def command(name: str, prefix: Sequence[str] = ()) -> None:
+    """Runs a command with the process's arguments; exits the process on mistakes.
+
+    Args:
+        name: `train` or `eval`.
+        prefix: arguments before those, which choose the command when the process is started again (`rltf train`):
+            strategies with several processes do that.
+    """
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -41,32 +48,29 @@ def command(name: str) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     ensure_home()
+    sys.path.append(os.getcwd())  # classes of one's own may lie where the command is typed; last, so they hide nothing
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on, so that we choose what is printed
 
     started: list[bool] = []
 
     def job(cfg: DictConfig) -> float | None:
-        started.append(True)
         from rltf.commands import sweep
-        from rltf.commands.evaluate import evaluate
-        from rltf.commands.job import is_job, run_job
-        from rltf.commands.train import train
 
-        in_sweep = name == "train" and HydraConfig.get().mode == RunMode.MULTIRUN
+        if not started:
+            sys.argv[1:1] = prefix
+        started.append(True)
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            score = sweep.skip_if_finished(cfg) if in_sweep else None
-            if score is None and is_job(cfg):
-                run_job(cfg)
-                return None
-            return {"train": train, "eval": evaluate}[name](cfg).score if score is None else score
+            score = sweep.skip_if_finished(cfg) if in_sweep and name == "train" else None
+            return run_checked(name, cfg) if score is None else score
         except Exception as error:
             if in_sweep:
                 sweep.record_failure(cfg, error)
                 return None  # the other jobs go on; a search takes it for a failed trial
             if wants_traceback or not isinstance(error, ValueError | Stopped):
                 raise
-            fail(explain(error), exit_code(error))
+            fail(explain(error, name), exit_code(error))
         except SystemExit as stop:
             if name == "train" and stop.code in SIGNALLED and first_process():
                 continuation = (
@@ -89,11 +93,43 @@ def command(name: str) -> None:
     except (ValueError, HydraException, OmegaConfBaseException) as error:
         if wants_traceback:
             raise
-        fail(explain(error))
+        fail(explain(error, name, sys.argv[1:]))
     except OSError as error:
         if wants_traceback or started:
             raise
         fail(f"paths.root: the run folder cannot be made ({error}), choose another with paths.root=FOLDER")
+
+
+def run_checked(name: str, cfg: DictConfig) -> float | None:
+    """Checks the whole config, prints what will be done and where, and does it.
+
+    Args:
+        name: `train` or `eval`.
+        cfg: the whole config.
+
+    Returns:
+        The score that a sweep maximises; None for a job that trains no policy.
+
+    Raises:
+        ValueError: a mistake of the user.
+    """
+    if name == "eval":
+        find_policy(cfg)
+    check_config(cfg, name)
+    if first_process() and not cfg.quiet:
+        print(headline(cfg), flush=True)
+    if name == "eval":
+        from rltf.commands.evaluate import evaluate
+
+        return evaluate(cfg).score
+    if cfg.get("job") is not None:
+        from rltf.commands.job import run_job
+
+        run_job(cfg)
+        return None
+    from rltf.commands.train import train
+
+    return train(cfg).score
 
 
 def ensure_home() -> None:
@@ -115,22 +151,6 @@ def _exit_on_signal(number: int, _: object) -> NoReturn:
     """Exits with the code that shells expect after SIGTERM of a scheduler or Ctrl-C; the summary is written on the
     way. (KeyboardInterrupt would not do: Lightning makes it exit code 1.)"""
     sys.exit(128 + number)
-
-
-def explain(error: Exception) -> str:
-    """One sentence for a mistake; an unknown name comes with the nearest known ones."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        # Hydra gives no options for a list of choices
-        options = error.options or [file.stem for file in (config_dir() / group).glob("*.yaml")]
-        options = sorted(option for option in options if not option.startswith("_"))
-        similar_names = difflib.get_close_matches(choice, options, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(similar_names)}?" if similar_names else f"known are {', '.join(options)}"
-        return f"{group}={choice} is not known: {hint}"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override} on the command line does not parse: expected key=value, with quotes round odd values"
-    text = sentence_of(error)
-    return re.sub(r" ?set the environment variable HYDRA_FULL_ERROR=1.*", "", text, flags=re.IGNORECASE)
 
 
 def fail(sentence: str, code: int = USER_MISTAKE) -> NoReturn:

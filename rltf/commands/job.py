@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rltf.commands.start import record_command, start_command
 from rltf.rollouts.clock import PhaseClock
@@ -12,11 +12,6 @@ from rltf.setup.checks import read_training_config
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_trainer
-
-
-def is_job(cfg: DictConfig) -> bool:
-    """Whether the config describes a job."""
-    return OmegaConf.select(cfg, "job") is not None
 
 
 def run_job(cfg: DictConfig) -> None:

@@ -7,7 +7,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from rltf.runs.files import OVERRIDES_FILE, POLICY_FOLDER
+from rltf.runs.files import OVERRIDES_FILE
 from rltf.runs.folder import first_process
 from rltf.runs.legacy import upgrade_overrides
 from rltf.runs.record import overrides_path, read_overrides
@@ -32,15 +32,16 @@ def train_overrides(arguments: list[str]) -> list[str]:
     Raises:
         ValueError: `resume` names no run folder, or one whose overrides may not be taken over.
     """
-    arguments = _present(arguments)
-    model = last_value(arguments, "model")
-    lacks_recipe = model and _has_choice(arguments, "model", model) and not _has_choice(arguments, "recipe", model)
-    if lacks_recipe and last_value(arguments, "recipe") is None:
-        arguments = ["recipe=default", *arguments]
-    folder = last_value(arguments, "resume")
+    flags, overrides = split_flags(arguments)
+    overrides = _present(overrides)
+    model = last_value(overrides, "model")
+    lacks_recipe = model and _has_choice(flags, "model", model) and not _has_choice(flags, "recipe", model)
+    if lacks_recipe and last_value(overrides, "recipe") is None:
+        overrides = ["recipe=default", *overrides]
+    folder = last_value(overrides, "resume")
     if folder is None or folder == "null":
-        return arguments
-    return [*recorded_overrides(Path(folder), arguments), *arguments, f"hydra.run.dir='{folder}'"]
+        return [*flags, *overrides]
+    return [*flags, *recorded_overrides(Path(folder), overrides), *overrides, f"hydra.run.dir='{folder}'"]
 
 
 def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
@@ -71,23 +72,44 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
 
 
 def policy_overrides(arguments: list[str]) -> list[str]:
-    """Overrides of `eval.py`. `policy=` names a folder (or a run folder, whose `policy/` is meant), a model of
-    `configs/model`, or a hub id."""
-    arguments = _present(arguments)
+    """Overrides of `eval.py`. Where `policy=` names models of `configs/model`, one or several of a sweep, these are
+    chosen; any other policy is found when the config is there (`rltf.commands.policy`).
+
+    Raises:
+        ValueError: a sweep over names of `configs/model` and others.
+    """
+    flags, overrides = split_flags(arguments)
+    overrides = _present(overrides)
     for group in EVALUATION_LACKS:
-        for argument in [argument for argument in arguments if argument.startswith(f"{group}=")]:
-            _warn(f"{argument} is of version 0.1 and will end with the next: an evaluation has no {group}")
-            arguments.remove(argument)
-    policy = last_value(arguments, "policy")
-    if policy is None:
-        return arguments
-    if _has_choice(arguments, "model", policy):
-        return [*arguments, f"model={policy}"]
-    folder = Path(policy)
-    folder = folder / POLICY_FOLDER if (folder / POLICY_FOLDER).is_dir() else folder
-    if folder.is_dir():
-        return [*arguments, f"model.path='{folder}'"]
-    return arguments
+        for override in [override for override in overrides if override.startswith(f"{group}=")]:
+            _warn(f"{override} is of version 0.1 and will end with the next: an evaluation has no {group}")
+            overrides.remove(override)
+    policy = last_value(overrides, "policy")
+    policies = policy.split(",") if policy else []
+    named = [choice for choice in policies if _has_choice(flags, "model", choice)]
+    if named and len(named) < len(policies):
+        raise ValueError(f"policy={policy} mixes names of configs/model with others: expected a sweep over either")
+    if len(named) > 1:
+        overrides = [override for override in overrides if not override.startswith("policy=")]
+        overrides.append("policy=${hydra:runtime.choices.model}")
+    return [*flags, *overrides, *([f"model={policy}"] if named else [])]
+
+
+def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's options with their values, and the overrides. Typed in any order, they are handed on in this one, which
+    is all that Hydra's parser takes.
+
+    Example:
+        >>> split_flags(["policy=x", "--cfg", "job", "seed=2"])
+        (['--cfg', 'job'], ['policy=x', 'seed=2'])
+    """
+    from hydra._internal.utils import get_args_parser
+
+    overrides: list[str] = get_args_parser().parse_intermixed_args(arguments).overrides
+    flags = list(arguments)
+    for override in overrides:
+        flags.remove(override)
+    return flags, overrides
 
 
 def last_value(arguments: list[str], key: str) -> str | None:
@@ -96,21 +118,25 @@ def last_value(arguments: list[str], key: str) -> str | None:
     return values[-1].strip("\"'") if values else None
 
 
-def _has_choice(arguments: list[str], group: str, choice: str) -> bool:
-    """Whether our configs or those of `--config-dir` have a file for the choice."""
+def config_folders(flags: list[str]) -> list[Path]:
+    """Our config folder, then those of `--config-dir`."""
     folders = [config_dir()]
-    for option, value in pairwise(arguments):
+    for option, value in pairwise(flags):
         folders += [Path(value)] if option in ("--config-dir", "-cd") else []
-    folders += [Path(argument.partition("=")[2]) for argument in arguments if argument.startswith("--config-dir=")]
-    return any((folder / group / f"{choice}.yaml").is_file() for folder in folders)
+    return folders + [Path(flag.partition("=")[2]) for flag in flags if flag.startswith("--config-dir=")]
 
 
-def _present(arguments: list[str]) -> list[str]:
-    """The arguments in today's names, with a warning for each of version 0.1."""
-    present, warnings = upgrade_overrides(arguments)
+def _has_choice(flags: list[str], group: str, choice: str) -> bool:
+    """Whether one of the config folders has a file for the choice."""
+    return any((folder / group / f"{choice}.yaml").is_file() for folder in config_folders(flags))
+
+
+def _present(overrides: list[str]) -> list[str]:
+    """The overrides in today's names, with a warning for each of version 0.1; `+quiet=` is `quiet=`."""
+    present, warnings = upgrade_overrides(overrides)
     for sentence in warnings:
         _warn(sentence)
-    return present
+    return [override.removeprefix("+") if override.startswith("+quiet=") else override for override in present]
 
 
 def _warn(sentence: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rltf.rollouts.interfaces import TokenCredit
 from rltf.types import Rollout
+
+CriticKind = Literal["outcome", "value"]
 
 
 class CreditChain:
@@ -21,13 +23,7 @@ class CreditChain:
 
     def __init__(self, steps: Sequence[TokenCredit]) -> None:
         self.steps = list(steps)
-        kinds = {step.critic_kind for step in self.steps} - {None}
-        if len(kinds) > 1:
-            raise ValueError(
-                "credit reads an outcome critic and a value critic and a run has one critic: leave out "
-                "credit=critic_token or what reads values (algorithm=ppo, credit=gae)"
-            )
-        self._critic_kind = kinds.pop() if kinds else None
+        self._critic_kind = single_kind(step.critic_kind for step in self.steps)
 
     @property
     def needs_coverage(self) -> bool:
@@ -35,7 +31,7 @@ class CreditChain:
         return any(step.needs_coverage for step in self.steps)
 
     @property
-    def critic_kind(self) -> Literal["outcome", "value"] | None:
+    def critic_kind(self) -> CriticKind | None:
         """Kind of critic that the steps read."""
         return self._critic_kind
 
@@ -45,3 +41,18 @@ class CreditChain:
         for step in self.steps:
             weighted = step(weighted)
         return weighted
+
+
+def single_kind(kinds: Iterable[CriticKind | None]) -> CriticKind | None:
+    """The kind of critic that several credits read; None when they read none.
+
+    Raises:
+        ValueError: they read different kinds.
+    """
+    read_kinds = {kind for kind in kinds if kind is not None}
+    if len(read_kinds) > 1:
+        raise ValueError(
+            "credit reads an outcome critic and a value critic and a run has one critic: leave out "
+            "credit=critic_token or what reads values (algorithm=ppo, credit=gae)"
+        )
+    return read_kinds.pop() if read_kinds else None

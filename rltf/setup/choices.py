@@ -34,6 +34,20 @@ def fill_names(cfg: DictConfig) -> None:
             cfg[key] = recorded.get(key) or make(cfg)
 
 
+def headline(cfg: DictConfig) -> str:
+    """One line for the person who started a command: what it does, and in which folder the results will be."""
+    choices = group_choices()
+    chosen = {group: choices[group] for group in ("model", "benchmark", "reward", "algorithm") if choices.get(group)}
+    if "policy" in cfg:
+        what = f"pass@k of {cfg.policy} on {chosen.get('benchmark')}"
+    elif cfg.get("job") is not None:
+        what = f"job {choices.get('job')}: {chosen.get('model')} on {chosen.get('benchmark')}"
+    else:
+        what = ", ".join(f"{group} {choice}" for group, choice in chosen.items())
+        what = f"{'goes on' if cfg.get('resume') else 'training'}: {what}"
+    return f"{what}, seed {cfg.seed}\nrun folder {cfg.paths.output_dir}"
+
+
 def _name(cfg: DictConfig) -> str:
     from hydra.core.hydra_config import HydraConfig
 

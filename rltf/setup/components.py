@@ -23,9 +23,9 @@ from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.self_check import check_sampler
-from rltf.setup.benchmark import build_benchmark, check_benchmark
+from rltf.setup.benchmark import build_benchmark
+from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
-from rltf.setup.credit import build_credit, check_trained_critic
 from rltf.setup.instantiate import build
 from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
 from rltf.types import Sampling
@@ -60,13 +60,13 @@ class Components:
             ValueError: a component refused its options.
         """
         L.seed_everything(cfg.seed, verbose=False)
-        check_benchmark(cfg)  # before weights are looked for
+        benchmark = build_benchmark(cfg)  # files, then weights: these may be gigabytes on a hub
+        advantages = build(cfg, "algorithm.advantages") if training else None
+        credit = build_credit(cfg) if training else None
         policy: Policy = build(cfg, "model")
         if training:
             check_trained_weights(policy)
-        benchmark = build_benchmark(cfg)
-        rewards = build(cfg, "reward") if training else None
-        advantages = build(cfg, "algorithm.advantages") if training else None
+        rewards = build(cfg, "reward") if training else None  # one may be a network, too
         sampler: Sampler = build(cfg, "generation.sampler")
         sampling: Sampling = build(cfg, "generation.sampling")
         check_context(policy.context, policy.max_prompt_tokens, sampling)
@@ -76,8 +76,6 @@ class Components:
         executor: Executor = build(cfg, "executor", workers=cores.workers)
         torch.set_num_threads(cores.threads)
         critic: Critic | None = build(cfg, "critic", policy=policy)
-        if not training:
-            check_trained_critic(cfg, critic)
         pipeline = RolloutPipeline(
             benchmark,
             policy,
@@ -87,7 +85,7 @@ class Components:
             advantages,
             clock,
             critic=critic,
-            credit=build_credit(cfg, critic) if training else None,
+            credit=credit,
             curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
             selection=build(cfg, "algorithm.selection"),
         )

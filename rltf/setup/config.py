@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.types import Split
-from rltf.validation import OptionError, require
+from rltf.validation import OptionError, require, unknown_key
 
 Node = TypeVar("Node")
 
@@ -108,11 +109,57 @@ class EvaluationConfig:
         require("top_p", self.top_p, above=0, at_most=1)
         require("validation_problems", self.validation_problems, at_least=1, whole=True, optional=True)
         require("validation_samples", self.validation_samples, at_least=1, whole=True)
-        if not self.ks or any(type(k) is not int or k < 1 for k in self.ks):
-            raise OptionError("ks", list(self.ks), "a list of whole numbers of at least 1")
+        if not isinstance(self.ks, tuple) or not self.ks or any(type(k) is not int or k < 1 for k in self.ks):
+            ks = list(self.ks) if isinstance(self.ks, tuple) else self.ks
+            raise OptionError("ks", ks, "a list of whole numbers of at least 1")
+        if max(self.ks) > self.samples and self.temperature > 0:
+            least = [k for k in self.ks if k <= self.samples] or [self.samples]
+            raise OptionError(
+                "ks",
+                list(self.ks),
+                f"numbers of at most evaluation.samples, which is {self.samples}, e.g. evaluation.ks={least}",
+            )
         if self.temperature == 0 and self.samples > 1:
             raise OptionError(
                 "samples", self.samples, "1 with temperature=0, where all programs of a problem are the same"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationConfig:
+    """`generation`: the sampler, what it draws from, and where."""
+
+    sampling: Mapping[str, Any]
+    """The node of an `rltf.types.Sampling`."""
+    self_check: bool
+    """Compare two programs with transformers' own forward before work."""
+    placement: Literal["colocated", "separate"]
+    """Whether other processes draw while this one trains."""
+    refresh: int
+    """Separate: iterations between two publications of the weights."""
+    max_staleness: int
+    """Separate: iterations after which programs that were asked for are waited for."""
+    hosts: Mapping[str, Any]
+    """Separate: keywords of `rltf.generation.remote.RemoteSampler`."""
+    sampler: Mapping[str, Any] | None = None
+    """The node of a sampler."""
+
+    def __post_init__(self) -> None:
+        if self.sampler is None:
+            raise OptionError("sampler", None, "the node of a sampler: generation=native, hf or vllm")
+        require("placement", self.placement, choices=("colocated", "separate"))
+        require("refresh", self.refresh, at_least=1, whole=True)
+        require("max_staleness", self.max_staleness, at_least=1, whole=True)
+        require("sampling.top_p", self.sampling.get("top_p", 1.0), above=0, at_most=1)
+        require("sampling.top_k", self.sampling.get("top_k", 0), at_least=0, whole=True)
+        require("sampling.min_p", self.sampling.get("min_p", 0.0), at_least=0, at_most=1)
+        require("sampling.max_new_tokens", self.sampling.get("max_new_tokens", 512), at_least=1, whole=True)
+        temperature = self.sampling.get("temperature", 1.0)
+        if isinstance(temperature, bool | str) or temperature is None or temperature <= 0:
+            raise OptionError(
+                "sampling.temperature",
+                temperature,
+                "a number above 0: training compares different programs of a problem",
             )
 
 
@@ -129,9 +176,12 @@ class RunConfig:
     rollouts: RolloutsConfig
     schedule: ScheduleConfig
     evaluation: EvaluationConfig
+    generation: GenerationConfig
 
     def __post_init__(self) -> None:
         require("seed", self.seed, at_least=0, whole=True)
+        for key in ("reference", "report"):
+            require(key, getattr(self, key), choices=(True, False))
 
     @classmethod
     def of(cls, cfg: DictConfig) -> Self:
@@ -148,6 +198,7 @@ class RunConfig:
             rollouts=typed_node(cfg, "rollouts", RolloutsConfig),
             schedule=typed_node(cfg, "schedule", ScheduleConfig),
             evaluation=typed_node(cfg, "evaluation", EvaluationConfig),
+            generation=typed_node(cfg, "generation", GenerationConfig),
         )
 
 
@@ -161,7 +212,7 @@ def typed_node(cfg: DictConfig, key: str, kind: type[Node]) -> Node:
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for name in values:
         if name not in names:
-            raise ValueError(f"{key}.{name} is not known: expected one of {', '.join(names)}")
+            raise unknown_key(f"{key}.{name}", [f"{key}.{known}" for known in names])
     frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return kind(**frozen)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rltf.callbacks.generation import GenerationCallback
 from rltf.callbacks.remote_generation import RemoteGeneration
 from rltf.generation.remote import RemoteSampler
-from rltf.inference.base import Inference
-from rltf.inference.sample import PlainSampling
 from rltf.rollouts.interfaces import MultiRoundSampler
+from rltf.setup.combinations import draws_in_rounds
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
 from rltf.validation import OptionError
@@ -21,7 +20,7 @@ def generation_callback(cfg: DictConfig, components: Components) -> GenerationCa
     """The callback that fills the buffer.
 
     Raises:
-        ValueError: `generation.placement` is unknown, or contradicts another key.
+        ValueError: `generation.hosts` or another option makes no sense.
     """
     options = {
         "pipeline": components.pipeline,
@@ -31,26 +30,8 @@ def generation_callback(cfg: DictConfig, components: Components) -> GenerationCa
         "seed": cfg.seed,
         "online": cfg.rollouts.online,
     }
-    placement = cfg.generation.placement
-    if placement == "colocated":
+    if cfg.generation.placement == "colocated":
         return GenerationCallback(lag=cfg.rollouts.lag, **options)
-    if placement != "separate":
-        raise OptionError("generation.placement", placement, "colocated or separate")
-    if cfg.rollouts.lag == 0:
-        raise ValueError(
-            "rollouts.lag is 0 with generation.placement=separate: programs that are drawn while others are trained on "
-            "come an iteration later, so use rollouts.lag=1 or generation.placement=colocated"
-        )
-    if cfg.trainer.get("strategy", "auto") != "auto":
-        raise ValueError(
-            "trainer.strategy starts several processes and generation.placement=separate works with one training "
-            "process: use generation.placement=colocated"
-        )
-    if components.pipeline.multi_round_sampler is not None:
-        raise ValueError(
-            "inference=critic_sampling asks a critic between two draws and generation.placement=separate draws in "
-            "processes that have none: use inference=sample or generation.placement=colocated"
-        )
     try:
         sampler = RemoteSampler(
             policy=partial(build, cfg, "model"),
@@ -66,21 +47,9 @@ def build_multi_round_sampler(cfg: DictConfig, components: Components) -> MultiR
     """What draws training programs in more than one round; None: they are drawn in one.
 
     Raises:
-        ValueError: `inference` names what training cannot use.
+        ValueError: `inference` refused its options.
     """
-    if OmegaConf.select(cfg, "inference.repair") is not None:
-        raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
-    inference: Inference = build(cfg, "inference", pipeline=components.pipeline)
-    if isinstance(inference, PlainSampling):
+    if not draws_in_rounds(cfg):
         return None
-    if not isinstance(inference, MultiRoundSampler):
-        raise ValueError(
-            f"inference={inference.name} chooses among programs and training learns from all: use inference=sample, "
-            "or critic_sampling"
-        )
-    if components.pipeline.curriculum is not None:
-        raise ValueError(
-            f"inference={inference.name} and curriculum both say how training programs begin: use inference=sample or "
-            "curriculum=none"
-        )
-    return inference
+    sampler: MultiRoundSampler = build(cfg, "inference", pipeline=components.pipeline)
+    return sampler

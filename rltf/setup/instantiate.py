@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -52,15 +52,31 @@ def build(cfg: DictConfig, key: str, **extra: Any) -> Any:
         raise ValueError(_sentence(error, key)) from error
 
 
+def check_trusted(path: str, target: Any, trusted: Collection[str], home: str | None = None) -> None:
+    """Whether a node may name its target: a config file is data, so it builds what the user's `trusted` packages hold.
+
+    Args:
+        path: dotted path of the node.
+        target: its `_target_`.
+        trusted: packages.
+        home: the module that defines the target; None: that is not known yet, since nothing was imported.
+
+    Raises:
+        ValueError: it may not.
+    """
+    packages = (*ALWAYS_TRUSTED, *trusted)
+    if not isinstance(target, str) or not _within(target, packages) or not _within(home or target, packages):
+        raise ValueError(
+            f"{path}._target_={target} is outside the packages named by trusted={list(trusted)}: "
+            "add its package to `trusted` if it is yours"
+        )
+
+
 def _refuse_strangers(node: Any, key: str, trusted: Sequence[str]) -> None:
-    """A config file is data: it may only build what the user's `trusted` packages define, and not what they import."""
+    """Refuses what the trusted packages do not hold, and then what they import and do not define."""
     for path, target in _targets(node, key):
-        packages = (*ALWAYS_TRUSTED, *trusted)
-        if not isinstance(target, str) or not _within(target, packages) or not _within(_home(target), packages):
-            raise ValueError(
-                f"{path}._target_={target} is outside the packages named by trusted={list(trusted)}: "
-                "add its package to `trusted` if it is yours"
-            )
+        check_trusted(path, target, trusted)
+        check_trusted(path, target, trusted, _home(target))
 
 
 def _home(target: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.algorithms.advantages import Advantages
+from rltf.setup.combinations import CREDIT_KEYS, critic_kind
 from rltf.setup.config import RolloutsConfig
 from rltf.setup.instantiate import build
 from rltf.validation import OptionError
@@ -29,8 +30,7 @@ def check_learning(cfg: DictConfig, rollouts: RolloutsConfig) -> None:
 def _check_samples(cfg: DictConfig, samples: int) -> None:
     baseline = OmegaConf.select(cfg, "algorithm.advantages.baseline")
     advantages: Advantages | None = build(cfg, "algorithm.advantages")
-    credits = [build(cfg, key) for key in ("algorithm.credit", "credit")]
-    uses_critic = any(credit is not None and credit.critic_kind == "value" for credit in credits)
+    uses_critic = any(critic_kind(cfg, key) == "value" for key in CREDIT_KEYS)
     if advantages is not None and samples < advantages.least_samples and not uses_critic:
         raise OptionError(
             "rollouts.samples",

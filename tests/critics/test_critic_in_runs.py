@@ -14,7 +14,7 @@ from rltf.critics.outcome import OutcomeCritic
 from rltf.critics.value import ValueCritic
 from rltf.metrics.critic import calibration_error, critic_metrics
 from rltf.rollouts.packing import PackedRollout
-from rltf.setup.credit import build_credit
+from rltf.setup.combinations import build_credit, check_credit
 from rltf.types import CriticPrediction, Outcome
 
 BOTH = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
@@ -126,9 +126,8 @@ def test_the_buffer_does_not_keep_what_a_critic_said():
     ],
 )
 def test_one_sentence_says_what_does_not_go_together(composed, critic, options, said):
-    built = CRITICS[critic](POLICIES["T5"]()) if critic else None
     with pytest.raises(ValueError, match=said):
-        build_credit(composed("train", *options), built)
+        check_credit(composed("train", f"critic={critic or 'none'}", *options))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +142,9 @@ def test_one_sentence_says_what_does_not_go_together(composed, critic, options, 
     ],
 )
 def test_the_rest_does(composed, critic, options):
-    credit = build_credit(composed("train", *options), CRITICS[critic](POLICIES["T5"]()))
+    cfg = composed("train", f"critic={critic}", *options)
+    check_credit(cfg)
+    credit = build_credit(cfg)
     assert (credit is None) == (not options)
     assert credit is None or credit.needs_coverage == any("executed" in option for option in options)
 

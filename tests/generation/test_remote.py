@@ -13,7 +13,7 @@ from rltf.execution.sandbox.process_tree import descendants
 from rltf.generation.engine.engine import Engine
 from rltf.generation.remote import RemoteSampler, load_weights, pack_weights
 from rltf.policies.tiny import tiny_causal, tiny_t5
-from rltf.setup.generation import generation_callback
+from rltf.setup.checks import check_config
 from rltf.types import Request, Sampling
 
 
@@ -44,16 +44,8 @@ def test_published_weights_arrive_bit_for_bit_and_frozen_ones_stay(dtype):
     ],
 )
 def test_what_contradicts_separate_placement_is_named(composed, overrides, message):
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
-
-    class Parts:
-        class pipeline:
-            sampler = clock = multi_round_sampler = None
-
-        sampling = None
-
     with pytest.raises(ValueError, match=message):
-        generation_callback(composed("train", *overrides), Parts)
+        check_config(composed("train", *overrides), "train")
 
 
 def actor_pids() -> list[int]:

@@ -1,0 +1,152 @@
+"""Parts of a config that do not go together: said before any of them is built."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+from rltf.credit.chain import CreditChain, CriticKind, single_kind
+from rltf.rollouts.interfaces import TokenCredit
+from rltf.setup.instantiate import build
+from rltf.setup.signatures import read_attribute, read_signature
+
+CREDIT_KEYS = ("algorithm.credit", "credit")
+CHAIN = "rltf.credit.chain.CreditChain"
+MULTI_ROUND_METHOD = "draw_in_rounds"
+"""Method of `rltf.rollouts.interfaces.MultiRoundSampler`."""
+
+
+def check_combinations(cfg: DictConfig) -> None:
+    """Checks credit against critic, and search and placement against what training needs.
+
+    Raises:
+        ValueError: two of them contradict each other; one sentence with a way out.
+    """
+    check_credit(cfg)
+    check_training_search(cfg)
+    check_placement(cfg)
+
+
+def build_credit(cfg: DictConfig) -> TokenCredit | None:
+    """The token credit of a run: that of the algorithm (`algorithm.credit`), then the one chosen (`credit`); None where
+    there is neither, and tokens get the advantage and the spans of the reward.
+
+    Raises:
+        ValueError: one of them refused its options.
+    """
+    credits: list[TokenCredit] = [credit for key in CREDIT_KEYS if (credit := build(cfg, key)) is not None]
+    return credits[0] if len(credits) == 1 else CreditChain(credits) if credits else None
+
+
+def critic_kind(cfg: DictConfig, key: str) -> CriticKind | None:
+    """The kind of critic that the credit at a key reads; None where there is no credit, or it reads none."""
+    target = OmegaConf.select(cfg, f"{key}._target_")
+    if target is None:
+        return None
+    if target == CHAIN:
+        steps = range(len(OmegaConf.select(cfg, f"{key}.steps")))
+        return single_kind(critic_kind(cfg, f"{key}.steps[{step}]") for step in steps)
+    if target.startswith("rltf."):
+        kind: CriticKind | None = read_attribute(target, "critic_kind")
+        return kind
+    credit: TokenCredit = build(cfg, key)
+    return credit.critic_kind
+
+
+def check_credit(cfg: DictConfig) -> None:
+    """Whether the critic is the one that the credit reads.
+
+    Raises:
+        ValueError: it is not.
+    """
+    kinds = [critic_kind(cfg, key) for key in CREDIT_KEYS]
+    if kinds.count("value") > 1:
+        raise ValueError("credit=gae is a part of algorithm=ppo already: leave it out")
+    needed = single_kind(kinds)
+    target = OmegaConf.select(cfg, "critic._target_")
+    kind = None if target is None else read_attribute(target, "kind")
+    if target is not None and kind is None:
+        return  # a class of the user's own, which does not say it in its source
+    if needed == "outcome" != kind:
+        raise ValueError(
+            f"credit=critic_token weighs tokens by an outcome critic and there is {_described(kind)}: use "
+            "critic=outcome"
+        )
+    if needed == "value" != kind:
+        raise ValueError(
+            "algorithm=ppo and credit=gae take advantages from a critic of values and there is "
+            f"{_described(kind)}: use critic=value or critic=mlp"
+        )
+    if kind == "value" and needed is None:
+        raise ValueError("critic is one of values, which nothing reads: use algorithm=ppo, credit=gae or critic=none")
+    if kind is not None and OmegaConf.select(cfg, "algorithm.mix.rl") is None:
+        raise ValueError("critic learns from judged programs and algorithm.mix.rl=null judges none: use critic=none")
+
+
+def check_trained_critic(cfg: DictConfig) -> None:
+    """Refuses a critic without weights where nothing trains it.
+
+    Raises:
+        ValueError: `critic.weights` is null.
+    """
+    if cfg.get("critic") is not None and OmegaConf.select(cfg, "critic.weights") is None:
+        raise ValueError("critic.weights is null and evaluation trains no critic: name a run's critic.pt")
+
+
+def draws_in_rounds(cfg: DictConfig) -> bool:
+    """Whether `inference` draws training programs in more than one round."""
+    target = cfg.inference._target_
+    if read_signature(target) is None:  # its source does not say
+        from hydra.utils import get_object
+
+        return hasattr(get_object(target), MULTI_ROUND_METHOD)
+    return bool(read_attribute(target, MULTI_ROUND_METHOD))
+
+
+def check_training_search(cfg: DictConfig) -> None:
+    """Whether training can learn from the programs that `inference` finds.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if OmegaConf.select(cfg, "inference.repair") is not None:
+        raise ValueError("inference.repair is set: a policy cannot train on the programs of another model")
+    name = read_attribute(cfg.inference._target_, "name")
+    if name != "sample" and not draws_in_rounds(cfg):
+        raise ValueError(
+            f"inference={name} chooses among programs and training learns from all: use inference=sample, or "
+            "critic_sampling"
+        )
+    if draws_in_rounds(cfg) and cfg.get("curriculum") is not None:
+        raise ValueError(
+            f"inference={name} and curriculum both say how training programs begin: use inference=sample or "
+            "curriculum=none"
+        )
+
+
+def check_placement(cfg: DictConfig) -> None:
+    """Whether programs can be drawn in other processes (`generation.placement=separate`).
+
+    Raises:
+        ValueError: another key asks for what only this process can do.
+    """
+    if cfg.generation.placement != "separate":
+        return
+    if cfg.rollouts.lag == 0:
+        raise ValueError(
+            "rollouts.lag is 0 with generation.placement=separate: programs that are drawn while others are trained on "
+            "come an iteration later, so use rollouts.lag=1 or generation.placement=colocated"
+        )
+    if cfg.trainer.get("strategy", "auto") != "auto":
+        raise ValueError(
+            "trainer.strategy starts several processes and generation.placement=separate works with one training "
+            "process: use generation.placement=colocated"
+        )
+    if draws_in_rounds(cfg):
+        raise ValueError(
+            "inference=critic_sampling asks a critic between two draws and generation.placement=separate draws in "
+            "processes that have none: use inference=sample or generation.placement=colocated"
+        )
+
+
+def _described(kind: str | None) -> str:
+    return {None: "none", "outcome": "one of outcomes", "value": "one of values"}[kind]

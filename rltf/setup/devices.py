@@ -1,0 +1,44 @@
+"""Devices that `trainer` asks for and this machine certainly lacks: told without torch. What torch finds in the end,
+`rltf.setup.trainer.check_trainer` knows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rltf.validation import OptionError
+
+GPU_FILES = ("nvidiactl", "nvidia0", "nvhost-gpu", "nvmap", "kfd", "dxg")
+"""Names in /dev by which drivers show a GPU: NVIDIA's, those of its small boards, AMD's, and Windows' for Linux."""
+
+
+def check_devices(trainer: Mapping[str, Any]) -> None:
+    """Refuses a GPU where there is none, and several devices without a strategy that uses them.
+
+    Args:
+        trainer: the node `trainer`, as plain values.
+
+    Raises:
+        OptionError: it asks for such devices.
+    """
+    accelerator, devices = trainer.get("accelerator"), trainer.get("devices")
+    if accelerator in ("cuda", "gpu") and not may_have_gpu(accelerator):
+        raise OptionError("trainer.accelerator", accelerator, "auto or cpu: torch finds no such device here")
+    count = len(devices) if isinstance(devices, list) else devices if isinstance(devices, int) else 1
+    if count > 1 and trainer.get("strategy", "auto") == "auto":
+        raise OptionError("trainer.devices", devices, "1; trainer=ddp or trainer=fsdp train on several")
+
+
+def may_have_gpu(accelerator: str) -> bool:
+    """False where torch is a build for CPUs, or no driver shows a GPU."""
+    if sys.platform != "linux":
+        return accelerator == "gpu"
+    try:
+        if version("torch").endswith("+cpu"):
+            return False
+    except PackageNotFoundError:
+        pass
+    return any(Path("/dev", name).exists() for name in GPU_FILES)

@@ -1,0 +1,156 @@
+"""A user's mistakes are one sentence each, found from the config alone: without torch, Lightning or transformers."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rltf.commands.cli import run_checked
+from rltf.commands.policy import find_policy
+from rltf.setup import devices
+from rltf.setup.checks import check_config
+
+ROOT = Path(__file__).parents[2]
+
+TRAIN = {
+    ("seed=abc",): "seed is 'abc': expected a whole number of at least 0",
+    ("optimizer.lr=0",): "optimizer.lr is 0: expected a number above 0",
+    ("report=maybe",): "report is 'maybe': expected true or false",
+    ("quiet=3",): "quiet is 3: expected true or false",
+    ("evaluation.split=foo",): "evaluation.split is 'foo': expected train, validation or test",
+    ("generation.sampling.top_p=2",): "generation.sampling.top_p is 2: expected a number above 0 and at most 1",
+    ("generation.sampling.top_k=-1",): "generation.sampling.top_k is -1: expected a whole number of at least 0",
+    ("evaluation.ks=[1,100]",): "evaluation.ks is [1, 100]: expected numbers of at most evaluation.samples, which is",
+    ("evaluation.samples=3",): "evaluation.ks is [1, 5, 10]: expected numbers of at most evaluation.samples, which",
+    ("rollouts.samples=1",): "rollouts.samples is 1: expected at least 2 with algorithm.advantages.baseline=group_mean",
+    ("+trainer.max_epoch=2",): "trainer.max_epoch is not known: did you mean trainer.max_epochs?",
+    ("trainer.precision=8",): "trainer.precision is 8: expected null or 64 or 32",
+    ("trainer.max_epochs=many",): "trainer.max_epochs is 'many': expected null or a whole number",
+    ("trainer.devices=4",): "trainer.devices is 4: expected 1; trainer=ddp or trainer=fsdp train on several",
+    ("+warmup.step=20",): "warmup.step is not known: did you mean warmup.steps?",
+    ("+modle=tiny_t5",): "modle is not known: did you mean model?",
+    ("+sampels=3",): "sampels is not known: did you mean evaluation.samples or rollouts.samples?",
+    ("+paths.rot=x",): "paths.rot is not known: did you mean paths.root?",
+    ("+algorithm.advantage=x",): "algorithm.advantage is not known: did you mean algorithm.advantages?",
+    ("+algorithm.mix.rl.objective.klx=1",): "algorithm.mix.rl.objective.klx is not known: did you mean",
+    ("+logger.wandb.projekt=x",): "logger.wandb.projekt is not known: did you mean logger.wandb.project?",
+    ("+logger.tensorboard.name=x",): "logger.tensorboard has no _target_: expected one of the chosen ones (csv, wandb)",
+    ("+callbacks.checkpoints.evry=3",): "callbacks.checkpoints.evry is not known: did you mean",
+    ("+callbacks.mine.every=3",): "callbacks.mine has no _target_: expected one of the chosen ones (phase_timer,",
+    ("+reward.terms.prm.weight=3",): "reward.terms.prm has no _target_: expected one of the chosen ones (coarse,",
+    ("+critic.lr=1",): "critic.lr is set and no critic is chosen: expected critic=NAME",
+    ("+generation.hosts.process=2",): "generation.hosts.process is not known: did you mean generation.hosts.processes?",
+    ("+optimizer.momentum=0.9",): "optimizer.momentum is not known to torch.optim.AdamW, which takes lr, betas,",
+    ("callbacks.checkpoints.every=0",): "callbacks.checkpoints.every is 0: expected a whole number of at least 1",
+    ("generation.sampler.max_rows=0",): "generation.sampler.max_rows is 0: expected a whole number of at least 1",
+    ("generation=_shared",): "generation.sampler is None: expected the node of a sampler: generation=native,",
+    ("generation.placement=elsewhere",): "generation.placement is 'elsewhere': expected colocated or separate",
+    ("executor.timeout=-1",): "executor.timeout is -1: expected a number above 0",
+    ("executor.require=[nets]",): "executor.require is 'nets': expected some of",
+    ("model.layers=abc",): "model.layers is 'abc': expected a whole number",
+    ("model.layers=0",): "model.layers is 0: expected null or a whole number of at least 1",
+    ("model.tokenizer=/nowhere",): "model.tokenizer is '/nowhere': expected a tokenizer.json; nothing is there",
+    ("reward.terms.coarse.passed=x",): "reward.terms.coarse.passed is 'x': expected a number",
+    ("reward.terms.adaptive.floor=9",): "reward.terms.adaptive.floor is 9: expected at most ceiling, which is",
+    ("benchmark.bug_share=2",): "benchmark.bug_share is 2: expected a number of at least 0 and at most 1",
+    (
+        "benchmark=mbpp",
+        "benchmark.path=/nowhere",
+    ): "benchmark.path is '/nowhere': expected a file or folder of",
+    ("benchmark=repair",): "benchmark.run is missing: expected the folder of a run, whose failed programs are used",
+    ("job=prm",): "job.data is missing: expected the folder of a run of job=prm_data, or a list of them",
+    ("reward=binary+prm",): "reward.terms.prm.model is missing: expected the folder of a run of job=prm",
+    ("critic=outcome", "critic.weights=/x"): "critic.weights is '/x': expected the file critic.pt of a run, or null",
+    ("critic=mlp", "critic.clip=0"): "critic.clip is 0: expected null or a number above 0",
+    ("critic=outcome", "critic.lr=0"): "critic.lr is 0: expected a number above 0",
+    (
+        "model=pretrained",
+        "recipe=default",
+    ): "benchmark is not named, and this model's recipe has none: expected",
+    (
+        "model=pretrained",
+        "recipe=default",
+        "benchmark=mini",
+    ): "model.path is None: expected model.path=FOLDER",
+    ("algorithm=ppo",): "algorithm=ppo and credit=gae take advantages from a critic of values and there is none",
+    ("inference=best_of_n",): "inference=best_of_n chooses among programs and training learns from all",
+    ("inference=critic_sampling", "curriculum=cccs"): "inference=critic_sampling and curriculum both say how",
+    ("model=codet5_small", "+model.lora={r: 0}"): "model.lora.r is 0: expected a whole number of at least 1",
+    ("model=codet5_small", "model.dtype=int8"): "model.dtype is 'int8': expected float32, bfloat16 or float16",
+}
+EVAL = {
+    (): "policy is missing: expected policy=FOLDER of a run or of a model, policy=HUB_ID, or a name of configs/model",
+    ("policy=/nope",): "policy is '/nope': expected a run folder, a folder in the Hugging Face layout, a hub id",
+    ("policy=x", "+warmup.steps=3"): "warmup is not known: did you mean",
+    (
+        "policy=x",
+        "generation.sampling.temperature=0",
+    ): "generation.sampling.temperature is 0: expected a number",
+    ("policy=x", "critic=outcome"): "critic.weights is null and evaluation trains no critic: name a run's critic.pt",
+}
+
+
+@pytest.mark.parametrize(("overrides", "sentence"), TRAIN.items(), ids=[" ".join(key) for key in TRAIN])
+def test_a_mistake_in_training_is_one_sentence(composed, overrides, sentence):
+    cfg = composed("train", *overrides)
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}[^\n]*$"):
+        check_config(cfg, "train")
+
+
+@pytest.mark.parametrize(("overrides", "sentence"), EVAL.items(), ids=[" ".join(key) or "nothing" for key in EVAL])
+def test_a_mistake_in_an_evaluation_is_one_sentence(composed, overrides, sentence):
+    cfg = composed("eval", *overrides)
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}[^\n]*$"):
+        run_checked("eval", cfg)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("evaluation.temperature=0", "evaluation.samples=1"),
+        ("+trainer.limit_train_batches=3",),
+        ("~optimizer.betas", "+optimizer.eps=1e-7"),
+        ("optimizer._target_=torch.optim.SGD", "~optimizer.betas", "+optimizer.momentum=0.9"),
+        ("+callbacks.rate={_target_: lightning.pytorch.callbacks.LearningRateMonitor, logging_interval: step}",),
+        ("callbacks.checkpoints=null", "logger.wandb=null"),
+        ("model=codet5_small", "benchmark=mini", "model.lora={r: 16}"),
+        ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"),
+        ("algorithm=ppo", "critic=mlp"),
+        ("credit=executed+critic_token", "critic=outcome"),
+    ],
+)
+def test_what_makes_sense_passes(composed, overrides):
+    check_config(composed("train", *overrides), "train")
+
+
+def test_a_gpu_is_asked_for_where_none_is(composed, monkeypatch):
+    monkeypatch.setattr(devices, "GPU_FILES", ())
+    for accelerator in ("gpu", "cuda"):
+        sentence = rf"^trainer.accelerator is '{accelerator}': expected auto or cpu: torch finds no such device here$"
+        with pytest.raises(ValueError, match=sentence):
+            check_config(composed("train", f"trainer.accelerator={accelerator}"), "train")
+
+
+def test_a_stopped_run_and_a_checkpoint_are_no_policies(composed, tmp_path):
+    checkpoint = tmp_path / "stopped" / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"")
+    run = checkpoint.parents[1]
+    with pytest.raises(ValueError, match=rf"expected a finished run; `rltf export {run}` writes a policy"):
+        find_policy(composed("eval", f"policy={run}"))
+    with pytest.raises(ValueError, match=rf"`rltf export {run} --best` writes a policy from a checkpoint"):
+        find_policy(composed("eval", f"policy={checkpoint}"))
+
+
+def test_nothing_heavy_is_imported_to_find_a_mistake():
+    code = "import sys; sys.argv = ['train.py', 'algorithm=ppo']; from rltf.commands.cli import command\n"
+    code += "try: command('train')\n"
+    code += "finally: assert not {'torch', 'lightning', 'transformers', 'wandb', 'numpy'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=800, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: algorithm=ppo and credit=gae")
