@@ -48,7 +48,7 @@ def test_the_summary_says_what_the_run_did(finished):
     assert (summary["problems"], summary["iterations"]) == (4, 2)
     assert summary["optimizer_steps"] == 4 + 2 * 2  # warm-up, then two updates in each of two iterations
     assert summary["programs_sampled"] == summary["programs_judged"] == 4  # lag 1: the last iteration launches nothing
-    assert summary["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(summary["versions"]["torch"])  # which may go on with the build, +cu130
 
 
 def test_phases_add_up_to_the_wall_time(finished):
