@@ -184,9 +184,10 @@ class LocalExecutor:
             self._fail(f"the executor ended: {type(e).__name__} in its thread of verdicts ({e})")
 
     def _receive(self, connection: socket.socket) -> None:
-        unpacker = messages.Unpacker()
+        unpacker, wait = messages.Unpacker(), messages.wait_readable(connection)
         while True:
             try:
+                wait()
                 chunk = connection.recv(1 << 16)
             except OSError:
                 chunk = b""

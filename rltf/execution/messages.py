@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -73,6 +74,14 @@ class Unpacker:
             start += size + length
             yield Message(kind, body, *numbers)
         del buffer[:start]
+
+
+def wait_readable(connection: socket.socket) -> Callable[[], object]:
+    """A function that waits until a stream socket can be read, to be called before `recv`: who waits in that is woken,
+    for nothing, each time the other side has read what we sent."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return poll.poll
 
 
 class Connection:

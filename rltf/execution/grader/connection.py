@@ -9,6 +9,8 @@ import os
 import re
 import select
 import socket
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from rltf.execution.grader.page import Page
@@ -42,6 +44,7 @@ class ProgramConnection:
         self._owner = owner
         self._page = page
         self._received = b""
+        self._poll = _poll_of(channel)
         self._unsent = _framed(program)
         self._deaf = False
         """The process said what has no end, so nothing behind it has a beginning."""
@@ -100,6 +103,7 @@ class ProgramConnection:
 
     def _read(self) -> bytes:
         try:
+            self._poll()  # who waits in `read` is woken also when the other side has read what we sent
             chunk = b"" if self._deaf else _read(self._channel, _CHUNK)
         except OSError:
             chunk = b""
@@ -118,6 +122,14 @@ class ProgramConnection:
             self._page.place(int(place[1]))
         while True:
             self._read()
+
+
+@lru_cache(maxsize=64)
+def _poll_of(descriptor: int) -> Callable[[], object]:
+    """A function that waits until a descriptor can be read."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return poll.poll
 
 
 def _framed(message: Any) -> bytes:
@@ -141,6 +153,8 @@ class WorkerConnection:
         """The process that decides the present job's tests."""
         self.job = 0
         """Number of the present job."""
+        self.has_sent = False
+        """A message on the present job was sent."""
         self._received = bytearray()
         self._descriptors: list[int] = []
 
@@ -161,8 +175,13 @@ class WorkerConnection:
         descriptors, self._descriptors = self._descriptors[:count], self._descriptors[count:]
         return message, descriptors
 
+    def begin_job(self, number: int) -> None:
+        """Another job begins."""
+        self.job, self.has_sent = number, False
+
     def send(self, message: dict[str, Any]) -> None:
         """Sends a result of the present job."""
         end_copy(self.owner)
+        self.has_sent = True
         body = _encode({**message, "job": self.job}).encode()
         self._socket.sendall(len(body).to_bytes(4, "big") + body)

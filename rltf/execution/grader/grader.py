@@ -29,6 +29,7 @@ from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
 _WARM_UP_RUNS = 5
+_DONE = {"end": "done"}
 _MAX_REASON = 500
 """Characters of a reason."""
 
@@ -73,7 +74,7 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
     folders = (SCRATCH, SHARED) if here == SCRATCH else (here,)
     while (message := worker.receive()) is not None:
         job, descriptors = message
-        worker.job = job["number"]
+        worker.begin_job(job["number"])
         number = job["test_set"]
         if job["tests"] is not None:
             test_sets[number] = TestSet(job["tests"], job["setup"])
@@ -83,7 +84,9 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
         if test_set.setup != job["setup"]:  # the same tests of another task
             test_set = test_sets[number] = TestSet([*test_set.rows.values()], job["setup"])
         if test_set.pure:
-            worker.send(_grade(worker, page, job, test_set, descriptors))
+            end = _grade(worker, page, job, test_set, descriptors)
+            if end != _DONE or worker.has_sent or not page.end_silently():
+                worker.send(end)
         elif (pid := os.fork()) == 0:
             _grade_in_fork(folders, worker, page, job, test_set, descriptors)
         else:
@@ -120,7 +123,6 @@ def _grade(
     worker: WorkerConnection, page: Page, job: dict[str, Any], tests: TestSet, descriptors: list[int]
 ) -> dict[str, Any]:
     """Decides the tests at `job["indices"]`; returns the last message to the worker."""
-    os.set_blocking(descriptors[0], True)  # the worker's end of it was not
     program = job["program"]
     if tests.setup and tests.has_text and needs_program(tests.setup):  # it runs after the program, as test text
         program = {**program, "setup": ""}
@@ -185,7 +187,7 @@ class _Grading:
             self._ping()
             if requests.stopped:
                 return self._end()
-        return {"end": "done"}
+        return _DONE
 
     def close(self) -> None:
         """Lets go of everything. What test text has left, such as a generator with a `finally`, may yet ask for more:

@@ -20,7 +20,9 @@ LOADING = -1
 
 _HEADER = 4096
 _SIZE = _HEADER + 5 * MAX_TESTS
-_TEST, _TEST_START, _SECONDS, _REQUEST_START, _REQUESTS, _LINE, _ALL_SECONDS, _OVER = range(8)
+_TEST, _TEST_START, _SECONDS, _REQUEST_START, _REQUESTS, _LINE, _ALL_SECONDS, _OVER, _AWAITED = range(9)
+_WORDS = 9
+_BY_MESSAGE, _SILENTLY = 1, 2
 _monotonic = time.monotonic
 
 
@@ -50,7 +52,7 @@ class Page:
 
     def clear(self, tests: int) -> None:
         """Forgets the last job, before one with so many tests."""
-        self._numbers[:8] = memoryview(bytes(64)).cast("q")
+        self._numbers[:_WORDS] = memoryview(bytes(8 * _WORDS)).cast("q")
         self._numbers[_TEST] = LOADING
         self._results[:tests] = bytes(tests)
 
@@ -68,6 +70,15 @@ class Page:
     def line(self) -> int:
         """Where the program said it is when it was asked by a signal; 0: it did not say."""
         return self._numbers[_LINE]
+
+    @property
+    def done(self) -> bool:
+        """True once every test of the job is decided and no message will come."""
+        return self._numbers[_OVER] == _SILENTLY
+
+    def await_message(self) -> None:
+        """Has the grader end the job with a message, unless it is `done` already."""
+        self._numbers[_AWAITED] = 1
 
     def results(self, tests: int) -> list[tuple[int, float]]:
         """(result, wall-clock seconds) of each of the first tests."""
@@ -87,12 +98,17 @@ class Page:
 
     @property
     def over(self) -> bool:
-        """True once the last message on the job was sent."""
+        """True once the last message on the job was sent, or none will be."""
         return bool(self._numbers[_OVER])
 
     def end_job(self) -> None:
         """The last message on the job was sent."""
-        self._numbers[_OVER] = 1
+        self._numbers[_OVER] = _BY_MESSAGE
+
+    def end_silently(self) -> bool:
+        """All tests are decided, and there is nothing to be said; False where the worker waits for a message."""
+        self._numbers[_OVER] = _SILENTLY
+        return not self._numbers[_AWAITED]
 
     def begin_test(self, position: int) -> None:
         """A test begins."""

@@ -33,6 +33,7 @@ _SEND_SECONDS = 20.0
 """Seconds after which a grader that does not take its job counts as lost."""
 _MAX_TEST_SETS = 256
 """Test sets that a grader remembers."""
+_DONE = {"end": "done"}
 _LARGEST_CPU = 0xFFFFFFFF
 _LIMITS = Limits(timeout=_LARGEST_CPU - 2, memory_bytes=GRADER_MEMORY, output_bytes=1 << 10)
 
@@ -169,8 +170,11 @@ class _Watch:
         seconds = self._process.limits.timeout
         while self._end is None and grading.stop.reason is StopReason.ANSWERED:
             self._process.wait(min(seconds, _LOOK_SECONDS))
-            if self._process.ended:
+            if self._process.ended and not page.done:  # the grader decides the last test, or did with a message
+                page.await_message()
                 self._read_results()
+            if page.done:
+                self._end = self._end or _DONE
             if self._end is not None:
                 break
             seconds = self._look()

@@ -69,8 +69,8 @@ class Worker:
         """Runs until the socket closes."""
         self._judge.start()
         self._supervisor.sendall(Message(messages.READY, json.dumps(self._judge.report()).encode()).packed())
-        unpacker = messages.Unpacker()
-        while chunk := self._supervisor.recv(1 << 16):
+        unpacker, wait = messages.Unpacker(), messages.wait_readable(self._supervisor)
+        while wait() and (chunk := self._supervisor.recv(1 << 16)):
             for message in unpacker.feed(chunk):
                 if message.kind == messages.TESTS:
                     self._test_sets[message.test_set] = messages.tests_from_json(message.body)

@@ -25,7 +25,7 @@ STOP_SIGNAL_OFFSET = 2
 
 BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from {0} import main; main(sys.argv[2:])"
 """How our processes start, by exec in a clean interpreter."""
-FLAGS = ("-S", "-s", "-B", "-P", "-X", "utf8")
+FLAGS = ("-S", "-s", "-P", "-X", "utf8")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
@@ -35,3 +35,5 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+START_ENVIRONMENT = {"LD_BIND_NOW": "1"}
+"""For the start of a zygote alone: symbols that are bound then are not bound in every fork."""

@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+_DONTWAIT = socket.MSG_DONTWAIT
+
 
 class MessageSocket:
     """Sends marshal, which is cheap and which we write alone; receives JSON, which is safe whoever wrote it.
@@ -22,7 +24,6 @@ class MessageSocket:
     """
 
     def __init__(self, channel: _socket.socket, limit: int) -> None:
-        channel.setblocking(False)
         self._socket = channel
         self._limit = limit
         self._unsent = memoryview(b"")
@@ -52,7 +53,7 @@ class MessageSocket:
         if descriptors:
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))
             try:
-                self._unsent = self._unsent[self._socket.sendmsg([self._unsent], [rights]) :]
+                self._unsent = self._unsent[self._socket.sendmsg([self._unsent], [rights], _DONTWAIT) :]
             except OSError:  # it is gone: between two of its jobs there is room for a message
                 self.open = False
         self.push()
@@ -61,7 +62,7 @@ class MessageSocket:
         """Sends as much as the other side takes."""
         try:
             while self._unsent:
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+                self._unsent = self._unsent[self._socket.send(self._unsent, _DONTWAIT) :]
         except BlockingIOError:
             return
         except OSError:
@@ -77,7 +78,7 @@ class MessageSocket:
     def pull(self) -> bool:
         """Reads what is there; False when nothing was."""
         try:
-            chunk = self._socket.recv(1 << 16)
+            chunk = self._socket.recv(1 << 16, _DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

@@ -9,6 +9,8 @@ import sys
 from _sitebuiltins import Quitter
 from collections.abc import Callable
 
+from rltf.execution.sandbox.control import START_ENVIRONMENT
+
 PRELOAD = (
     "abc",
     "array",
@@ -81,6 +83,8 @@ def preload(numpy: str | None) -> list[Callable[[], object]]:
 def forget_start() -> None:
     """Takes out of the interpreter what programs could learn of the host from the way it was started."""
     sys.argv, sys.orig_argv = [""], [sys.executable]
+    for name in START_ENVIRONMENT:
+        os.environ.pop(name, None)
     main_module = vars(sys.modules["__main__"])
     for name in [name for name in main_module if not name.startswith("__")]:
         del main_module[name]

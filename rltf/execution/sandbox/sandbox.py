@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import memory, root, scratch, syscalls
 from rltf.execution.isolation.layers import HOST_IDS
-from rltf.execution.sandbox.control import ENVIRONMENT, FORK
+from rltf.execution.sandbox.control import ENVIRONMENT, FORK, START_ENVIRONMENT
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.process_tree import children, kill_descendants
@@ -180,7 +180,7 @@ class Sandbox:
         self._strangers = set(children(os.getpid()))
         stub = subprocess.Popen(
             command(zygote_control.fileno()),
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | START_ENVIRONMENT,
             pass_fds=[zygote_control.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -140,7 +140,6 @@ class Zygote:
         for number in _RESET_SIGNALS:  # the trainer may ignore them, as after a shell's `nohup ... &`
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
-        self._free_inodes = [os.statvfs(folder).f_ffree for folder in layers.scratch]
         self._folders = [os.stat(folder) for folder in layers.scratch]
         """The scratch folders as a program finds them."""
 
@@ -174,11 +173,13 @@ class Zygote:
                 os.kill(self._program, signal.SIGKILL)
 
     def _clean(self) -> None:
-        """Empties the scratch folders; on a private tmpfs the count of free inodes says whether there is anything."""
+        """Empties the scratch folders; on a private tmpfs the size of a folder says whether there is anything."""
         for at, folder in enumerate(self._layers.scratch):
-            if not self._layers.private_root or os.statvfs(folder).f_ffree != self._free_inodes[at]:
+            before, now = self._folders[at], os.stat(folder)
+            if not self._layers.private_root or now.st_size != before.st_size:
                 empty(folder, os.getuid())
-            if os.stat(folder).st_ctime_ns != self._folders[at].st_ctime_ns:
+                now = os.stat(folder)
+            if now.st_ctime_ns != before.st_ctime_ns or now.st_mode != before.st_mode:
                 self._restore(at, folder)
 
     def _restore(self, at: int, folder: str) -> None:
