@@ -118,6 +118,13 @@ def run_checked(name: str, cfg: DictConfig) -> float | None:
     check_config(cfg, name)
     if first_process() and not cfg.quiet:
         print(headline(cfg), flush=True)
+    score = _run(name, cfg)
+    if first_process() and cfg.quiet:
+        print(cfg.paths.output_dir)
+    return score
+
+
+def _run(name: str, cfg: DictConfig) -> float | None:
     if name == "eval":
         from rltf.commands.evaluate import evaluate
 

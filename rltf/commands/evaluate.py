@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
+from rltf.callbacks.progress import Progress
 from rltf.commands.start import record_command, start_command
 from rltf.inference.base import Inference
 from rltf.inference.results import print_search, search_record
@@ -53,7 +54,7 @@ def evaluate(cfg: DictConfig) -> CommandResult:
     """
     evaluation = read_evaluation_config(cfg)
     with start_command(cfg) as (folder, console), Components.build(cfg, PhaseClock(), training=False) as components:
-        trainer = build_trainer(cfg, folder)
+        trainer = build_trainer(cfg, folder, callbacks=[Progress(quiet=bool(cfg.get("quiet")))])
         module = RLTFModule(components.policy, components.sampling, evaluation.ks)
         inference: Inference = build(cfg, "inference", pipeline=components.pipeline)
         data = components.datamodule(evaluation, cfg.seed, trainer, inference=inference)

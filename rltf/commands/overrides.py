@@ -89,9 +89,8 @@ def policy_overrides(arguments: list[str]) -> list[str]:
     named = [choice for choice in policies if _has_choice(flags, "model", choice)]
     if named and len(named) < len(policies):
         raise ValueError(f"policy={policy} mixes names of configs/model with others: expected a sweep over either")
-    if len(named) > 1:
+    if len(named) > 1:  # each job's policy is its model (`find_policy`)
         overrides = [override for override in overrides if not override.startswith("policy=")]
-        overrides.append("policy=${hydra:runtime.choices.model}")
     return [*flags, *overrides, *([f"model={policy}"] if named else [])]
 
 
@@ -132,11 +131,13 @@ def _has_choice(flags: list[str], group: str, choice: str) -> bool:
 
 
 def _present(overrides: list[str]) -> list[str]:
-    """The overrides in today's names, with a warning for each of version 0.1; `+quiet=` is `quiet=`."""
+    """The overrides in today's names, with a warning for each of version 0.1; `+quiet=` is `quiet=`, which silences
+    Hydra's lines of a sweep, too."""
     present, warnings = upgrade_overrides(overrides)
     for sentence in warnings:
         _warn(sentence)
-    return [override.removeprefix("+") if override.startswith("+quiet=") else override for override in present]
+    present = [override.removeprefix("+") if override.startswith("+quiet=") else override for override in present]
+    return [*present, "hydra/hydra_logging=none"] if last_value(present, "quiet") == "true" else present
 
 
 def _warn(sentence: str) -> None:

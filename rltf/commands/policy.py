@@ -8,14 +8,17 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.files import CHECKPOINT_FOLDER, POLICY_FOLDER
+from rltf.setup.choices import group_choices
 from rltf.validation import OptionError
 
+NO_MODEL = "pretrained"
+"""Choice of `model` that leaves it to `policy`."""
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 EXPECTED = "a run folder, a folder in the Hugging Face layout, a hub id (owner/name) or a name of configs/model"
 
 
 def find_policy(cfg: DictConfig) -> None:
-    """Sets `model.path` where `policy` is a folder, that of a run included.
+    """Sets `model.path` where `policy` is a folder, that of a run included; and `policy` where `model` is chosen alone.
 
     Args:
         cfg: the config of an evaluation.
@@ -23,7 +26,15 @@ def find_policy(cfg: DictConfig) -> None:
     Raises:
         OptionError: `policy` is a path where no policy is.
     """
-    if OmegaConf.is_missing(cfg, "policy") or "path" not in cfg.model or cfg.model.path is not None:
+    model = group_choices().get("model", NO_MODEL)
+    if OmegaConf.is_missing(cfg, "policy") and model != NO_MODEL:
+        cfg.policy = model
+    if (
+        OmegaConf.is_missing(cfg, "policy")
+        or model != NO_MODEL
+        or "path" not in cfg.model
+        or cfg.model.path is not None
+    ):
         return
     policy = str(cfg.policy)
     path = Path(policy).expanduser()

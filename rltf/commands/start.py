@@ -39,7 +39,7 @@ def start_command(cfg: DictConfig, repeats: bool = True) -> Iterator[tuple[Path,
     folder = Path(cfg.paths.output_dir)
     prepare_folder(folder, 0)
     fill_names(cfg)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=bool(cfg.get("quiet")))
     if not first_process():
         yield folder, console
         return

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.atomic import write_text
-from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE, SUMMARY_FILE, TRIALS_FILE
+from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE, RESULTS_FILE, SUMMARY_FILE, TRIALS_FILE
 from rltf.runs.folder import FolderRefused, finished_score
 from rltf.runs.record import overrides_path, read_overrides, read_summary
 from rltf.runs.resume import check_folder
@@ -22,6 +22,8 @@ from rltf.validation import sentence_of
 
 log = logging.getLogger(__name__)
 
+RECORDS = (SUMMARY_FILE, RESULTS_FILE)
+"""Files of a job that say how it ended."""
 REFUSED_FILE = ".refused"
 """In a sweep's folder while it runs: names of job folders that were refused, since jobs may be other processes."""
 
@@ -41,7 +43,7 @@ def skip_if_finished(cfg: DictConfig) -> float | None:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     check_folder(config, folder, resumed=True, repeats=score is not None)
     if score is not None:
-        print(f"{folder} is done: skipped")
+        print(folder if cfg.get("quiet") else f"{folder} is done: skipped")
     return score
 
 
@@ -77,7 +79,7 @@ class SweepEnd(Callback):
         """Reads the jobs' summaries, since other processes may have written them."""
         folder = Path(config.hydra.sweep.dir)
         refused = _pop_lines(folder / REFUSED_FILE)
-        jobs = sorted((path.parent for path in folder.glob(f"*/{SUMMARY_FILE}")), key=_number)
+        jobs = sorted({path.parent for name in RECORDS for path in folder.glob(f"*/{name}")}, key=_number)
         if not jobs and not refused:
             return
         from rich.console import Console
@@ -88,13 +90,13 @@ class SweepEnd(Callback):
         overrides_of = {job: _overrides(job) for job in jobs}
         shared = set.intersection(*map(set, overrides_of.values())) if len(jobs) > 1 else set()
         for job in jobs:
-            summary = _read(job)
+            summary = _read(job) or _read_results(job)
             status = "refused" if job.name in refused else str(summary.get("status"))
             failures += status != "finished"
             overrides = " ".join(o for o in overrides_of[job] if o not in shared)
             scores = [_first(summary.get("pass_at_k", {}).get(when)) for when in ("before", "after")]
             table.add_row(str(_number(job)), overrides, *scores, status)
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False, soft_wrap=True, quiet="quiet=true" in config.hydra.overrides.task)
         console.print(table)
         if refused:
             console.print(
@@ -123,6 +125,15 @@ def _read(job: Path) -> dict[str, Any]:
     try:
         return read_summary(job)
     except (OSError, ValueError):
+        return {}
+
+
+def _read_results(job: Path) -> dict[str, Any]:
+    """The results of an evaluation in the form of a run's summary, which it has only when it failed."""
+    try:
+        results = json.loads((job / RESULTS_FILE).read_text(encoding="utf-8"))
+        return {"status": "finished", "pass_at_k": {"after": results["pass_at_k"]}}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -18,6 +18,7 @@ CHANGEABLE_KEYS = (
     "name",
     "group",
     "report",
+    "quiet",
     "trusted",
     "paths",
     "logger",

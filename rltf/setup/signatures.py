@@ -24,6 +24,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "str": ((str,), "a text"),
     "None": ((type(None),), "null"),
+    **dict.fromkeys(("Mapping", "dict"), ((dict,), "a table")),
+    **dict.fromkeys(("Sequence", "Collection", "list", "tuple"), ((list,), "a list")),
 }
 """Annotation -> types of values from a config that fit, and their name in messages."""
 
@@ -58,6 +60,8 @@ class Signature:
         for requirement in self.requirements:
             if requirement.parameter == name:
                 require(name, value, **requirement.bounds)
+        if isinstance(value, dict) and "_target_" in value:
+            return  # an object by then
         if value is None and kinds and all(types == (str,) for types, *_ in kinds):
             return  # names are filled in later
         if kinds and not any(_fits(value, types, choices) for types, choices, _ in kinds):
@@ -237,7 +241,8 @@ def _kinds(node: ast.AST | None, source: Source) -> list[Kind] | None:
             return _joined([_kinds(left, source), _kinds(right, source)])
         case ast.Subscript(value=kind, slice=content):
             children = content.elts if isinstance(content, ast.Tuple) else [content]
-            match ast.unparse(kind).rpartition(".")[2]:
+            name = ast.unparse(kind).rpartition(".")[2]
+            match name:
                 case "Optional":
                     return _joined([_kinds(content, source), [_plain_kind("None")]])
                 case "Union":
@@ -245,6 +250,7 @@ def _kinds(node: ast.AST | None, source: Source) -> list[Kind] | None:
                 case "Literal":
                     values = tuple(child.value for child in children if isinstance(child, ast.Constant))
                     return [((), values, " or ".join(map(str, values)))]
+            return [_plain_kind(name)] if name in _KINDS else None
     return None
 
 

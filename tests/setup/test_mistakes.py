@@ -54,6 +54,8 @@ TRAIN = {
     ("model.tokenizer=/nowhere",): "model.tokenizer is '/nowhere': expected a tokenizer.json; nothing is there",
     ("reward.terms.coarse.passed=x",): "reward.terms.coarse.passed is 'x': expected a number",
     ("reward.terms.adaptive.floor=9",): "reward.terms.adaptive.floor is 9: expected at most ceiling, which is",
+    ("benchmark.sizes=50",): "benchmark.sizes is 50: expected a table",
+    ("optimizer.betas=0.9",): "optimizer.betas is 0.9: expected a list",
     ("benchmark.bug_share=2",): "benchmark.bug_share is 2: expected a number of at least 0 and at most 1",
     (
         "benchmark=mbpp",
