@@ -23,6 +23,8 @@ _USUAL = {
 }
 _GROUPED = _USUAL | {"num_key_value_heads": 2}
 _WINDOW = {"sliding_window": 8}
+_YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0, "original_max_position_embeddings": CONTEXT // 2}
+_LLAMA3 = _YARN | {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _EXPERTS = {"moe_intermediate_size": 24, "num_experts_per_tok": 2}
 _LATENT = {
     "q_lora_rank": 16,
@@ -73,9 +75,12 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "starcoder2": ("Starcoder2ForCausalLM", _GROUPED | {"residual_dropout": 0.1, "embedding_dropout": 0.1}),
     "starcoder2_window": ("Starcoder2ForCausalLM", _GROUPED | _WINDOW),
     "llama": ("LlamaForCausalLM", _GROUPED),
+    "llama_llama3": ("LlamaForCausalLM", _GROUPED | {"rope_parameters": _LLAMA3}),
+    "llama_yarn": ("LlamaForCausalLM", _GROUPED | {"rope_parameters": _YARN}),
     "mistral": ("MistralForCausalLM", _GROUPED | {"sliding_window": None}),
     "mistral_window": ("MistralForCausalLM", _GROUPED | _WINDOW),
     "qwen2": ("Qwen2ForCausalLM", _GROUPED),
+    "qwen2_window": ("Qwen2ForCausalLM", _GROUPED | _WINDOW | {"use_sliding_window": True, "max_window_layers": 0}),
     "qwen3": ("Qwen3ForCausalLM", _GROUPED | {"head_dim": 8}),
     "gemma3": (
         "Gemma3ForCausalLM",

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
 
 
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> AbstractContextManager[None]:
     """Eval mode without gradient: no dropout, no gradient checkpointing. The mode of every submodule is restored."""
+    return _mode(model, training=False)
+
+
+def training_mode(model: nn.Module) -> AbstractContextManager[None]:
+    """Training mode without gradient: layers compute what they do in training. The mode of every submodule is
+    restored."""
+    return _mode(model, training=True)
+
+
+@contextmanager
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(training)
     try:
         # Not inference mode, even inside one: what a model keeps of its forward must be fit for training.
         with torch.inference_mode(False), torch.no_grad():
             yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, mode in modes:
+            module.training = mode
 
 
 @contextmanager

@@ -81,6 +81,11 @@ class Policy(nn.Module, ABC):
         """Sets what differs between supervised training and RL: dropout. By default, nothing does."""
 
     @contextmanager
+    def without_dropout(self) -> Iterator[None]:
+        """Inside, training mode drops nothing. By default, there is nothing to drop."""
+        yield
+
+    @contextmanager
     def merged_adapters(self) -> Iterator[None]:
         """Inside, adapters (if any) are part of the weights, so that code which reads weights directly sees them;
         afterwards the weights are bit for bit as before. Samplers draw inside this."""

@@ -74,9 +74,21 @@ class PhaseDropout:
     @contextmanager
     def original_rates(self) -> Iterator[None]:
         """Inside, rates are what the weights were made with: so they are exported."""
+        with self._restored_rates():
+            for rate in self._rates:
+                rate.set(rate.original)
+            yield
+
+    @contextmanager
+    def zero_rates(self) -> Iterator[None]:
+        """Inside, training mode computes what eval mode does, unless the model has noise that is no rate."""
+        with self._restored_rates():
+            self._set(self._rates, 0.0)
+            yield
+
+    @contextmanager
+    def _restored_rates(self) -> Iterator[None]:
         values = [vars(rate.holder)[rate.name] for rate in self._rates]
-        for rate in self._rates:
-            rate.set(rate.original)
         try:
             yield
         finally:

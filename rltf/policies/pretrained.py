@@ -152,6 +152,12 @@ class TransformersPolicy(Policy):
 
     @override
     @contextmanager
+    def without_dropout(self) -> Iterator[None]:
+        with self.dropout.zero_rates():
+            yield
+
+    @override
+    @contextmanager
     def merged_adapters(self) -> Iterator[None]:
         with lora.merged_adapters(self.model):
             yield

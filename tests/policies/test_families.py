@@ -30,7 +30,7 @@ REFUSED = {
     "granite": r"holds a GraniteForCausalLM, .* hidden states \(logits_scaling=8\.0\)",
     "cohere": r"holds a CohereForCausalLM, .* hidden states \(logit_scale=0\.0625\)",
 }
-NATIVE = ["t5", "t5_gated", "llama", "qwen2", "codegen"]
+NATIVE = ["t5", "t5_gated", "llama", "llama_llama3", "llama_yarn", "qwen2", "codegen"]
 NEW = 12
 SAMPLING = Sampling(temperature=0.8, top_k=20, max_new_tokens=NEW)  # no top-p: rounding moves its border
 PROMPTS = ["add the first and the last number of xs", "sum", "return the larger of two numbers a and b as a string"]
@@ -160,6 +160,8 @@ class Wrong(HFSampler):
         for sample in super().sample(*args, **kwargs):
             if self.fault == "crash":
                 raise IndexError("list index\nout of range")
+            if self.fault == "refusal":
+                raise ValueError("use a cache of another class")
             if self.fault == "tokens":
                 yield replace(sample, token_ids=(*sample.token_ids[:-1], sample.token_ids[-1] ^ 1))
             else:
@@ -172,6 +174,7 @@ class Wrong(HFSampler):
         ("tokens", r"it draws less likely tokens than the best, by .* nats"),
         ("logprobs", r"its log-probs differ by 0\.05 nats from transformers' own"),
         ("crash", r"it ends in IndexError: list index out of range"),
+        ("refusal", r"it ends in ValueError: use a cache of another class"),
     ],
 )
 def test_a_sampler_that_draws_from_something_else_is_refused(fault: str, said: str, tmp_path: Path):
@@ -184,6 +187,15 @@ def test_training_that_sees_other_probabilities_is_refused(tmp_path: Path):
     policy = policy_of("llama", tmp_path)
     right = policy.token_logprobs
     policy.token_logprobs = lambda *args, **kwargs: (right(*args, **kwargs)[0] * 1.1, None)  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"log-probs of training differ by .* nats from transformers' own"):
+        check_sampler(policy, HFSampler(), NEW)
+
+
+def test_noise_of_training_that_is_no_dropout_is_refused(tmp_path: Path):
+    policy = policy_of("llama", tmp_path)
+    check_sampler(policy, HFSampler(), NEW)
+    layer = policy.model.model.layers[0].mlp
+    layer.register_forward_hook(lambda module, _inputs, output: output * 1.1 if module.training else output)
     with pytest.raises(ValueError, match=r"log-probs of training differ by .* nats from transformers' own"):
         check_sampler(policy, HFSampler(), NEW)
 
