@@ -15,6 +15,8 @@ def context_of(config: Any) -> int | None:
         return None
     positions: int | None = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if positions is not None and positions < 1:  # XLNet's -1: without a bound
+        return None
     if positions is None or rope.get("rope_type", rope.get("type")) not in ("linear", "dynamic", "yarn"):
         return positions
     # Scaled tables reach `factor` times as far as the model did before; some configurations count that in, others not.

@@ -122,7 +122,12 @@ def pretrained(
         adapters.load_adapters(model, Path(adapter_folder).expanduser())
     policy.dropout = PhaseDropout(model, dropout, rl_dropout)
     if gradient_checkpointing:
-        compat.checkpoint_activations(model)
+        try:
+            compat.checkpoint_activations(model)
+        except ValueError:
+            raise OptionError(
+                "gradient_checkpointing", True, f"false, since a {type(model).__name__} does not support it"
+            ) from None
     log.info("%s: %.1f M parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, dtype)
     return policy
 

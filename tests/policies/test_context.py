@@ -36,6 +36,10 @@ def test_scaled_positions_reach_as_far_as_their_factor_says(rope: dict[str, obje
     assert context_of(SimpleNamespace(max_position_embeddings=2048, rope_scaling=rope)) == expected
 
 
+def test_a_number_of_positions_below_one_is_no_bound():
+    assert context_of(SimpleNamespace(max_position_embeddings=-1)) is None  # XLNet's
+
+
 def test_prompt_and_program_must_fit_the_context():
     check_context(48, 40, Sampling(max_new_tokens=8))
     check_context(None, 40, Sampling(max_new_tokens=10_000))

@@ -8,10 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from policy_kinds import POLICIES, codegen_policy, llama_policy, seq2seq_policy
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertModel
+from policy_kinds import POLICIES, codegen_policy, codegen_type, llama_policy, seq2seq_policy
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    CTRLConfig,
+    CTRLLMHeadModel,
+)
 
 from rltf.policies import compat, locate
+from rltf.policies.causal import CausalPolicy
 from rltf.policies.load import pretrained
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.tiny import tiny_causal, tiny_t5
@@ -159,6 +168,15 @@ def test_an_encoder_that_generates_no_text_is_said(tmp_path: Path):
 def test_values_out_of_range_name_their_key(key: str, value: object):
     with pytest.raises(ValueError, match=rf"^{key} is '?{value}'?: expected"):
         pretrained(name="t5", **{key: value})
+
+
+def test_a_model_whose_layers_cannot_be_recomputed_says_so(tmp_path: Path):
+    tokenizer = codegen_type()
+    sizes = {"n_embd": 16, "dff": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    model = CTRLLMHeadModel(CTRLConfig(vocab_size=len(tokenizer), **sizes, eos_token_id=tokenizer.eos_token_id))
+    CausalPolicy(model, tokenizer, 32).export(tmp_path)
+    with pytest.raises(ValueError, match=r"^gradient_checkpointing is True: expected false, since a CTRLLMHeadModel"):
+        pretrained(name="ctrl", path=str(tmp_path), max_prompt_tokens=32, gradient_checkpointing=True)
 
 
 def test_a_missing_package_says_how_to_install_it():
