@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import marshal
 import os
+import select
+from collections.abc import Callable
 from typing import Any
 
 from rltf.execution.values.bounds import deeper
 
 _read, _write, _getpid, _loads = os.read, os.write, os.getpid, marshal.loads
+_poll, _READABLE = select.poll, select.POLLIN
 _text = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 LIMIT = 64 << 20
@@ -34,6 +37,8 @@ class Channel:
         self._fd = fd
         self._owner = _getpid()
         self._received = b""
+        self._wait: Callable[[], object] | None = None
+        """Waits for all messages but the first; who waits in `read` is woken also when an answer of ours is read."""
 
     def receive(self) -> Any:
         """The next message; None at the end."""
@@ -41,6 +46,8 @@ class Channel:
             return None
         received: Any = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
+            if self._wait is not None:
+                self._wait()
             chunk = _read(self._fd, _CHUNK if received else _FIRST_CHUNK)
             if not chunk:
                 return None
@@ -49,6 +56,10 @@ class Channel:
             received += chunk
         end = 4 + int.from_bytes(received[:4], "big")
         self._received = bytes(received[end:])
+        if not self._received and self._wait is None:
+            poll = _poll()
+            poll.register(self._fd, _READABLE)
+            self._wait = poll.poll
         return _loads(received[4:end])
 
     def send(self, message: dict[str, Any]) -> None:
