@@ -14,13 +14,13 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
-from rltf.algorithms.loss_mix import LossMix, WeightedObjective
-from rltf.algorithms.supervised import Supervised
+from rltf.algorithms.loss_mix import LossMix
 from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.evaluate import CommandResult, evaluate_held_out, log_evaluations
 from rltf.commands.start import record_command, start_command
+from rltf.commands.warm_up import warm_up
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
@@ -37,7 +37,7 @@ from rltf.setup.credit import count_critic_weights, kl_penalty
 from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import open_loggers
-from rltf.setup.trainer import build_trainer, build_warmup_trainer
+from rltf.setup.trainer import build_trainer
 from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
@@ -154,39 +154,6 @@ def summary_on_failure(run: Run) -> Iterator[None]:
         raise
 
 
-def warm_up(run: Run, checkpoint: Path | None) -> None:
-    """Supervised training of the policy that RL starts with, from a checkpoint or from the beginning."""
-    warmup = run.config.warmup
-    if not warmup.steps:
-        return
-    if checkpoint is not None and _of_rl(checkpoint):
-        _load_start_policy(run)
-        return
-    supervised = LossMix(supervised=WeightedObjective(Supervised(reduction="token_mean")))
-    trainer = build_warmup_trainer(run.cfg, warmup, run.folder, run.loggers, run.callbacks.warmup)
-    run.module.start(
-        Phase(
-            name="warmup",
-            mix=supervised,
-            optimizer=build(run.cfg, "optimizer"),
-            lr=warmup.lr,
-            warmup_steps=min(warmup.steps // 10, warmup.lr_warmup_steps),
-            decay_steps=warmup.steps if warmup.decay else None,
-        )
-    )
-    run.data.start(
-        StreamPlan(
-            mix=supervised,
-            updates=min(warmup.steps, warmup.save_every),
-            accumulate=warmup.accumulate,
-            batch_size=0,
-            demonstrations=warmup.batch_size,
-            total_updates=warmup.steps,
-        )
-    )
-    _fit(run, trainer, checkpoint)
-
-
 def train_rl(run: Run, checkpoint: Path | None) -> None:
     """RL: one epoch is one iteration. With `algorithm=sft` as many steps, supervised alone."""
     rollouts, schedule, trainer = run.config.rollouts, run.config.schedule, run.trainer
@@ -265,15 +232,6 @@ def _evaluate(run: Run, name: Literal["before", "after"]) -> EvaluationResult:
 
 def _fit(run: Run, trainer: L.Trainer, checkpoint: Path | None) -> None:
     trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
-
-
-def _load_start_policy(run: Run) -> None:
-    """Loads the policy that RL started with, for the frozen copy; the present one comes from the checkpoint later."""
-    start = newest(run.folder, ("warmup",)) if run.module.keeps_start_policy else None
-    if start is not None:
-        checkpoint = read_checkpoint(start)
-        run.module.on_load_checkpoint(checkpoint)
-        run.module.load_state_dict(checkpoint["state_dict"])
 
 
 def _of_rl(checkpoint: Path) -> bool:

@@ -92,12 +92,13 @@ def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
     return content
 
 
-def check_checkpoint(path: Path, expected: Mapping[str, Tensor]) -> None:
+def check_checkpoint(path: Path, expected: Mapping[str, Tensor], key: str = "resume") -> None:
     """Compares the shapes of a checkpoint's tensors with those of the model that the config describes.
 
     Args:
         path: a Lightning checkpoint.
         expected: the module's own state.
+        key: of the config, which names it.
 
     Raises:
         ValueError: a tensor is missing or has another shape, or the file is more than data.
@@ -107,8 +108,8 @@ def check_checkpoint(path: Path, expected: Mapping[str, Tensor]) -> None:
         shape = tuple(state[name].shape) if name in state else None
         if shape != tuple(tensor.shape):
             raise ValueError(
-                f"resume: {path} is of another model, {name} has shape {shape} there and {tuple(tensor.shape)} here: "
-                "resume with the model of that run"
+                f"{key}: {path} is of another model, {name} has shape {shape} there and {tuple(tensor.shape)} here: "
+                "expected the model of that run"
             )
 
 

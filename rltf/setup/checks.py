@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.execution.local import check_options
+from rltf.runs.warm_starts import check_origin
 from rltf.setup.benchmark import check_benchmark
 from rltf.setup.combinations import check_combinations, check_credit, check_trained_critic
 from rltf.setup.config import EvaluationConfig, GenerationConfig, RunConfig, typed_node
@@ -135,6 +136,8 @@ def _check_training(cfg: DictConfig) -> None:
     else:
         check_credit(cfg)
     check_learning(cfg, config.rollouts)
+    if config.warmup.steps:
+        check_origin(config.warmup.from_)
     for key in LIGHT_NODES:
         node = OmegaConf.select(cfg, key)
         content = OmegaConf.to_container(node, resolve=True) if node is not None else {}

@@ -32,6 +32,9 @@ class WarmupConfig:
     """Cosine to a tenth of the peak."""
     save_every: int
     """Optimiser steps between checkpoints."""
+    from_: str = "scratch"
+    """`scratch`: it is done; `cache`: it is done once for equal settings, seed and code; `shipped`: the start that comes
+    with rltf where the settings are its own, else scratch; or the folder of a run, whose start is taken."""
 
     def __post_init__(self) -> None:
         require("steps", self.steps, at_least=0, whole=True)
@@ -209,11 +212,11 @@ def typed_node(cfg: DictConfig, key: str, kind: type[Node]) -> Node:
         ValueError: a value makes no sense, or a key is unknown or missing; one sentence with the key's path.
     """
     values: dict[str, Any] = OmegaConf.to_container(cfg[key], resolve=True)  # type: ignore[assignment]
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    fields_of = {field.name.rstrip("_"): field.name for field in fields(kind)}  # type: ignore[arg-type]
     for name in values:
-        if name not in names:
-            raise unknown_key(f"{key}.{name}", [f"{key}.{known}" for known in names])
-    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        if name not in fields_of:
+            raise unknown_key(f"{key}.{name}", [f"{key}.{known}" for known in fields_of])
+    frozen = {fields_of[name]: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return kind(**frozen)
     except OptionError as error:

@@ -27,7 +27,7 @@ KEYS: Mapping[str, Collection[str]] = {
 """Command -> keys of its config."""
 PLAIN_KEYS: Mapping[str, Collection[str]] = {
     "algorithm": ("mix", "advantages", "credit", "selection"),
-    "paths": ("root", "sweeps", "output_dir"),
+    "paths": ("root", "sweeps", "warm_starts", "output_dir"),
 }
 """Node that is built from several others or from none -> its keys."""
 TYPED_NODES = ("warmup", "rollouts", "schedule", "evaluation", "generation")

@@ -114,6 +114,15 @@ class Demonstrations:
         Raises:
             ValueError: there is no demonstration.
         """
+        pairs = [self._pairs[i] for i in self._next_indices(size)]
+        return collate_demonstrations(pairs, self._policy.pad_id, self._policy.prompt_padding)
+
+    def skip(self, batches: int, size: int) -> None:
+        """Goes on in the order as after so many batches, which another run has learned from."""
+        for _ in range(batches):
+            self._next_indices(size)
+
+    def _next_indices(self, size: int) -> list[int]:
         order = self.require_any()
         if not self._ready_batches or len(self._ready_batches[0]) != size:
             pool = sorted(order.next_indices(POOL_BATCHES * size), key=self._length)
@@ -121,8 +130,7 @@ class Demonstrations:
             random.Random(f"{self._seed}/{self._pool_number}").shuffle(batches)
             self._ready_batches = deque(batches)
             self._pool_number += 1
-        pairs = [self._pairs[i] for i in self._ready_batches.popleft()]
-        return collate_demonstrations(pairs, self._policy.pad_id, self._policy.prompt_padding)
+        return self._ready_batches.popleft()
 
     def _length(self, index: int) -> tuple[int, int]:
         prompt, answer = self._pairs[index]
