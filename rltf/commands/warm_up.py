@@ -69,7 +69,7 @@ def _take_or_train(run: Run) -> None:
         if isinstance(start_or_differences, WarmStart):
             _take(run, start_or_differences)
             return
-        run.console.print(f"warm-up from scratch: the start that ships has other settings ({start_or_differences})")
+        log.info("the start that ships is of other settings (%s): the warm-up is done", start_or_differences)
         _train(run, None)
     elif origin != "scratch":
         folder = Path(origin).expanduser()
@@ -94,7 +94,7 @@ def _take(run: Run, start: WarmStart) -> None:
     steps, batches = run.config.warmup.steps, run.config.warmup.steps * run.config.warmup.accumulate
     if run.mix.needs_demonstrations:  # as if they had been learned from: RL goes on with the next ones
         run.data.demonstrations.skip(batches, run.config.warmup.batch_size)
-    run.console.print(f"warm-up  not done: the policy after {steps:,} supervised steps is from {start.origin}")
+    run.console.print(f"warm-up of {steps:,} steps taken from {start.origin}; warmup.from=scratch does it")
     log.info("the policy after the warm-up is from %s (%s)", start.origin, start.path)
 
 

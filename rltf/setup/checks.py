@@ -136,7 +136,7 @@ def _check_training(cfg: DictConfig) -> None:
     else:
         check_credit(cfg)
     check_learning(cfg, config.rollouts)
-    if config.warmup.steps:
+    if config.warmup.steps and not cfg.resume:
         check_origin(config.warmup.from_)
     for key in LIGHT_NODES:
         node = OmegaConf.select(cfg, key)

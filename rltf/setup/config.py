@@ -33,8 +33,8 @@ class WarmupConfig:
     save_every: int
     """Optimiser steps between checkpoints."""
     from_: str = "scratch"
-    """`scratch`: it is done; `cache`: it is done once for equal settings, seed and code; `shipped`: the start that comes
-    with rltf where the settings are its own, else scratch; or the folder of a run, whose start is taken."""
+    """`scratch`: it is done; `cache`: it is done once for equal settings, seed and code; `shipped`: that of the
+    package where the settings are its own, else scratch; or the folder of a run, whose start is taken."""
 
     def __post_init__(self) -> None:
         require("steps", self.steps, at_least=0, whole=True)
