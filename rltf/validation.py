@@ -134,7 +134,8 @@ def unknown_key(key: str, known: Collection[str]) -> ValueError:
         warmup.step is not known: did you mean warmup.steps?
     """
     similar_keys = nearest(key, known)
-    hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(sorted(known))}"
+    names = sorted(name for name in known if "." not in name) or sorted(known)
+    hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(names)}"
     return ValueError(f"{key} is not known: {hint if known else 'nothing is expected here'}")
 
 

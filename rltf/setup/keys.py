@@ -20,7 +20,18 @@ KEYS: Mapping[str, Collection[str]] = {
     "train": (
         *SHARED_KEYS,
         *("reward", "algorithm", "credit", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
-        *("resume", "name", "group", "warmup", "rollouts", "schedule", "critic_lr", "reference", "report"),
+        *(
+            "resume",
+            "name",
+            "group",
+            "problem_limit",
+            "warmup",
+            "rollouts",
+            "schedule",
+            "critic_lr",
+            "reference",
+            "report",
+        ),
     ),
     "eval": (*SHARED_KEYS, "policy"),
 }
