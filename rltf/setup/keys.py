@@ -36,6 +36,8 @@ KEYS: Mapping[str, Collection[str]] = {
     "eval": (*SHARED_KEYS, "policy"),
 }
 """Command -> keys of its config."""
+GLOBAL_GROUPS = ("recipe", "experiment", "sweep", "debug")
+"""Groups whose choices set keys of others: after a mistyped one with `+`, Hydra makes a key of it."""
 PLAIN_KEYS: Mapping[str, Collection[str]] = {
     "algorithm": ("mix", "advantages", "credit", "selection"),
     "paths": ("root", "sweeps", "output_dir"),
@@ -68,7 +70,8 @@ def check_keys(config: Mapping[str, Any], command: str) -> None:
     trusted = tuple(config.get("trusted") or ())
     for key in config:
         if key not in KEYS[command]:
-            raise unknown_key(key, [*KEYS[command], *(path for path, _ in leaves(config) if "." in path)])
+            groups = GLOBAL_GROUPS if command == "train" else ()
+            raise unknown_key(key, [*KEYS[command], *groups, *(path for path, _ in leaves(config) if "." in path)])
     for name, node in config.items():
         path = str(name)
         if path in PLAIN_KEYS:
