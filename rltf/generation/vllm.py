@@ -20,7 +20,7 @@ from rltf.generation.rows import Row, check_lengths, rows_of, stop_length
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
 from rltf.types import FinishReason, Request, Sample, Sampling
-from rltf.validation import require
+from rltf.validation import require, requirement
 
 
 class VLLMSampler:
@@ -145,7 +145,7 @@ def import_vllm() -> Any:
         from vllm.platforms import current_platform
     except ImportError:
         raise ValueError(
-            'generation=vllm needs the package vllm: install it with `pip install "rltf[vllm]"`, or use '
+            f"generation=vllm needs the package vllm: install it with `pip install '{requirement('vllm')}'`, or use "
             "generation=native"
         ) from None
     if not current_platform.device_type:

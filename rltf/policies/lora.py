@@ -70,7 +70,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
     names = [name for name, module in model.named_modules() if _is_lora_layer(module)]
     unused = [] if isinstance(targets, str) else [t for t in targets if not any(_ends(n, t) for n in names)]
     if unused:
-        raise OptionError("model.lora.target_modules", list(targets), f"no {unused[0]}, which fits no layer")
+        raise OptionError("lora.target_modules", list(targets), f"no {unused[0]}, which fits no layer")
 
 
 def load_adapters(model: PreTrainedModel, folder: Path) -> None:
@@ -125,16 +125,16 @@ def _inject(peft: Any, config: Any, model: PreTrainedModel) -> None:
             peft.inject_adapter_in_model(config, model)
     except ValueError:
         raise OptionError(
-            "model.lora.target_modules",
+            "lora.target_modules",
             targets,
             f"names of linear layers of a {type(model).__name__}, all-linear, or a regular expression of whole names, "
             "and this fits no layer",
         ) from None
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         if _is_lora_layer(layer):  # log-probs read the head's weight, which embeddings may share
-            raise OptionError("model.lora.target_modules", targets, "layers between embeddings and head")
+            raise OptionError("lora.target_modules", targets, "layers between embeddings and head")
     if any(hasattr(layer, "parameter_name") for layer in _lora_layers(model)):
-        raise OptionError("model.lora.target_modules", targets, "linear layers alone, and experts are none; name them")
+        raise OptionError("lora.target_modules", targets, "linear layers alone, and experts are none; name them")
     for name, weight in model.named_parameters():
         if "lora_" in name:
             weight.data = weight.data.float()  # steps of training are lost in half precision

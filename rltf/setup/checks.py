@@ -78,7 +78,7 @@ def check_config(cfg: DictConfig, command: str) -> None:
     check_keys(config, command)
     for key in AT_LEAST_ONE:
         require(key, OmegaConf.select(cfg, key), at_least=1, whole=True, optional=True)
-    if "name" in config["model"] and config["model"]["name"] is None:
+    if "path" in config["model"] and config["model"]["path"] is config["model"].get("name") is None:
         raise OptionError(
             "model.path", config["model"].get("path"), "model.path=FOLDER with weights, or model.name=HUB_ID"
         )

@@ -20,11 +20,24 @@ KEYS: Mapping[str, Collection[str]] = {
     "train": (
         *SHARED_KEYS,
         *("reward", "algorithm", "credit", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
-        *("resume", "name", "group", "warmup", "rollouts", "schedule", "critic_lr", "reference", "report"),
+        *(
+            "resume",
+            "name",
+            "group",
+            "problem_limit",
+            "warmup",
+            "rollouts",
+            "schedule",
+            "critic_lr",
+            "reference",
+            "report",
+        ),
     ),
     "eval": (*SHARED_KEYS, "policy"),
 }
 """Command -> keys of its config."""
+GLOBAL_GROUPS = ("recipe", "experiment", "sweep", "debug")
+"""Groups whose choices set keys of others: after a mistyped one with `+`, Hydra makes a key of it."""
 PLAIN_KEYS: Mapping[str, Collection[str]] = {
     "algorithm": ("mix", "advantages", "credit", "selection"),
     "paths": ("root", "sweeps", "warm_starts", "output_dir"),
@@ -57,7 +70,8 @@ def check_keys(config: Mapping[str, Any], command: str) -> None:
     trusted = tuple(config.get("trusted") or ())
     for key in config:
         if key not in KEYS[command]:
-            raise unknown_key(key, [*KEYS[command], *(path for path, _ in leaves(config) if "." in path)])
+            groups = GLOBAL_GROUPS if command == "train" else ()
+            raise unknown_key(key, [*KEYS[command], *groups, *(path for path, _ in leaves(config) if "." in path)])
     for name, node in config.items():
         path = str(name)
         if path in PLAIN_KEYS:

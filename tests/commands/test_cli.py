@@ -35,12 +35,50 @@ def assert_one_sentence(done, *words):
         (["logger=[csv,tensorbord]"], ["logger=tensorbord", "tensorboard"]),
         (["model=codet5_770"], ["model=codet5_770", "codet5_770m"]),
         (["algorithm=rtlf"], ["algorithm=rtlf", "rltf"]),
-        (["rollouts.sampels=3"], ["sampels"]),
+        (["rollouts.sampels=3"], ["rollouts.sampels is not known: did you mean rollouts.samples?"]),
+        (["warmup.step=20"], ["warmup.step is not known: did you mean warmup.steps?"]),
+        (["modle=tiny_t5"], ["modle is not known: did you mean model?"]),
+        (["+modle=tiny_t5"], ["modle is not known: did you mean model?"]),
+        (["samples=3"], ["samples is not known: did you mean evaluation.samples or rollouts.samples?"]),
+        (["+swep=credit"], ["swep is not known: did you mean sweep?"]),
+        (["~warmup.stepz"], ["warmup.stepz is not known: did you mean warmup.steps?"]),
         (["rollouts.samples=[1"], ["samples"]),
     ],
 )
 def test_unknown_names_come_with_the_nearest_known_ones(arguments, words):
     assert_one_sentence(run("train", *arguments), *words)
+
+
+def test_an_evaluation_names_its_own_keys():
+    assert_one_sentence(run("eval", "policy=x", "debug=default"), "debug is not known: known are benchmark, critic,")
+    assert_one_sentence(run("eval", "polcy=x"), "polcy is not known: did you mean policy?")
+
+
+def test_the_first_lines_say_what_is_done_and_where(tmp_path):
+    done = run("train", "benchmark=mbpp", f"benchmark.path={__file__}", f"paths.root={tmp_path}")
+    first, second = done.stdout.splitlines()
+    assert first.startswith(
+        "training: model tiny_t5, benchmark mbpp, reward coarse+fine+adaptive, algorithm rltf_group"
+    )
+    assert second.startswith(f"run folder {tmp_path}")
+    assert "benchmark.path" in done.stderr
+    quiet = run("train", "benchmark=mbpp", f"benchmark.path={__file__}", f"paths.root={tmp_path}", "+quiet=true")
+    assert (quiet.stdout, quiet.stderr) == ("", done.stderr)
+
+
+def test_a_sweep_of_policies_goes_on_after_a_failure(tmp_path):
+    few = ("benchmark.sizes={train: 5, validation: 1, test: 4}", "evaluation={samples: 1, ks: [1], greedy: false}")
+    done = run("eval", "policy=tiny_t5,tiny_causal", "-m", *few, f"hydra.sweep.dir={tmp_path / 'named'}")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("│")[2].strip() for line in done.stdout.splitlines() if "finished" in line] == [
+        "model=tiny_t5",
+        "model=tiny_causal",
+    ]
+    done = run("eval", f"policy={tmp_path / 'nothing'},x", "-m", *few, f"hydra.sweep.dir={tmp_path / 'paths'}")
+    assert done.returncode == 1
+    assert "expected a run folder, a folder in the Hugging Face layout" in done.stderr
+    assert "model.path is null and the weights of x are not in the Hugging Face cache" in done.stderr
+    assert "2 of 2 jobs did not finish" in done.stdout
 
 
 @pytest.mark.parametrize(

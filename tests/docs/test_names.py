@@ -15,6 +15,7 @@ from pages import HISTORY, PAGES, ROOT, shell_commands, write_files
 
 from rltf.commands.overrides import policy_overrides, train_overrides
 from rltf.setup.instantiate import build
+from rltf.setup.keys import check_keys
 
 CURRENT = [page for page in PAGES if page != HISTORY]
 LINKED = [*PAGES, *sorted((ROOT / "docs" / "results").glob("*.md"))]
@@ -153,6 +154,8 @@ def test_keys_of_a_command_are_those_of_the_config(page, name, command, composed
         overrides = [first_choice(override) for override in overrides]
     GlobalHydra.instance().clear()
     cfg = composed(name, *own, *[override for override in overrides if not override.startswith("hydra.")])
+    if not OmegaConf.missing_keys(cfg):
+        check_keys(OmegaConf.to_container(cfg, resolve=True), name)
     if any(override.startswith("optimizer._target_") for override in overrides):
         build(cfg, "optimizer")([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
 

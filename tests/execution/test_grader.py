@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -47,7 +48,8 @@ LEAVES_SOMETHING = (
     "import xml.dom",
     "class A:\n    def __del__(self): f(1)",
     "exec('import math; math.pi = 3')",
-    "x = " + "-" * 5000 + "1",
+    # compiled, but nested too deep for a tree before Python 3.13
+    *(["x = " + "-" * 5000 + "1"] if sys.version_info < (3, 13) else []),
 )
 LEAVES_NOTHING = (
     "import math\nassert math.isclose(f(1), math.pi)",

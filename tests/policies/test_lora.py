@@ -118,7 +118,7 @@ def test_a_config_with_bad_adapters_is_refused_by_its_path_before_anything_is_lo
 )
 def test_layers_that_can_have_no_adapter_are_said(targets: list[str] | str, expected: str, tmp_path: Path):
     POLICIES["t5"]().export(tmp_path)
-    with pytest.raises(ValueError, match=rf"^model\.lora\.target_modules is .*: expected {expected}"):
+    with pytest.raises(ValueError, match=rf"^lora\.target_modules is .*: expected {expected}"):
         pretrained(name="t5", path=str(tmp_path), lora={"target_modules": targets})
 
 

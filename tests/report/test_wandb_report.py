@@ -12,7 +12,7 @@ from rltf.report.contents import build_document
 from rltf.report.read.run import read_run
 from rltf.report.write import wandb
 
-wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="needs pip install 'rltf[wandb-report]'")
+wr = pytest.importorskip("wandb_workspaces.reports.v2", reason="needs pip install wandb-workspaces")
 
 
 @pytest.fixture

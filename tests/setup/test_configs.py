@@ -89,3 +89,32 @@ def test_several_loggers_are_chosen_at_once(composed):
     assert list(composed("train", "logger=[csv,tensorboard,trackio]").logger) == ["csv", "tensorboard", "trackio"]
     assert list(composed("train", "logger=none").logger) == ["csv"]
     assert list(composed("train").logger) == ["csv", "wandb"]
+
+
+@pytest.mark.parametrize("model", ["tiny_t5", "tiny_causal", "smollm2_135m", "codet5_770m", "codegen_2b"])
+def test_a_recipe_never_alters_the_trainer_that_was_asked_for(composed, model):
+    gpu = composed("train", f"model={model}", "trainer=gpu").trainer
+    assert (gpu.accelerator, gpu.precision) == ("gpu", "bf16-mixed")
+    ddp = composed("train", f"model={model}", "trainer=ddp").trainer
+    assert (ddp.accelerator, ddp.devices, ddp.strategy, ddp.precision) == ("auto", "auto", "ddp", "32-true")
+    assert composed("train", f"model={model}", "trainer=cpu").trainer.precision == "32-true"
+    lengths = composed("train", f"model={model}").trainer
+    assert (gpu.max_epochs, gpu.accumulate_grad_batches) == (lengths.max_epochs, lengths.accumulate_grad_batches)
+
+
+def test_debug_never_alters_the_logger_that_was_asked_for(composed):
+    assert list(composed("train", "debug=default").logger) == ["csv"]
+    assert list(composed("train", "debug=default", "logger=tensorboard").logger) == ["tensorboard"]
+
+
+@pytest.mark.parametrize("benchmark", ["mbpp", "apps", "humaneval"])
+def test_debug_has_few_problems_of_any_benchmark(composed, benchmark):
+    assert composed("train", f"benchmark={benchmark}", "debug=default").benchmark.limit == 50
+    assert composed("train", f"benchmark={benchmark}", "debug=default", "benchmark.limit=7").benchmark.limit == 7
+    assert composed("train", f"benchmark={benchmark}").benchmark.limit is None
+
+
+def test_debug_generates_few_problems(composed):
+    assert dict(composed("train").benchmark.sizes) == {"train": 3000, "validation": 100, "test": 300}
+    few = composed("train", "debug=default", "benchmark.sizes.train=7").benchmark.sizes
+    assert dict(few) == {"train": 7, "validation": 50, "test": 50}

@@ -47,6 +47,13 @@ def test_programs_beyond_the_context_are_refused(build: Callable[..., None]):
             build("train", f"generation={sampler}", "generation.sampling.max_new_tokens=1921")
 
 
+@pytest.mark.parametrize("target", ["q", "[q_proj, q]", "all"])
+def test_layers_that_no_model_has_are_refused_by_their_whole_key(target: str, build: Callable[..., None]):
+    pytest.importorskip("peft", reason="the extra lora is not installed")
+    with pytest.raises(ValueError, match=r"^model\.lora\.target_modules is .*fits no layer"):
+        build("train", f"model.lora={{r: 2, target_modules: {target}}}")
+
+
 def test_a_trainer_that_shortens_weights_is_refused(composed: Callable[..., DictConfig]):
     with pytest.raises(ValueError, match=r"^trainer\.precision is 'bf16-true': expected bf16-mixed"):
         read_training_config(composed("train", "trainer.precision=bf16-true"))

@@ -101,7 +101,7 @@ def check_project(project: str) -> tuple[str, str]:
     if not (entity and slash and name) or "/" in name:
         raise ValueError(f"--wandb {project}: expected ENTITY/PROJECT")
     if find_spec("wandb_workspaces") is None:
-        raise ValueError("--wandb needs W&B's report API: pip install 'rltf[wandb-report]'")
+        raise ValueError("--wandb needs W&B's report API: pip install wandb-workspaces")
     return entity, name
 
 
