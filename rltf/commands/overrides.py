@@ -7,10 +7,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from rltf.runs.files import OVERRIDES_FILE
+from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE
 from rltf.runs.folder import first_process
-from rltf.runs.legacy import upgrade_overrides
-from rltf.runs.record import overrides_path, read_overrides
+from rltf.runs.legacy import recipe_overrides, upgrade_overrides
+from rltf.runs.record import overrides_path, read_overrides, read_yaml
 
 NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
@@ -68,7 +68,16 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
                     f"resume: that run was started with {override}, which lets code run that is not rltf's: "
                     "give it again to go on"
                 )
-    return _present(overrides)
+    return [*_since(folder), *_present(overrides)]
+
+
+def _since(folder: Path) -> list[str]:
+    """What recipes said otherwise when the run began."""
+    try:
+        config = read_yaml(folder / CONFIG_FILE)
+    except (ValueError, OSError):
+        return []
+    return recipe_overrides(config) if isinstance(config, dict) else []
 
 
 def policy_overrides(arguments: list[str]) -> list[str]:

@@ -153,15 +153,34 @@ def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys that models have had since the run, with the values under which it goes on as it began. Where weights have
-    dropout, that is `model.rl_dropout=null`, as good as no key."""
-    model = config.get("model")
+    """Keys that models and the warm-up have had since the run, with the values under which it goes on as it began.
+    Where weights have dropout, that is `model.rl_dropout=null`, as good as no key."""
+    model, warmup = config.get("model"), config.get("warmup")
+    if isinstance(warmup, dict):
+        config = {**config, "warmup": {"from": "scratch"} | warmup}
     if not isinstance(model, dict):
         return dict(config)
     since: dict[str, Any] = {"rl_dropout": 0.0} if model.get("dropout") == 0 else {}
     if model.get("_target_") == "rltf.policies.load.pretrained":
         since |= {"gradient_checkpointing": False, "trust_remote_code": False}
     return {**config, "model": since | model}
+
+
+def recipe_overrides(config: Mapping[str, Any]) -> list[str]:
+    """Overrides under which a run goes on as it began, where the recipe of the default model says otherwise since.
+
+    Args:
+        config: as the run recorded it.
+
+    Example:
+        >>> recipe_overrides({"warmup": {"steps": 1200}, "trainer": {"max_epochs": 90}})
+        ['warmup.from=scratch', 'trainer.max_epochs=90']
+    """
+    warmup, trainer = config.get("warmup"), config.get("trainer")
+    if not isinstance(warmup, dict) or "from" in warmup or not isinstance(trainer, dict):
+        return []
+    iterations = trainer.get("max_epochs")
+    return ["warmup.from=scratch", *([f"trainer.max_epochs={iterations}"] if type(iterations) is int else [])]
 
 
 def _with_targets(node: Any) -> Any:

@@ -112,7 +112,7 @@ def test_a_recorded_config_of_the_first_version_equals_todays():
         },
         "schedule": {"warmup_steps": 10, "decay": True},
         "critic_lr": 0.0003,
-        "warmup": {"steps": 4, "lr_warmup_steps": 100},
+        "warmup": {"from": "scratch", "steps": 4, "lr_warmup_steps": 100},
         "algorithm": {"advantages": {"_target_": "rltf.algorithms.advantages.Advantages", "clip": None}},
         "job": None,
         "report": True,
@@ -155,3 +155,11 @@ def test_keys_that_models_have_had_since_are_as_the_run_was():
     assert upgrade_config({"model": {"dropout": 0.0}}) == {"model": {"dropout": 0.0, "rl_dropout": 0.0}}
     chosen = {"model": {"dropout": 0.0, "rl_dropout": 0.1}}
     assert upgrade_config(chosen) == chosen
+
+
+def test_a_run_from_before_starts_were_shipped_goes_on_from_scratch_and_as_long(tmp_path):
+    (tmp_path / "overrides.yaml").write_text("[]\n")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"warmup": {"steps": 1200}, "trainer": {"max_epochs": 90}}))
+    assert train_overrides([f"resume={tmp_path}"])[:2] == ["warmup.from=scratch", "trainer.max_epochs=90"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"warmup": {"from": "cache"}, "trainer": {"max_epochs": 90}}))
+    assert train_overrides([f"resume={tmp_path}"])[:1] == [f"resume={tmp_path}"]
