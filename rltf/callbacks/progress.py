@@ -59,6 +59,8 @@ class Progress(RLTFCallback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Time left is counted from here, also in a run that is resumed."""
         self._start, self._start_position = time.monotonic(), self._position(trainer)[0]
+        if self._start_position:
+            self._counts.clear()  # its first programs were drawn before
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """An iteration begins with drawing."""
@@ -220,9 +222,8 @@ class Progress(RLTFCallback):
 
     def _rate(self) -> str:
         counts = tuple(self._counts)  # the live line is drawn in a thread of its own
-        (first, _), (last, _) = counts[0], counts[-1]
-        programs = sum(count for _, count in counts[1:])
-        return f"{programs / (last - first):.0f} programs/s" if last > first else ""
+        seconds = counts[-1][0] - counts[0][0] if counts else 0.0
+        return f"{sum(count for _, count in counts[1:]) / seconds:.0f} programs/s" if seconds else ""
 
     def _time_left(self, trainer: L.Trainer) -> str:
         position, total = self._position(trainer)

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.mistakes import explain
@@ -24,8 +24,9 @@ from rltf.commands.overrides import config_dir, policy_overrides, train_override
 from rltf.commands.policy import find_policy
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
+from rltf.runs.resume import check_folder
 from rltf.setup.checks import check_config
-from rltf.setup.choices import headline
+from rltf.setup.choices import fill_names, headline
 
 SIGNALLED = (128 + signal.SIGTERM, 128 + signal.SIGINT)
 """Exit codes of a run that was told to end."""
@@ -116,8 +117,13 @@ def run_checked(name: str, cfg: DictConfig) -> float | None:
     if name == "eval":
         find_policy(cfg)
     check_config(cfg, name)
-    if first_process() and not cfg.quiet:
-        print(headline(cfg), flush=True)
+    fill_names(cfg)
+    if first_process():
+        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        repeats = name == "eval" or cfg.get("job") is not None
+        check_folder(config, Path(cfg.paths.output_dir), bool(cfg.get("resume")), repeats)
+        if not cfg.quiet:
+            print(headline(cfg), flush=True)
     score = _run(name, cfg)
     if first_process() and cfg.quiet:
         print(cfg.paths.output_dir)

@@ -145,8 +145,12 @@ def test_a_run_that_is_resumed_counts_time_from_there(run, clock):
     progress = Progress()
     run.trainer.current_epoch = 2
     progress.on_train_start(run.trainer, None)
+    progress.on_rollouts(run.trainer, run.module, [[rollout(Outcome.PASSED, 1.0)] * 40])
+    assert progress._rate() == ""  # these were drawn before
     run.trainer.current_epoch, clock.seconds = 3, 90
     assert progress._time_left(run.trainer) == "1:30 left"
+    progress.on_rollouts(run.trainer, run.module, [[rollout(Outcome.PASSED, 1.0)] * 180])
+    assert progress._rate() == "2 programs/s"
 
 
 def test_quiet_prints_nothing(run, clock, capsys):

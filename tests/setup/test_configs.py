@@ -109,7 +109,7 @@ def test_debug_never_alters_the_logger_that_was_asked_for(composed):
 
 @pytest.mark.parametrize("benchmark", ["mbpp", "apps", "humaneval"])
 def test_debug_has_few_problems_of_any_benchmark(composed, benchmark):
-    assert composed("train", f"benchmark={benchmark}", "debug=default").benchmark.limit == 50
+    assert composed("train", f"benchmark={benchmark}", "debug=default").benchmark.limit == 20
     assert composed("train", f"benchmark={benchmark}", "debug=default", "benchmark.limit=7").benchmark.limit == 7
     assert composed("train", f"benchmark={benchmark}").benchmark.limit is None
 
@@ -117,4 +117,4 @@ def test_debug_has_few_problems_of_any_benchmark(composed, benchmark):
 def test_debug_generates_few_problems(composed):
     assert dict(composed("train").benchmark.sizes) == {"train": 3000, "validation": 100, "test": 300}
     few = composed("train", "debug=default", "benchmark.sizes.train=7").benchmark.sizes
-    assert dict(few) == {"train": 7, "validation": 50, "test": 50}
+    assert dict(few) == {"train": 7, "validation": 20, "test": 20}

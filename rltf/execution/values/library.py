@@ -49,7 +49,7 @@ def encode(value: Any, kind: type, depth: int, encoder: Encoder) -> Any:
     module, name = kind.__module__, kind.__name__
     if module == "uuid" and kind is _imported(module, "UUID"):
         return {"uuid": value.hex}
-    if module == "pathlib" and name in _PATHS and kind is _imported(module, name):
+    if name in _PATHS and kind is _imported("pathlib", name):
         return {"path": [name, str(value)]}
     if module == "numpy" and hasattr(kind, "tolist"):
         return encode_numpy(value, kind, depth, encoder)
