@@ -196,8 +196,9 @@ class Progress(RLTFCallback):
         self._counts.append((time.monotonic(), programs * trainer.world_size))
 
     def _live_text(self, trainer: L.Trainer, width: int) -> Text:
-        """The line as long as a terminal is wide: shares of errors go first, then programs a second."""
-        texts = [self._text(trainer, True, brevity) for brevity in range(3)]
+        """The line as long as a terminal is wide: shares of errors go first, then what is being done, then programs a
+        second."""
+        texts = [self._text(trainer, True, brevity) for brevity in range(4)]
         fitting = next((text for text in texts if len(text) <= width), texts[-1])
         return Text(fitting, no_wrap=True, overflow="ellipsis")
 
@@ -209,8 +210,9 @@ class Progress(RLTFCallback):
             parts = [f"warm-up {position}/{total}", self._time_left(trainer), self._loss()]
         else:
             iteration = min(trainer.current_epoch + 1, total)
-            parts = [f"rl {iteration}/{total}", f"{self._activity:10}" if live else "", self._time_left(trainer)]
-            parts += [self._rate() if brevity < 2 else "", self._newest_figures(brevity > 0), self._validation()]
+            activity = f"{self._activity:10}" if live and brevity < 2 else ""
+            parts = [f"rl {iteration}/{total}", activity, self._time_left(trainer)]
+            parts += [self._rate() if brevity < 3 else "", self._newest_figures(brevity > 0), self._validation()]
         return "  ".join(filter(None, parts))
 
     def _newest_figures(self, short: bool) -> str:
