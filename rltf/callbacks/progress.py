@@ -46,7 +46,7 @@ class Progress(RLTFCallback):
         self._start = self._printed_at = 0.0
         self._start_position = 0
         self._activity = ""
-        self._figures = ""
+        self._figures = self._short_figures = ""
         self._is_harvested = False
         self._pass_at_1: float | None = None
         self._counts: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
@@ -77,6 +77,7 @@ class Progress(RLTFCallback):
             label: sum(r.verdict.outcome in outcomes for r in rollouts) / len(rollouts)
             for label, outcomes in LABELS.items()
         }
+        self._short_figures = f"reward {mean:+.2f}  passed {shares['passed']:.0%}"
         self._figures = f"reward {mean:+.2f}  " + " ".join(f"{label} {share:.0%}" for label, share in shares.items())
         if unjudgeable := [r for r in self.data.pipeline.unjudgeable if not r.program.greedy]:
             self._figures += f" ({len(unjudgeable)} more could not be judged)"
@@ -162,7 +163,7 @@ class Progress(RLTFCallback):
                 console=terminal,
                 transient=True,
                 refresh_per_second=4,
-                get_renderable=lambda: Text(self._text(trainer, live=True), no_wrap=True, overflow="ellipsis"),
+                get_renderable=lambda: self._live_text(trainer, terminal.width),
             )
             self._live.start()
 
@@ -194,7 +195,14 @@ class Progress(RLTFCallback):
     def _count(self, trainer: L.Trainer, programs: int) -> None:
         self._counts.append((time.monotonic(), programs * trainer.world_size))
 
-    def _text(self, trainer: L.Trainer, live: bool = False) -> str:
+    def _live_text(self, trainer: L.Trainer, width: int) -> Text:
+        """The line as long as a terminal is wide: shares of errors go first, then what is being done, then programs a
+        second."""
+        texts = [self._text(trainer, True, brevity) for brevity in range(4)]
+        fitting = next((text for text in texts if len(text) <= width), texts[-1])
+        return Text(fitting, no_wrap=True, overflow="ellipsis")
+
+    def _text(self, trainer: L.Trainer, live: bool = False, brevity: int = 0) -> str:
         position, total = self._position(trainer)
         if self._evaluated is not None:
             parts = [f"evaluation {position}/{total} problems", self._time_left(trainer), self._rate()]
@@ -202,17 +210,20 @@ class Progress(RLTFCallback):
             parts = [f"warm-up {position}/{total}", self._time_left(trainer), self._loss()]
         else:
             iteration = min(trainer.current_epoch + 1, total)
-            parts = [f"rl {iteration}/{total}", f"{self._activity:10}" if live else "", self._time_left(trainer)]
-            parts += [self._rate(), self._newest_figures(), self._validation()]
+            activity = f"{self._activity:10}" if live and brevity < 2 else ""
+            parts = [f"rl {iteration}/{total}", activity, self._time_left(trainer)]
+            parts += [self._rate() if brevity < 3 else "", self._newest_figures(brevity > 0), self._validation()]
         return "  ".join(filter(None, parts))
 
-    def _newest_figures(self) -> str:
+    def _newest_figures(self, short: bool) -> str:
         """Figures of the newest programs; those of an iteration that trains before its verdicts are there do not come
         again."""
         plan = self.data.plan
         if plan is not None and not plan.mix.needs_rollouts:
             return self._loss()
-        return "judging" if self._activity != "drawing" and not self._is_harvested else self._figures
+        if self._activity != "drawing" and not self._is_harvested:
+            return "judging"
+        return self._short_figures if short else self._figures
 
     def _loss(self) -> str:
         return "" if self.module.last_loss is None else f"loss {self.module.last_loss:.3f}"

@@ -13,28 +13,14 @@ from rltf.validation import OptionError, nearest, unknown_key
 
 SHARED_KEYS = (
     *("model", "benchmark", "generation", "critic", "inference", "executor", "trainer", "paths"),
-    *("seed", "evaluation", "quiet", "trusted"),
+    *("seed", "evaluation", "quiet", "problem_limit", "trusted"),
 )
 """Keys of every command's config."""
-KEYS: Mapping[str, Collection[str]] = {
-    "train": (
-        *SHARED_KEYS,
-        *("reward", "algorithm", "credit", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
-        *(
-            "resume",
-            "name",
-            "group",
-            "problem_limit",
-            "warmup",
-            "rollouts",
-            "schedule",
-            "critic_lr",
-            "reference",
-            "report",
-        ),
-    ),
-    "eval": (*SHARED_KEYS, "policy"),
-}
+TRAIN_KEYS = (
+    *("reward", "algorithm", "credit", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
+    *("resume", "name", "group", "warmup", "rollouts", "schedule", "critic_lr", "reference", "report"),
+)
+KEYS: Mapping[str, Collection[str]] = {"train": (*SHARED_KEYS, *TRAIN_KEYS), "eval": (*SHARED_KEYS, "policy")}
 """Command -> keys of its config."""
 GLOBAL_GROUPS = ("recipe", "experiment", "sweep", "debug")
 """Groups whose choices set keys of others: after a mistyped one with `+`, Hydra makes a key of it."""

@@ -134,6 +134,26 @@ def test_an_evaluation_counts_problems_and_programs(run, clock, console):
     assert lines(console) == ["evaluation 100/200 problems  0:16 left  69 programs/s"]
 
 
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (140, "training    4 programs/s  reward +1.00  passed 100% wrong 0% runtime 0% syntax 0%  val pass@1 25.0%"),
+        (80, "training    4 programs/s  reward +1.00  passed 100%  val pass@1 25.0%"),
+        (70, "4 programs/s  reward +1.00  passed 100%  val pass@1 25.0%"),
+        (60, "reward +1.00  passed 100%  val pass@1 25.0%"),
+    ],
+)
+def test_a_narrow_terminal_loses_the_shares_of_errors_first(run, clock, width, expected):
+    progress = Progress()
+    progress._counts.append((0.0, 0))
+    clock.seconds = 10
+    progress.on_rollouts(run.trainer, run.module, [[rollout(Outcome.PASSED, 1.0)] * 40])
+    progress.on_train_batch_start(run.trainer, None, None, 0)
+    run.trainer.callback_metrics["val/pass@1"] = 0.25
+    progress.on_validation_end(run.trainer, None)
+    assert progress._live_text(run.trainer, width).plain == f"rl 1/4  {expected}"
+
+
 def test_hours_are_told(run, clock):
     progress = Progress()
     progress.on_train_start(run.trainer, None)

@@ -147,3 +147,12 @@ def test_the_wheel_trains_from_an_empty_folder_with_a_reward_of_ones_own(install
     rollouts = [json.loads(line) for line in (own_folder / "run" / "rollouts.jsonl").read_text().splitlines()]
     assert {credit["term"] for rollout in rollouts for credit in rollout["credits"]} == {"coarse", "brief"}
     assert (own_folder / "run" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_several_processes_are_started_by_the_same_command(installed, own_folder):
+    two = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "report=false")
+    done = run_installed(installed, own_folder, "debug=default", "quiet=true", "hydra.run.dir=run", *two)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{own_folder / 'run'}\n"
+    assert json.loads((own_folder / "run" / "summary.json").read_text())["status"] == "finished"

@@ -164,3 +164,10 @@ def first_choice(override: str) -> str:
     """`a=1` of the sweep `a=1,2`."""
     key, sign, value = override.partition("=")
     return key + sign + (value if value[:1] in "[{'\"" else value.partition(",")[0])
+
+
+def test_nothing_names_a_release_on_a_package_index():
+    """`rltf` is on none, and a stranger could take the name."""
+    files = [*PAGES, ROOT / "Makefile", *(ROOT / "rltf").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]
+    for file in files:
+        assert not re.search(r"pip install[^`\n]*[ \"']rltf\b", file.read_text(encoding="utf-8")), file
