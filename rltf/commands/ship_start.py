@@ -7,14 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from rltf.runs.atomic import replacing, write_text
 from rltf.runs.checkpoint_file import read_checkpoint
 from rltf.runs.files import CONFIG_FILE
-from rltf.runs.record import read_summary
+from rltf.runs.record import read_summary, read_yaml
 from rltf.runs.warm_starts import SHIPPED, start_of_run, warmup_settings
 
 
@@ -34,8 +34,7 @@ def ship(run: Path, target: Path = SHIPPED) -> None:
     weights = _halves(read_checkpoint(path)["state_dict"])
     with replacing(target) as new_file:
         torch.save({"state_dict": weights}, new_file)
-    config = OmegaConf.to_container(OmegaConf.load(run / CONFIG_FILE), resolve=True)
-    assert isinstance(config, dict)
+    config: dict[str, Any] = read_yaml(run / CONFIG_FILE)
     summary = read_summary(run)
     card = {
         "what": "a policy after supervised warm-up, from random weights, on programs of which a share is faulty",

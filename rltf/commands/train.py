@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.evaluate import CommandResult, evaluate_held_out, log_evaluations
+from rltf.commands.run import Run
 from rltf.commands.start import record_command, start_command
 from rltf.commands.warm_up import warm_up
 from rltf.metrics.evaluation import EvaluationResult
@@ -28,7 +28,7 @@ from rltf.runs.failures import Stopped, explain_stop
 from rltf.runs.files import POLICY_FOLDER
 from rltf.runs.folder import prepare_folder
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
-from rltf.setup.callbacks import RunCallbacks, build_callbacks
+from rltf.setup.callbacks import build_callbacks
 from rltf.setup.checks import read_training_config
 from rltf.setup.choices import group_choices
 from rltf.setup.components import Components
@@ -38,7 +38,7 @@ from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import open_loggers
 from rltf.setup.trainer import build_trainer
-from rltf.training.datamodule import RolloutDataModule, StreamPlan
+from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
 from rltf.training.ranks import all_gather
@@ -68,26 +68,6 @@ def train(cfg: DictConfig) -> CommandResult:
         return CommandResult(
             final_result.pass_at_k[min(final_result.ks)], run.summary.content, folder, run.module, run.data
         )
-
-
-@dataclass(frozen=True)
-class Run:
-    """The objects of a training run."""
-
-    cfg: DictConfig
-    config: RunConfig
-    folder: Path
-    console: Console
-    components: Components
-    mix: LossMix
-    """Loss of RL."""
-    loggers: Sequence[Logger]
-    callbacks: RunCallbacks
-    trainer: L.Trainer
-    """Of RL and of the evaluations."""
-    module: RLTFModule
-    data: RolloutDataModule
-    summary: RunSummary
 
 
 def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:

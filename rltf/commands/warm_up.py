@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
 from rltf.algorithms.loss_mix import LossMix, WeightedObjective
 from rltf.algorithms.supervised import Supervised
+from rltf.commands.run import Run
 from rltf.runs.atomic import replacing
 from rltf.runs.checkpoint_file import check_checkpoint, checkpoint_path, is_whole, read_checkpoint
 from rltf.runs.warm_starts import START, Cache, WarmStart, keep_in_run, shipped_start, start_of_run, warmup_settings
@@ -19,9 +20,6 @@ from rltf.setup.trainer import build_warmup_trainer
 from rltf.training.datamodule import StreamPlan
 from rltf.training.phase import Phase
 from rltf.validation import OptionError
-
-if TYPE_CHECKING:
-    from rltf.commands.train import Run
 
 log = logging.getLogger(__name__)
 

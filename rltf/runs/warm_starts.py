@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rltf.runs.checkpoint_file import checkpoint_path, is_whole
-from rltf.validation import OptionError
 
 KINDS = ("scratch", "cache", "shipped")
 """Values of `warmup.from` that are no folder."""
@@ -51,10 +50,11 @@ def check_origin(value: str) -> None:
     """Finds a `warmup.from` that names nothing.
 
     Raises:
-        OptionError: it is neither one of `KINDS` nor the folder of a run with a warm-up.
+        ValueError: it is neither one of `KINDS` nor the folder of a run with a warm-up.
     """
     if value not in KINDS and start_of_run(Path(value).expanduser()) is None:
-        raise OptionError("warmup.from", value, f"{', '.join(KINDS)}, or the folder of a run that had a warm-up")
+        choices = f"{', '.join(KINDS)}, or the folder of a run that had a warm-up"
+        raise ValueError(f"warmup.from is {value!r}: expected {choices}")
 
 
 def start_of_run(folder: Path) -> Path | None:
