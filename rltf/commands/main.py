@@ -56,11 +56,11 @@ def _run(name: str, arguments: list[str]) -> int:
     if name == "report":
         from rltf.report.__main__ import main as report
 
-        return report(arguments)
+        return report(arguments, prog="rltf report")
     from rltf.execution.__main__ import main as judge
 
     try:
-        return judge(arguments)
+        return judge(arguments, prog="rltf judge")
     except (BrokenPipeError, KeyboardInterrupt):
         return 130
 

@@ -42,10 +42,10 @@ _MAX_OPEN_LINES = 1000
 """Lines that are read ahead of the first one without a verdict."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m rltf.execution") -> int:
     """Judges the jobs on stdin; returns 0, 1 when the sandbox fails, or 2 for arguments that make no sense."""
     parser = argparse.ArgumentParser(
-        prog="python -m rltf.execution",
+        prog=prog,
         description="Judges untrusted Python programs against unit tests, in a sandbox.",
         epilog=_FORMAT,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,14 +16,14 @@ from rltf.report.write.wandb import WandbWriter, check_project
 from rltf.report.write.writer import ReportWriter
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m rltf.report") -> int:
     """Writes the reports and prints their pages' paths.
 
     Returns:
         0; 2 after a PATH that holds no run, or when nothing could be written. A job of a multirun that left nothing is
         named and left out.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         if options.wandb:
             check_project(options.wandb)
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rltf.report",
+        prog=prog,
         description="Writes report.html (it opens offline), report.md, table.csv and figures/ of runs. Runs that "
         "differ in their seed only are one row; runs of different benchmarks get a report each.",
     )
