@@ -96,7 +96,7 @@ def test_memory_is_given_back_where_it_is_much_or_nothing_is_captured(t5_policy,
         engine = Engine(max_rows=4, compiled=False, graphs=graphs)
         draw_all(engine, t5_policy, requests, SAMPLINGS[0])
         assert (engine._idle_state is not None) == reused
-    with pytest.raises(ValueError, match=r"^graphs is 'maybe': expected auto, True or False"):
+    with pytest.raises(ValueError, match=r"^graphs is 'maybe': expected auto, true or false"):
         Engine(graphs="maybe")
 
 

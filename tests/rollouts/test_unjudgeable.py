@@ -98,7 +98,9 @@ def test_they_are_in_the_file_and_the_metrics_but_not_in_the_buffer(tmp_path, mo
         for callback in (GenerationCallback, RolloutWriter, Progress):
             monkeypatch.setattr(callback, name, value)
     monkeypatch.setattr(Progress, "_show", lambda self, trainer: None)
-    trainer = SimpleNamespace(callbacks=[writer, progress], is_global_zero=True, current_epoch=0, loggers=[])
+    trainer = SimpleNamespace(
+        callbacks=[writer, progress], is_global_zero=True, world_size=1, current_epoch=0, loggers=[]
+    )
     generation._collect(pending([PASSED, UNKNOWN], [WRONG, UNKNOWN]), trainer)
     assert [r.verdict.outcome for r in buffer] == [PASSED, WRONG]
     records = [json.loads(line) for line in (tmp_path / "rollouts.jsonl").read_text().splitlines()]
