@@ -110,10 +110,10 @@ def test_they_are_in_the_file_and_the_metrics_but_not_in_the_buffer(tmp_path, mo
     assert records[2]["failed"] == {"number": 1, "test": "assert f(1) == 2"}
     assert rows[0]["rollout/outcome/unjudgeable"] == 0.5
     assert rows[0]["rollout/reward_mean"] == pytest.approx(0.35)
-    assert progress._feedback.endswith("(2 more could not be judged)")
+    assert progress._figures.endswith("(2 more could not be judged)")
     generation._collect(pending([PASSED, WRONG]), trainer)  # the next iteration counts its own
     assert "rollout/outcome/unjudgeable" not in rows[1]
-    assert "could not be judged" not in progress._feedback
+    assert "could not be judged" not in progress._figures
 
 
 def test_an_evaluation_counts_them_as_not_passed_and_says_how_many():
