@@ -175,11 +175,11 @@ class Zygote:
     def _clean(self) -> None:
         """Empties the scratch folders; on a private tmpfs the size of a folder says whether there is anything."""
         for at, folder in enumerate(self._layers.scratch):
-            before, now = self._folders[at], os.stat(folder)
-            if not self._layers.private_root or now.st_size != before.st_size:
+            initial, state = self._folders[at], os.stat(folder)
+            if not self._layers.private_root or state.st_size != initial.st_size:
                 empty(folder, os.getuid())
-                now = os.stat(folder)
-            if now.st_ctime_ns != before.st_ctime_ns or now.st_mode != before.st_mode:
+                state = os.stat(folder)
+            if state.st_ctime_ns != initial.st_ctime_ns or state.st_mode != initial.st_mode:
                 self._restore(at, folder)
 
     def _restore(self, at: int, folder: str) -> None:
