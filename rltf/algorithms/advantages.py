@@ -11,6 +11,7 @@ line.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import pstdev, stdev
 from typing import Any
 
@@ -21,6 +22,17 @@ from rltf.validation import require
 CreditedProgram = tuple[Program, Verdict, tuple[Credit, ...]]
 """A judged program and its credits."""
 
+
+@dataclass(frozen=True)
+class CreditedGroup:
+    """One problem's judged programs of one iteration, with their credits."""
+
+    programs: Sequence[CreditedProgram]
+    """At most one of them greedy. The greedy program becomes a rollout too, but is part of no mean or spread."""
+    incomplete: bool = False
+    """Programs of the group could not be judged and are left out."""
+
+
 SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
     "none": lambda rewards: 1.0,
     "std": lambda rewards: pstdev(rewards) if rewards else 0.0,
@@ -30,7 +42,7 @@ SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 class Advantages:
-    """Turns one problem's programs of one iteration into rollouts.
+    """Turns the judged programs of one iteration into rollouts.
 
     Args:
         baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out` or `none`.
@@ -62,16 +74,15 @@ class Advantages:
         """Sampled programs of a problem below which every advantage would be 0, or none could be computed."""
         return self._baseline.least_samples
 
-    def __call__(self, group: Sequence[CreditedProgram], incomplete: bool = False) -> list[Rollout]:
-        """Rollouts of one group, in its order.
+    def __call__(self, harvest: Sequence[CreditedGroup]) -> list[list[Rollout]]:
+        """Rollouts of each group, in its order.
 
         Args:
-            group: one problem's programs of one iteration, at most one of them greedy. The greedy program becomes a
-                rollout too, but is part of no group mean or spread.
-            incomplete: programs of the group could not be judged and are left out.
+            harvest: the groups of one iteration.
         """
-        if not group:
-            return []
+        return [self._group_rollouts(group.programs, group.incomplete) if group.programs else [] for group in harvest]
+
+    def _group_rollouts(self, group: Sequence[CreditedProgram], incomplete: bool) -> list[Rollout]:
         rewards = [whole_program_reward(credits) for _, _, credits in group]
         sampled = [i for i, (program, _, _) in enumerate(group) if not program.greedy]
         greedy = [i for i, (program, _, _) in enumerate(group) if program.greedy]

@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from rltf.algorithms.advantages import CreditedGroup
 from rltf.rollouts.collate import collate
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 
@@ -44,7 +45,7 @@ def gradient(name, rewards, ratio=1.0, spans=()):
         program = Program("p", "", (1,), ids, ((0, 0),) * length, (OLD,) * length, FinishReason.EOS, draw=draw)
         credits = [Credit("fine", value, (token, token + 1)) for row, token, value in spans if row == draw]
         group.append((program, Verdict(Outcome.WRONG_ANSWER, 0, 1), (Credit("coarse", reward), *credits)))
-    rollouts = built.advantages(group)
+    [rollouts] = built.advantages([CreditedGroup(group)])
     batch = collate(rollouts, 0, "right")
     logprobs_BT = torch.full(batch.mask_BT.shape, OLD + torch.tensor(ratio).log().item(), requires_grad=True)
     loss = built.mix.terms["rl"].objective(logprobs_BT, batch)
