@@ -1,11 +1,20 @@
-"""Judged programs of one problem become rollouts with an advantage.
+"""Judged programs become rollouts with an advantage: compared with the others of their problem, within one harvest (the
+programs of all problems of an iteration).
 
     reward    = sum of the whole-program credits
-    advantage = (reward - baseline) / spread of the group's rewards, where `normalize` asks for it
+    advantage = (reward - baseline) / spread, where `normalize` asks for one
     weight of a token = advantage + the span credits that cover it
 
 Span credits meet no baseline and no normalisation (RLTF, equation 4). A token credit (`rltf.credit`) replaces the last
 line.
+
+`normalize=batch` divides by the standard deviation of the harvest's advantages (REINFORCE++, arXiv 2501.03262; LitePPO,
+2508.08221), so that the size of a difference counts: a group's own spread makes a tie-breaker as large as a pass.
+How it deviates:
+1. REINFORCE++ also takes the harvest's mean off. Here `baseline` does all centring; with `group_mean` that mean is 0.
+2. LitePPO divides by the spread of rewards, which grows with the distance between problems; here, as in REINFORCE++, by
+   that of advantages.
+3. A harvest is what one process has judged at once: each rank, and each round of dynamic sampling, has its own spread.
 """
 
 from __future__ import annotations
@@ -15,7 +24,7 @@ from dataclasses import dataclass
 from statistics import pstdev, stdev
 from typing import Any
 
-from rltf.algorithms.baselines import BASELINES, GroupRewards
+from rltf.algorithms.baselines import BASELINES, Baseline, GroupRewards
 from rltf.types import Credit, Program, Rollout, Verdict
 from rltf.validation import require
 
@@ -37,6 +46,7 @@ SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
     "none": lambda rewards: 1.0,
     "std": lambda rewards: pstdev(rewards) if rewards else 0.0,
     "sample_std": lambda rewards: stdev(rewards) if len(rewards) > 1 else 0.0,
+    "batch": lambda rewards: 1.0,  # of the harvest, once its groups are centred
 }
 """`algorithm.advantages.normalize` -> function of a group's sampled rewards that advantages are divided by."""
 
@@ -46,8 +56,9 @@ class Advantages:
 
     Args:
         baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out` or `none`.
-        normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards. A group whose rewards are
-            all equal has nothing to normalise by: its advantages are left as they are.
+        normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards, or `batch`: population
+            spread of the harvest's sampled advantages. Where all are equal there is nothing to normalise by: advantages
+            are left as they are.
         clip: bound of |advantage|, applied last; None: none.
 
     Example:
@@ -61,7 +72,7 @@ class Advantages:
         require("normalize", normalize, choices=SPREADS)
         require("clip", clip, above=0, optional=True)
         self._baseline = BASELINES[baseline]()
-        self._spread = SPREADS[normalize]
+        self._normalize = normalize
         self._clip = clip
 
     @property
@@ -80,25 +91,47 @@ class Advantages:
         Args:
             harvest: the groups of one iteration.
         """
-        return [self._group_rollouts(group.programs, group.incomplete) if group.programs else [] for group in harvest]
+        rewards = [[whole_program_reward(credits) for _, _, credits in group.programs] for group in harvest]
+        compared = [self._compare(*pair, self._baseline) for pair in zip(harvest, rewards, strict=True)]
+        spread = self._harvest_spread(harvest, compared)
+        return [
+            [
+                Rollout(*program, reward, baseline, self._clip_advantage(advantage / spread))
+                for program, reward, (baseline, advantage) in zip(group.programs, group_rewards, pairs, strict=True)
+            ]
+            for group, group_rewards, pairs in zip(harvest, rewards, compared, strict=True)
+        ]
 
-    def _group_rollouts(self, group: Sequence[CreditedProgram], incomplete: bool) -> list[Rollout]:
-        rewards = [whole_program_reward(credits) for _, _, credits in group]
-        sampled = [i for i, (program, _, _) in enumerate(group) if not program.greedy]
-        greedy = [i for i, (program, _, _) in enumerate(group) if program.greedy]
-        assert len({program.problem_id for program, _, _ in group}) == 1, "a group is of one problem"
+    def _compare(self, group: CreditedGroup, rewards: Sequence[float], rule: Baseline) -> list[tuple[float, float]]:
+        """(baseline, advantage) of each program, by its group alone."""
+        if not group.programs:
+            return []
+        programs = [program for program, _, _ in group.programs]
+        sampled = [i for i, program in enumerate(programs) if not program.greedy]
+        greedy = [i for i, program in enumerate(programs) if program.greedy]
+        assert len({program.problem_id for program in programs}) == 1, "a group is of one problem"
         assert len(greedy) <= 1, "a group has at most one greedy program"
 
         sampled_rewards = tuple(rewards[i] for i in sampled)
         greedy_reward = rewards[greedy[0]] if greedy else None
-        group_rewards = GroupRewards(_history_key(group[0][0]), sampled_rewards, greedy_reward, incomplete)
-        baselines = dict(zip(sampled + greedy, self._baseline(group_rewards), strict=True))
-        spread = self._spread(sampled_rewards) or 1.0
-        advantages = [self._clip_advantage((reward - baselines[i]) / spread) for i, reward in enumerate(rewards)]
-        return [
-            Rollout(program, verdict, credits, rewards[i], baselines[i], advantages[i])
-            for i, (program, verdict, credits) in enumerate(group)
+        group_rewards = GroupRewards(_history_key(programs[0]), sampled_rewards, greedy_reward, group.incomplete)
+        baselines = dict(zip(sampled + greedy, rule(group_rewards), strict=True))
+        spread = SPREADS[self._normalize](sampled_rewards) or 1.0
+        return [(baselines[i], (reward - baselines[i]) / spread) for i, reward in enumerate(rewards)]
+
+    def _harvest_spread(
+        self, harvest: Sequence[CreditedGroup], compared: Sequence[Sequence[tuple[float, float]]]
+    ) -> float:
+        """What the harvest's advantages are divided by once more: 1 but for `normalize=batch`."""
+        if self._normalize != "batch":
+            return 1.0
+        sampled = [
+            advantage
+            for group, pairs in zip(harvest, compared, strict=True)
+            for (program, _, _), (_, advantage) in zip(group.programs, pairs, strict=True)
+            if not program.greedy
         ]
+        return (pstdev(sampled) if sampled else 0.0) or 1.0
 
     def state_dict(self) -> dict[str, Any]:
         """The baseline's state for a checkpoint, in plain builtins."""
