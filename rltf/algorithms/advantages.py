@@ -25,6 +25,7 @@ from statistics import pstdev, stdev
 from typing import Any
 
 from rltf.algorithms.baselines import BASELINES, Baseline, GroupRewards
+from rltf.algorithms.terms import check_term_options, term_names, term_reward
 from rltf.types import Credit, Program, Rollout, Verdict
 from rltf.validation import require
 
@@ -51,6 +52,10 @@ SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
 """`algorithm.advantages.normalize` -> function of a group's sampled rewards that advantages are divided by."""
 
 
+Comparison = tuple[float, float]
+"""Baseline and advantage of a program."""
+
+
 class Advantages:
     """Turns the judged programs of one iteration into rollouts.
 
@@ -60,6 +65,8 @@ class Advantages:
             spread of the harvest's sampled advantages. Where all are equal there is nothing to normalise by: advantages
             are left as they are.
         clip: bound of |advantage|, applied last; None: none.
+        terms: `together`: the sum of all terms is compared; `apart`: each term by itself (`rltf.algorithms.terms`).
+        weights: with `apart`: term -> its weight in the sum of advantages; a term that is not named has 1.
 
     Example:
         >>> advantages = Advantages(baseline="greedy_latest")
@@ -67,13 +74,23 @@ class Advantages:
         True
     """
 
-    def __init__(self, baseline: str = "best_so_far", normalize: str = "none", clip: float | None = None) -> None:
+    def __init__(
+        self,
+        baseline: str = "best_so_far",
+        normalize: str = "none",
+        clip: float | None = None,
+        terms: str = "together",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         require("baseline", baseline, choices=BASELINES)
         require("normalize", normalize, choices=SPREADS)
         require("clip", clip, above=0, optional=True)
-        self._baseline = BASELINES[baseline]()
-        self._normalize = normalize
-        self._clip = clip
+        check_term_options(terms, weights, normalize)
+        self._make_baseline = BASELINES[baseline]
+        self._baseline = self._make_baseline()
+        self._term_baselines: dict[str, Baseline] = {}
+        self._normalize, self._clip, self._apart = normalize, clip, terms == "apart"
+        self._weights = dict(weights or {})
 
     @property
     def needs_greedy(self) -> bool:
@@ -92,57 +109,89 @@ class Advantages:
             harvest: the groups of one iteration.
         """
         rewards = [[whole_program_reward(credits) for _, _, credits in group.programs] for group in harvest]
-        compared = [self._compare(*pair, self._baseline) for pair in zip(harvest, rewards, strict=True)]
-        spread = self._harvest_spread(harvest, compared)
+        compared = self._compare_terms(harvest) if self._apart else self._compare(harvest, rewards, self._baseline)
         return [
             [
-                Rollout(*program, reward, baseline, self._clip_advantage(advantage / spread))
+                Rollout(*program, reward, baseline, self._clip_advantage(advantage))
                 for program, reward, (baseline, advantage) in zip(group.programs, group_rewards, pairs, strict=True)
             ]
             for group, group_rewards, pairs in zip(harvest, rewards, compared, strict=True)
         ]
 
-    def _compare(self, group: CreditedGroup, rewards: Sequence[float], rule: Baseline) -> list[tuple[float, float]]:
-        """(baseline, advantage) of each program, by its group alone."""
-        if not group.programs:
-            return []
-        programs = [program for program, _, _ in group.programs]
-        sampled = [i for i, program in enumerate(programs) if not program.greedy]
-        greedy = [i for i, program in enumerate(programs) if program.greedy]
-        assert len({program.problem_id for program in programs}) == 1, "a group is of one problem"
-        assert len(greedy) <= 1, "a group has at most one greedy program"
+    def _compare_terms(self, harvest: Sequence[CreditedGroup]) -> list[list[Comparison]]:
+        """Sums over the terms, the advantages divided by the harvest's spread."""
+        sums = [[(0.0, 0.0)] * len(group.programs) for group in harvest]
+        for term in term_names([credits for group in harvest for _, _, credits in group.programs]):
+            rule = self._term_baselines.setdefault(term, self._make_baseline())
+            rewards = [[term_reward(credits, term) for _, _, credits in group.programs] for group in harvest]
+            weight = self._weights.get(term, 1.0)
+            sums = [
+                [(b + baseline, a + weight * advantage) for (b, a), (baseline, advantage) in zip(*pairs, strict=True)]
+                for pairs in zip(sums, self._compare(harvest, rewards, rule), strict=True)
+            ]
+        return _divided_by_spread(harvest, sums)
 
-        sampled_rewards = tuple(rewards[i] for i in sampled)
-        greedy_reward = rewards[greedy[0]] if greedy else None
-        group_rewards = GroupRewards(_history_key(programs[0]), sampled_rewards, greedy_reward, group.incomplete)
+    def _compare(
+        self, harvest: Sequence[CreditedGroup], rewards: Sequence[Sequence[float | None]], rule: Baseline
+    ) -> list[list[Comparison]]:
+        """Baselines and advantages by these rewards; (0, 0) for a program that has None."""
+        compared = [self._compare_group(*pair, rule) for pair in zip(harvest, rewards, strict=True)]
+        return _divided_by_spread(harvest, compared) if self._normalize == "batch" else compared
+
+    def _compare_group(self, group: CreditedGroup, rewards: Sequence[float | None], rule: Baseline) -> list[Comparison]:
+        programs = [program for program, _, _ in group.programs]
+        assert len({program.problem_id for program in programs}) <= 1, "a group is of one problem"
+        assert sum(program.greedy for program in programs) <= 1, "a group has at most one greedy program"
+        rewarded = {i: reward for i, reward in enumerate(rewards) if reward is not None}
+        if not rewarded:
+            return [(0.0, 0.0)] * len(programs)
+        sampled = [i for i in rewarded if not programs[i].greedy]
+        greedy = [i for i in rewarded if programs[i].greedy]
+        sampled_rewards = tuple(rewarded[i] for i in sampled)
+        group_rewards = GroupRewards(
+            _history_key(programs[0]),
+            sampled_rewards,
+            rewarded[greedy[0]] if greedy else None,
+            group.incomplete or len(rewarded) < len(programs),
+        )
         baselines = dict(zip(sampled + greedy, rule(group_rewards), strict=True))
         spread = SPREADS[self._normalize](sampled_rewards) or 1.0
-        return [(baselines[i], (reward - baselines[i]) / spread) for i, reward in enumerate(rewards)]
-
-    def _harvest_spread(
-        self, harvest: Sequence[CreditedGroup], compared: Sequence[Sequence[tuple[float, float]]]
-    ) -> float:
-        """What the harvest's advantages are divided by once more: 1 but for `normalize=batch`."""
-        if self._normalize != "batch":
-            return 1.0
-        sampled = [
-            advantage
-            for group, pairs in zip(harvest, compared, strict=True)
-            for (program, _, _), (_, advantage) in zip(group.programs, pairs, strict=True)
-            if not program.greedy
+        return [
+            (baselines[i], (rewarded[i] - baselines[i]) / spread) if i in rewarded else (0.0, 0.0)
+            for i in range(len(programs))
         ]
-        return (pstdev(sampled) if sampled else 0.0) or 1.0
 
     def state_dict(self) -> dict[str, Any]:
-        """The baseline's state for a checkpoint, in plain builtins."""
+        """The baseline's state for a checkpoint, in plain builtins; with `apart` under `terms`, by term."""
+        if self._apart:
+            return {"terms": {term: rule.state_dict() for term, rule in self._term_baselines.items()}}
         return self._baseline.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned."""
-        self._baseline.load_state_dict(state)
+        if not self._apart:
+            self._baseline.load_state_dict(state)
+            return
+        self._term_baselines = {term: self._make_baseline() for term in state["terms"]}
+        for term, rule in self._term_baselines.items():
+            rule.load_state_dict(state["terms"][term])
 
     def _clip_advantage(self, advantage: float) -> float:
         return advantage if self._clip is None else max(-self._clip, min(self._clip, advantage))
+
+
+def _divided_by_spread(
+    harvest: Sequence[CreditedGroup], compared: Sequence[Sequence[Comparison]]
+) -> list[list[Comparison]]:
+    """The same with advantages divided by the population spread of those of sampled programs, where they differ."""
+    sampled = [
+        advantage
+        for group, pairs in zip(harvest, compared, strict=True)
+        for (program, _, _), (_, advantage) in zip(group.programs, pairs, strict=True)
+        if not program.greedy
+    ]
+    spread = (pstdev(sampled) if sampled else 0.0) or 1.0
+    return [[(baseline, advantage / spread) for baseline, advantage in pairs] for pairs in compared]
 
 
 def _history_key(program: Program) -> str:
