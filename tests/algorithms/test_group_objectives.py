@@ -16,13 +16,15 @@ from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 CONFIGS = Path(__file__).parents[2] / "configs"
 OLD = -1.5
 LENGTHS = (1, 2, 1, 2)
-NAMES = ("reinforce", "rloo", "grpo", "dr_grpo", "dapo")
+NAMES = ("reinforce", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
 FORMS = {  # advantages of the rewards 1, 0, 0, 1, and what a token's advantage is divided by
     "reinforce": ([0.5, -0.5, -0.5, 0.5], (4, 4, 4, 4)),  # first visit, no greedy program: the mean; per sequence
     "rloo": ([2 / 3, -2 / 3, -2 / 3, 2 / 3], (4, 4, 4, 4)),  # 4/3 of the distance to the mean
     "grpo": ([1.0, -1.0, -1.0, 1.0], (4 * 1, 4 * 2, 4 * 1, 4 * 2)),  # population spread 0.5; mean of means
     "dr_grpo": ([0.5, -0.5, -0.5, 0.5], (4, 4, 4, 4)),  # no spread, no length
     "dapo": ([1.0, -1.0, -1.0, 1.0], (6, 6, 6, 6)),  # all tokens of the batch alike
+    "gspo": ([1.0, -1.0, -1.0, 1.0], (4 * 1, 4 * 2, 4 * 1, 4 * 2)),  # as grpo where no program is stale
+    "cispo": ([1.0, -1.0, -1.0, 1.0], (6, 6, 6, 6)),  # as dapo there
 }
 
 
