@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from statistics import pstdev, stdev
 from typing import Any
 
-from rltf.algorithms.baselines import BASELINES, Baseline, GroupRewards
+from rltf.algorithms.baselines import BASELINES
+from rltf.algorithms.group_rewards import Baseline, GroupRewards
 from rltf.algorithms.terms import check_term_options, term_names, term_reward
 from rltf.types import Credit, Program, Rollout, Verdict
 from rltf.validation import require
