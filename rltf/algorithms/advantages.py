@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import pstdev, stdev
 from typing import Any
 
@@ -28,7 +29,7 @@ from rltf.algorithms.baselines import BASELINES
 from rltf.algorithms.group_rewards import Baseline, GroupRewards
 from rltf.algorithms.terms import check_term_options, term_names, term_reward
 from rltf.types import Credit, Program, Rollout, Verdict
-from rltf.validation import require
+from rltf.validation import OptionError, require
 
 CreditedProgram = tuple[Program, Verdict, tuple[Credit, ...]]
 """A judged program and its credits."""
@@ -61,13 +62,14 @@ class Advantages:
     """Turns the judged programs of one iteration into rollouts.
 
     Args:
-        baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out` or `none`.
+        baseline: `best_so_far`, `greedy_latest`, `group_mean`, `leave_one_out`, `max_of_k` or `none`.
         normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards, or `batch`: population
             spread of the harvest's sampled advantages. Where all are equal there is nothing to normalise by: advantages
             are left as they are.
         clip: bound of |advantage|, applied last; None: none.
         terms: `together`: the sum of all terms is compared; `apart`: each term by itself (`rltf.algorithms.terms`).
         weights: with `apart`: term -> its weight in the sum of advantages; a term that is not named has 1.
+        k: with `max_of_k`: programs of which the best counts; None: 2.
 
     Example:
         >>> advantages = Advantages(baseline="greedy_latest")
@@ -82,12 +84,15 @@ class Advantages:
         clip: float | None = None,
         terms: str = "together",
         weights: Mapping[str, float] | None = None,
+        k: int | None = None,
     ) -> None:
         require("baseline", baseline, choices=BASELINES)
         require("normalize", normalize, choices=SPREADS)
         require("clip", clip, above=0, optional=True)
         check_term_options(terms, weights, normalize)
-        self._make_baseline = BASELINES[baseline]
+        if k is not None and baseline != "max_of_k":
+            raise OptionError("k", k, f"null with baseline={baseline}: max_of_k alone compares sets of k programs")
+        self._make_baseline = partial(BASELINES[baseline], **({} if k is None else {"k": k}))
         self._baseline = self._make_baseline()
         self._term_baselines: dict[str, Baseline] = {}
         self._normalize, self._clip, self._apart = normalize, clip, terms == "apart"

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from rltf.algorithms.group_rewards import Baseline, GroupRewards, StatelessBaseline
+from rltf.algorithms.max_of_k import MaxOfK
 
 
 class ZeroBaseline(StatelessBaseline):
@@ -90,11 +91,12 @@ class BestSoFar:
         self._best = {str(problem): float(reward) for problem, reward in state["best"].items()}
 
 
-BASELINES: dict[str, Callable[[], Baseline]] = {
+BASELINES: dict[str, Callable[..., Baseline]] = {
     "best_so_far": BestSoFar,
     "greedy_latest": GreedyLatest,
     "group_mean": GroupMean,
     "leave_one_out": LeaveOneOut,
+    "max_of_k": MaxOfK,
     "none": ZeroBaseline,
 }
 """`algorithm.advantages.baseline` -> class."""
