@@ -110,6 +110,13 @@ def test_a_k_that_says_nothing_is_refused(options, words):
         Advantages(**options)
 
 
+def test_neither_spread_nor_length_bends_the_gradient(composed):
+    algorithm = composed("train", "algorithm=pass_at_k").algorithm
+    assert algorithm.mix.rl.objective.reduction == "sequence_sum"
+    assert (algorithm.advantages.baseline, algorithm.advantages.normalize) == ("max_of_k", "none")
+    assert algorithm.advantages.k == 4
+
+
 def test_fewer_programs_than_k_are_refused_before_any_work(composed):
     read_training_config(composed("train", "algorithm=pass_at_k", "rollouts.samples=4"))
     with pytest.raises(ValueError, match=r"^rollouts\.samples is 3: expected at least 4 with algorithm\.advantages\."):
