@@ -39,12 +39,17 @@ def differences(values: Mapping[int, float], sampled: Sequence[int], normalize: 
     compared = [values[i] for i in sampled if i in values] or list(values.values())
     if not compared:
         return {}
-    centre, spread = mean(compared), 1.0
-    if normalize == "std":
-        spread = pstdev(compared) or 1.0
-    elif normalize == "sample_std" and len(compared) > 1:
-        spread = stdev(compared) or 1.0
+    centre, spread = mean(compared), group_spread(compared, normalize)
     return {i: (value - centre) / spread for i, value in values.items()}
+
+
+def group_spread(values: Sequence[float], normalize: str) -> float:
+    """What differences within a group are divided by; 1 where all values are equal, and with `none` and `batch`."""
+    if normalize == "std":
+        return (pstdev(values) if values else 0.0) or 1.0
+    if normalize == "sample_std":
+        return (stdev(values) if len(values) > 1 else 0.0) or 1.0
+    return 1.0
 
 
 def batch_spread(centred: Sequence[float], normalize: str) -> float:

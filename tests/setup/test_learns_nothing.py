@@ -26,11 +26,12 @@ def test_a_critic_of_values_takes_the_place_of_the_group(composed):
     read_training_config(composed("train", "algorithm=grpo", "credit=gae", "critic=value", "rollouts.samples=1"))
 
 
-def test_one_program_a_problem_cannot_be_compared_test_by_test(composed):
-    expected = r"^rollouts\.samples is 1: expected at least 2 with credit\._target_=rltf\.credit\.per_test\."
+@pytest.mark.parametrize("credit", ["tests", "tree"])
+def test_one_program_a_problem_cannot_be_compared_token_by_token(composed, credit):
+    expected = r"^rollouts\.samples is 1: expected at least 2 with credit\._target_=rltf\.credit\."
     with pytest.raises(ValueError, match=expected):
-        read_training_config(composed("train", "algorithm=rltf", "credit=tests", "rollouts.samples=1"))
-    read_training_config(composed("train", "algorithm=rltf", "credit=tests", "rollouts.samples=2"))
+        read_training_config(composed("train", "algorithm=rltf", f"credit={credit}", "rollouts.samples=1"))
+    read_training_config(composed("train", "algorithm=rltf", f"credit={credit}", "rollouts.samples=2"))
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
