@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rltf.credit.comparison import NORMALIZE, batch_spread, differences, group_programs, with_token_advantages
 from rltf.credit.lines import lines_of_tokens
@@ -85,10 +85,12 @@ class PerTestCredit:
         return 2
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """The rollouts, all with new `weights`."""
+        """The rollouts, all with new `weights` and `test_advantages`."""
         advantages = self.advantages(rollouts)
         return [
-            with_token_advantages(rollout, self._token_advantages(rollout, by_test))
+            replace(
+                with_token_advantages(rollout, self._token_advantages(rollout, by_test)), test_advantages=tuple(by_test)
+            )
             for rollout, by_test in zip(rollouts, advantages, strict=True)
         ]
 
