@@ -469,6 +469,9 @@ class Rollout:
     """Prediction of `critic`; not kept in the buffer."""
     excluded_tokens: tuple[int, ...] = ()
     """Positions in `weights` of the tokens that `credit` takes out of the loss, rising; their weights are not read."""
+    test_advantages: tuple[float | None, ...] = ()
+    """Advantage at each test, where `credit` compares tests one by one; None: the test could not be judged. Not kept in
+    the buffer."""
 
 
 @dataclass(frozen=True, slots=True)

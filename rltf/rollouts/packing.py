@@ -25,8 +25,8 @@ class PackedRollout:
     """A rollout whose T tokens are arrays."""
 
     without_tokens: Rollout
-    """The rollout without `token_ids`, `offsets`, `logprobs`, `weights`, `excluded_tokens` and `critic`; its prompt is
-    shared with others of the problem."""
+    """The rollout without `token_ids`, `offsets`, `logprobs`, `weights`, `excluded_tokens`, `critic` and
+    `test_advantages`; its prompt is shared with others of the problem."""
     token_ids_T: NDArray[np.int32]
     offsets_T2: NDArray[np.int32]
     logprobs_T: NDArray[np.float32]
@@ -35,12 +35,15 @@ class PackedRollout:
 
     @classmethod
     def pack(cls, rollout: Rollout) -> PackedRollout:
-        """The rollout in arrays; what its critic predicted is dropped."""
+        """The rollout in arrays; its critic's predictions and its advantages at single tests are dropped."""
         program = replace(rollout.program, token_ids=(), offsets=(), logprobs=())
+        without_tokens = replace(
+            rollout, program=program, weights=(), critic=None, excluded_tokens=(), test_advantages=()
+        )
         weights_T = np.array(rollout.weights, dtype=np.float32)
         weights_T[list(rollout.excluded_tokens)] = np.nan
         return cls(
-            without_tokens=replace(rollout, program=program, weights=(), critic=None, excluded_tokens=()),
+            without_tokens=without_tokens,
             token_ids_T=np.array(rollout.program.token_ids, dtype=np.int32),
             offsets_T2=np.array(rollout.program.offsets, dtype=np.int32).reshape(-1, 2),
             logprobs_T=np.array(rollout.program.logprobs, dtype=np.float32),

@@ -21,8 +21,9 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
     `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
     `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
-    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss), `critic`
-    (what it said: see `rltf.types.CriticPrediction`).
+    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss), `tests`
+    (where `credit` compared them one by one: status, advantage, executed lines such as `1-3,7`), `critic` (what it
+    said: see `rltf.types.CriticPrediction`).
     """
     program, verdict = rollout.program, rollout.verdict
     record = {
@@ -52,10 +53,44 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ())
     if rollout.weights:
         excluded = set(rollout.excluded_tokens)
         record["weights"] = [None if t in excluded else round(weight, 6) for t, weight in enumerate(rollout.weights)]
+    if rollout.test_advantages:
+        record["tests"] = [
+            {
+                "status": str(test.status),
+                "advantage": None if advantage is None else round(advantage, 6),
+                "lines": None if test.executed is None else line_ranges(test.executed),
+            }
+            for test, advantage in zip(verdict.tests, rollout.test_advantages, strict=False)
+        ]
     if rollout.critic is not None:
         estimates = asdict(rollout.critic).items()
         record["critic"] = {name: [round(v, 4) for v in values] for name, values in estimates if values}
     return record
+
+
+def line_ranges(lines: Sequence[int]) -> str:
+    """Rising line numbers as ranges.
+
+    >>> line_ranges((1, 2, 3, 7))
+    '1-3,7'
+    """
+    ranges: list[list[int]] = []
+    for line in lines:
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
+def lines_of_ranges(text: str) -> tuple[int, ...]:
+    """The lines that `line_ranges` was given.
+
+    >>> lines_of_ranges("1-3,7")
+    (1, 2, 3, 7)
+    """
+    borders = [part.partition("-") for part in text.split(",") if part]
+    return tuple(line for first, _, last in borders for line in range(int(first), int(last or first) + 1))
 
 
 def read_records(folders: str | Sequence[str], name: str, key: str, expected: str) -> Iterator[dict[str, Any]]:

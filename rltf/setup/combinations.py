@@ -61,6 +61,12 @@ def check_credit(cfg: DictConfig) -> None:
     kinds = [critic_kind(cfg, key) for key in CREDIT_KEYS]
     if kinds.count("value") > 1:
         raise ValueError("credit=gae is a part of algorithm=ppo already: leave it out")
+    target = OmegaConf.select(cfg, "credit._target_")
+    if kinds[0] == "value" and target is not None and read_attribute(target, "sets_advantages"):
+        raise ValueError(
+            f"credit is {target} and algorithm.credit takes advantages of tokens from a critic: expected one that sets "
+            "them, credit=none or an algorithm without a critic"
+        )
     needed = single_kind(kinds)
     target = OmegaConf.select(cfg, "critic._target_")
     kind = None if target is None else read_attribute(target, "kind")

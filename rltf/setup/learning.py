@@ -8,6 +8,7 @@ from rltf.algorithms.advantages import Advantages
 from rltf.setup.combinations import CREDIT_KEYS, critic_kind
 from rltf.setup.config import RolloutsConfig
 from rltf.setup.instantiate import build
+from rltf.setup.signatures import read_attribute
 from rltf.validation import OptionError
 
 
@@ -38,6 +39,15 @@ def _check_samples(cfg: DictConfig, samples: int) -> None:
             samples,
             f"at least {advantages.least_samples} with algorithm.advantages.baseline={baseline}, which compares the "
             "programs of a problem with each other: every advantage would be 0",
+        )
+    target = OmegaConf.select(cfg, "credit._target_")
+    least_samples = None if target is None else read_attribute(target, "least_samples")
+    if least_samples is not None and samples < least_samples:
+        raise OptionError(
+            "rollouts.samples",
+            samples,
+            f"at least {least_samples} with credit._target_={target}, which compares the programs of a problem with "
+            "each other: every advantage would be 0",
         )
     if OmegaConf.select(cfg, "algorithm.selection") is not None and samples < 2:
         raise OptionError(

@@ -102,7 +102,7 @@ SETTINGS = (
         "logger=[csv,wandb,mlflow]",
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
-    ("benchmark=repair", "model=smollm2_135m"),
+    ("benchmark=repair", "model=smollm2_135m", "credit=tests"),
 )
 """Choices that together have every key."""
 NO_KEYS = ("html", "md", "json", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")

@@ -33,6 +33,8 @@ from rltf.prm.model import ProcessRewardModel
 CRITIC = ["critic=outcome", "credit=critic_token"]
 OPTIONS = {
     "credit=executed": ["credit=executed"],
+    "credit=tests": ["credit=tests"],
+    "credit=tree": ["credit=tree"],
     "critic=outcome credit=critic_token": CRITIC,
     "critic=mlp algorithm=ppo": ["critic=mlp", "algorithm=ppo"],
     "critic=value algorithm=ppo": ["critic=value", "algorithm=ppo"],

@@ -27,6 +27,14 @@ def test_a_critic_of_values_takes_the_place_of_the_group(composed):
     read_training_config(composed("train", "algorithm=grpo", "credit=gae", "critic=value", "rollouts.samples=1"))
 
 
+@pytest.mark.parametrize("credit", ["tests", "tree"])
+def test_one_program_a_problem_cannot_be_compared_token_by_token(composed, credit):
+    expected = r"^rollouts\.samples is 1: expected at least 2 with credit\._target_=rltf\.credit\."
+    with pytest.raises(ValueError, match=expected):
+        read_training_config(composed("train", "algorithm=rltf", f"credit={credit}", "rollouts.samples=1"))
+    read_training_config(composed("train", "algorithm=rltf", f"credit={credit}", "rollouts.samples=2"))
+
+
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_least_samples_is_where_advantages_of_the_group_can_differ_from_zero(baseline):
     rule = BASELINES[baseline]()

@@ -77,6 +77,12 @@ TRAIN = {
         "benchmark=mini",
     ): "model.path is None: expected model.path=FOLDER",
     ("algorithm=ppo",): "algorithm=ppo and credit=gae take advantages from a critic of values and there is none",
+    ("credit=tests", "credit.reduce=max"): "credit.reduce is 'max': expected sum or mean",
+    ("credit=tests", "credit.passed=high"): "credit.passed is 'high': expected a finite number",
+    ("credit=tests", "credit.normalize=rank"): "credit.normalize is 'rank': expected none, std, sample_std or batch",
+    ("credit=tests", "algorithm=ppo", "critic=value"): "credit is rltf.credit.per_test.PerTestCredit and",
+    ("credit=tree", "credit.normalize=rank"): "credit.normalize is 'rank': expected none, std, sample_std or batch",
+    ("credit=tree", "algorithm=ppo", "critic=value"): "credit is rltf.credit.tree.PrefixTreeCredit and",
     ("inference=best_of_n",): "inference=best_of_n chooses among programs and training learns from all",
     ("inference=critic_sampling", "curriculum=cccs"): "inference=critic_sampling and curriculum both say how",
     ("model=codet5_small", "+model.lora={r: 0}"): "model.lora.r is 0: expected a whole number of at least 1",
@@ -122,6 +128,9 @@ def test_a_mistake_in_an_evaluation_is_one_sentence(composed, overrides, sentenc
         ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"),
         ("algorithm=ppo", "critic=mlp"),
         ("credit=executed+critic_token", "critic=outcome"),
+        ("credit=tests", "algorithm=dapo"),
+        ("credit=tests", "algorithm=sft"),
+        ("credit=tree", "algorithm=grpo"),
     ],
 )
 def test_what_makes_sense_passes(composed, overrides):

@@ -8,7 +8,21 @@ from typing import Any
 
 from rltf.report.draw.numbers import short
 from rltf.rewards.spans import tokens_within_lines
-from rltf.types import Credit, ErrorReport, Span, decode_error
+from rltf.runs.rollouts_file import lines_of_ranges
+from rltf.types import Credit, ErrorReport, Outcome, Span, decode_error
+
+
+@dataclass(frozen=True)
+class ComparedTest:
+    """A test of a program that `credit` compared over the programs of its problem."""
+
+    number: int
+    """From 1."""
+    status: str
+    advantage: float | None
+    """Of the program at this test; None: it could not be judged."""
+    lines: tuple[int, ...] | None
+    """Lines that it executed, 1-based; None: not measured."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,8 @@ class Example:
     """Lines that no test executed, 1-based."""
     token_weights: tuple[float, ...] = ()
     """Weight of each token where `credit` weighed them; empty: advantage and span credits."""
+    tests: tuple[ComparedTest, ...] = ()
+    """All tests, where `credit` compared them one by one."""
     row_label: str = ""
     """Label of its row; empty in a report of one run."""
 
@@ -54,10 +70,18 @@ class Example:
                 weights[token] += credit.value
         return weights
 
+    def coloured_weights(self) -> list[float]:
+        """Weight that each token is coloured by: the whole of it where tests were compared, else that of spans."""
+        return list(self.token_weights) if self.tests and self.token_weights else self.span_weights()
+
     def weight_sources(self, token: int) -> str:
-        """The terms of a token's weight: span credits, advantage, and their sum or what `credit` made of it."""
+        """The terms of a token's weight: span credits, advantage (or what its line's tests gave it), and their sum or
+        what `credit` made of it."""
         terms = [(c.term, c.value) for c in self.credits if c.span is not None and c.span[0] <= token < c.span[1]]
-        terms += [] if self.advantage is None else [("advantage", self.advantage)]
+        if self.tests and self.token_weights:
+            terms.append(("tests", self.token_weights[token] - sum(value for _, value in terms)))
+        elif self.advantage is not None:
+            terms.append(("advantage", self.advantage))
         sentence = ", ".join(f"{name} {short(value)}" for name, value in terms)
         weight = self.token_weights[token] if self.token_weights else sum(value for _, value in terms)
         return sentence + (f": {short(weight)} in all" if len(terms) > 1 or self.token_weights else "")
@@ -65,6 +89,16 @@ class Example:
     def unexecuted_tokens(self) -> set[int]:
         """Tokens without a weight, since no test executed their lines."""
         return tokens_within_lines(self.program, self.offsets, self.unexecuted_lines) if self.token_weights else set()
+
+    def failed_tests(self) -> list[ComparedTest]:
+        """The compared tests that did not pass and whose lines are known."""
+        return [test for test in self.tests if test.status != Outcome.PASSED and test.lines is not None]
+
+    def executed_tokens(self, test: ComparedTest) -> set[int]:
+        """Tokens with a character on a line that the test executed."""
+        skipped = set(range(1, self.program.count("\n") + self.program.count("\r") + 2)) - set(test.lines or ())
+        outside = tokens_within_lines(self.program, self.offsets, sorted(skipped))
+        return {t for t, (start, end) in enumerate(self.offsets) if start < end and t not in outside}
 
 
 def example_from_record(record: Mapping[str, Any]) -> Example:
@@ -98,7 +132,18 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
         prefix_length=offsets[0][0] if record.get("given") and offsets else 0,
         unexecuted_lines=tuple(int(line) for line in record.get("unexecuted") or ()),
         token_weights=weights,
+        tests=tuple(_test_from_record(*row) for row in enumerate(record.get("tests") or (), start=1)),
         **optional,
+    )
+
+
+def _test_from_record(number: int, record: Mapping[str, Any]) -> ComparedTest:
+    advantage, lines = record["advantage"], record["lines"]
+    return ComparedTest(
+        number,
+        str(record["status"]),
+        None if advantage is None else float(advantage),
+        None if lines is None else lines_of_ranges(lines),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rltf.report.draw.numbers import short
-from rltf.report.read.examples import Example
+from rltf.report.read.examples import ComparedTest, Example
 from rltf.report.write.program_listing import intensity, listing_lines
+from rltf.runs.rollouts_file import line_ranges
 from rltf.types import Credit, ErrorReport, Outcome
 
 LONGEST_MESSAGE = 400
@@ -54,6 +55,13 @@ def weights_text(example: Example) -> str:
     return " · ".join(parts)
 
 
+def compared_test_text(test: ComparedTest) -> str:
+    """Number, outcome, advantage and lines of a test that was compared over the programs of the problem."""
+    advantage = "could not be judged" if test.advantage is None else f"advantage {_signed(test.advantage)}"
+    lines = line_ranges(test.lines or ()).replace(",", ", ") or "none"
+    return f"test {test.number}: {test.status.replace('_', ' ')}, {advantage}, lines {lines}"
+
+
 def _credit_text(credit: Credit) -> str:
     if credit.span is None:
         return f"{credit.term} {_signed(credit.value)}"
@@ -66,6 +74,16 @@ def _signed(value: float) -> str:
     return f"{'−' if value < 0 else '+'}{short(abs(value))}"
 
 
-_FUNCTIONS = (outcomes, origin_text, error_text, blame_text, weights_text, listing_lines, intensity, short)
+_FUNCTIONS = (
+    outcomes,
+    origin_text,
+    error_text,
+    blame_text,
+    weights_text,
+    compared_test_text,
+    listing_lines,
+    intensity,
+    short,
+)
 TEMPLATE_FUNCTIONS = {function.__name__: function for function in _FUNCTIONS}
 """Name in `programs.html` -> function."""

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rltf.report.read.examples import Example
+from rltf.report.draw.numbers import short
+from rltf.report.read.examples import ComparedTest, Example
 from rltf.rewards.spans import line_spans
 from rltf.types import FinishReason
 
@@ -48,9 +49,14 @@ class ListingLine:
     pieces: tuple[Piece, ...]
 
 
-def listing_lines(example: Example) -> list[ListingLine]:
-    """All lines of a program; their pieces make up its text."""
-    marks = list(_token_marks(example))
+def listing_lines(example: Example, test: ComparedTest | None = None) -> list[ListingLine]:
+    """All lines of a program; their pieces make up its text.
+
+    Args:
+        example: the program.
+        test: colours the tokens that this test executed by its advantage, and no others; None: by their weights.
+    """
+    marks = list(_token_marks(example) if test is None else _marks_of_test(example, test))
     spans = line_spans(example.program) or [(0, 0)]
     next_starts = [start for start, _ in spans[1:]] + [len(example.program)]
     faulty_lines = _faulty_lines(example, len(spans))
@@ -60,7 +66,7 @@ def listing_lines(example: Example) -> list[ListingLine]:
         pieces = [Piece(example.program[start:prefix_end], is_prefix=True)]
         pieces += _pieces(example.program, prefix_end, end, marks)
         pieces += _line_end(example, end, next_start, marks)
-        if number == len(spans):
+        if number == len(spans) and test is None:
             pieces += _end_of_sequence(example)
         lines.append(ListingLine(number, number in faulty_lines, tuple(piece for piece in pieces if piece.text)))
     return lines
@@ -74,12 +80,24 @@ def intensity(weight: float) -> float:
 def _token_marks(example: Example) -> Iterator[TokenMark]:
     """Weighted and unexecuted tokens in order; a character that several tokens share belongs to the first."""
     marked_end, unexecuted = 0, example.unexecuted_tokens()
-    for token, ((start, end), weight) in enumerate(zip(example.offsets, example.span_weights(), strict=True)):
+    for token, ((start, end), weight) in enumerate(zip(example.offsets, example.coloured_weights(), strict=True)):
         if (weight or token in unexecuted) and max(start, marked_end) < end:
             title = f"token {token}: {example.weight_sources(token)}"
             title += "; no test executed its line" if token in unexecuted else ""
             kind = "silent" if token in unexecuted else _sign(weight)
             yield TokenMark(max(start, marked_end), end, weight, title, kind)
+            marked_end = end
+
+
+def _marks_of_test(example: Example, test: ComparedTest) -> Iterator[TokenMark]:
+    """The tokens that a test executed."""
+    marked_end, executed = 0, example.executed_tokens(test)
+    for token, (start, end) in enumerate(example.offsets):
+        if token in executed and max(start, marked_end) < end:
+            advantage = test.advantage or 0.0
+            title = f"token {token}: test {test.number} has advantage {short(advantage)}; "
+            title += example.weight_sources(token)
+            yield TokenMark(max(start, marked_end), end, advantage, title, _sign(advantage))
             marked_end = end
 
 
@@ -97,14 +115,14 @@ def _pieces(program: str, start: int, end: int, marks: list[TokenMark]) -> Itera
 
 def _line_end(example: Example, start: int, end: int, marks: list[TokenMark]) -> list[Piece]:
     """A sign for a line end that is blamed on its own account: not as part of the whole response, nor with the
-    characters before or behind it."""
-    if any(credit.span == (0, len(example.offsets)) for credit in example.credits):
+    characters before or behind it, nor as one of all tokens of a line that a test executed."""
+    if example.tests or any(credit.span == (0, len(example.offsets)) for credit in example.credits):
         return []
     return [Piece("↵", m) for m in marks if m.kind != "silent" and start <= m.start and m.end <= end]
 
 
 def _end_of_sequence(example: Example) -> list[Piece]:
-    weights = example.span_weights()
+    weights = example.coloured_weights()
     if example.finish != FinishReason.EOS or not weights or not weights[-1]:
         return []
     title = f"token {len(weights) - 1}: {example.weight_sources(len(weights) - 1)}"

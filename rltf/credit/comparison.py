@@ -1,0 +1,69 @@
+"""Programs compared with the others of their problem: what credits that set advantages of tokens share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import mean, pstdev, stdev
+from typing import Literal, get_args
+
+from rltf.types import Rollout
+
+Normalize = Literal["none", "std", "sample_std", "batch"]
+NORMALIZE = get_args(Normalize)
+"""What differences within a group are divided by: nothing, their population or sample spread in the group, or their
+population spread over all groups of a harvest (see `algorithm.advantages.normalize`)."""
+
+
+def group_programs(rollouts: Sequence[Rollout]) -> list[list[int]]:
+    """Positions of the programs of each problem; those that were given another beginning are another problem's."""
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for position, rollout in enumerate(rollouts):
+        groups.setdefault((rollout.program.problem_id, rollout.program.prefix_ids), []).append(position)
+    return list(groups.values())
+
+
+def differences(values: Mapping[int, float], sampled: Sequence[int], normalize: str) -> dict[int, float]:
+    """Each program's value less the mean of the group's sampled programs, divided by their spread where `normalize`
+    asks for that of the group; not divided where they are all equal.
+
+    Args:
+        values: position of a program -> its value, of one group.
+        sampled: positions of the programs that mean and spread are taken of; a greedy one is none of them.
+        normalize: one of `NORMALIZE`; `batch` divides nothing yet (`batch_spread`).
+
+    Example:
+        >>> differences({0: 1.0, 1: 0.0, 2: 1.0}, sampled=[0, 1], normalize="std")
+        {0: 1.0, 1: -1.0, 2: 1.0}
+    """
+    compared = [values[i] for i in sampled if i in values] or list(values.values())
+    if not compared:
+        return {}
+    centre, spread = mean(compared), group_spread(compared, normalize)
+    return {i: (value - centre) / spread for i, value in values.items()}
+
+
+def group_spread(values: Sequence[float], normalize: str) -> float:
+    """What differences within a group are divided by; 1 where all values are equal, and with `none` and `batch`."""
+    if normalize == "std":
+        return (pstdev(values) if values else 0.0) or 1.0
+    if normalize == "sample_std":
+        return (stdev(values) if len(values) > 1 else 0.0) or 1.0
+    return 1.0
+
+
+def batch_spread(centred: Sequence[float], normalize: str) -> float:
+    """What the differences of a whole harvest are divided by: with `batch` their population spread, where they differ;
+    else 1."""
+    return (pstdev(centred) if normalize == "batch" and centred else 0.0) or 1.0
+
+
+def with_token_advantages(rollout: Rollout, advantages_T: Sequence[float]) -> Rollout:
+    """The rollout with an advantage for each of its tokens, and the span credits of the reward on top."""
+    assert not rollout.weights, "a credit that sets advantages of tokens comes first in a chain"
+    weights = list(advantages_T)
+    for credit in rollout.credits:
+        if credit.span is not None:
+            for t in range(*credit.span):
+                weights[t] += credit.value
+    return replace(rollout, weights=tuple(weights))
