@@ -462,7 +462,7 @@ class Rollout:
     """Sum of the whole-program credits."""
     baseline: float = 0.0
     advantage: float = 0.0
-    """`reward - baseline`, normalised over the group where the algorithm says so."""
+    """`reward - baseline`, normalised over the group or the harvest where the algorithm says so."""
     weights: tuple[float, ...] = ()
     """Weight of each response token, where `credit` sets it; empty: the advantage plus the span credits."""
     critic: CriticPrediction | None = None

@@ -1,63 +1,13 @@
-"""Baselines of rewards: one class each, selected by name from `BASELINES`.
-
-A group is one problem's programs of one iteration: the sampled ones, and the greedy one if it was drawn.
-"""
+"""Baselines of rewards: one class each, selected by name from `BASELINES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from statistics import mean
-from typing import Any, Protocol
+from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class GroupRewards:
-    """Rewards of one group."""
-
-    problem_id: str
-    """Key of the group's problem in a history."""
-    sampled: tuple[float, ...]
-    """Rewards of the sampled programs, in order."""
-    greedy: float | None = None
-    """Reward of the greedy program, if drawn."""
-    incomplete: bool = False
-    """Programs of the group could not be judged and are left out."""
-
-
-class Baseline(Protocol):
-    """Computes the reward that each program of a group is compared with."""
-
-    needs_greedy: bool
-    """True when every group needs its greedy program."""
-    least_samples: int
-    """Sampled programs of a problem below which it compares nothing."""
-
-    def __call__(self, group: GroupRewards) -> Sequence[float]:
-        """One baseline for each of `group.sampled`, then one for the greedy program if there is one."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint, in plain builtins."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores a state that `state_dict` returned."""
-        ...
-
-
-class StatelessBaseline:
-    """A baseline computed from the present group alone."""
-
-    needs_greedy = False
-    least_samples = 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """An empty state."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """No effect: there is no state."""
+from rltf.algorithms.group_rewards import Baseline, GroupRewards, StatelessBaseline
+from rltf.algorithms.max_of_k import MaxOfK
 
 
 class ZeroBaseline(StatelessBaseline):
@@ -141,11 +91,12 @@ class BestSoFar:
         self._best = {str(problem): float(reward) for problem, reward in state["best"].items()}
 
 
-BASELINES: dict[str, Callable[[], Baseline]] = {
+BASELINES: dict[str, Callable[..., Baseline]] = {
     "best_so_far": BestSoFar,
     "greedy_latest": GreedyLatest,
     "group_mean": GroupMean,
     "leave_one_out": LeaveOneOut,
+    "max_of_k": MaxOfK,
     "none": ZeroBaseline,
 }
 """`algorithm.advantages.baseline` -> class."""

@@ -53,5 +53,6 @@ class DynamicSampling:
 
 
 def is_informative(group: Group) -> bool:
-    """True when the sampled programs of a group have different rewards."""
-    return len({rollout.reward for rollout in group if not rollout.program.greedy}) > 1
+    """True when the sampled programs of a group have different rewards, or equal sums of different terms that are
+    compared apart."""
+    return len({(rollout.reward, rollout.advantage) for rollout in group if not rollout.program.greedy}) > 1

@@ -92,6 +92,13 @@ class LossMix:
         return "rl" in self.terms
 
     @property
+    def sampled_terms(self) -> tuple[str, ...]:
+        """Names of the terms whose log-probs are those of the distribution that programs were drawn from: the RL term,
+        but for an objective whose `own_distribution` is True. All others are the policy's own."""
+        rl = self.terms.get("rl")
+        return () if rl is None or getattr(rl.objective, "own_distribution", False) else ("rl",)
+
+    @property
     def needs_reference(self) -> bool:
         """True when one of the terms needs the frozen reference's log-probs."""
         return any(term.objective.needs_reference for term in self.terms.values())

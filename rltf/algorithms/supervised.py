@@ -1,4 +1,5 @@
-"""Cross-entropy on demonstrations: L_sl = -sum_t log p(w_t | w_<t, D) (RLTF, section 3.1)."""
+"""Cross-entropy on demonstrations: L_sl = -sum_t log p(w_t | w_<t, D) (RLTF, section 3.1); on the policy's own programs
+where it is the RL term (`rltf.credit.own_samples`)."""
 
 from __future__ import annotations
 
@@ -21,6 +22,11 @@ class Supervised:
 
     def __post_init__(self) -> None:
         find_reduction(self.reduction)
+
+    @property
+    def own_distribution(self) -> bool:
+        """True: log-probs are those of the policy's own distribution, whatever programs were drawn from."""
+        return True
 
     @property
     def needs_reference(self) -> bool:

@@ -21,6 +21,7 @@ from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.policies.load import pretrained
 from rltf.prm.lines import program_steps
+from rltf.rewards.gates import Gate, check_gate
 from rltf.rollouts.collate import collate_programs
 from rltf.runs.files import CRITIC_FILE, POLICY_FOLDER
 from rltf.types import Credit, Outcome, Problem, Program, Verdict
@@ -35,15 +36,25 @@ class PrmReward:
         weight: lambda while a test fails (paper: 0.25).
         passed_weight: lambda once all tests pass (paper: 0.025).
         batch_size: programs per forward pass.
+        gate: `passed`: only programs that pass are credited, and read; None: all.
 
     Raises:
         OptionError: an option is out of range, or the folder holds no model.
     """
 
-    def __init__(self, model: str, weight: float = 0.25, passed_weight: float = 0.025, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: str,
+        weight: float = 0.25,
+        passed_weight: float = 0.025,
+        batch_size: int = 32,
+        gate: Gate | None = None,
+    ) -> None:
         require("weight", weight, at_least=0)
         require("passed_weight", passed_weight, at_least=0)
         require("batch_size", batch_size, at_least=1, whole=True)
+        check_gate(gate)
+        self.gate = gate
         self._folder = Path(model).expanduser()
         if not (self._folder / CRITIC_FILE).is_file():
             raise OptionError("model", model, "the folder of a run of job=prm, with its critic.pt")

@@ -8,15 +8,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from rltf.rewards.faults import RewardError, check_sum, checked_credits, named_term
+from rltf.rewards.gates import check_gate, speaks_of
 from rltf.types import Credit, Problem, Program, Verdict
+from rltf.validation import OptionError
 
 
 class RewardTerm(Protocol):
     """Turns a verdict into credits of the whole program or of spans of its tokens.
 
     A term may also have an attribute `replaces: tuple[str, ...]`: names of terms that the stack leaves out when this
-    one is present; and a method `credit_batch`, as that of the stack, when it is cheaper to credit many programs at
-    once.
+    one is present; `gate`, which is None or `passed`, for a term that speaks of programs that pass alone
+    (`rltf.rewards.gates`); and a method `credit_batch`, as that of the stack, when it is cheaper to credit many
+    programs at once.
     """
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
@@ -33,7 +36,7 @@ class RewardStack:
         terms: name -> term. The name is what metrics, credits and `rollouts.jsonl` call it.
 
     Raises:
-        ValueError: no terms, an object that cannot be called, or only terms that replace each other.
+        ValueError: no terms, an object that cannot be called, an unknown gate, or only terms that replace each other.
 
     Example:
         >>> from rltf.rewards.coarse import Coarse
@@ -52,6 +55,10 @@ class RewardStack:
                     f"reward.terms.{name} is {term!r}: expected a node whose _target_ is a reward term, such as "
                     "rltf.rewards.coarse.Coarse"
                 )
+            try:
+                check_gate(getattr(term, "gate", None))
+            except OptionError as error:
+                raise error.below(f"terms.{name}") from None
         targets = {name: getattr(term, "replaces", ()) for name, term in terms.items()}
         replaced = {target for name in terms for target in targets[name] if target != name}
         self.terms = {name: term for name, term in terms.items() if name not in replaced}
@@ -72,9 +79,11 @@ class RewardStack:
         """
         credits_by_program: list[list[Credit]] = [[] for _ in judged]
         judgeable = [i for i, (_, _, verdict) in enumerate(judged) if not verdict.unjudgeable]
-        triples = [judged[i] for i in judgeable]
         for name, term in self.terms.items():
-            for i, term_credits in zip(judgeable, _term_credits(name, term, triples), strict=True):
+            gates = speaks_of(term, [judged[i][2] for i in judgeable])
+            credited = [i for i, is_open in zip(judgeable, gates, strict=True) if is_open]
+            credits_of_term = _term_credits(name, term, [judged[i] for i in credited])
+            for i, term_credits in zip(credited, credits_of_term, strict=True):
                 checked = checked_credits(name, judged[i][1], term_credits)
                 credits_by_program[i] += [c if c.term == name else replace(c, term=name) for c in checked]
         for i in judgeable:

@@ -1,10 +1,14 @@
-"""Soft penalty on responses that come near the length limit (DAPO, arXiv 2503.14476, section 3.4)."""
+"""Soft penalty on responses that come near the length limit (DAPO, arXiv 2503.14476, section 3.4).
+
+How it deviates from the paper:
+1. `gate: passed` takes the penalty from programs that fail a test; the paper's is for all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rltf.rewards.gates import Gate, check_gate
 from rltf.types import Credit, Problem, Program, Verdict
 from rltf.validation import require
 
@@ -16,9 +20,10 @@ class Overlong:
     Args:
         limit: tokens at which sampling stops, the end-of-sequence token included.
         margin: share of the limit in which the penalty grows (DAPO: 4,096 of 20,480).
+        gate: `passed`: only programs that pass are penalised; None: all (DAPO).
 
     Raises:
-        ValueError: a limit below 1, or a margin that is no share above 0.
+        ValueError: a limit below 1, a margin that is no share above 0, or an unknown gate.
 
     Example:
         >>> Overlong(limit=20480).value(18432)
@@ -27,10 +32,12 @@ class Overlong:
 
     limit: int = 512
     margin: float = 0.2
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         require("limit", self.limit, at_least=1, whole=True)
         require("margin", self.margin, above=0, at_most=1)
+        check_gate(self.gate)
 
     def value(self, tokens: int) -> float:
         """Reward of a response of `tokens` tokens."""

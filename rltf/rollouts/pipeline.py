@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.dynamic_sampling import DynamicSampling
 from rltf.benchmarks.base import Benchmark
 from rltf.execution.executor import Executor
@@ -209,13 +209,17 @@ class RolloutPipeline:
         self.unjudgeable += [Rollout(*pair) for group in all_groups for pair in group.unjudgeable()]
         judged_groups = [group.judgeable() for group in all_groups]
         credits = iter(self.rewards.credit_batch([triple for judged in judged_groups for triple in judged.triples()]))
-        groups = []
-        for judged, drawn_group in zip(judged_groups, all_groups, strict=True):
-            credited = [(program, verdict, next(credits)) for _, program, verdict in judged.triples()]
-            group = self.advantages(credited, incomplete=judged is not drawn_group)
+        harvest = [
+            CreditedGroup(
+                [(program, verdict, next(credits)) for _, program, verdict in judged.triples()],
+                incomplete=judged is not drawn_group,
+            )
+            for judged, drawn_group in zip(judged_groups, all_groups, strict=True)
+        ]
+        groups = self.advantages(harvest)
+        for judged, group in zip(judged_groups, groups, strict=True):
             if self.curriculum is not None and group:
                 self.curriculum.update(judged.problem, group)
-            groups.append(group)
         if self.critic is None and self.credit is None:
             return groups
         rollouts = [rollout for group in groups for rollout in group]

@@ -26,6 +26,7 @@ def check_learning(cfg: DictConfig, rollouts: RolloutsConfig) -> None:
         return
     _check_samples(cfg, rollouts.samples)
     _check_sampling(cfg)
+    _check_weights(cfg)
 
 
 def _check_samples(cfg: DictConfig, samples: int) -> None:
@@ -64,4 +65,14 @@ def _check_sampling(cfg: DictConfig) -> None:
                 sampling[key],
                 "a distribution of several tokens, e.g. 0 for all: with one to choose from programs of a problem are "
                 "all the same and have no gradient",
+            )
+
+
+def _check_weights(cfg: DictConfig) -> None:
+    """A weight of a term that the reward does not have would be read by nothing."""
+    terms = OmegaConf.select(cfg, "reward.terms")
+    for term, weight in (OmegaConf.select(cfg, "algorithm.advantages.weights") or {}).items():
+        if terms is not None and term not in terms:
+            raise OptionError(
+                f"algorithm.advantages.weights.{term}", weight, f"a term of the reward: {', '.join(terms)}"
             )

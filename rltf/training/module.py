@@ -202,7 +202,8 @@ class RLTFModule(L.LightningModule):
         return mixed.total, metrics | mixed.metrics
 
     def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
-        sampling = self.sampling if name == "rl" else None
+        assert self.phase is not None
+        sampling = self.sampling if name in self.phase.mix.sampled_terms else None
         logprobs_BT, entropy_BT = policy.token_logprobs(
             part.prompt_BS,
             part.prompt_mask_BS,

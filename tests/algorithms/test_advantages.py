@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_strategies import build_program, build_rollout
 
-from rltf.algorithms.advantages import SPREADS, Advantages, token_weights
+from rltf.algorithms.advantages import SPREADS, Advantages, CreditedGroup, token_weights
 from rltf.algorithms.baselines import BASELINES
 from rltf.types import Credit, Outcome, Verdict
 
@@ -13,29 +13,29 @@ FAILED = Verdict(Outcome.WRONG_ANSWER, 0, 10)
 
 
 def visit(sampled, greedy=None, problem_id="p"):
-    """Judged programs with the given whole-program rewards, the greedy one first as the pipeline gives it."""
+    """A harvest of one group with the given whole-program rewards, the greedy one first as the pipeline gives it."""
     group = [(build_program(problem_id, draw=i), FAILED, (Credit("coarse", r),)) for i, r in enumerate(sampled)]
     if greedy is not None:
         group.insert(0, (build_program(problem_id, greedy=True), FAILED, (Credit("coarse", greedy),)))
-    return group
+    return [CreditedGroup(group)]
 
 
-def sampled_only(rollouts):
-    return [r for r in rollouts if not r.program.greedy]
+def sampled_only(groups):
+    return [r for group in groups for r in group if not r.program.greedy]
 
 
-def advantages_of(rollouts):
-    return [r.advantage for r in sampled_only(rollouts)]
+def advantages_of(groups):
+    return [r.advantage for r in sampled_only(groups)]
 
 
-def baselines_of(rollouts):
-    return [r.baseline for r in sampled_only(rollouts)]
+def baselines_of(groups):
+    return [r.baseline for r in sampled_only(groups)]
 
 
 def test_seven_tests_of_ten_against_a_failing_greedy_program_has_advantage_0_91():
     # adaptive reward -0.3 + 1.3 * 7/10 = 0.61; the baseline failed every test: -0.3
-    rollouts = Advantages("greedy_latest")(visit([0.61], greedy=-0.3))
-    assert advantages_of(rollouts) == pytest.approx([0.91])
+    groups = Advantages("greedy_latest")(visit([0.61], greedy=-0.3))
+    assert advantages_of(groups) == pytest.approx([0.91])
 
 
 @pytest.mark.parametrize("baseline", ["best_so_far", "greedy_latest"])
@@ -133,9 +133,9 @@ def test_greedy_program_is_part_of_no_group_statistic(baseline):
 
 @pytest.mark.parametrize("baseline", list(BASELINES))
 def test_every_program_becomes_a_rollout_in_the_order_given(baseline):
-    group = visit([1.0, -0.3], greedy=0.2)
-    rollouts = Advantages(baseline)(group)
-    assert [(r.program, r.verdict, r.credits) for r in rollouts] == group
+    harvest = visit([1.0, -0.3], greedy=0.2)
+    (rollouts,) = Advantages(baseline)(harvest)
+    assert [(r.program, r.verdict, r.credits) for r in rollouts] == harvest[0].programs
     assert [r.program.greedy for r in rollouts] == [True, False, False]
     assert [r.reward for r in rollouts] == [0.2, 1.0, -0.3]
     assert [r.advantage for r in rollouts] == [r.reward - r.baseline for r in rollouts]
@@ -148,7 +148,7 @@ def test_only_history_and_greedy_baselines_need_the_greedy_program():
 
 def test_reward_is_the_sum_of_whole_program_credits_and_leaves_spans_out():
     credits = (Credit("coarse", -0.6), Credit("adaptive", -0.1), Credit("fine", -1.5, (0, 2)))
-    (rollout,) = Advantages("none")([(build_program(), FAILED, credits)])
+    [[rollout]] = Advantages("none")([CreditedGroup([(build_program(), FAILED, credits)])])
     assert rollout.reward == pytest.approx(-0.7)
     assert rollout.advantage == rollout.reward
 
@@ -195,7 +195,8 @@ def test_latest_greedy_without_greedy_program_is_refused():
 def test_a_program_that_was_begun_for_the_policy_has_a_history_of_its_own():
     best = Advantages("best_so_far")
     best(visit([1.0]))
-    begun = [(replace(program, prefix_ids=(4, 5)), *rest) for program, *rest in visit([0.2, 0.4])]
+    [whole] = visit([0.2, 0.4])
+    begun = [CreditedGroup([(replace(program, prefix_ids=(4, 5)), *rest) for program, *rest in whole.programs])]
     assert baselines_of(best(begun)) == pytest.approx([0.3, 0.3])
     assert baselines_of(best(begun)) == [0.4, 0.4]
     assert baselines_of(best(visit([0.0]))) == [1.0]

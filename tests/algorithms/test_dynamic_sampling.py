@@ -50,6 +50,11 @@ def test_the_greedy_program_does_not_make_a_group_worth_training_on():
     assert DynamicSampling(rounds=0)([MIXED, group(0.0, 0.0, greedy=1.0)], Draws())[1] == [MIXED]
 
 
+def test_equal_sums_of_terms_that_are_compared_apart_are_trained_on():
+    apart = [replace(rollout, advantage=advantage) for rollout, advantage in zip(FAILED, (1.0, -1.0), strict=True)]
+    assert DynamicSampling(rounds=0)([apart, PASSED], Draws())[1] == [apart]
+
+
 def test_a_negative_number_of_rounds_is_refused_by_its_key():
     with pytest.raises(ValueError, match=r"^rounds is -1"):
         DynamicSampling(rounds=-1)

@@ -9,19 +9,22 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from rltf.algorithms.advantages import CreditedGroup
 from rltf.rollouts.collate import collate
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OLD = -1.5
 LENGTHS = (1, 2, 1, 2)
-NAMES = ("reinforce", "rloo", "grpo", "dr_grpo", "dapo")
+NAMES = ("reinforce", "rloo", "grpo", "dr_grpo", "dapo", "gspo", "cispo")
 FORMS = {  # advantages of the rewards 1, 0, 0, 1, and what a token's advantage is divided by
     "reinforce": ([0.5, -0.5, -0.5, 0.5], (4, 4, 4, 4)),  # first visit, no greedy program: the mean; per sequence
     "rloo": ([2 / 3, -2 / 3, -2 / 3, 2 / 3], (4, 4, 4, 4)),  # 4/3 of the distance to the mean
     "grpo": ([1.0, -1.0, -1.0, 1.0], (4 * 1, 4 * 2, 4 * 1, 4 * 2)),  # population spread 0.5; mean of means
     "dr_grpo": ([0.5, -0.5, -0.5, 0.5], (4, 4, 4, 4)),  # no spread, no length
     "dapo": ([1.0, -1.0, -1.0, 1.0], (6, 6, 6, 6)),  # all tokens of the batch alike
+    "gspo": ([1.0, -1.0, -1.0, 1.0], (4 * 1, 4 * 2, 4 * 1, 4 * 2)),  # as grpo where no program is stale
+    "cispo": ([1.0, -1.0, -1.0, 1.0], (6, 6, 6, 6)),  # as dapo there
 }
 
 
@@ -44,7 +47,7 @@ def gradient(name, rewards, ratio=1.0, spans=()):
         program = Program("p", "", (1,), ids, ((0, 0),) * length, (OLD,) * length, FinishReason.EOS, draw=draw)
         credits = [Credit("fine", value, (token, token + 1)) for row, token, value in spans if row == draw]
         group.append((program, Verdict(Outcome.WRONG_ANSWER, 0, 1), (Credit("coarse", reward), *credits)))
-    rollouts = built.advantages(group)
+    [rollouts] = built.advantages([CreditedGroup(group)])
     batch = collate(rollouts, 0, "right")
     logprobs_BT = torch.full(batch.mask_BT.shape, OLD + torch.tensor(ratio).log().item(), requires_grad=True)
     loss = built.mix.terms["rl"].objective(logprobs_BT, batch)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.grpo import GRPO
 from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
 from rltf.algorithms.reinforce import Reinforce
@@ -67,7 +67,7 @@ def train(baseline, normalize, objective, passed_shares, iterations, samples, se
             verdict = Verdict(outcome, round(10 * share), 10)
             group.append((program, verdict, (Credit("adaptive", -0.3 + 1.3 * verdict.passed_share),)))
         buffer = RolloutBuffer(samples)
-        buffer.extend(advantages(group))
+        buffer.extend(advantages([CreditedGroup(group)])[0])
         batch = collate(buffer.sample(samples, generator), pad_id=0, prompt_padding="right")
         optimizer.zero_grad()
         mix({"rl": BatchLogprobs(batch, policy(batch.response_BT))}).total.backward()

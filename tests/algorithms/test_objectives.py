@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objective_batches import batch_of, gradient
 
+from rltf.algorithms.cispo import CISPO
 from rltf.algorithms.grpo import GRPO
+from rltf.algorithms.gspo import GSPO
 from rltf.algorithms.ratios import k3
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised
 
-ALL = [Reinforce, Supervised, GRPO]
+ALL = [Reinforce, Supervised, GRPO, GSPO, CISPO]
 
 
 def test_gradient_of_one_token_matches_the_softmax_oracle():

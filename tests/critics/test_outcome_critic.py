@@ -6,7 +6,7 @@ import pytest
 import torch
 from critic_cases import POLICIES, program_of, random_rollouts, rollout_of, shaken, started
 
-from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.critic_token import CriticTokenCredit
 from rltf.critics.outcome import OutcomeCritic
@@ -37,7 +37,8 @@ def test_relative_returns_of_the_sixteen_pairs_of_outcomes_are_antisymmetric_and
             (program_of([1]), Verdict(outcome, 0, 1), (Credit("coarse", returns[outcome]),)),
             (program_of([2], greedy=True), Verdict(baseline, 0, 1), (Credit("coarse", returns[baseline]),)),
         ]
-        return Advantages("greedy_latest")(group)[0].advantage
+        [[rollout, _]] = Advantages("greedy_latest")([CreditedGroup(group)])
+        return rollout.advantage
 
     table = [[relative(a, b) for b in returns] for a in returns]
     assert table[3] == [2.0, 1.6, 1.3, 0.0]

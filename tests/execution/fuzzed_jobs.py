@@ -36,6 +36,10 @@ class FuzzedJob:
     job: Job
     possible: frozenset[Outcome]
 
+    def __repr__(self) -> str:
+        """Begins as the job does; thousands of tests would be a warning of their own that hides the failure."""
+        return f"FuzzedJob({str(self.job)[:5000]}, {len(self.job.tests)} tests)"
+
 
 # values: what a program returns is what was drawn
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rltf.algorithms.baselines import BASELINES, GroupRewards
+from rltf.algorithms.baselines import BASELINES
+from rltf.algorithms.group_rewards import GroupRewards
 from rltf.setup.checks import read_training_config
 
 

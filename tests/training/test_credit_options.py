@@ -28,6 +28,11 @@ SMALL = (
 SEARCH = ("inference=critic_sampling", "critic=outcome", "credit=critic_token", "benchmark.difficulties={easy: 1}")
 ALL = ("reward=fine+adaptive", "algorithm=dapo", "credit=executed", "curriculum=cccs", "curriculum.points=statement")
 
+APART = (
+    *("reward=coarse+adaptive", "reward.terms.adaptive.tests=rare", "curriculum=cccs", "curriculum.points=statement"),
+    *("algorithm=rltf", "algorithm.advantages.terms=apart", "algorithm.advantages.normalize=batch"),
+)
+"""A history of best rewards for each term."""
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
 
@@ -53,7 +58,7 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
     assert all(0 <= float(row["rollout/unexecuted_lines"]) < 1 for row in rows)
 
 
-@pytest.mark.parametrize(("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (SEARCH, 1)])
+@pytest.mark.parametrize(("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (SEARCH, 1), (APART, 1)])
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))
