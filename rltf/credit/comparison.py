@@ -15,6 +15,29 @@ NORMALIZE = get_args(Normalize)
 population spread over all groups of a harvest (see `algorithm.advantages.normalize`)."""
 
 
+class ComparedCredit:
+    """What all credits say that compare a program with the others of its problem."""
+
+    @property
+    def needs_coverage(self) -> bool:
+        """False: it reads no coverage."""
+        return False
+
+    @property
+    def critic_kind(self) -> None:
+        """None: it reads no critic."""
+
+    @property
+    def sets_advantages(self) -> bool:
+        """True: it takes the place of the advantage, so that an algorithm may not have a credit of its own."""
+        return True
+
+    @property
+    def least_samples(self) -> int:
+        """Sampled programs of a problem below which every advantage would be 0."""
+        return 2
+
+
 def group_programs(rollouts: Sequence[Rollout]) -> list[list[int]]:
     """Positions of the programs of each problem; those that were given another beginning are another problem's."""
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}

@@ -27,7 +27,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rltf.credit.comparison import NORMALIZE, batch_spread, differences, group_programs, with_token_advantages
+from rltf.credit.comparison import (
+    NORMALIZE,
+    ComparedCredit,
+    batch_spread,
+    differences,
+    group_programs,
+    with_token_advantages,
+)
 from rltf.credit.lines import lines_of_tokens
 from rltf.types import Outcome, Rollout
 from rltf.validation import require
@@ -37,7 +44,7 @@ AdvantagesByTest = Sequence[float | None]
 
 
 @dataclass(frozen=True)
-class PerTestCredit:
+class PerTestCredit(ComparedCredit):
     """Weights by the tests that executed a token's line; each test is compared over the programs of a problem.
 
     Args:
@@ -69,20 +76,6 @@ class PerTestCredit:
     def needs_coverage(self) -> bool:
         """True: weights depend on the lines that each test executed."""
         return True
-
-    @property
-    def critic_kind(self) -> None:
-        """None: it reads no critic."""
-
-    @property
-    def sets_advantages(self) -> bool:
-        """True: it takes the place of the advantage, so that an algorithm may not have a credit of its own."""
-        return True
-
-    @property
-    def least_samples(self) -> int:
-        """Sampled programs of a problem below which every advantage would be 0."""
-        return 2
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts, all with new `weights` and `test_advantages`."""

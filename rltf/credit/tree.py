@@ -28,6 +28,7 @@ from statistics import mean
 
 from rltf.credit.comparison import (
     NORMALIZE,
+    ComparedCredit,
     batch_spread,
     differences,
     group_programs,
@@ -39,7 +40,7 @@ from rltf.validation import require
 
 
 @dataclass(frozen=True)
-class PrefixTreeCredit:
+class PrefixTreeCredit(ComparedCredit):
     """Weights by what the programs that share a prefix earned on average.
 
     Args:
@@ -53,25 +54,6 @@ class PrefixTreeCredit:
 
     def __post_init__(self) -> None:
         require("normalize", self.normalize, choices=NORMALIZE)
-
-    @property
-    def needs_coverage(self) -> bool:
-        """False: it reads no coverage."""
-        return False
-
-    @property
-    def critic_kind(self) -> None:
-        """None: it reads no critic."""
-
-    @property
-    def sets_advantages(self) -> bool:
-        """True: it takes the place of the advantage, so that an algorithm may not have a credit of its own."""
-        return True
-
-    @property
-    def least_samples(self) -> int:
-        """Sampled programs of a problem below which every advantage would be 0."""
-        return 2
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts, all with new `weights`."""
