@@ -58,7 +58,8 @@ class GRPO:
         removed, `outside_support_share`, `kl`."""
         in_support_BT = in_support(logprobs_BT, batch)
         logprobs_BT = logprobs_BT.masked_fill(~in_support_BT, 0.0)
-        ratio_BT = torch.exp(log_ratio(logprobs_BT, batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)))
+        old_BT = batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)
+        ratio_BT = self._ratio(logprobs_BT, old_BT, in_support_BT)
         advantage_BT = batch.weight_BT
 
         plain_BT = ratio_BT * advantage_BT
@@ -83,3 +84,7 @@ class GRPO:
             metrics["kl"] = masked_mean(kl_BT, in_support_BT)
         total = find_reduction(self.reduction).total(terms_BT.masked_fill(~in_support_BT, 0.0), batch.mask_BT)
         return Loss(total=total, count=self.count(batch), metrics=metrics)
+
+    def _ratio(self, logprobs_BT: Tensor, old_BT: Tensor, in_support_BT: Tensor) -> Tensor:
+        """Of present to behaviour probability, token by token; both log-probs are 0 outside the support."""
+        return torch.exp(log_ratio(logprobs_BT, old_BT))

@@ -14,7 +14,16 @@ from rltf.algorithms.supervised import Supervised
 from rltf.commands.run import Run
 from rltf.runs.atomic import replacing
 from rltf.runs.checkpoint_file import check_checkpoint, checkpoint_path, is_whole, read_checkpoint
-from rltf.runs.warm_starts import START, Cache, WarmStart, keep_in_run, shipped_start, start_of_run, warmup_settings
+from rltf.runs.warm_starts import (
+    SHIPPED,
+    START,
+    Cache,
+    WarmStart,
+    differences_from_shipped,
+    keep_in_run,
+    start_of_run,
+    warmup_settings,
+)
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_warmup_trainer
 from rltf.training.datamodule import StreamPlan
@@ -63,16 +72,18 @@ def _take_or_train(run: Run) -> None:
                 torch.save(content, new_file)
             cache.describe()
     elif origin == "shipped":
-        start_or_differences = shipped_start(settings)
-        if isinstance(start_or_differences, WarmStart):
-            _take(run, start_or_differences)
+        if not (differences := differences_from_shipped(settings)):
+            _take(run, WarmStart(SHIPPED, "the file that ships"))
             return
-        log.info("the start that ships is of other settings (%s): the warm-up is done", start_or_differences)
+        log.info("the start that ships is of other settings (%s): the warm-up is done", ", ".join(differences))
         _train(run, None)
     elif origin != "scratch":
         folder = Path(origin).expanduser()
         start_path = start_of_run(folder)
-        assert start_path is not None, "checked before"
+        if start_path is None:
+            raise ValueError(
+                f"warmup.from is {origin!r}, whose checkpoint is damaged: expected another run, or scratch"
+            )
         _take(run, WarmStart(start_path, str(folder)))
     else:
         _train(run, None)

@@ -47,31 +47,33 @@ def warmup_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_origin(value: str) -> None:
-    """Finds a `warmup.from` that names nothing.
+    """Finds a `warmup.from` that names nothing. A checkpoint is not read here, it may be large.
 
     Raises:
         ValueError: it is neither one of `KINDS` nor the folder of a run with a warm-up.
     """
-    if value not in KINDS and start_of_run(Path(value).expanduser()) is None:
+    if value not in KINDS and not any(path.exists() for path in _start_paths(Path(value).expanduser())):
         choices = f"{', '.join(KINDS)}, or the folder of a run that had a warm-up"
         raise ValueError(f"warmup.from is {value!r}: expected {choices}")
 
 
 def start_of_run(folder: Path) -> Path | None:
     """The checkpoint of the policy that a run's RL began with; None where there is none, or a damaged one."""
-    paths = (checkpoint_path(folder, name) for name in (START, "warmup"))
-    return next((path for path in paths if path.exists() and is_whole(path)), None)
+    return next((path for path in _start_paths(folder) if path.exists() and is_whole(path)), None)
 
 
-def shipped_start(settings: Mapping[str, Any]) -> WarmStart | str:
-    """The start that ships, if it was made with these settings; else the names of the keys that differ."""
+def _start_paths(folder: Path) -> list[Path]:
+    return [checkpoint_path(folder, name) for name in (START, "warmup")]
+
+
+def differences_from_shipped(settings: Mapping[str, Any]) -> list[str]:
+    """Keys in which these settings differ from those of the start that ships; empty where it fits."""
     made_with = json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))["settings"]
-    differences = [
+    return [
         f"{node}.{key}" if isinstance(made_with[node], dict) else node
         for node in made_with
         for key in _differing_keys(made_with[node], settings[node])
     ]
-    return ", ".join(differences) or WarmStart(SHIPPED, "the file that ships")
 
 
 def _differing_keys(made_with: Any, value: Any) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 from rltf.commands.ship_start import ship
 from rltf.commands.train import train
 from rltf.runs.checkpoint_file import read_checkpoint
-from rltf.runs.warm_starts import SHIPPED, WarmStart, shipped_start, warmup_settings
+from rltf.runs.warm_starts import SHIPPED, differences_from_shipped, warmup_settings
 from rltf.setup.checks import check_config
 
 TINY = ("debug=default", "report=false", "trainer.max_epochs=1")
@@ -78,8 +78,7 @@ def test_a_resumed_run_has_the_start_that_it_took(composed, trained, tmp_path):
 def test_the_start_that_ships_is_of_the_default_settings_and_its_card_is_true(composed):
     cfg = composed("train")
     assert cfg.warmup["from"] == "shipped"
-    start = shipped_start(warmup_settings(plain(cfg)))
-    assert isinstance(start, WarmStart)
+    assert differences_from_shipped(warmup_settings(plain(cfg))) == []
     weights = read_checkpoint(SHIPPED)["state_dict"]
     card = json.loads(SHIPPED.with_suffix(".json").read_text())
     assert sum(w.numel() for w in {w.data_ptr(): w for w in weights.values()}.values()) == card["parameters"]
@@ -89,7 +88,7 @@ def test_the_start_that_ships_is_of_the_default_settings_and_its_card_is_true(co
 
 def test_other_settings_than_those_of_the_start_that_ships_are_named(composed):
     cfg = composed("train", "model.layers=3", "warmup.lr=1e-3", "seed=7", "warmup.save_every=5")
-    assert shipped_start(warmup_settings(plain(cfg))) == "model.layers, warmup.lr"
+    assert differences_from_shipped(warmup_settings(plain(cfg))) == ["model.layers", "warmup.lr"]
 
 
 def test_a_shipped_start_is_the_runs_own_in_half_precision(trained, tmp_path):
@@ -104,5 +103,9 @@ def test_a_shipped_start_is_the_runs_own_in_half_precision(trained, tmp_path):
 def test_a_start_of_nothing_or_of_another_model_is_one_sentence(composed, trained, tmp_path):
     with pytest.raises(ValueError, match=r"^warmup.from is '/nope': expected scratch, cache, shipped, or "):
         check_config(composed("train", "warmup.from=/nope"), "train")
+    (tmp_path / "damaged/checkpoints").mkdir(parents=True)
+    (tmp_path / "damaged/checkpoints/warmup.ckpt").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"damaged', whose checkpoint is damaged: expected another run, or scratch$"):
+        train(composed("train", *TINY, f"warmup.from={tmp_path / 'damaged'}", f"paths.output_dir={tmp_path / 'run2'}"))
     with pytest.raises(ValueError, match=r"^warmup.from: .* is of another model, .*: expected the model of that run$"):
         train(composed("train", *TINY, f"warmup.from={trained}", "model.d_ff=64"))
