@@ -76,7 +76,7 @@ warm-start: $(READY)  ## trains the start that ships anew, and writes its file a
 	$(BIN)/python -m rltf.commands.ship_start outputs/warm_start
 
 # one part, two, four and eight in turn: short programs teach what long ones are made of
-long-start: $(READY)  ## trains the start of long programs anew (40 minutes), and writes its file and card
+long-start: $(READY)  ## trains the start of long programs anew (20 minutes), and writes its file and card
 	$(BIN)/python train.py experiment=long warmup.from=scratch 'benchmark.parts=[1,2,4,8]' benchmark.tests_per_problem=24 \
 		benchmark.sizes.train=16000 algorithm=sft optimizer.lr=1e-12 trainer.max_epochs=1 logger=none \
 		hydra.run.dir=outputs/long_start

@@ -1,4 +1,4 @@
-"""Writes a start that ships with rltf, and its card, from a run that trained it: `make warm-start`, `make long-start`."""
+"""Writes a start that ships, and its card, from a run that trained it: `make warm-start`, `make long-start`."""
 
 from __future__ import annotations
 

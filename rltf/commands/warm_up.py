@@ -135,7 +135,7 @@ def _train(run: Run, checkpoint: Path | None) -> None:
             optimizer=build(run.cfg, "optimizer"),
             lr=warmup.lr,
             warmup_steps=min(warmup.steps // 10, warmup.lr_warmup_steps),
-            decay_steps=warmup.steps if warmup.decay else None,
+            decay_steps=warmup.decay_steps,
         )
     )
     run.data.start(
