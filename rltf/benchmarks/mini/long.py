@@ -20,6 +20,8 @@ CHOICE = Variable("k", Type.INT)
 """The argument that chooses a part: 0, 1, ..."""
 LEAST_TESTS = 3
 """Tests of a part, at least: fewer cannot tell it from a constant."""
+_TRIES = 8
+"""Draws of a part's tests: few tests often miss what tells it from a simpler one, and the program has other parts."""
 _OPERATIONS = frozenset(
     {"add", "subtract", "multiply", "add_k", "subtract_k", "multiply_k", "divide_k", "modulo_k", "larger", "smaller"}
     | {"sum", "maximum", "minimum", "length", "first", "last", "letters", "above_k", "below_k", "even", "odd"}
@@ -99,7 +101,8 @@ def choose_long_cases(rng: Random, source: LongSource, count: int) -> tuple[Case
         counts[i] += 1
     by_part: list[Cases] = []
     for i, part in enumerate(source.parts):
-        cases = choose_cases(rng, part.code(), part.parameters, "call", counts[i])
+        draws = (choose_cases(rng, part.code(), part.parameters, "call", counts[i]) for _ in range(_TRIES))
+        cases = next((cases for cases in draws if cases is not None), None)
         if cases is None:
             return None
         by_part.append([(_arguments(rng, source, i, inputs), result) for inputs, result in cases])
