@@ -11,7 +11,8 @@ name that a test needs, does so on a line that the test may never have executed.
 No paper has this; how it fills in what its definition leaves open:
 1. K is the number of tests that could be judged of program i. A test that could not says nothing of it: it is no part
    of its sum, and the program no part of the test's mean.
-2. A program that does not compile gets the mean over all tests at every token, as do tokens that wrote no part of the
+2. A program that does not compile gets the mean over all tests at every token, or with `uncompiled: line` at those of
+   the line that the compiler names alone: that no test ran is due to them. So do tokens that wrote no part of the
    program (end of sequence, text around the code) and lines of which no mark tells, such as a comment at the end.
 3. A test without lines of its own (not run, since the program had broken or timed out before it) counts as one that
    executed every line which some test executed.
@@ -53,6 +54,8 @@ class PerTestCredit(ComparedCredit):
         error: of one that stopped with an error or at a limit.
         syntax_error: of every test of a program that does not compile.
         reduce: what a line gets of its tests' advantages: their `sum` over the number of all tests, or their `mean`.
+        uncompiled: which tokens of a program that does not compile get the mean over its tests: `all`, or those of the
+            `line` that the compiler names (all where it names none).
         normalize: what a test's differences are divided by: `none`, `std`, `sample_std` of the group, or `batch`.
 
     Raises:
@@ -64,12 +67,14 @@ class PerTestCredit(ComparedCredit):
     error: float = -0.6
     syntax_error: float = -1.0
     reduce: str = "sum"
+    uncompiled: str = "all"
     normalize: str = "none"
 
     def __post_init__(self) -> None:
         for key in ("passed", "wrong_answer", "error", "syntax_error"):
             require(key, getattr(self, key))
         require("reduce", self.reduce, choices=("sum", "mean"))
+        require("uncompiled", self.uncompiled, choices=("all", "line"))
         require("normalize", self.normalize, choices=NORMALIZE)
 
     @property
@@ -123,6 +128,11 @@ class PerTestCredit(ComparedCredit):
                 divisor = len(tests) if self.reduce == "mean" else len(judged)
                 weights[tests] = math.fsum(judged[test] for test in tests) / divisor if tests else 0.0
             token_weights.append(weights[tests])
+        error = rollout.verdict.error
+        if self.uncompiled == "line" and rollout.verdict.outcome is Outcome.SYNTAX_ERROR and error and error.line:
+            named = set(range(error.line, (error.end_line or error.line) + 1))
+            lines = lines_of_tokens(rollout.program.text, rollout.program.offsets)
+            return [w if named & set(of_token) else 0.0 for w, of_token in zip(token_weights, lines, strict=True)]
         return token_weights
 
 

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from rltf.credit.per_test import PerTestCredit, executing_tests
 from rltf.execution import LocalExecutor
 from rltf.rewards.adaptive import Adaptive
-from rltf.types import CallTest, Credit, FinishReason, Job, Outcome, Program, Rollout, TestResult, Verdict
+from rltf.types import (
+    CallTest,
+    Category,
+    Credit,
+    ErrorReport,
+    FinishReason,
+    Job,
+    Outcome,
+    Program,
+    Rollout,
+    TestResult,
+    Verdict,
+)
 from rltf.validation import OptionError
 
 PASSED, WRONG, ERROR, SYNTAX = Outcome.PASSED, Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR
@@ -49,6 +61,16 @@ def test_reduced_by_the_mean_a_line_gets_what_its_own_tests_say():
     assert branches.weights == pytest.approx((1 / 6, 1 / 6, 2 / 3, -1 / 12, 1 / 6))
     assert better.weights == pytest.approx((0.7, 0.7, 53 / 60, 1 / 3, 0.7))
     assert broken.weights == pytest.approx((-13 / 15,) * 5)
+
+
+def test_a_program_that_does_not_compile_may_be_blamed_at_the_line_of_its_error_alone():
+    error = ErrorReport("SyntaxError", "expected ':'", 2, 2, Category.LINE)
+    located = replace(BROKEN, verdict=replace(BROKEN.verdict, error=error))
+    credit = PerTestCredit(uncompiled="line")
+    assert credit([BRANCHES, BETTER, located])[2].weights == pytest.approx((0, -13 / 15, 0, 0, 0))
+    assert credit([BRANCHES, BETTER, BROKEN])[2].weights == pytest.approx((-13 / 15,) * 5)  # no line is named
+    elsewhere = credit([BRANCHES, BETTER, located])[0].weights
+    assert elsewhere == PerTestCredit()([BRANCHES, BETTER, BROKEN])[0].weights
 
 
 def test_each_test_is_divided_by_its_own_spread_or_all_by_that_of_the_harvest():
