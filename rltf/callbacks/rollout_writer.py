@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import lightning.pytorch as L
 
 from rltf.callbacks.base import RLTFCallback
 from rltf.metrics.feedback import feedback_metrics
+from rltf.metrics.outcomes import by_problem, is_inverted
 from rltf.runs.files import ROLLOUTS_FILE
 from rltf.runs.rollouts_file import rollout_record
 from rltf.training.module import RLTFModule
@@ -17,6 +19,10 @@ from rltf.training.ranks import all_gather
 from rltf.types import Rollout
 from rltf.validation import require
 
+log = logging.getLogger(__name__)
+
+WARN_AFTER = 10
+"""Iterations in a row in which programs that pass no test earn more than programs that pass."""
 COLUMNS = ["iteration", "problem_id", "draw", "outcome", "passed", "total", "error_type", "error_line", "reward"]
 COLUMNS += ["advantage", "credits", "program"]
 
@@ -35,6 +41,7 @@ class RolloutWriter(RLTFCallback):
         self.table_rows, self.table_every = table_rows, table_every
         self.judged = 0
         """Programs judged so far, of all ranks."""
+        self._inverted = 0
 
     def on_rollouts(self, trainer: L.Trainer, module: RLTFModule, groups: Sequence[Sequence[Rollout]]) -> None:
         """Appends one line per program and logs one row of feedback metrics, of all ranks."""
@@ -51,8 +58,20 @@ class RolloutWriter(RLTFCallback):
         terms = tuple(data.pipeline.rewards.terms)  # terms that gave nothing keep their columns
         row = feedback_metrics(rollouts, terms) | data.buffer.metrics(module.steps) | data.pipeline.metrics()
         module.log_row(row)
+        self._warn_of_inversion(rollouts)
         if self.table_rows and iteration % self.table_every == 0:
             self._log_table(trainer, module, records[: self.table_rows])
+
+    def _warn_of_inversion(self, rollouts: Sequence[Rollout]) -> None:
+        sampled = [r for r in rollouts if not r.program.greedy and not r.verdict.unjudgeable]
+        self._inverted = self._inverted + 1 if is_inverted(by_problem(sampled)) else 0
+        if self._inverted == WARN_AFTER:
+            log.warning(
+                "programs that pass no test have earned more than programs that pass in %d iterations in a row "
+                "(rollout/advantage_by_outcome/*): groups in which nobody passes teach to run and be wrong; expected "
+                "reward=pass_first or binary, or algorithm.advantages.normalize=batch or none",
+                WARN_AFTER,
+            )
 
     def _log_table(self, trainer: L.Trainer, module: RLTFModule, records: Sequence[dict[str, Any]]) -> None:
         rows = [[_cell(record, column) for column in COLUMNS] for record in records]

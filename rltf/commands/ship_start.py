@@ -1,4 +1,4 @@
-"""Writes the start that ships with rltf, and its card, from a run that trained it: `make warm-start`."""
+"""Writes a start that ships, and its card, from a run that trained it: `make warm-start`, `make long-start`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rltf.runs.atomic import replacing, write_text
 from rltf.runs.checkpoint_file import read_checkpoint
 from rltf.runs.files import CONFIG_FILE
 from rltf.runs.record import read_summary, read_yaml
-from rltf.runs.warm_starts import SHIPPED, start_of_run, warmup_settings
+from rltf.runs.warm_starts import NAMED, SHIPPED, start_of_run, warmup_settings
 
 
 def ship(run: Path, target: Path = SHIPPED) -> None:
@@ -38,7 +38,7 @@ def ship(run: Path, target: Path = SHIPPED) -> None:
     summary = read_summary(run)
     card = {
         "what": "a policy after supervised warm-up, from random weights, on programs of which a share is faulty",
-        "made_by": "make warm-start",
+        "made_by": "make warm-start" if target == SHIPPED else "make long-start",
         "settings": warmup_settings(config),
         "seed": config["seed"],
         "versions": summary["versions"],
@@ -56,11 +56,13 @@ def _halves(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: `python -m rltf.commands.ship_start RUN`."""
+    """Command line: `python -m rltf.commands.ship_start RUN [--start NAME]`."""
     parser = argparse.ArgumentParser(prog="python -m rltf.commands.ship_start", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a run with warmup.from=scratch")
+    parser.add_argument("--start", choices=NAMED, help="which start; none: that of the default run")
+    args = parser.parse_args(argv)
     try:
-        ship(parser.parse_args(argv).run)
+        ship(args.run, NAMED[args.start] if args.start else SHIPPED)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

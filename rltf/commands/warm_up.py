@@ -15,6 +15,7 @@ from rltf.commands.run import Run
 from rltf.runs.atomic import replacing
 from rltf.runs.checkpoint_file import check_checkpoint, checkpoint_path, is_whole, read_checkpoint
 from rltf.runs.warm_starts import (
+    NAMED,
     SHIPPED,
     START,
     Cache,
@@ -77,6 +78,8 @@ def _take_or_train(run: Run) -> None:
             return
         log.info("the start that ships is of other settings (%s): the warm-up is done", ", ".join(differences))
         _train(run, None)
+    elif origin in NAMED:
+        _take(run, WarmStart(NAMED[origin], f"the file that ships for {origin}"))
     elif origin != "scratch":
         folder = Path(origin).expanduser()
         start_path = start_of_run(folder)
@@ -132,7 +135,7 @@ def _train(run: Run, checkpoint: Path | None) -> None:
             optimizer=build(run.cfg, "optimizer"),
             lr=warmup.lr,
             warmup_steps=min(warmup.steps // 10, warmup.lr_warmup_steps),
-            decay_steps=warmup.steps if warmup.decay else None,
+            decay_steps=warmup.decay_steps,
         )
     )
     run.data.start(

@@ -1,18 +1,22 @@
 """Credit test by test: the advantage that a program has at a test goes to the lines which that test executed.
 
     A_it = (s_it - mean_j s_jt) / spread        programs j of the group; spread as `normalize` says, test by test
-    weight of a token of program i = span credits + (1/K) sum over tests t that executed a line of it of A_it
+    weight of a token of program i = span credits + mean of A_it over the tests t that executed a line of it
 
 s_it is the value of test t's outcome for program i. Why it is sound: the outcome of a test does not depend on tokens
 that it never executed, so dropping those terms from the policy gradient takes variance and no expectation away. The
 proviso: given that the program compiles and defines the same names. A token that breaks the compilation, or hides a
 name that a test needs, does so on a line that the test may never have executed.
 
-No paper has this; how it fills in what its definition leaves open:
+No paper has this; the defaults are what docs/results/feedback.md measured to teach most. With `reduce: sum` the mean
+becomes a sum over K tests: a line that one test of ten executes has a tenth of the weight of a whole program's failure,
+whose noise then drowns it. How it fills in what its definition leaves open:
 1. K is the number of tests that could be judged of program i. A test that could not says nothing of it: it is no part
    of its sum, and the program no part of the test's mean.
-2. A program that does not compile gets the mean over all tests at every token, as do tokens that wrote no part of the
-   program (end of sequence, text around the code) and lines of which no mark tells, such as a comment at the end.
+2. A program that does not compile gets the mean over all tests at the tokens of the line that the compiler names: that
+   no test ran is due to them; with `uncompiled: all`, or where no line is named, at every token. Tokens that wrote no
+   part of a program (end of sequence, text around the code) get the mean over all tests, as do lines of which no mark
+   tells, such as a comment at the end.
 3. A test without lines of its own (not run, since the program had broken or timed out before it) counts as one that
    executed every line which some test executed.
 4. A token that lies on two lines belongs to the tests of both. Lines that no judged test executed weigh 0.
@@ -52,7 +56,9 @@ class PerTestCredit(ComparedCredit):
         wrong_answer: of one that ran to a wrong answer.
         error: of one that stopped with an error or at a limit.
         syntax_error: of every test of a program that does not compile.
-        reduce: what a line gets of its tests' advantages: their `sum` over the number of all tests, or their `mean`.
+        reduce: what a line gets of its tests' advantages: their `mean`, or their `sum` over the number of all tests.
+        uncompiled: which tokens of a program that does not compile get the mean over its tests: those of the `line`
+            that the compiler names (all where it names none), or `all`.
         normalize: what a test's differences are divided by: `none`, `std`, `sample_std` of the group, or `batch`.
 
     Raises:
@@ -60,16 +66,18 @@ class PerTestCredit(ComparedCredit):
     """
 
     passed: float = 1.0
-    wrong_answer: float = -0.3
-    error: float = -0.6
-    syntax_error: float = -1.0
-    reduce: str = "sum"
+    wrong_answer: float = 0.0
+    error: float = 0.0
+    syntax_error: float = 0.0
+    reduce: str = "mean"
+    uncompiled: str = "line"
     normalize: str = "none"
 
     def __post_init__(self) -> None:
         for key in ("passed", "wrong_answer", "error", "syntax_error"):
             require(key, getattr(self, key))
         require("reduce", self.reduce, choices=("sum", "mean"))
+        require("uncompiled", self.uncompiled, choices=("all", "line"))
         require("normalize", self.normalize, choices=NORMALIZE)
 
     @property
@@ -123,6 +131,11 @@ class PerTestCredit(ComparedCredit):
                 divisor = len(tests) if self.reduce == "mean" else len(judged)
                 weights[tests] = math.fsum(judged[test] for test in tests) / divisor if tests else 0.0
             token_weights.append(weights[tests])
+        error = rollout.verdict.error
+        if self.uncompiled == "line" and rollout.verdict.outcome is Outcome.SYNTAX_ERROR and error and error.line:
+            named = set(range(error.line, (error.end_line or error.line) + 1))
+            lines = lines_of_tokens(rollout.program.text, rollout.program.offsets)
+            return [w if named & set(of_token) else 0.0 for w, of_token in zip(token_weights, lines, strict=True)]
         return token_weights
 
 

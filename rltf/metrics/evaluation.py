@@ -35,6 +35,8 @@ class ProblemResult:
     """None when no greedy program was drawn."""
     draws: tuple[str, ...] = ()
     """Outcome of each program, in the order of draws: the same seeds draw before and after RL."""
+    tests_passed: float | None = None
+    """Mean share of tests that a sampled program passed; None where no program could be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ class EvaluationResult:
         """Share of problems whose greedy program passes; None when none was drawn."""
         greedy = [r.greedy_passed for r in self.problems if r.greedy_passed is not None]
         return fmean(greedy) if greedy else None
+
+    @property
+    def tests_passed(self) -> float | None:
+        """Share of tests that a sampled program passes, mean over problems; None when no program could be judged."""
+        shares = [r.tests_passed for r in self.problems if r.tests_passed is not None]
+        return fmean(shares) if shares else None
 
     def outcomes(self) -> dict[str, int]:
         """Outcome -> sampled programs, worst first."""
@@ -79,10 +87,11 @@ class EvaluationResult:
     def metrics(self) -> dict[str, float]:
         """Metric name -> value, for loggers."""
         programs = sum(r.samples for r in self.problems)
-        greedy = self.greedy_pass_at_1
+        greedy, tests_passed = self.greedy_pass_at_1, self.tests_passed
         return {
             **{f"pass@{k}": value for k, value in self.pass_at_k.items()},
             **({"greedy_pass@1": greedy} if greedy is not None else {}),
+            **({"tests_passed": tests_passed} if tests_passed is not None else {}),
             **{f"outcome/{name}": count / programs for name, count in self.outcomes().items()},
         }
 
@@ -114,6 +123,7 @@ class Evaluation(nn.Module):
         nothing was sampled. A program that could not be judged has not passed; `outcomes` counts it."""
         greedy = [v for p, v in zip(programs, verdicts, strict=True) if p.greedy]
         sampled = [v for p, v in zip(programs, verdicts, strict=True) if not p.greedy] or greedy
+        shares = [v.passed_share for v in sampled if not v.unjudgeable]
         passed = sum(v.outcome is Outcome.PASSED for v in sampled)
         for k, metric in self.metrics.items():
             if int(k) <= len(sampled):
@@ -129,6 +139,7 @@ class Evaluation(nn.Module):
                 dict(Counter(v.error.type for v in sampled if v.error is not None)),
                 greedy[0].outcome is Outcome.PASSED if greedy else None,
                 tuple(str(v.outcome) for v in sampled),
+                fmean(shares) if shares else None,
             )
         )
 

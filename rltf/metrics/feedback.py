@@ -7,10 +7,11 @@ programs of one problem. Programs that could not be judged are part of `rollout/
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, pstdev
 
+from rltf.metrics.outcomes import advantage_metrics, by_problem, variance_shares
 from rltf.types import FinishReason, Outcome, Rollout
 
 
@@ -27,6 +28,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
     greedy = [r for r in rollouts if r.program.greedy and not r.verdict.unjudgeable]
     if not sampled:
         return {"rollout/programs": float(len(draws)), **_by_outcome(draws)} if draws else {}
+    groups = by_problem(sampled)
     return {
         "rollout/programs": float(len(draws)),
         "rollout/reward_mean": fmean(r.reward for r in sampled),
@@ -38,7 +40,9 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         **_by_term(sampled, terms),
         **_by_outcome(draws),
         **_by_error(sampled, top_errors),
-        **_groups(sampled),
+        **_groups(groups),
+        **advantage_metrics(groups),
+        **variance_shares(groups),
         **_lengths(sampled),
         **_coverage(sampled),
         **_greedy(greedy),
@@ -78,16 +82,13 @@ def _by_error(sampled: Sequence[Rollout], top: int) -> dict[str, float]:
     return {f"rollout/error/{kind}": count / len(sampled) for kind, count in counts.most_common(top)}
 
 
-def _groups(sampled: Sequence[Rollout]) -> dict[str, float]:
-    groups: dict[str, list[Rollout]] = defaultdict(list)
-    for rollout in sampled:
-        groups[rollout.program.problem_id].append(rollout)
-    passed = [fmean(r.verdict.outcome is Outcome.PASSED for r in group) for group in groups.values()]
-    flat = [len({r.reward for r in group}) == 1 for group in groups.values()]
+def _groups(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
+    passed = [fmean(r.verdict.outcome is Outcome.PASSED for r in group) for group in groups]
+    flat = [len({r.reward for r in group}) == 1 for group in groups]
     return {
-        "rollout/groups_all_failed": fmean(share == 0 for share in passed),
-        "rollout/groups_all_passed": fmean(share == 1 for share in passed),
-        "rollout/groups_mixed": fmean(0 < share < 1 for share in passed),
+        "rollout/groups/none_pass": fmean(share == 0 for share in passed),
+        "rollout/groups/some_pass": fmean(0 < share < 1 for share in passed),
+        "rollout/groups/all_pass": fmean(share == 1 for share in passed),
         "rollout/frac_groups_zero_std": fmean(flat),
     }
 

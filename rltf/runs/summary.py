@@ -41,6 +41,7 @@ def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
             for (k, value), (low, high) in zip(result.pass_at_k.items(), result.intervals.values(), strict=True)
         },
         "greedy_pass_at_1": result.greedy_pass_at_1,
+        "tests_passed": None if result.tests_passed is None else round(result.tests_passed, 6),
         "outcomes": result.outcomes(),
         "errors": result.errors(),
         "by_difficulty": _rounded(result.by_difficulty()),
@@ -50,10 +51,11 @@ def evaluation_record(result: EvaluationResult) -> dict[str, Any]:
 
 def evaluation_metrics(record: Mapping[str, Any]) -> dict[str, float]:
     """Metric -> value of an evaluation, for loggers, from its record: a resumed run logs the same digits."""
-    greedy = record["greedy_pass_at_1"]
+    greedy, tests_passed = record["greedy_pass_at_1"], record.get("tests_passed")
     return {
         **{f"pass@{k}": value for k, value in record["pass_at_k"].items()},
         **({} if greedy is None else {"greedy_pass@1": round(greedy, 6)}),
+        **({} if tests_passed is None else {"tests_passed": tests_passed}),
     }
 
 
@@ -67,7 +69,7 @@ def write_evaluation(folder: Path, name: Literal["before", "after"], result: Eva
     """
     path = folder / EVALUATION_FILE
     content = json.loads(path.read_text(encoding="utf-8")) if name != "before" and path.exists() else {}
-    keys = ("problem_id", "difficulty", "tags", "draws", "greedy_passed", "errors")
+    keys = ("problem_id", "difficulty", "tags", "draws", "greedy_passed", "tests_passed", "errors")
     problems = [{key: getattr(problem, key) for key in keys} for problem in result.problems]
     write_json(path, {**content, name: problems}, indent=None)
 
@@ -165,7 +167,10 @@ def print_table(console: Console, columns: dict[str, dict[str, Any]]) -> None:
         table.add_row(f"pass@{k}", *(_cell(column["pass_at_k_interval"].get(k)) for column in columns.values()))
     greedy = [column["greedy_pass_at_1"] for column in columns.values()]
     if None not in greedy:
-        table.add_row("greedy", *(f"{value:.1%}" for value in greedy))
+        table.add_row("greedy", *(f"{value:6.1%}" for value in greedy))
+    tests_passed = [column.get("tests_passed") for column in columns.values()]
+    if None not in tests_passed:
+        table.add_row("tests", *(f"{value:6.1%}" for value in tests_passed))
     console.print(table)
 
 

@@ -15,10 +15,13 @@ from typing import Any
 
 from rltf.runs.checkpoint_file import checkpoint_path, is_whole
 
-KINDS = ("scratch", "cache", "shipped")
+_POLICIES = Path(__file__).parents[1] / "policies"
+SHIPPED = _POLICIES / "tiny_t5_start.ckpt"
+"""The start of the default run, which ships: weights in half precision; the `.json` beside it is its card."""
+NAMED = {"mini_long": _POLICIES / "tiny_t5_long_start.ckpt"}
+"""Other starts that ship, by the `warmup.from` that takes them whatever the settings are."""
+KINDS = ("scratch", "cache", "shipped", *NAMED)
 """Values of `warmup.from` that are no folder."""
-SHIPPED = Path(__file__).parents[1] / "policies" / "tiny_t5_start.ckpt"
-"""The start that ships: weights in half precision; the `.json` beside it is its card."""
 START = "start"
 """Name of the checkpoint of a run that took its start from elsewhere."""
 

@@ -28,13 +28,14 @@ class WarmupConfig:
     """Peak learning rate."""
     lr_warmup_steps: int
     """Optimiser steps of linear increase of the learning rate; a tenth of `steps` at most."""
-    decay: bool
-    """Cosine to a tenth of the peak."""
+    decay: bool | int
+    """Cosine to a tenth of the peak: over the warm-up, or over so many steps, of which the warm-up does the first."""
     save_every: int
     """Optimiser steps between checkpoints."""
     from_: str = "scratch"
     """`scratch`: it is done; `cache`: it is done once for equal settings, seed and code; `shipped`: that of the
-    package where the settings are its own, else scratch; or the folder of a run, whose start is taken."""
+    package where the settings are its own, else scratch; another start of the package by its name; or the folder of a
+    run, whose start is taken."""
 
     def __post_init__(self) -> None:
         require("steps", self.steps, at_least=0, whole=True)
@@ -43,6 +44,13 @@ class WarmupConfig:
         require("lr", self.lr, above=0)
         require("lr_warmup_steps", self.lr_warmup_steps, at_least=0, whole=True)
         require("save_every", self.save_every, at_least=1, whole=True)
+        if not isinstance(self.decay, bool):
+            require("decay", self.decay, at_least=max(self.steps, 1), whole=True)
+
+    @property
+    def decay_steps(self) -> int | None:
+        """Optimiser steps after which the learning rate is a tenth of the peak; None: it does not fall."""
+        return (self.steps if self.decay else None) if isinstance(self.decay, bool) else self.decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,14 @@ import torch
 from rltf.commands.ship_start import ship
 from rltf.commands.train import train
 from rltf.runs.checkpoint_file import read_checkpoint
-from rltf.runs.warm_starts import SHIPPED, differences_from_shipped, warmup_settings
+from rltf.runs.warm_starts import NAMED, SHIPPED, differences_from_shipped, warmup_settings
 from rltf.setup.checks import check_config
 
+ROOT = Path(__file__).resolve().parents[2]
+SMALL_RUN = (
+    *("benchmark.sizes={train: 8, validation: 2, test: 2}", "rollouts.problems=2", "rollouts.samples=2"),
+    *("trainer.max_epochs=1", "evaluation.samples=1", "evaluation.ks=[1]", "logger=none", "report=false"),
+)
 TINY = ("debug=default", "report=false", "trainer.max_epochs=1")
 
 
@@ -36,9 +41,8 @@ def trained(tmp_path_factory):
     """A run that did its warm-up."""
     from hydra import compose, initialize_config_dir
 
-    root = Path(__file__).resolve().parents[2]
     folder = tmp_path_factory.mktemp("trained") / "run"
-    with initialize_config_dir(str(root / "configs"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         return train(compose("train", [*TINY, f"paths.output_dir={folder}"])).folder
 
 
@@ -86,6 +90,19 @@ def test_the_start_that_ships_is_of_the_default_settings_and_its_card_is_true(co
     assert all(weight.dtype == torch.float16 and torch.isfinite(weight).all() for weight in weights.values())
 
 
+def test_the_start_of_long_programs_is_made_as_the_makefile_says_and_taken_for_any_number_of_parts(composed):
+    card = json.loads(NAMED["mini_long"].with_suffix(".json").read_text())
+    rule = (ROOT / "Makefile").read_text().split("\nlong-start:")[1].split("-m rltf.commands.ship_start")[0]
+    typed = [word.strip("'") for word in rule.split() if "=" in word and not word.startswith(("hydra.", "logger="))]
+    cfg = composed("train", *(word for word in typed if not word.startswith("experiment=")), "experiment=long")
+    assert warmup_settings(plain(cfg)) == card["settings"]
+    short = ("experiment=long", "benchmark.parts=[1]", *SMALL_RUN)
+    folder = train(composed("train", *short)).folder
+    assert json.loads((folder / "summary.json").read_text())["warm_start"] == "the file that ships for mini_long"
+    start = read_checkpoint(folder / "checkpoints/start.ckpt")["state_dict"]
+    assert sum(w.numel() for w in {w.data_ptr(): w for w in start.values()}.values()) == card["parameters"]
+
+
 def test_other_settings_than_those_of_the_start_that_ships_are_named(composed):
     cfg = composed("train", "model.layers=3", "warmup.lr=1e-3", "seed=7", "warmup.save_every=5")
     assert differences_from_shipped(warmup_settings(plain(cfg))) == ["model.layers", "warmup.lr"]
@@ -101,7 +118,7 @@ def test_a_shipped_start_is_the_runs_own_in_half_precision(trained, tmp_path):
 
 
 def test_a_start_of_nothing_or_of_another_model_is_one_sentence(composed, trained, tmp_path):
-    with pytest.raises(ValueError, match=r"^warmup.from is '/nope': expected scratch, cache, shipped, or "):
+    with pytest.raises(ValueError, match=r"^warmup.from is '/nope': expected scratch, cache, shipped, mini_long, or "):
         check_config(composed("train", "warmup.from=/nope"), "train")
     (tmp_path / "damaged/checkpoints").mkdir(parents=True)
     (tmp_path / "damaged/checkpoints/warmup.ckpt").write_bytes(b"half")

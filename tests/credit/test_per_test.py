@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from rltf.credit.per_test import PerTestCredit, executing_tests
 from rltf.execution import LocalExecutor
 from rltf.rewards.adaptive import Adaptive
-from rltf.types import CallTest, Credit, FinishReason, Job, Outcome, Program, Rollout, TestResult, Verdict
+from rltf.types import (
+    CallTest,
+    Category,
+    Credit,
+    ErrorReport,
+    FinishReason,
+    Job,
+    Outcome,
+    Program,
+    Rollout,
+    TestResult,
+    Verdict,
+)
 from rltf.validation import OptionError
 
 PASSED, WRONG, ERROR, SYNTAX = Outcome.PASSED, Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR, Outcome.SYNTAX_ERROR
@@ -37,18 +49,44 @@ BROKEN = rollout_of([(SYNTAX, None)] * 3, unexecuted=None)
 # advantages:                BRANCHES 2/3, -0.2, 1/30; BETTER 2/3, 1.1, 1/3; BROKEN -4/3, -0.9, -11/30
 
 
+def ladder(**options):
+    """The credit with RLTF's coarse values, sums, and blame for every token of a program that does not compile."""
+    values = {"wrong_answer": -0.3, "error": -0.6, "syntax_error": -1.0, "reduce": "sum", "uncompiled": "all"}
+    return PerTestCredit(**(values | options))
+
+
+def test_by_default_tests_pass_or_fail_and_a_line_gets_the_mean_of_its_own():
+    error = ErrorReport("SyntaxError", "expected ':'", 2, 2, Category.LINE)
+    located = replace(BROKEN, verdict=replace(BROKEN.verdict, error=error))
+    branches, better, broken = PerTestCredit()([BRANCHES, BETTER, located])
+    # means of the tests 2/3, 1/3, 0: advantages 1/3, -1/3, 0; 1/3, 2/3, 0; -2/3, -1/3, 0
+    assert branches.weights == pytest.approx((0.0, 0.0, 1 / 3, -1 / 6, 0.0))
+    assert better.weights == pytest.approx((1 / 3, 1 / 3, 1 / 2, 0.0, 1 / 3))
+    assert broken.weights == pytest.approx((0.0, -1 / 3, 0.0, 0.0, 0.0))
+
+
 def test_three_programs_three_tests_and_four_lines_by_hand():
-    branches, better, broken = PerTestCredit()([BRANCHES, BETTER, BROKEN])
+    branches, better, broken = ladder()([BRANCHES, BETTER, BROKEN])
     assert branches.weights == pytest.approx((1 / 6, 1 / 6, 2 / 9, -1 / 18, 1 / 6))
     assert better.weights == pytest.approx((0.7, 0.7, 53 / 90, 1 / 9, 0.7))
     assert broken.weights == pytest.approx((-13 / 15,) * 5)
 
 
 def test_reduced_by_the_mean_a_line_gets_what_its_own_tests_say():
-    branches, better, broken = PerTestCredit(reduce="mean")([BRANCHES, BETTER, BROKEN])
+    branches, better, broken = ladder(reduce="mean")([BRANCHES, BETTER, BROKEN])
     assert branches.weights == pytest.approx((1 / 6, 1 / 6, 2 / 3, -1 / 12, 1 / 6))
     assert better.weights == pytest.approx((0.7, 0.7, 53 / 60, 1 / 3, 0.7))
     assert broken.weights == pytest.approx((-13 / 15,) * 5)
+
+
+def test_a_program_that_does_not_compile_may_be_blamed_at_the_line_of_its_error_alone():
+    error = ErrorReport("SyntaxError", "expected ':'", 2, 2, Category.LINE)
+    located = replace(BROKEN, verdict=replace(BROKEN.verdict, error=error))
+    credit = ladder(uncompiled="line")
+    assert credit([BRANCHES, BETTER, located])[2].weights == pytest.approx((0, -13 / 15, 0, 0, 0))
+    assert credit([BRANCHES, BETTER, BROKEN])[2].weights == pytest.approx((-13 / 15,) * 5)  # no line is named
+    elsewhere = credit([BRANCHES, BETTER, located])[0].weights
+    assert elsewhere == ladder()([BRANCHES, BETTER, BROKEN])[0].weights
 
 
 def test_each_test_is_divided_by_its_own_spread_or_all_by_that_of_the_harvest():
@@ -56,7 +94,7 @@ def test_each_test_is_divided_by_its_own_spread_or_all_by_that_of_the_harvest():
     group = [rollout_of([(status, everywhere), (PASSED, everywhere)]) for status in (PASSED, WRONG)]
     # first test: 1 and -0.3, population spread 0.65, sample spread 0.65 * 2**0.5; the second says nothing
     for normalize, size in {"none": 0.65, "std": 1.0, "sample_std": 0.5**0.5, "batch": 2**0.5}.items():
-        weighed = PerTestCredit(normalize=normalize)(group)
+        weighed = ladder(normalize=normalize)(group)
         assert [r.weights[0] for r in weighed] == pytest.approx([size / 2, -size / 2])
 
 
@@ -64,11 +102,11 @@ def test_tests_that_everybody_passes_or_nobody_passes_alike_say_nothing():
     for status in (PASSED, WRONG, ERROR, SYNTAX):
         group = [rollout_of([(status, (1, 2))] * 2, unexecuted=(3, 4)) for _ in range(3)]
         for normalize in ("none", "std", "sample_std", "batch"):
-            assert all(r.weights == (0.0,) * 5 for r in PerTestCredit(normalize=normalize)(group))
+            assert all(r.weights == (0.0,) * 5 for r in ladder(normalize=normalize)(group))
 
 
 def test_a_test_that_nobody_passes_tells_errors_from_wrong_answers():
-    wrong, error = PerTestCredit()([rollout_of([(status, (1, 2, 3))], unexecuted=(4,)) for status in (WRONG, ERROR)])
+    wrong, error = ladder()([rollout_of([(status, (1, 2, 3))], unexecuted=(4,)) for status in (WRONG, ERROR)])
     assert wrong.weights == pytest.approx((0.15, 0.15, 0.15, 0.0, 0.15))
     assert error.weights == pytest.approx((-0.15, -0.15, -0.15, 0.0, -0.15))
 
@@ -79,7 +117,7 @@ def test_equals_adaptive_less_the_groups_mean_where_every_test_executes_every_li
     statuses = [(PASSED, WRONG, WRONG), (PASSED, PASSED, WRONG), (WRONG, WRONG, WRONG), (PASSED, PASSED, PASSED)]
     group = [rollout_of([(status, everywhere) for status in row]) for row in statuses]
     rewards = [Adaptive().value(r.verdict) for r in group]
-    for rollout, reward in zip(PerTestCredit(reduce=reduce)(group), rewards, strict=True):
+    for rollout, reward in zip(ladder(reduce=reduce)(group), rewards, strict=True):
         assert rollout.weights == pytest.approx((reward - sum(rewards) / 4,) * 5)
 
 
@@ -90,33 +128,33 @@ def test_an_unjudgeable_test_is_no_part_of_its_programs_sum_nor_of_its_groups_me
         rollout_of([(PASSED, everywhere), (PASSED, everywhere)]),
         rollout_of([(PASSED, everywhere), (WRONG, everywhere)]),
     ]  # first test: mean 1.7/3; second: 1 and -0.3, mean 0.35
-    first, second, third = PerTestCredit()(group)
+    first, second, third = ladder()(group)
     assert first.weights == pytest.approx((-0.3 - 1.7 / 3,) * 5)
     assert second.weights == pytest.approx(((1 - 1.7 / 3 + 0.65) / 2,) * 5)
     assert third.weights == pytest.approx(((1 - 1.7 / 3 - 0.65) / 2,) * 5)
     unjudged = rollout_of([(Outcome.UNJUDGEABLE, everywhere)] * 2)
-    assert PerTestCredit()([unjudged, unjudged])[0].weights == (0.0,) * 5
+    assert ladder()([unjudged, unjudged])[0].weights == (0.0,) * 5
 
 
 def test_span_credits_come_on_top_and_no_line_unexecuted_keeps_an_advantage():
     blame = Credit("fine", -1.0, (2, 4))
     group = [rollout_of([(status, (1, 2, 3))], (4,), credits=[blame]) for status in (PASSED, WRONG)]
-    assert PerTestCredit()(group)[0].weights == pytest.approx((0.65, 0.65, -0.35, -1.0, 0.65))
+    assert ladder()(group)[0].weights == pytest.approx((0.65, 0.65, -0.35, -1.0, 0.65))
 
 
 def test_the_greedy_program_is_compared_with_the_sampled_ones_and_changes_no_mean():
     sampled = [rollout_of([(status, (1, 2, 3, 4))]) for status in (PASSED, WRONG)]
     greedy = rollout_of([(PASSED, (1, 2, 3, 4))], greedy=True)
-    weighed = PerTestCredit()([greedy, *sampled])
+    weighed = ladder()([greedy, *sampled])
     assert [r.weights[0] for r in weighed] == pytest.approx([0.65, 0.65, -0.65])
-    assert PerTestCredit()([greedy])[0].weights == (0.0,) * 5
+    assert ladder()([greedy])[0].weights == (0.0,) * 5
 
 
 def test_problems_are_compared_by_themselves_and_a_given_beginning_makes_another_problem():
     group = [rollout_of([(status, (1, 2, 3, 4))]) for status in (PASSED, WRONG)]
     alone = rollout_of([(PASSED, (1, 2, 3, 4))], problem_id="q")
     given_start = replace(group[0], program=replace(group[0].program, prefix_ids=(3,)))
-    weighed = PerTestCredit()([group[0], alone, given_start, group[1]])
+    weighed = ladder()([group[0], alone, given_start, group[1]])
     assert [r.weights[0] for r in weighed] == pytest.approx([0.65, 0.0, 0.0, -0.65])
 
 
@@ -137,6 +175,7 @@ def test_a_test_that_was_not_run_counts_for_every_line_that_some_test_executed()
     ("options", "sentence"),
     [
         ({"reduce": "max"}, "reduce is 'max': expected sum or mean"),
+        ({"uncompiled": "token"}, "uncompiled is 'token': expected all or line"),
         ({"normalize": "rank"}, "normalize is 'rank': expected none, std, sample_std or batch"),
         ({"passed": float("inf")}, "passed is inf: expected a finite number"),
         ({"error": "low"}, "error is 'low': expected a finite number"),
@@ -171,7 +210,7 @@ def with_tests(rollout, tests):
 
 
 credits = st.builds(
-    PerTestCredit, reduce=st.sampled_from(("sum", "mean")), normalize=st.sampled_from(("none", "std", "sample_std"))
+    ladder, reduce=st.sampled_from(("sum", "mean")), normalize=st.sampled_from(("none", "std", "sample_std"))
 )
 
 
@@ -219,7 +258,7 @@ def test_the_sandboxs_lines_reach_the_tokens_test_by_test():
     with LocalExecutor(workers=1) as executor:
         verdicts = [executor.submit(Job(text, tests, coverage=True)).result() for text in (right, wrong)]
     group = [replace(rollout_of([(PASSED, None)]), verdict=verdict) for verdict in verdicts]
-    assert [r.weights for r in PerTestCredit()(group)] == [
+    assert [r.weights for r in ladder()(group)] == [
         pytest.approx((0.325, 0.325, 0.0, 0.325, 0.325)),
         pytest.approx((-0.325, -0.325, 0.0, -0.325, -0.325)),
     ]

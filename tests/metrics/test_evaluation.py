@@ -47,6 +47,16 @@ def test_greedy_programs_have_their_own_number(result):
     assert result.metrics()["greedy_pass@1"] == 0.5
 
 
+def test_tests_passed_is_the_mean_share_over_problems_of_sampled_programs(result):
+    assert result.tests_passed == pytest.approx((2 / 5 + 0) / 2)  # of one test each
+    evaluation = Evaluation(ks=[1])
+    programs = [Program("c", "", (), (), (), (), FinishReason.EOS, draw=i, greedy=i < 0) for i in (-1, 0, 1, 2)]
+    verdicts = [Verdict(P, 4, 4), Verdict(W, 3, 4), Verdict(E, 1, 4), Verdict(Outcome.UNJUDGEABLE, 0, 4)]
+    evaluation.update(problem("c"), programs, verdicts)
+    assert evaluation.compute().tests_passed == pytest.approx((3 / 4 + 1 / 4) / 2)
+    assert evaluation.compute().metrics()["tests_passed"] == pytest.approx(0.5)
+
+
 def test_outcomes_and_errors_count_sampled_programs(result):
     assert result.outcomes() == {"runtime_error": 2, "wrong_answer": 6, "passed": 2}
     assert result.errors() == {"NameError": 2}

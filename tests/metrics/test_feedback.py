@@ -95,8 +95,8 @@ def test_programs_are_distinct_within_their_problem_and_may_be_empty():
 
 def test_groups_are_failed_mixed_or_passed(iteration):
     m = feedback_metrics(iteration)
-    names = ("all_failed", "mixed", "all_passed")
-    assert [m[f"rollout/groups_{name}"] for name in names] == [pytest.approx(1 / 3)] * 3
+    names = ("none_pass", "some_pass", "all_pass")
+    assert [m[f"rollout/groups/{name}"] for name in names] == [pytest.approx(1 / 3)] * 3
     assert m["rollout/frac_groups_zero_std"] == pytest.approx(2 / 3)
 
 
@@ -136,7 +136,7 @@ def test_metrics_are_plain_floats_and_nothing_without_programs(iteration):
     assert feedback_metrics(iteration[:1]) == {}
 
 
-@pytest.mark.parametrize("module", ["feedback", "pass_at_k", "intervals", "critic"])
+@pytest.mark.parametrize("module", ["feedback", "outcomes", "pass_at_k", "intervals", "critic"])
 def test_what_the_report_and_the_callbacks_compute_imports_no_torch(module):
     code = f"import sys, rltf.metrics.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -132,9 +132,9 @@ def metrics_rows(rng: random.Random, warmup: int, iterations: int, updates: int)
                 "rollout/outcome/timeout": wrong / 2,
                 "rollout/outcome/memory_limit": 0.0,
                 "rollout/outcome/syntax_error": wrong * 1.5,
-                "rollout/groups_all_failed": (1 - skill) ** 2,
-                "rollout/groups_all_passed": skill**2,
-                "rollout/groups_mixed": 2 * skill * (1 - skill),
+                "rollout/groups/none_pass": (1 - skill) ** 2,
+                "rollout/groups/all_pass": skill**2,
+                "rollout/groups/some_pass": 2 * skill * (1 - skill),
                 "completion/length_mean": 42 + rng.gauss(0, 2),
                 "completion/truncated_share": 0.03 + rng.random() / 50,
             }

@@ -30,7 +30,7 @@ def shown_example(*results, unexecuted=(), credits=()):
     verdict = Verdict(Outcome.WRONG_ANSWER, passed, len(results), tests=results, unexecuted=unexecuted)
     better = replace(verdict, tests=(replace(PASSED, executed=(1, 2, 3)),) * len(results))
     group = [Rollout(program, verdict, tuple(credits), -0.3, 0.0, -1.0), Rollout(program, better)]
-    record = rollout_record(PerTestCredit()(group)[0], iteration=0)
+    record = rollout_record(PerTestCredit(wrong_answer=-0.3, reduce="sum")(group)[0], iteration=0)
     return example_from_record(json.loads(json.dumps(record)))
 
 

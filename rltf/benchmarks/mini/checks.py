@@ -27,7 +27,7 @@ def choose_cases(rng: Random, code: str, parameters: Sequence[Variable], mode: M
     """`count` test cases; None where no such cases distinguish the program from a simpler one."""
     program = compile_program(code)
     assert program is not None, code
-    candidates = (tuple(_value(rng, p.type) for p in parameters) for _ in range(_CANDIDATES * count))
+    candidates = (tuple(draw_value(rng, p.type) for p in parameters) for _ in range(_CANDIDATES * count))
     inputs = list({repr(i): i for i in candidates}.values())
     usable = [(i, r) for i, r in zip(inputs, run_program(program, mode, inputs), strict=True) if _is_usable(r)]
     cases = _varied_cases(usable, count)
@@ -49,7 +49,8 @@ def passes(code: str, mode: Mode, cases: Cases) -> bool:
     return program is not None and not _fails(program, mode, cases)
 
 
-def _value(rng: Random, type: Type) -> Any:
+def draw_value(rng: Random, type: Type) -> Any:
+    """A random input of a type."""
     if type is Type.INT:
         return rng.randint(-4, 14)
     if type is Type.INTS:

@@ -35,14 +35,22 @@ Shape = Callable[[Random], list[Step]]
 
 def draw_source(rng: Random, difficulty: str, mode: Mode) -> Source | None:
     """A random program of a difficulty, or None where this draw led to none."""
-    shapes, weights = zip(*SHAPES[difficulty], strict=True)
-    try:
-        steps = rng.choices(shapes, weights)[0](rng)
-    except DeadEnd:
+    steps = draw_steps(rng, SHAPES[difficulty])
+    if steps is None:
         return None
     used = {e for s in steps for e in expressions(s) if isinstance(e, Variable)}
     parameters = tuple(p for p in PARAMETERS if p in used)
     return Source(parameters, tuple(steps), mode) if parameters else None
+
+
+def draw_steps(rng: Random, shapes: Sequence[tuple[Shape, float]]) -> list[Step] | None:
+    """Steps of one of these shapes, chosen by their relative frequency; None where the draw led to none."""
+    choices, weights = zip(*shapes, strict=True)
+    try:
+        steps: list[Step] = rng.choices(choices, weights)[0](rng)
+    except DeadEnd:
+        return None
+    return steps
 
 
 def _single_expression(operations: Sequence[int]) -> Shape:
@@ -50,7 +58,7 @@ def _single_expression(operations: Sequence[int]) -> Shape:
     return lambda rng: [_answer(rng, rng.choice(operations))]
 
 
-def _let(first: Sequence[int], then: Sequence[int]) -> Shape:
+def let(first: Sequence[int], then: Sequence[int]) -> Shape:
     """A name for something, and an answer that uses it."""
 
     def steps(rng: Random) -> list[Step]:
@@ -60,7 +68,7 @@ def _let(first: Sequence[int], then: Sequence[int]) -> Shape:
     return steps
 
 
-def _branch(operations: Sequence[int]) -> Shape:
+def two_cases(operations: Sequence[int]) -> Shape:
     """Two cases."""
 
     def steps(rng: Random) -> list[Step]:
@@ -80,7 +88,7 @@ def _let_branch(first: Sequence[int], operations: Sequence[int]) -> Shape:
     return steps
 
 
-def _loop(operations: Sequence[int], where: float, then: Sequence[int] = (0,)) -> Shape:
+def loop(operations: Sequence[int], where: float, then: Sequence[int] = (0,)) -> Shape:
     """A loop that adds or appends, with a condition in a share `where`, and an answer from what it collected."""
 
     def steps(rng: Random) -> list[Step]:
@@ -114,14 +122,14 @@ SHAPES: dict[str, tuple[tuple[Shape, float], ...]] = {
     "easy": ((_single_expression((1, 2)), 1.0),),
     "medium": (
         (_single_expression((2, 3)), 1.0),
-        (_let((1,), (1,)), 1.0),
-        (_branch((0, 1)), 1.0),
-        (_loop((1,), 0.3), 1.0),
+        (let((1,), (1,)), 1.0),
+        (two_cases((0, 1)), 1.0),
+        (loop((1,), 0.3), 1.0),
     ),
     "hard": (
-        (_let((1, 2), (2,)), 1.0),
+        (let((1, 2), (2,)), 1.0),
         (_let_branch((1,), (0, 1)), 1.0),
-        (_loop((1, 2), 0.8, (0, 1)), 1.0),
+        (loop((1, 2), 0.8, (0, 1)), 1.0),
         (_helper((1, 2), (1, 2)), 1.0),
     ),
 }

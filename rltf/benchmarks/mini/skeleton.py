@@ -10,6 +10,7 @@ import hashlib
 import re
 
 from rltf.benchmarks.mini.forms import Expression, Literal, Variable
+from rltf.benchmarks.mini.long import LongSource
 from rltf.benchmarks.mini.steps import Answer, Branch, Collect, Define, Let, Source, Step
 from rltf.types import Split
 
@@ -22,6 +23,11 @@ def skeleton(source: Source) -> str:
     """Structure of a program, e.g. `answer((v0 + #))`."""
     names: dict[str, str] = {}
     return ";".join(_step(s, names) for s in source.steps)
+
+
+def long_skeleton(source: LongSource) -> str:
+    """Structures of the parts of a long program, one after the other."""
+    return "|".join(map(skeleton, source.parts))
 
 
 def split_of(structure: str) -> Split:

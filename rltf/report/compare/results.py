@@ -50,7 +50,7 @@ def row_results(rows: Sequence[Row]) -> list[Result]:
 
 
 def shared_measures(rows: Sequence[Row]) -> list[str]:
-    """The measures that every run has: pass@k by rising k, then `greedy`."""
+    """The measures that every run has: pass@k by rising k, then `greedy`, then `tests`: the share of tests passed."""
     runs = all_runs(rows)
     if not runs:
         return []
@@ -58,7 +58,8 @@ def shared_measures(rows: Sequence[Row]) -> list[str]:
     draws = min((run.heldout.draws for run in runs if run.heldout is not None), default=None)
     names = [f"pass@{k}" for k in sorted(map(int, filter(str.isdigit, ks))) if draws is None or k <= draws]
     greedy = all(isinstance(_greedy(run, when), int | float) for run in runs for when in ("before", "after"))
-    return names + (["greedy"] if names and greedy else [])
+    tests = all(run.heldout is not None and run.heldout.has_tests_passed for run in runs)
+    return names + (["greedy"] if names and greedy else []) + (["tests"] if names and tests else [])
 
 
 def measure_value(run: Run, when: str, measure: str) -> float:

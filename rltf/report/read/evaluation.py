@@ -31,6 +31,8 @@ class ProblemOutcome:
     greedy_passed: bool | None
     errors: Mapping[str, int]
     """Error type -> programs."""
+    tests_passed: float | None = None
+    """Mean share of tests that a program passed; None in files of 0.1."""
 
     @property
     def passed(self) -> int:
@@ -55,10 +57,17 @@ class HeldOut:
         """Fewest programs that a problem has."""
         return min((len(p.draws) for p in (*self.before_rl, *self.after_rl)), default=0)
 
+    @property
+    def has_tests_passed(self) -> bool:
+        """True if the share of tests passed is known of every problem."""
+        return all(p.tests_passed is not None for p in (*self.before_rl, *self.after_rl))
+
     def values(self, when: str, measure: str) -> NDArray[np.float64]:
-        """One number per problem; `measure` is `greedy` or `pass@k`."""
+        """One number per problem; `measure` is `greedy`, `tests` (share of tests passed) or `pass@k`."""
         if measure == "greedy":
             return np.array([float(bool(p.greedy_passed)) for p in self.problems(when)])
+        if measure == "tests":
+            return np.array([p.tests_passed or 0.0 for p in self.problems(when)])
         k = int(measure.removeprefix("pass@"))
         return np.array([pass_at_k(len(p.draws), p.passed, k) for p in self.problems(when)])
 
@@ -112,4 +121,5 @@ def _problem_outcome(record: Mapping[str, Any]) -> ProblemOutcome:
         draws=tuple(map(Outcome, record["draws"])),
         greedy_passed=None if greedy_passed is None else bool(greedy_passed),
         errors={str(kind): int(count) for kind, count in record["errors"].items()},
+        tests_passed=None if record.get("tests_passed") is None else float(record["tests_passed"]),
     )

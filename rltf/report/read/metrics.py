@@ -8,6 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_FORMER_NAMES = {
+    "rollout/groups_all_failed": "rollout/groups/none_pass",
+    "rollout/groups_mixed": "rollout/groups/some_pass",
+    "rollout/groups_all_passed": "rollout/groups/all_pass",
+}
+"""Names in files of 0.1 -> names of today."""
+
 Point = tuple[float, float]
 """(optimiser step, value)."""
 
@@ -34,7 +41,7 @@ class Metrics:
     def after_warmup(self, name: str) -> tuple[Point, ...]:
         """The part of a curve that RL logged. Metrics of programs have a point at the warm-up's last step, too: the
         first programs of RL are drawn there."""
-        start, of_programs = self.rl_start, name.startswith(("rollout/", "completion/", "val/"))
+        start, of_programs = self.rl_start, name.startswith(("rollout/", "completion/", "reward/", "val/"))
         return tuple(p for p in self.curve(name) if start is None or p[0] > start or (of_programs and p[0] == start))
 
     def in_warmup(self, name: str) -> tuple[Point, ...]:
@@ -69,7 +76,7 @@ def read_metrics(path: Path) -> tuple[Metrics, list[str]]:
             value = _number(cell)
             if name in ("step", "iteration", "phase", "epoch") or value is None:
                 continue
-            points = curves.setdefault(name, {})
+            points = curves.setdefault(_FORMER_NAMES.get(name, name), {})
             points[x] = value + (points.get(x, 0.0) if name.startswith("perf/seconds/") else 0.0)
     if not curves:
         notices.append("metrics.csv holds no numbers: the run had logged nothing yet.")

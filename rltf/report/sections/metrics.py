@@ -50,6 +50,12 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     row_terms = {frozenset(n for run in row.runs for n in run.metrics.names("rollout/reward/")) for row in rows}
     terms_note = "The rows' rewards have different terms: their heights do not compare." if len(row_terms) > 1 else ""
     spread = "Weights on spans of tokens are spread over all tokens of their program."
+    earned = "rollout/advantage_by_outcome/"
+    advantages = [
+        *((label, earned + outcome) for outcome, label, _ in OUTCOMES),
+        ("wrong answer where none passes", f"{earned}none_pass/wrong_answer"),
+    ]
+    shares = [(term, f"reward/{term}/share_of_variance") for term in terms]
     return [
         *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
         *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
@@ -58,6 +64,10 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
         _outcomes_chart(rows),
         *_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
                  note=spread) * (len(rows) == 1 and len(terms) > 1),
+        *_charts(rows, "advantages", "Mean advantage by outcome", advantages,
+                 note="Where a wrong answer earns more than a pass, the policy learns to be wrong.") * (len(rows) == 1),
+        *_charts(rows, "variance", "What the differences of reward within a group are made of", shares,
+                 share=True) * (len(rows) == 1 and len(terms) > 1),
     ]  # fmt: skip
 
 
@@ -65,7 +75,7 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
     """Charts of entropy, KL to the start, losses, lengths, curriculum and groups."""
     losses = [("total", "loss/total"), ("supervised", "loss/supervised"), ("RL", "loss/rl")]
     entropy = [("policy", "policy/entropy"), ("on its own programs", "rl/entropy")]
-    groups = [("all failed", "all_failed"), ("all passed", "all_passed"), ("some passed", "mixed")]
+    groups = [("none pass", "none_pass"), ("all pass", "all_pass"), ("some pass", "some_pass")]
     if len(rows) > 1:
         groups = groups[-1:]
     flat = "Where all earn the same, a baseline of the group's mean leaves nothing to learn."
@@ -86,7 +96,7 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
                  share=True, zero=True),
         *_charts(rows, "groups", "Problems by what their sampled programs did",
-                 [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
+                 [(label, f"rollout/groups/{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip
 
 

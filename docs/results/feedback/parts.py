@@ -1,0 +1,105 @@
+"""Gain over `reward=binary` against the number of parts of a program, one curve a choice of credit.
+
+    python docs/results/feedback/parts.py RUN...     # folders of runs, or of sweeps; writes parts.csv and parts.png
+
+Intervals are 95 %, paired over seeds and held-out problems (`rltf.report.compare.statistics`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from rltf.report.compare.statistics import Estimate, paired_difference
+from rltf.report.read.evaluation import HeldOut, read_heldout
+
+HERE = Path(__file__).parent
+COLUMNS = ("parts", "row", "measure", "seeds", "before", "after", "difference", "low", "high")
+MEASURES = ("pass@1", "pass@10", "greedy", "tests")
+BINARY = "binary"
+
+
+def row_label(config: dict) -> str:
+    """The reward, or the credit where it takes the reward's place."""
+    credit = (config.get("credit") or {}).get("_target_", "")
+    return "credit=tests" if credit.endswith("PerTestCredit") else "+".join(config["reward"]["terms"])
+
+
+def read_runs(folders: list[Path]) -> dict[tuple[int, str], dict[int, HeldOut]]:
+    """(parts, row) -> seed -> held-out outcomes of each finished run."""
+    runs: dict[tuple[int, str], dict[int, HeldOut]] = defaultdict(dict)
+    for folder in folders:
+        for file in sorted(folder.rglob("evaluation.json")):
+            config = yaml.safe_load((file.parent / "config.yaml").read_text(encoding="utf-8"))
+            heldout, _ = read_heldout(file)
+            if heldout is not None and heldout.after_rl:
+                key = (config["benchmark"]["parts"][0], row_label(config))
+                runs[key][config["seed"]] = heldout
+    return runs
+
+
+def table(runs: dict[tuple[int, str], dict[int, HeldOut]]) -> list[dict[str, object]]:
+    """One row for each number of parts, choice and measure."""
+    rows = []
+    for parts, label in sorted(runs):
+        seeds = sorted(runs[parts, label])
+        shared = [seed for seed in seeds if seed in runs.get((parts, BINARY), {})]
+        for measure in MEASURES:
+            values = {when: _values(runs[parts, label], seeds, when, measure) for when in ("before", "after")}
+            difference = Estimate(float("nan"))
+            if label != BINARY and shared:
+                pair = [_values(runs[parts, name], shared, "after", measure) for name in (BINARY, label)]
+                difference = paired_difference(*pair, paired_seeds=True)
+            cells = (parts, label, measure, " ".join(map(str, seeds)), values["before"].mean(), values["after"].mean())
+            rows.append(dict(zip(COLUMNS, (*cells, difference.value, difference.low, difference.high), strict=True)))
+    return rows
+
+
+def _values(heldouts: dict[int, HeldOut], seeds: list[int], when: str, measure: str) -> np.ndarray:
+    return np.stack([heldouts[seed].values(when, measure) for seed in seeds])
+
+
+def draw(rows: list[dict[str, object]], path: Path) -> None:
+    """The figure: gain of pass@1 over binary, in points."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.2, 3.2), layout="constrained")
+    curves = [r for r in rows if r["measure"] == "pass@1" and r["row"] != BINARY]
+    for label in dict.fromkeys(str(r["row"]) for r in curves):
+        points = [r for r in curves if r["row"] == label]
+        x, y = [r["parts"] for r in points], np.array([100 * r["difference"] for r in points])
+        bounds = [[100 * abs(r["difference"] - (r[end] if r[end] is not None else r["difference"])) for r in points]
+                  for end in ("low", "high")]  # fmt: skip
+        axes.errorbar(x, y, yerr=bounds, marker="o", capsize=3, label=label)
+    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    ticks = sorted({int(r["parts"]) for r in rows})
+    axes.set_xticks(ticks, [str(t) for t in ticks])
+    axes.set_xlabel("parts of a program")
+    axes.set_ylabel("pass@1 over binary, points")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=160)
+
+
+def main() -> None:
+    """Writes the table and the figure beside this script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    rows = table(read_runs(parser.parse_args().runs))
+    with (HERE / "parts.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    draw(rows, HERE / "parts.png")
+
+
+if __name__ == "__main__":
+    main()
