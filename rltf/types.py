@@ -257,6 +257,8 @@ class Job:
     memory_mb: int | None = None
     coverage: bool = False
     """Also measure which lines the tests execute (`Verdict.unexecuted`)."""
+    output: bool = False
+    """Also return what the program printed in each `stdio` test (`TestResult.output`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,18 @@ class ErrorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramOutput:
+    """What a program printed in one `stdio` test, and how it ended."""
+
+    stdout: str
+    """At most what it may print (`output_kb`); bytes that are no UTF-8 are replaced."""
+    stderr: str
+    """The first `output_kb` of it; no traceback, which is the test's error."""
+    exit_status: int
+    """As the shell has it: 0 to 255, or the number of the signal that ended it, negative."""
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
     """Outcome of one test."""
 
@@ -284,6 +298,8 @@ class TestResult:
     error: ErrorReport | None = None
     executed: tuple[int, ...] | None = None
     """Lines (1-based) that this test executed, those that ran before the first test among them; None: not measured."""
+    output: ProgramOutput | None = None
+    """None: not asked for (`Job.output`), or no run of the whole program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +347,15 @@ class ResultJSON(TypedDict):
     seconds: float
     error: ErrorJSON | None
     executed: NotRequired[list[int]]
+    output: NotRequired[OutputJSON]
+
+
+class OutputJSON(TypedDict):
+    """A `ProgramOutput` as plain JSON values."""
+
+    stdout: str
+    stderr: str
+    exit_status: int
 
 
 class VerdictJSON(TypedDict):
@@ -398,13 +423,17 @@ def _encode_result(result: TestResult) -> ResultJSON:
     }
     if result.executed is not None:
         record["executed"] = list(result.executed)
+    if (output := result.output) is not None:
+        record["output"] = {"stdout": output.stdout, "stderr": output.stderr, "exit_status": output.exit_status}
     return record
 
 
 def _decode_result(record: Mapping[str, Any]) -> TestResult:
     lines = record.get("executed")
     executed = None if lines is None else tuple(lines)
-    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed)
+    row = record.get("output")
+    output = None if row is None else ProgramOutput(row["stdout"], row["stderr"], row["exit_status"])
+    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed, output)
 
 
 def decode_verdict(record: Mapping[str, Any]) -> Verdict:

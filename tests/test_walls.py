@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "loggers": {"types", "validation", "runs"},
     "runs": {"types", "metrics"},
     "benchmarks": {"types", "validation", "execution"},  # which tests can be judged
+    "service": {"types", "validation", "execution", "benchmarks"},  # where the program lies in an answer
     "report": {"types", "rewards", "metrics", "runs"},
     "generation": {"types", "validation", "policies"},
     "rollouts": {"types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "algorithms"},
@@ -90,7 +91,11 @@ def test_imports_run_one_way(file):
 
 
 @pytest.mark.parametrize(
-    "module", ["rltf", "rltf.types", "rltf.rewards.fine", "rltf.execution", "rltf.benchmarks.mini"]
+    "module",
+    [
+        *("rltf", "rltf.types", "rltf.rewards.fine", "rltf.rewards.text", "rltf.execution", "rltf.benchmarks.mini"),
+        *("rltf.service.judge", "rltf.service.remote"),
+    ],
 )
 def test_light_rooms_import_without_torch(module):
     heavy = "{'torch', 'lightning', 'transformers', 'hydra', 'wandb'}"

@@ -31,9 +31,9 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 
-JOB, TESTS, FORGET, VERDICT, READY, ALIVE = range(6)
+JOB, TESTS, FORGET, VERDICT, READY, ALIVE, WITHDRAW = range(7)
 """Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up, with its isolation report; a
-worker that has come to another test of its job."""
+worker that has come to another test of its job; a job whose verdict nobody waits for any more."""
 
 
 class Message(NamedTuple):
@@ -195,13 +195,16 @@ class JobJSON(TypedDict):
     setup: str
     coverage: bool
     memory_mb: int
+    output: bool
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
     """The message that submits a job whose timeout and memory are filled in."""
     assert job.timeout is not None
     assert job.memory_mb is not None
-    body = JobJSON(program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb)
+    body = JobJSON(
+        program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb, output=job.output
+    )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 
 

@@ -78,6 +78,7 @@ class Judge:
             stop_at_first_failure=self._settings.stop_at_first_failure,
             max_timeouts=self._settings.max_timeouts,
             coverage=job["coverage"],
+            output=job["output"],
         )
         numpy = progress.uses_numpy
         sandbox = self._sandbox(numpy)
@@ -161,9 +162,9 @@ class Judge:
         else:
             progress.mark_undecided(Outcome.WRONG_ANSWER, None)
         results = tuple(
-            TestResult(status, seconds, self._error_report(status, error), executed)
-            for status, seconds, error, executed in zip(
-                progress.statuses, progress.seconds, progress.errors, progress.executed, strict=True
+            TestResult(status, seconds, self._error_report(status, error), executed, output)
+            for status, seconds, error, executed, output in zip(
+                progress.statuses, progress.seconds, progress.errors, progress.executed, progress.outputs, strict=True
             )
             if status is not None
         )
@@ -283,10 +284,10 @@ def _run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
     if marks is not None:
         progress.executed[at] = marks.executed_since_last()
     if isinstance(answer, Stop) and answer.reason is not StopReason.EXIT:
-        progress.mark(at, *decide(answer, progress.finish(process), limits))
+        progress.mark(at, *decide(answer, progress.finish_script(at, process), limits))
         return
     message = None if isinstance(answer, Stop) else answer
-    end = progress.finish(process, StopReason.SCRIPT_END.grace_seconds)
+    end = progress.finish_script(at, process, StopReason.SCRIPT_END.grace_seconds)
     if message is not None and "syntax" in message:
         progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
         return
