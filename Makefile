@@ -21,10 +21,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(TOOLS): $(READY)
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray]'
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray,serve]'
 	@touch $@
 
-install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps and Ray
+install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps, Ray and the service
 
 train: $(READY)  ## the embedded default: RL, held-out pass@k before and after
 	$(BIN)/python train.py

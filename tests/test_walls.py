@@ -53,6 +53,9 @@ ONLY_IN = {
     "jinja2": {"report"},
     "wandb_workspaces": {"report"},
     "ray": {"execution", "generation"},
+    "fastapi": {"service"},
+    "uvicorn": {"service"},
+    "prometheus_client": {"service"},
     "multiprocessing": {"execution"},
     "subprocess": {"execution", "policies"},  # in policies: the C compiler, on our own file
 }

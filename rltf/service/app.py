@@ -32,8 +32,6 @@ from rltf.service.schemas import (
 from rltf.service.settings import ServiceSettings
 from rltf.types import Job, Verdict
 
-_OPEN_JOBS_A_WORKER = 2
-"""Jobs that the executor has for each worker: one that runs, and one that follows without a round trip."""
 _DESCRIPTION = """Judges untrusted Python programs against unit tests, in a sandbox.
 
 `/judge` has the formats of `rltf judge --help`: one JSON object, or with the content type `application/x-ndjson` one a
@@ -67,6 +65,8 @@ class Service:
         self._queue: FairQueue | None = None
         self._failure = ""
         api = FastAPI(title="rltf judge", version=__version__, description=_DESCRIPTION, lifespan=self._lifespan)
+        self.api = api
+        """The endpoints, without what guards them."""
         api.add_exception_handler(InvalidInput, _on_invalid_input)
         api.add_exception_handler(RequestValidationError, _on_invalid_request)
         api.add_exception_handler(QueueFull, _on_queue_full)
@@ -99,7 +99,7 @@ class Service:
     async def _lifespan(self, api: FastAPI) -> AsyncIterator[None]:
         self._queue = FairQueue(
             self._executor,
-            _OPEN_JOBS_A_WORKER * self._executor.workers,
+            self._executor.workers,
             self._settings.max_waiting,
             self._settings.job_seconds,
             self._metrics.observe,

@@ -42,7 +42,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "rltf serve") -> int:
         print(f"error: {e}", file=sys.stderr)
         return 2
     with listener:
-        return _serve(arguments, settings, listener)
+        try:
+            return _serve(arguments, settings, listener)
+        except KeyboardInterrupt:  # before it served
+            return 130
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
@@ -134,16 +137,13 @@ def _serve(arguments: argparse.Namespace, settings: ServiceSettings, listener: s
             print(f"error: {e}", file=sys.stderr)
             return 1
         host, port = listener.getsockname()[:2]
-        print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr)
-        for layer, state in report.items():
-            if state != "active":
-                print(f"warning: isolation layer {layer} is {state}", file=sys.stderr)
-        service = Service(executor, settings, local=not settings.tokens)
-        _run(service, settings, listener)
+        lines = [f"listening on http://{f'[{host}]' if ':' in host else host}:{port}"]
+        lines += [f"warning: isolation layer {k} is {state}" for k, state in report.items() if state != "active"]
+        _run(Service(executor, settings, local=not settings.tokens), settings, listener, "\n".join(lines))
     return 0
 
 
-def _run(service: Service, settings: ServiceSettings, listener: socket.socket) -> None:
+def _run(service: Service, settings: ServiceSettings, listener: socket.socket, welcome: str) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -153,6 +153,7 @@ def _run(service: Service, settings: ServiceSettings, listener: socket.socket) -
             self.loop = asyncio.get_running_loop()
             self.draining: asyncio.Task[None] | None = None
             await super().startup(sockets)
+            print(welcome, file=sys.stderr, flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             self.loop.call_soon_threadsafe(self._drain)

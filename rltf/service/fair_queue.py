@@ -9,10 +9,13 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from rltf.execution.executor import Executor
 from rltf.types import Job, Verdict
 
+_JOBS_A_WORKER = 2
+"""Jobs that the executor has for each worker: one that runs, and one that follows without a round trip."""
 _SECONDS_A_JOB = 0.1
 """What a job is taken to need before the first one has ended."""
 _LONGEST_RETRY = 30.0
@@ -45,6 +48,7 @@ class _Entry:
     """When the executor was given it; 0: it waits."""
     judged: Future[Verdict] | None = None
     deadline: asyncio.TimerHandle | None = None
+    """Set once it is being judged."""
 
 
 @dataclass(eq=False)
@@ -64,31 +68,36 @@ class FairQueue:
 
     Args:
         executor: judges.
-        open_jobs: jobs that it has at the same time; twice its workers keeps all of them busy.
+        workers: programs that it judges at the same time. It is given twice as many, so that none of them waits for us.
         max_waiting: jobs of one client that may wait.
-        job_seconds: a job that the executor has had for so long is withdrawn.
+        job_seconds: a job that has been judged for so long is withdrawn. The executor begins jobs in the order in which
+            it is given them, so the oldest that it has are those that are being judged.
         observe: called with each verdict and the seconds since its job was submitted.
     """
 
     def __init__(
         self,
         executor: Executor,
-        open_jobs: int,
+        workers: int,
         max_waiting: int,
         job_seconds: float,
         observe: Callable[[Verdict, float], None] = lambda verdict, seconds: None,
     ) -> None:
         self._executor = executor
-        self._open_jobs, self._max_waiting, self._job_seconds = open_jobs, max_waiting, job_seconds
+        self._workers, self._max_waiting, self._job_seconds = workers, max_waiting, job_seconds
         self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._clients: dict[str, _Client] = {}
         self._mean_seconds = _SECONDS_A_JOB
-        self.running = 0
-        """Jobs that the executor has."""
-        self._running_entries: set[_Entry] = set()
+        self._given: dict[int, _Entry] = {}
+        """Jobs that the executor has, by `id` of the entry, the oldest first."""
         self._room = asyncio.Event()
         """Set whenever a job leaves the queue."""
+
+    @property
+    def running(self) -> int:
+        """Jobs that the executor has."""
+        return len(self._given)
 
     @property
     def waiting(self) -> int:
@@ -122,7 +131,7 @@ class FairQueue:
     @property
     def retry_seconds(self) -> float:
         """When a client whose queue is full should try again: half of what now waits has been judged by then."""
-        return min(_LONGEST_RETRY, max(1.0, 0.5 * self.waiting * self._mean_seconds / self._open_jobs))
+        return min(_LONGEST_RETRY, max(1.0, 0.5 * self.waiting * self._mean_seconds / self._workers))
 
     async def wait_for_room(self) -> None:
         """Returns when some job has left the queue."""
@@ -134,12 +143,12 @@ class FairQueue:
         for entry in [entry for client in self._clients.values() for entry in client.waiting.values()]:
             if not entry.verdict.done():
                 entry.verdict.set_exception(NotJudged(reason))
-        for entry in list(self._running_entries):
+        for entry in list(self._given.values()):
             if not entry.verdict.done():
                 entry.verdict.set_exception(NotJudged(reason))
 
     def _dispatch(self) -> None:
-        while self.running < self._open_jobs:
+        while len(self._given) < _JOBS_A_WORKER * self._workers:
             ready = [client for client in self._clients.values() if client.waiting]
             if not ready:
                 break
@@ -147,6 +156,9 @@ class FairQueue:
             entry = client.waiting.pop(next(iter(client.waiting)))
             if not entry.verdict.done():
                 self._start(entry)
+        for entry in islice(self._given.values(), self._workers):
+            if entry.deadline is None:
+                entry.deadline = self._loop.call_later(self._job_seconds, self._expire, entry)
         self._room.set()
 
     def _start(self, entry: _Entry) -> None:
@@ -160,9 +172,7 @@ class FairQueue:
             return
         entry.started = time.monotonic()
         entry.client.running += 1
-        self.running += 1
-        self._running_entries.add(entry)
-        entry.deadline = self._loop.call_later(self._job_seconds, self._expire, entry)
+        self._given[id(entry)] = entry
         entry.judged.add_done_callback(partial(self._from_executor, entry))
 
     def _from_executor(self, entry: _Entry, judged: Future[Verdict]) -> None:
@@ -173,12 +183,11 @@ class FairQueue:
     def _on_judged(self, entry: _Entry, judged: Future[Verdict]) -> None:
         seconds = time.monotonic() - entry.started
         self._mean_seconds += _WEIGHT_OF_LAST * (seconds - self._mean_seconds)
-        self.running -= 1
-        self._running_entries.discard(entry)
+        del self._given[id(entry)]
         entry.client.running -= 1
         entry.client.seconds += seconds
-        assert entry.deadline is not None
-        entry.deadline.cancel()
+        if entry.deadline is not None:
+            entry.deadline.cancel()
         if not entry.verdict.done():
             if judged.cancelled():
                 entry.verdict.set_exception(NotJudged("the judge was stopped"))

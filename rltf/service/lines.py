@@ -144,7 +144,7 @@ class VerdictLines(Response):
 
     async def _next(self, gone: asyncio.Task[None]) -> str:
         """The oldest open line's answer, and those behind it that are there."""
-        key, answer = self._open[0]
+        answer = self._open[0][1]
         if not isinstance(answer, str):
             await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():

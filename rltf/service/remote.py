@@ -93,12 +93,14 @@ class RemoteJudge:
         Raises:
             ServiceError: it does not answer.
         """
+        connection = self._connect()
         try:
-            connection = self._connect()
             connection.request("GET", f"{urlsplit(self.url).path}/health", headers=self._headers())
             health = json.loads(connection.getresponse().read())
         except (OSError, http.client.HTTPException, ValueError) as e:
             raise ServiceError(f"{self.url} does not answer: {e}") from None
+        finally:
+            connection.close()
         return health.get("isolation") or {}
 
     def close(self) -> None:
