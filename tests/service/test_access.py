@@ -195,9 +195,8 @@ def test_killed_workers_change_no_verdict() -> None:
         done: list[int] = []
         sleepy = "import time\ntime.sleep(0.05)\ndef f(x): return x + {}"
         programs = [sleepy.format(i % 2 + 100 * i * (i % 3 == 0)) for i in range(200)]
-        thread = threading.Thread(
-            target=lambda: done.extend(v.passed for v in remote.judge_many(programs, [CALL] * 200))
-        )
+        tests = [CALL] * len(programs)
+        thread = threading.Thread(target=lambda: done.extend(v.passed for v in remote.judge_many(programs, tests)))
         thread.start()
         for _ in range(4):
             time.sleep(0.5)
