@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "loggers": {"types", "validation", "runs"},
     "runs": {"types", "metrics"},
     "benchmarks": {"types", "validation", "execution"},  # which tests can be judged
+    "adapters": {"types", "validation", "rewards", "service"},
     "service": {"types", "validation", "execution", "benchmarks"},  # where the program lies in an answer
     "report": {"types", "rewards", "metrics", "runs"},
     "generation": {"types", "validation", "policies"},
@@ -97,7 +98,8 @@ def test_imports_run_one_way(file):
     "module",
     [
         *("rltf", "rltf.types", "rltf.rewards.fine", "rltf.rewards.text", "rltf.execution", "rltf.benchmarks.mini"),
-        *("rltf.service.judge", "rltf.service.remote"),
+        *("rltf.service.judge", "rltf.service.remote", "rltf.adapters.trl", "rltf.adapters.verl"),
+        *("rltf.adapters.openrlhf", "rltf.adapters.verifiers"),
     ],
 )
 def test_light_rooms_import_without_torch(module):

@@ -5,26 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Self
 
 from rltf.benchmarks.answers import program_in_answer
 from rltf.execution.json_tests import InvalidInput
 from rltf.execution.local import LocalExecutor
-from rltf.service.test_sets import TestSet, parse_test_set
+from rltf.service.test_sets import Limits, TestSet, parse_problem
 from rltf.types import CallTest, CheckTest, Job, Test, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What goes with the tests of a problem."""
-
-    setup: str = ""
-    """Trusted code that runs before the program: imports of the task."""
-    timeout: float | None = None
-    """Seconds a test; None: the judge's default."""
-    memory_mb: int | None = None
-    """None: the judge's default."""
 
 
 class Judge:
@@ -167,18 +154,19 @@ def jobs_of(texts: Iterable[str], tests: Iterable[TestSet], limits: Limits, answ
     """
     jobs = []
     pairs = list(_pairs(texts, tests))
-    parsed: dict[int, tuple[Test, ...]] = {}  # programs of one problem often share the object that holds its tests
+    parsed: dict[int, tuple[tuple[Test, ...], Limits]] = {}
+    """By `id` of the object with the tests, which programs of one problem often share."""
     for number, (text, test_set) in enumerate(pairs):
         if not isinstance(text, str):
             raise InvalidInput(f"programs[{number}] is {text!r:.100}: expected a string")
         if id(test_set) not in parsed:
             try:
-                parsed[id(test_set)] = parse_test_set(test_set, limits.setup)
+                parsed[id(test_set)] = parse_problem(test_set, limits)
             except InvalidInput as e:
                 raise InvalidInput(f"programs[{number}]: {e}" if len(pairs) > 1 else str(e)) from None
-        records = parsed[id(test_set)]
+        records, own = parsed[id(test_set)]
         program = program_in_answer(text, _function_of(records)).text if answers else text
-        jobs.append(Job(program, records, limits.setup, limits.timeout, limits.memory_mb))
+        jobs.append(Job(program, records, own.setup, own.timeout, own.memory_mb))
     return jobs
 
 

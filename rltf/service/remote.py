@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from rltf.execution.jsonl import dumps
 from rltf.service.job_rows import row_of_job
-from rltf.service.judge import Limits, jobs_of
-from rltf.service.test_sets import TestSet
+from rltf.service.judge import jobs_of
+from rltf.service.test_sets import Limits, TestSet
 from rltf.types import Job, Verdict, decode_verdict
 from rltf.validation import OptionError, require
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from rltf.benchmarks.apps.tests import call_tests, stdio_tests
@@ -17,6 +18,43 @@ _RECORDS = get_args(Test)
 _PAIR_KEYS = ("input", "output", "fn_name", "type")
 _LIST_KEYS = ("inputs", "outputs", "fn_name")
 _KINDS = (None, "stdin_stdout", "function_call")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What goes with the tests of a problem."""
+
+    setup: str = ""
+    """Trusted code that runs before the program: imports of the task."""
+    timeout: float | None = None
+    """Seconds a test; None: the judge's default."""
+    memory_mb: int | None = None
+    """None: the judge's default."""
+
+
+def parse_problem(tests: TestSet, limits: Limits) -> tuple[tuple[Test, ...], Limits]:
+    """The tests of a problem as records, and what goes with them.
+
+    Args:
+        tests: as `parse_test_set` reads them; or an object, or JSON text of one, with `tests` and any of `setup`,
+            `timeout` and `memory_mb`, which take the place of those of all problems.
+        limits: of all problems.
+
+    Raises:
+        InvalidInput: as `parse_test_set` says, or a field has another type.
+
+    >>> parse_problem({"setup": "import math", "tests": ["assert f(4) == math.sqrt(4)"]}, Limits(timeout=2))[1]
+    Limits(setup='import math', timeout=2, memory_mb=None)
+    """
+    if isinstance(tests, str):
+        tests = _from_text(tests)
+    if isinstance(tests, Mapping) and "tests" in tests:
+        check_keys("", tests, ("tests", "setup", "timeout", "memory_mb"))
+        own = {key: tests[key] for key in ("setup", "timeout", "memory_mb") if tests.get(key) is not None}
+        if not isinstance(own.get("setup", ""), str):
+            raise InvalidInput(f"`setup` is {json_type(own['setup'])}: expected a string")
+        limits, tests = replace(limits, **own), tests["tests"]
+    return parse_test_set(tests, limits.setup), limits
 
 
 def parse_test_set(tests: TestSet, setup: str = "") -> tuple[Test, ...]:
@@ -72,12 +110,19 @@ def _from_test(where: str, test: Any, setup: str) -> tuple[Test, ...]:
         return (test,)
     if isinstance(test, str):
         return tests_of_row(where, {"kind": "assert", "code": test}, setup)
-    if isinstance(test, Mapping) and "kind" not in test and "input" in test:
-        check_keys(f"{where}.", test, _PAIR_KEYS)
+    if isinstance(test, Mapping) and test.get("kind") is None and "input" in test:
+        check_keys(f"{where}.", {key: 0 for key, value in test.items() if value is not None}, _PAIR_KEYS)
         if test.get("type") not in _KINDS:
             raise InvalidInput(f"{where}.type is {test['type']!r}: expected stdin_stdout or function_call")
         return _pairs(where, [test["input"]], [test.get("output")], test.get("fn_name"))
-    return tests_of_row(where, dict(test) if isinstance(test, Mapping) else test, setup)
+    if isinstance(test, Mapping):  # a table has the fields of all kinds, empty where a test has none
+        test = {key: value for key, value in test.items() if value is not None or _is_expected(key, test)}
+    return tests_of_row(where, test, setup)
+
+
+def _is_expected(key: str, test: Mapping[str, Any]) -> bool:
+    """True for the expected value of a call, which may be None."""
+    return key == "expected" and test.get("kind") == "call"
 
 
 def _from_lists(tests: Mapping[str, Any]) -> tuple[Test, ...]:

@@ -39,6 +39,13 @@ def judge() -> Iterator[Judge]:
         ([{"kind": "call", "function": "f", "args": [1], "expected": 2}], (CallTest("f", (1,), 2),)),
         ([{"input": "1\n", "output": "2\n", "fn_name": None, "type": "stdin_stdout"}], (StdioTest("1\n", "2\n"),)),
         ([{"input": [1], "output": 2, "fn_name": "f"}], (CallTest("f", (1,), 2),)),
+        (
+            [
+                {"kind": "call", "function": "f", "args": [1], "expected": None, "code": None},
+                {"kind": "assert", "code": "assert f(1)", "function": None, "args": None, "expected": None},
+            ],
+            (CallTest("f", (1,), None), AssertTest("assert f(1)")),
+        ),
         ({"inputs": ["1", "2"], "outputs": ["2", "3"]}, (StdioTest("1", "2"), StdioTest("2", "3"))),
         ({"inputs": [[1]], "outputs": [[2]], "fn_name": "f"}, (CallTest("f", (1,), 2, or_in_list=True),)),
         ({"inputs": ["1\n[2]"], "outputs": ["3"], "fn_name": "f"}, (CallTest("f", (1, [2]), 3),)),
