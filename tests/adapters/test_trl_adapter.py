@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("trl", reason="TRL is not installed: pip install -e '.[perf]'", exc_type=ImportError)
 
+import datasets
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -22,10 +24,18 @@ from rltf.policies.tiny import tiny_causal
 from rltf.service.job_rows import row_of_job
 from rltf.types import Job
 
+sys.path.append(str(Path(__file__).parents[1] / "docs"))
+
+from pages import ROOT, code_blocks
+
+PAGE = ROOT / "docs" / "use-the-judge.md"
+
 STEPS, PROMPTS, SAMPLES = 2, 2, 4
 
 
-@pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
 def test_grpo_trainer_takes_two_steps_with_our_ladder(tmp_path: Path) -> None:
     policy, tasks = tiny_causal(max_prompt_tokens=128), Mini(sizes={"train": 16, "validation": 1, "test": 1})
     model = LlamaForCausalLM(policy.model.config)
@@ -80,3 +90,22 @@ def test_grpo_trainer_takes_two_steps_with_our_ladder(tmp_path: Path) -> None:
     assert "judge/passed" in log
     if len(set(seen)) > 1:
         assert any(not torch.equal(before[name], weight) for name, weight in model.named_parameters())
+
+
+def test_the_script_of_the_docs_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, but for the model, the data set, and how long it trains."""
+    [script] = [block for block in code_blocks(PAGE, "python") if "GRPOTrainer(" in block]
+    policy = tiny_causal(max_prompt_tokens=128)
+    policy.tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    model = LlamaForCausalLM(policy.model.config)
+    model.save_pretrained(tmp_path / "model")
+    policy.tokenizer.save_pretrained(tmp_path / "model")
+    tasks = {"text": ["Add one."] * 8, "test_list": [["assert f(1) == 2", "assert f(2) == 3"]] * 8}
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: Dataset(pa.table(tasks), fingerprint="tasks"))
+    script = script.replace("Qwen/Qwen2.5-Coder-0.5B-Instruct", str(tmp_path / "model"))
+    small = "max_steps=1, use_cpu=True, bf16=False, report_to='none', save_strategy='no', disable_tqdm=True, "
+    script = script.replace('output_dir="grpo", ', f"output_dir={str(tmp_path)!r}, {small}")
+    script = script.replace("max_completion_length=256", "max_completion_length=8")
+    scope = {"__name__": "__main__"}
+    exec(compile(script, "script", "exec"), scope)
+    assert scope["trainer"].state.global_step == 1
