@@ -84,10 +84,16 @@ class AssertTest:
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """A run of the whole program: `stdin` in, `stdout` compared token by token."""
+    """A run of the whole program: `stdin` in, `stdout` compared token by token, or read by a checker."""
 
     stdin: str
     stdout: str
+    tolerance: float | None = None
+    """How far numbers may be off: this much absolutely below 1, relatively above. None: integers not at all, others
+    by 1e-6."""
+    checker: str = ""
+    """Trusted code with a function `check(stdin, expected, printed)` that returns True or False, for problems with
+    several right answers; empty: the outputs are compared."""
     kind: Literal["stdio"] = "stdio"
 
 
@@ -100,6 +106,9 @@ class CallTest:
     expected: Any
     or_in_list: bool = False
     """True: a list of `expected` alone is right, too (APPS does not say whether its results are wrapped)."""
+    tolerance: float | None = None
+    """How far numbers may be off, also in lists, tuples and dicts: this much absolutely below 1, relatively above.
+    None: not at all."""
     kind: Literal["call"] = "call"
 
 
@@ -112,7 +121,17 @@ class CheckTest:
     kind: Literal["check"] = "check"
 
 
-Test = AssertTest | StdioTest | CallTest | CheckTest
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    """An answer in words or numbers: the text of the program, which is not run, is compared token by token."""
+
+    expected: str
+    tolerance: float | None = None
+    """As that of `StdioTest`."""
+    kind: Literal["text"] = "text"
+
+
+Test = AssertTest | StdioTest | CallTest | CheckTest | TextTest
 
 
 @dataclass(frozen=True, slots=True)

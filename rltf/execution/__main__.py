@@ -24,9 +24,14 @@ input, one JSON object a line, without other keys:
   {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true, "output"?: true}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
-  {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n"}
-  {"kind": "call", "function": "f", "args": [1], "expected": 2}
+  {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n", "tolerance"?: 1e-9, "checker"?: "..."}
+  {"kind": "call", "function": "f", "args": [1], "expected": 2, "tolerance"?: 1e-9}
   {"kind": "check", "code": "def check(candidate): ...", "entry_point": "f"}
+  {"kind": "pytest", "code": "from solution import f\\ndef test_f(): ...", "module"?: "solution"}
+    stands for one test a test function of the module, in their order
+  {"kind": "text", "expected": "42", "tolerance"?: 1e-9}: the program is an answer, which is not run
+  tolerance: how far numbers may be off, absolutely below 1, relatively above
+  checker: trusted code with `def check(stdin, expected, printed)`, which returns True or False
 
 output, one JSON object a line, in the order of the input:
   {"id", "outcome", "passed", "total", "error", "tests", "seconds", "isolation"}

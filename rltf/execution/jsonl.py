@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rltf.execution.json_tests import InvalidInput, check_keys, json_type, short, tests_of_row
+from rltf.execution.json_tests import InvalidInput, check_keys, json_type, records_of_row, short
 from rltf.execution.sandbox.limits import require_limit
 from rltf.types import Job, Verdict, encode_verdict
 from rltf.validation import OptionError
@@ -121,7 +121,7 @@ def _job(row: dict[str, Any]) -> Job:
         raise InvalidInput(f"`tests` has {len(tests):,} tests: expected at most {MAX_TESTS:,}")
     timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
     coverage, output = (_flag(row, name) for name in ("coverage", "output"))
-    parsed = tuple(test for i, row in enumerate(tests) for test in tests_of_row(f"tests[{i}]", row, setup))
+    parsed = tuple(test for i, row in enumerate(tests) for test in records_of_row(f"tests[{i}]", row, setup))
     return Job(program, parsed, setup, timeout, memory, coverage, output)
 
 

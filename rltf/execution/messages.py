@@ -21,6 +21,7 @@ from rltf.types import (
     StdioTest,
     Test,
     TestResult,
+    TextTest,
     Verdict,
     decode_verdict,
     encode_verdict,
@@ -141,10 +142,11 @@ class EncodedCall:
     expected: Any
     or_in_list: bool = False
     """A list of `expected` alone is right, too."""
+    tolerance: float | None = None
     kind: Literal["call"] = "call"
 
 
-JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall
+JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall | TextTest
 
 
 def tests_to_json(tests: Sequence[Test]) -> bytes:
@@ -157,9 +159,13 @@ def tests_to_json(tests: Sequence[Test]) -> bytes:
     for test in tests:
         if test.kind == "call":
             row = ["call", test.function, [encode(a) for a in test.args], encode(test.expected)]
-            rows.append([*row, True] if test.or_in_list else row)
+            rows.append(
+                [*row, test.or_in_list, test.tolerance] if test.or_in_list or test.tolerance is not None else row
+            )
         elif test.kind == "stdio":
-            rows.append(["stdio", test.stdin, test.stdout])
+            rows.append(["stdio", test.stdin, test.stdout, test.tolerance, test.checker])
+        elif test.kind == "text":
+            rows.append(["text", test.expected, test.tolerance])
         elif test.kind == "assert":
             rows.append(["assert", test.code])
         else:
@@ -179,6 +185,7 @@ def _test(kind: str, *fields: Any) -> JudgeTest:
         "stdio": StdioTest,
         "assert": AssertTest,
         "check": CheckTest,
+        "text": TextTest,
     }
     return kinds[kind](*fields)
 

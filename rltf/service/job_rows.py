@@ -34,7 +34,10 @@ def _row(test: Test) -> dict[str, Any]:
     if test.kind == "check":
         return {"kind": "check", "code": test.code, "entry_point": test.entry_point}
     if test.kind == "stdio":
-        return {"kind": "stdio", "stdin": test.stdin, "stdout": test.stdout}
+        extra = {"tolerance": test.tolerance, "checker": test.checker or None}
+        return _without_none({"kind": "stdio", "stdin": test.stdin, "stdout": test.stdout, **extra})
+    if test.kind == "text":
+        return _without_none({"kind": "text", "expected": test.expected, "tolerance": test.tolerance})
     row = {"kind": "call", "function": test.function, "args": list(test.args), "expected": test.expected}
     try:
         same = json.loads(json.dumps(row)) == row
@@ -42,4 +45,8 @@ def _row(test: Test) -> dict[str, Any]:
         same = False
     if not same:
         raise ValueError(f"a test of {test.function} holds a value that JSON has no form for: write it as an assert")
-    return row | ({"or_in_list": True} if test.or_in_list else {})
+    return row | _without_none({"or_in_list": test.or_in_list or None, "tolerance": test.tolerance})
+
+
+def _without_none(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None}

@@ -11,7 +11,8 @@ from rltf.benchmarks.answers import program_in_answer
 from rltf.execution.json_tests import InvalidInput
 from rltf.execution.local import LocalExecutor
 from rltf.service.test_sets import Limits, TestSet, parse_problem
-from rltf.types import CallTest, CheckTest, Job, Test, Verdict
+from rltf.service.text_answers import answer_in_text
+from rltf.types import CallTest, CheckTest, Job, Test, TextTest, Verdict
 
 
 class Judge:
@@ -165,9 +166,16 @@ def jobs_of(texts: Iterable[str], tests: Iterable[TestSet], limits: Limits, answ
             except InvalidInput as e:
                 raise InvalidInput(f"programs[{number}]: {e}" if len(pairs) > 1 else str(e)) from None
         records, own = parsed[id(test_set)]
-        program = program_in_answer(text, _function_of(records)).text if answers else text
+        program = _program_of(text, records) if answers else text
         jobs.append(Job(program, records, own.setup, own.timeout, own.memory_mb))
     return jobs
+
+
+def _program_of(answer: str, tests: Sequence[Test]) -> str:
+    """The program in an answer; where all tests are of text answers the answer in it."""
+    if all(isinstance(test, TextTest) for test in tests):
+        return answer_in_text(answer)
+    return program_in_answer(answer, _function_of(tests)).text
 
 
 def _pairs(texts: Iterable[str], tests: Iterable[TestSet]) -> Iterable[tuple[str, TestSet]]:

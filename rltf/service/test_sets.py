@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from rltf.benchmarks.apps.tests import call_tests, stdio_tests
-from rltf.execution.json_tests import InvalidInput, check_keys, json_type, tests_of_row
+from rltf.execution.json_tests import InvalidInput, check_keys, json_type, records_of_row
 from rltf.types import Test
 
 TestSet = Sequence[Test | Mapping[str, Any] | str] | Mapping[str, Any] | str
@@ -79,7 +79,7 @@ def parse_test_set(tests: TestSet, setup: str = "") -> tuple[Test, ...]:
     >>> parse_test_set(["assert f(1) == 2"])
     (AssertTest(code='assert f(1) == 2', kind='assert'),)
     >>> parse_test_set('{"inputs": ["1\\\\n"], "outputs": ["2\\\\n"]}')
-    (StdioTest(stdin='1\\n', stdout='2\\n', kind='stdio'),)
+    (StdioTest(stdin='1\\n', stdout='2\\n', tolerance=None, checker='', kind='stdio'),)
     >>> parse_test_set([])
     Traceback (most recent call last):
     rltf.execution.json_tests.InvalidInput: `tests` is empty: expected at least one test
@@ -109,7 +109,7 @@ def _from_test(where: str, test: Any, setup: str) -> tuple[Test, ...]:
     if isinstance(test, _RECORDS):
         return (test,)
     if isinstance(test, str):
-        return tests_of_row(where, {"kind": "assert", "code": test}, setup)
+        return records_of_row(where, {"kind": "assert", "code": test}, setup)
     if isinstance(test, Mapping) and test.get("kind") is None and "input" in test:
         check_keys(f"{where}.", {key: 0 for key, value in test.items() if value is not None}, _PAIR_KEYS)
         if test.get("type") not in _KINDS:
@@ -117,7 +117,7 @@ def _from_test(where: str, test: Any, setup: str) -> tuple[Test, ...]:
         return _pairs(where, [test["input"]], [test.get("output")], test.get("fn_name"))
     if isinstance(test, Mapping):  # a table has the fields of all kinds, empty where a test has none
         test = {key: value for key, value in test.items() if value is not None or _is_expected(key, test)}
-    return tests_of_row(where, test, setup)
+    return records_of_row(where, test, setup)
 
 
 def _is_expected(key: str, test: Mapping[str, Any]) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from rltf import Judge, rewards
+from rltf.service.job_rows import row_of_job
 from rltf.service.test_sets import TestSet, parse_test_set
-from rltf.types import AssertTest, CallTest, Outcome, StdioTest
+from rltf.types import AssertTest, CallTest, Job, Outcome, StdioTest
 
 README = Path(__file__).parents[2] / "README.md"
 RIGHT, WRONG, BROKEN, ERROR = (
@@ -144,3 +145,38 @@ def test_the_lines_of_the_readme_print_what_they_say(capsys: pytest.CaptureFixtu
         scope["judge"].close()
     assert capsys.readouterr().out.split("\n") == ["passed", "[-0.3]", ""]
     assert re.findall(r"# (.*)", block) == ["passed", "[-0.3]"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "passes"),
+    [
+        ("42", True),
+        ("<think>It is 41.</think>\nThe sum is right.\nAnswer: 42", True),
+        ("**Final answer:** 42", True),
+        ("So\n#### 42", True),
+        (r"Hence $\boxed{42}$, not 43.", True),
+        ("Answer: 42\nAnswer: 43", False),
+        ("Answer: 41.9999999", False),
+    ],
+)
+def test_a_text_answer_is_looked_for_in_the_text(judge: Judge, answer: str, passes: bool) -> None:
+    [verdict] = judge.judge_answers([answer], [[{"kind": "text", "expected": "42"}]])
+    assert verdict.outcome is (Outcome.PASSED if passes else Outcome.WRONG_ANSWER)
+
+
+def test_every_kind_of_test_goes_to_a_service_and_back() -> None:
+    rows = [
+        {"kind": "call", "function": "f", "args": [1], "expected": 2, "or_in_list": True, "tolerance": 0.5},
+        {
+            "kind": "stdio",
+            "stdin": "1",
+            "stdout": "2",
+            "tolerance": 0.0,
+            "checker": "def check(a, b, c):\n    return True",
+        },
+        {"kind": "stdio", "stdin": "1", "stdout": "2"},
+        {"kind": "text", "expected": "2", "tolerance": 0.1},
+        {"kind": "assert", "code": "assert f(1) == 2"},
+        {"kind": "check", "code": "def check(candidate):\n    assert candidate(1) == 2", "entry_point": "f"},
+    ]
+    assert row_of_job(0, Job("", parse_test_set(rows)))["tests"] == rows
