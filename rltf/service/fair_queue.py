@@ -16,6 +16,8 @@ from rltf.types import Job, Verdict
 
 _JOBS_A_WORKER = 2
 """Jobs that the executor has for each worker: one that runs, and one that follows without a round trip."""
+_SECONDS_AROUND_TESTS = 0.002
+"""Of a worker, for a job, beside those of its tests."""
 _SECONDS_A_JOB = 0.1
 """What a job is taken to need before the first one has ended."""
 _LONGEST_RETRY = 30.0
@@ -185,7 +187,7 @@ class FairQueue:
         self._mean_seconds += _WEIGHT_OF_LAST * (seconds - self._mean_seconds)
         del self._given[id(entry)]
         entry.client.running -= 1
-        entry.client.seconds += seconds
+        entry.client.seconds += _seconds_of(judged, seconds)
         if entry.deadline is not None:
             entry.deadline.cancel()
         if not entry.verdict.done():
@@ -218,3 +220,12 @@ class FairQueue:
     def _forget_idle(self, client: _Client) -> None:
         if not client.waiting and not client.running:
             self._clients.pop(client.name, None)
+
+
+def _seconds_of(judged: Future[Verdict], elapsed: float) -> float:
+    """What a job cost a worker: the seconds of its tests, without those in which it waited for one, or for a worker to
+    start; of a job without a verdict the seconds that it took, since it was ended while it ran."""
+    if judged.cancelled() or judged.exception() is not None:
+        return elapsed
+    seconds = _SECONDS_AROUND_TESTS + sum(test.seconds for test in judged.result().tests)
+    return min(elapsed, seconds)  # less where an equal program had been judged

@@ -27,8 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "service"))
 
 from served import Served, served
 
-from rltf.execution.sandbox.process_tree import descendants
-
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = [
     {"kind": "call", "function": "f", "args": [3], "expected": 6},
@@ -88,7 +86,7 @@ async def load(service: Served, jobs: list[dict[str, Any]], connections: int, ki
             statuses[status] = statuses.get(status, 0) + 1
             given_twice += answers[row["id"]] is not None
             answers[row["id"]] = row
-            if kills and len(seconds) % (len(jobs) // (kills + 1)) == 0 and (pids := workers(service.process.pid)):
+            if kills and len(seconds) % (len(jobs) // (kills + 1)) == 0 and (pids := service.workers()):
                 os.kill(pids[killed % len(pids)], signal.SIGKILL)
                 killed += 1
         writer.close()
@@ -126,18 +124,6 @@ def cpu_seconds(pid: int) -> float:
     """CPU seconds of the process that answers, without those that judge."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def workers(pid: int) -> list[int]:
-    """Process ids of the workers of a service."""
-    pids = []
-    for child in descendants(pid):
-        try:
-            if b".worker import main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                pids.append(child)
-        except OSError:
-            continue
-    return pids
 
 
 def memory_mb(pid: int) -> int:

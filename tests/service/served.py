@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from rltf.execution.sandbox.process_tree import descendants
 
 ROOT = Path(__file__).parents[2]
 CODE = "import sys; from rltf.service.command import main; sys.exit(main())"
@@ -44,6 +46,15 @@ class Served:
     def health(self) -> dict[str, Any]:
         with self.client() as client:
             return client.get("/health").json()
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        pids = []
+        for pid in descendants(self.process.pid):
+            with suppress(OSError):  # it has ended
+                if b".worker import main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    pids.append(pid)
+        return pids
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)

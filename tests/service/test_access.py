@@ -200,17 +200,11 @@ def test_killed_workers_change_no_verdict() -> None:
         thread.start()
         for _ in range(4):
             time.sleep(0.5)
-            for pid in _workers(running.process.pid)[:1]:
+            for pid in running.workers()[:1]:
                 os.kill(pid, signal.SIGKILL)
         thread.join(240)
         # f(1) == 2 holds where 1 is added: for odd numbers that 3 does not divide
         assert done == [int(i % 2 == 1 and i % 3 != 0) for i in range(200)]
-
-
-def _workers(pid: int) -> list[int]:
-    return [
-        child for child in descendants(pid) if b".worker import main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
 
 
 def test_sigterm_lets_programs_finish_and_gives_the_others_back() -> None:
