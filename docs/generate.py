@@ -33,6 +33,10 @@ CONTENTS = {
     "runs": "the run folder: names and formats of every file, written and read here; names of version 0.1",
     "benchmarks": "problems, prompts, where the program lies in an answer ([add_benchmark.md](add_benchmark.md)); "
     "`mini/` is procedural",
+    "adapters": "our rewards as reward functions of TRL, verl, OpenRLHF and verifiers "
+    "([use-the-judge.md](use-the-judge.md))",
+    "service": "the judge for others: `from rltf import Judge`, `rltf serve`, and the client of that "
+    "([use-the-judge.md](use-the-judge.md))",
     "report": "`python -m rltf.report`: `read/` files, `compare/` runs, `draw/` charts, `sections/`, `write/` pages "
     "([reports.md](reports.md))",
     "generation": "samplers: `engine/` (continuous batching, shared prompts, a random stream per program), the plain "

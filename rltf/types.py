@@ -84,10 +84,16 @@ class AssertTest:
 
 @dataclass(frozen=True, slots=True)
 class StdioTest:
-    """A run of the whole program: `stdin` in, `stdout` compared token by token."""
+    """A run of the whole program: `stdin` in, `stdout` compared token by token, or read by a checker."""
 
     stdin: str
     stdout: str
+    tolerance: float | None = None
+    """How far numbers may be off: this much absolutely below 1, relatively above. None: integers not at all, others
+    by 1e-6."""
+    checker: str = ""
+    """Trusted code with a function `check(stdin, expected, printed)` that returns True or False, for problems with
+    several right answers; empty: the outputs are compared."""
     kind: Literal["stdio"] = "stdio"
 
 
@@ -100,6 +106,9 @@ class CallTest:
     expected: Any
     or_in_list: bool = False
     """True: a list of `expected` alone is right, too (APPS does not say whether its results are wrapped)."""
+    tolerance: float | None = None
+    """How far numbers may be off, also in lists, tuples and dicts: this much absolutely below 1, relatively above.
+    None: not at all."""
     kind: Literal["call"] = "call"
 
 
@@ -112,7 +121,17 @@ class CheckTest:
     kind: Literal["check"] = "check"
 
 
-Test = AssertTest | StdioTest | CallTest | CheckTest
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    """An answer in words or numbers: the text of the program, which is not run, is compared token by token."""
+
+    expected: str
+    tolerance: float | None = None
+    """As that of `StdioTest`."""
+    kind: Literal["text"] = "text"
+
+
+Test = AssertTest | StdioTest | CallTest | CheckTest | TextTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +276,8 @@ class Job:
     memory_mb: int | None = None
     coverage: bool = False
     """Also measure which lines the tests execute (`Verdict.unexecuted`)."""
+    output: bool = False
+    """Also return what the program printed in each `stdio` test (`TestResult.output`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +295,18 @@ class ErrorReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramOutput:
+    """What a program printed in one `stdio` test, and how it ended."""
+
+    stdout: str
+    """At most what it may print (`output_kb`); bytes that are no UTF-8 are replaced."""
+    stderr: str
+    """The first `output_kb` of it; no traceback, which is the test's error."""
+    exit_status: int
+    """As the shell has it: 0 to 255, or the number of the signal that ended it, negative."""
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
     """Outcome of one test."""
 
@@ -284,6 +317,8 @@ class TestResult:
     error: ErrorReport | None = None
     executed: tuple[int, ...] | None = None
     """Lines (1-based) that this test executed, those that ran before the first test among them; None: not measured."""
+    output: ProgramOutput | None = None
+    """None: not asked for (`Job.output`), or no run of the whole program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +366,15 @@ class ResultJSON(TypedDict):
     seconds: float
     error: ErrorJSON | None
     executed: NotRequired[list[int]]
+    output: NotRequired[OutputJSON]
+
+
+class OutputJSON(TypedDict):
+    """A `ProgramOutput` as plain JSON values."""
+
+    stdout: str
+    stderr: str
+    exit_status: int
 
 
 class VerdictJSON(TypedDict):
@@ -398,13 +442,17 @@ def _encode_result(result: TestResult) -> ResultJSON:
     }
     if result.executed is not None:
         record["executed"] = list(result.executed)
+    if (output := result.output) is not None:
+        record["output"] = {"stdout": output.stdout, "stderr": output.stderr, "exit_status": output.exit_status}
     return record
 
 
 def _decode_result(record: Mapping[str, Any]) -> TestResult:
     lines = record.get("executed")
     executed = None if lines is None else tuple(lines)
-    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed)
+    row = record.get("output")
+    output = None if row is None else ProgramOutput(row["stdout"], row["stderr"], row["exit_status"])
+    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed, output)
 
 
 def decode_verdict(record: Mapping[str, Any]) -> Verdict:

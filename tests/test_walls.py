@@ -21,6 +21,8 @@ MAY_IMPORT = {
     "loggers": {"types", "validation", "runs"},
     "runs": {"types", "metrics"},
     "benchmarks": {"types", "validation", "execution"},  # which tests can be judged
+    "adapters": {"types", "validation", "rewards", "service"},
+    "service": {"types", "validation", "execution", "benchmarks"},  # where the program lies in an answer
     "report": {"types", "rewards", "metrics", "runs"},
     "generation": {"types", "validation", "policies"},
     "rollouts": {"types", "validation", "benchmarks", "execution", "rewards", "policies", "generation", "algorithms"},
@@ -52,6 +54,9 @@ ONLY_IN = {
     "jinja2": {"report"},
     "wandb_workspaces": {"report"},
     "ray": {"execution", "generation"},
+    "fastapi": {"service"},
+    "uvicorn": {"service"},
+    "prometheus_client": {"service"},
     "multiprocessing": {"execution"},
     "subprocess": {"execution", "policies"},  # in policies: the C compiler, on our own file
 }
@@ -84,13 +89,18 @@ def test_imports_run_one_way(file):
         top, _, rest = module.partition(".")
         if top == "rltf" and room in MAY_IMPORT:
             other = rest.split(".")[0]
-            assert other == room or other in MAY_IMPORT[room], f"{room} imports {module}"
+            assert other in {room, "__version__", *MAY_IMPORT[room]}, f"{room} imports {module}"
         if top in ONLY_IN:
             assert room in ONLY_IN[top], f"{top} is imported in {room}"
 
 
 @pytest.mark.parametrize(
-    "module", ["rltf", "rltf.types", "rltf.rewards.fine", "rltf.execution", "rltf.benchmarks.mini"]
+    "module",
+    [
+        *("rltf", "rltf.types", "rltf.rewards.fine", "rltf.rewards.text", "rltf.execution", "rltf.benchmarks.mini"),
+        *("rltf.service.judge", "rltf.service.remote", "rltf.adapters.trl", "rltf.adapters.verl"),
+        *("rltf.adapters.openrlhf", "rltf.adapters.verifiers"),
+    ],
 )
 def test_light_rooms_import_without_torch(module):
     heavy = "{'torch', 'lightning', 'transformers', 'hydra', 'wandb'}"

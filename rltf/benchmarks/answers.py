@@ -95,6 +95,15 @@ def program_in_answer(answer: str, function: str | None = None) -> AnswerProgram
     return AnswerProgram(extraction.program(answer), extraction, block.source, number, len(blocks))
 
 
+def without_thoughts(answer: str) -> str:
+    """The answer without the model's thinking.
+
+    >>> without_thoughts("<think>\\n1 or 2?\\n</think>\\nx = 2")
+    'x = 2'
+    """
+    return _without_thoughts(answer)[0].lstrip("\n")
+
+
 def has_thoughts(answer: str) -> bool:
     """True for an answer part of which is the model's thinking."""
     return _without_thoughts(answer)[0] != answer

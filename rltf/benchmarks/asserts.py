@@ -45,7 +45,7 @@ def call_test(code: str) -> AssertTest | CallTest:
     `AssertTest` of the line, since JSON turns tuples into lists and has no sets.
 
     >>> call_test("assert f(1, [2]) == 'a'")
-    CallTest(function='f', args=(1, [2]), expected='a', or_in_list=False, kind='call')
+    CallTest(function='f', args=(1, [2]), expected='a', or_in_list=False, tolerance=None, kind='call')
     >>> call_test("assert f((1, 2)) == 3")
     AssertTest(code='assert f((1, 2)) == 3', kind='assert')
     """

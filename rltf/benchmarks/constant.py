@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rltf.benchmarks.asserts import Expectation, called_function, expectation, parse
-from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Test
+from rltf.types import AssertTest, CallTest, CheckTest, Problem, StdioTest, Test, TextTest
 
 CANDIDATE = "candidate"
 """Name of the function under test in a `check` function (HumanEval)."""
@@ -33,7 +33,9 @@ def _expectations(test: Test) -> Iterable[Expectation | None]:
         case CallTest():
             return [Expectation(test.expected)]
         case StdioTest():
-            return [Expectation(test.stdout.split())]
+            return [None if test.checker else Expectation(test.stdout.split())]
+        case TextTest():
+            return [Expectation(test.expected.split())]
         case AssertTest():
             function = called_function(test.code)
             body = parse(test.code.strip()).body

@@ -41,7 +41,7 @@ def stdio_examples(statement: str) -> tuple[StdioTest, ...]:
     `Sample Output` (CodeChef, AtCoder); empty where it has neither.
 
     >>> stdio_examples("Double it.\\n\\n-----Examples-----\\nInput\\n1\\n\\nOutput\\n2\\n\\n-----Note-----\\nEasy.")
-    (StdioTest(stdin='1\\n', stdout='2\\n', kind='stdio'),)
+    (StdioTest(stdin='1\\n', stdout='2\\n', tolerance=None, checker='', kind='stdio'),)
     """
     headings = [*_SECTION.finditer(statement), *_SAMPLE_INPUT.finditer(statement)]
     if not headings:
@@ -64,7 +64,7 @@ def docstring_examples(code: str, function: str) -> tuple[Test, ...]:
     `f(1) -> 2`, `f(1) returns 2`.
 
     >>> docstring_examples('def f(x):\\n    \\"\\"\\"Add one.\\n    >>> f(1)\\n    2\\n    \\"\\"\\"\\n', "f")
-    (CallTest(function='f', args=(1,), expected=2, or_in_list=False, kind='call'),)
+    (CallTest(function='f', args=(1,), expected=2, or_in_list=False, tolerance=None, kind='call'),)
     """
     tests = []
     for text in _docstrings(code):

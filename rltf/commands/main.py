@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "writes the policy of a run's checkpoint, also of a run that was stopped: rltf export RUN [--best]",
     "report": "a page of a run, of several, or of a sweep: rltf report PATH...",
     "judge": "judges JSON lines of programs and tests: rltf judge < programs.jsonl",
+    "serve": "the same over HTTP: rltf serve --port 8080",
 }
 HYDRA_COMMANDS = ("train", "eval")
 """Commands whose options are keys of the config."""
@@ -57,6 +58,10 @@ def _run(name: str, arguments: list[str]) -> int:
         from rltf.report.__main__ import main as report
 
         return report(arguments, prog="rltf report")
+    if name == "serve":
+        from rltf.service.command import main as serve
+
+        return serve(arguments)
     from rltf.execution.__main__ import main as judge
 
     try:

@@ -13,25 +13,32 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rltf.execution.jsonl import InvalidInput, dumps, parse, render
+from rltf.execution.json_tests import InvalidInput
+from rltf.execution.jsonl import dumps, parse, render
 from rltf.execution.local import LocalExecutor
 from rltf.types import Verdict
 from rltf.validation import OptionError
 
 _FORMAT = """
 input, one JSON object a line, without other keys:
-  {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true}
+  {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true, "output"?: true}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
-  {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n"}
-  {"kind": "call", "function": "f", "args": [1], "expected": 2}
+  {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n", "tolerance"?: 1e-9, "checker"?: "..."}
+  {"kind": "call", "function": "f", "args": [1], "expected": 2, "tolerance"?: 1e-9}
   {"kind": "check", "code": "def check(candidate): ...", "entry_point": "f"}
+  {"kind": "pytest", "code": "from solution import f\\ndef test_f(): ...", "module"?: "solution"}
+    stands for one test a test function of the module, in their order
+  {"kind": "text", "expected": "42", "tolerance"?: 1e-9}: the program is an answer, which is not run
+  tolerance: how far numbers may be off, absolutely below 1, relatively above
+  checker: trusted code with `def check(stdin, expected, printed)`, which returns True or False
 
 output, one JSON object a line, in the order of the input:
   {"id", "outcome", "passed", "total", "error", "tests", "seconds", "isolation"}
   a test of "tests" is {"status", "seconds", "error"}
   and, with "coverage", "unexecuted": the lines (from 1) that no test executed; absent when it does not compile;
   and "executed" of each test: the lines that it executed
+  with "output", each stdio test has "output": {"stdout", "stderr", "exit_status"}
   outcome: passed, wrong_answer, runtime_error, syntax_error, timeout, memory_limit, output_limit, violation;
   unjudgeable (the error says why) where a test breaks by itself or asks what cannot be asked from outside the sandbox;
   invalid_input (with "message") for a line that is no job: unknown keys, at most 100,000 tests, a setup that does

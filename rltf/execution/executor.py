@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
+from rltf.execution.isolation import LAYERS
+from rltf.execution.sandbox.limits import LARGEST, require_limit
 from rltf.types import Job, Verdict
+from rltf.validation import OptionError
 
 
 class Executor(Protocol):
@@ -45,3 +48,17 @@ def in_order(
             yield futures.popleft().result()
     while futures:
         yield futures.popleft().result()
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Checks those of a pool's options that have a range.
+
+    Raises:
+        OptionError: One of them makes no sense.
+    """
+    for key in LARGEST.keys() & options.keys():
+        if options[key] is not None or key not in ("workers", "node_workers"):
+            require_limit(key, options[key])
+    for layer in options.get("require", ()):
+        if layer not in LAYERS:
+            raise OptionError("require", layer, f"some of {', '.join(LAYERS)}")

@@ -9,35 +9,20 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
+from rltf.execution.json_tests import InvalidInput, check_keys, json_type, records_of_row, short
 from rltf.execution.sandbox.limits import require_limit
-from rltf.execution.text_checks import problem_of_text
-from rltf.types import AssertTest, CallTest, CheckTest, Job, StdioTest, Test, Verdict, encode_verdict
+from rltf.types import Job, Verdict, encode_verdict
 from rltf.validation import OptionError
 
 MAX_TESTS = 100_000
 """Tests of one job."""
 MAX_DIGITS = 100_000
 """Digits of one integer; the time to read one grows with their square."""
-_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage")
-_FIELDS: dict[str, dict[str, type]] = {
-    "assert": {"code": str},
-    "stdio": {"stdin": str, "stdout": str},
-    "call": {"function": str, "args": list, "expected": object},
-    "check": {"code": str, "entry_point": str},
-}
+_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _AFTER_KEY = re.compile(r"\s*:\s*")
-
-
-class InvalidInput(ValueError):
-    """A line that is no job; `id` is the line's own, or None."""
-
-    def __init__(self, message: str, id: Any = None) -> None:
-        super().__init__(message)
-        self.id = id
 
 
 def parse(line: bytes) -> tuple[Any, Job]:
@@ -49,7 +34,7 @@ def parse(line: bytes) -> tuple[Any, Job]:
     with long_integers():
         row = _read(line)
         if not isinstance(row, dict):
-            raise InvalidInput(f"expected a JSON object, found {_json_type(row)}")
+            raise InvalidInput(f"expected a JSON object, found {json_type(row)}")
         key = row.get("id")
         try:
             return key, _job(row)
@@ -119,58 +104,25 @@ def _id_in(line: bytes) -> Any:
 
 
 def _job(row: dict[str, Any]) -> Job:
-    _check_keys("", row, _KEYS)
+    check_keys("", row, _KEYS)
     if "id" not in row:
         raise InvalidInput("`id` is missing")
     program = row.get("program")
     if not isinstance(program, str):
-        raise InvalidInput(f"`program` is {_json_type(program)}: expected a string")
+        raise InvalidInput(f"`program` is {json_type(program)}: expected a string")
     setup = "" if row.get("setup") is None else row["setup"]
     if not isinstance(setup, str):
-        raise InvalidInput(f"`setup` is {_json_type(setup)}: expected a string")
+        raise InvalidInput(f"`setup` is {json_type(setup)}: expected a string")
     _check_compiles("`setup`", setup)
     tests = row.get("tests")
     if not isinstance(tests, list) or not tests:
-        raise InvalidInput(f"`tests` is {_json_type(tests)}: expected a list of at least one test")
+        raise InvalidInput(f"`tests` is {json_type(tests)}: expected a list of at least one test")
     if len(tests) > MAX_TESTS:
         raise InvalidInput(f"`tests` has {len(tests):,} tests: expected at most {MAX_TESTS:,}")
     timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
-    coverage = row.get("coverage", False)
-    if not isinstance(coverage, bool):
-        raise InvalidInput(f"`coverage` is {_json_type(coverage)}: expected true or false")
-    parsed = tuple(_test(f"tests[{i}]", test, setup) for i, test in enumerate(tests))
-    return Job(program, parsed, setup, timeout, memory, coverage)
-
-
-def _test(where: str, row: Any, setup: str) -> Test:
-    kind = row.get("kind") if isinstance(row, dict) else None
-    if not isinstance(kind, str) or kind not in _FIELDS:
-        actual = _short(row.get("kind")) if isinstance(row, dict) else _json_type(row)
-        raise InvalidInput(f"{where} is {actual}: expected kind assert, stdio, call or check")
-    fields = _FIELDS[kind]
-    _check_keys(f"{where}.", row, ("kind", *fields))
-    for name, field_type in fields.items():
-        if name not in row or not isinstance(row[name], field_type):
-            raise InvalidInput(f"{where}.{name} is {_json_type(row.get(name))}: expected {field_type.__name__}")
-    for name in ("function", "entry_point"):
-        if not row.get(name, "f").strip():
-            raise InvalidInput(f"{where}.{name} is empty: expected the name of a function")
-    if kind == "call":
-        return CallTest(row["function"], tuple(row["args"]), row["expected"])
-    if kind == "stdio":
-        return StdioTest(row["stdin"], row["stdout"])
-    test = AssertTest(row["code"]) if kind == "assert" else CheckTest(row["code"], row["entry_point"])
-    if (problem := problem_of_text(test.code, test.kind, setup)) is not None:
-        raise InvalidInput(f"{where}.code {problem}")
-    return test
-
-
-def _check_keys(where: str, row: Mapping[str, Any], expected: tuple[str, ...]) -> None:
-    for key in row:
-        if key not in expected:
-            nearest = get_close_matches(key[:100], expected, 1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"expected {', '.join(expected)}"
-            raise InvalidInput(f"unknown key `{where}{key[:100]}`: {hint}")
+    coverage, output = (_flag(row, name) for name in ("coverage", "output"))
+    parsed = tuple(test for i, row in enumerate(tests) for test in records_of_row(f"tests[{i}]", row, setup))
+    return Job(program, parsed, setup, timeout, memory, coverage, output)
 
 
 def _check_compiles(where: str, text: str) -> None:
@@ -182,30 +134,23 @@ def _check_compiles(where: str, text: str) -> None:
         raise InvalidInput(f"{where} does not compile: {e}") from None
 
 
+def _flag(row: Mapping[str, Any], name: str) -> bool:
+    value = row.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"`{name}` is {json_type(value)}: expected true or false")
+    return value
+
+
 def _limit(name: str, value: Any) -> Any:
     """The limit of a job; None where the line has none."""
     if value is not None:
         try:
             require_limit(name, value)
         except OptionError as e:
-            raise InvalidInput(f"`{name}` is {_short(value)}: expected {e.expected}") from None
+            raise InvalidInput(f"`{name}` is {short(value)}: expected {e.expected}") from None
     return value
 
 
 def _rounded_up(value: Any) -> Any:
     """A number with a fraction as the next whole one; anything else as it is."""
     return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
-
-
-def _json_type(value: Any) -> str:
-    names = {dict: "an object", list: "an empty list", str: "a string", bool: "a boolean", type(None): "missing"}
-    return "a list" if value and isinstance(value, list) else names.get(type(value), "a number")
-
-
-def _short(value: Any) -> str:
-    """`repr` of a value, cut where it is long."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = _json_type(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -12,18 +12,17 @@ import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from rltf.execution import messages
 from rltf.execution.cores import bind_to_cores
-from rltf.execution.executor import in_order
-from rltf.execution.isolation import LAYERS
+from rltf.execution.executor import check_options, in_order
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.pool.pending import PendingJobs, resolve
 from rltf.execution.sandbox.control import BOOT, FLAGS
 from rltf.execution.sandbox.host_limits import require_host_limits
-from rltf.execution.sandbox.limits import LARGEST, require_limit
 from rltf.types import Job, Verdict
 from rltf.validation import OptionError
 
@@ -109,7 +108,8 @@ class LocalExecutor:
             self._check_layers()
 
     def submit(self, job: Job) -> Future[Verdict]:
-        """Starts judging; returns at once.
+        """Starts judging; returns at once. A future that is cancelled withdraws its job: it is not begun, or is ended
+        when it has run on for a second.
 
         Raises:
             ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
@@ -126,6 +126,8 @@ class LocalExecutor:
                 message += entry.new_job.packed()
             if message:
                 self._send(message)
+        if entry.number:
+            entry.future.add_done_callback(partial(self._withdraw, entry.number))
         return entry.future
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Verdict]:
@@ -170,6 +172,19 @@ class LocalExecutor:
         self._socket = connection
         self._reader = threading.Thread(target=self._read, args=(connection,), name="rltf-verdicts", daemon=True)
         self._reader.start()
+
+    def _withdraw(self, number: int, future: Future[Verdict]) -> None:
+        """Takes a job back whose future is done, because it was cancelled."""
+        if not future.cancelled():
+            return
+        with self._lock:
+            if self._closed or self._failure:
+                return
+            withdrawn, dropped_set = self._pending.withdraw(number)
+            if withdrawn:
+                self._send(messages.Message(messages.WITHDRAW, job=number).packed())
+            if dropped_set is not None:
+                self._send(messages.Message(messages.FORGET, test_set=dropped_set).packed())
 
     def _send(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # a lost supervisor: the reader starts another and sends everything again
@@ -282,20 +297,6 @@ class LocalExecutor:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Checks those of a pool's options that have a range.
-
-    Raises:
-        OptionError: One of them makes no sense.
-    """
-    for key in LARGEST.keys() & options.keys():
-        if options[key] is not None or key not in ("workers", "node_workers"):
-            require_limit(key, options[key])
-    for layer in options.get("require", ()):
-        if layer not in LAYERS:
-            raise OptionError("require", layer, f"some of {', '.join(LAYERS)}")
 
 
 def _numpy_folder() -> str | None:

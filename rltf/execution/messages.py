@@ -21,6 +21,7 @@ from rltf.types import (
     StdioTest,
     Test,
     TestResult,
+    TextTest,
     Verdict,
     decode_verdict,
     encode_verdict,
@@ -31,9 +32,9 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 
-JOB, TESTS, FORGET, VERDICT, READY, ALIVE = range(6)
+JOB, TESTS, FORGET, VERDICT, READY, ALIVE, WITHDRAW = range(7)
 """Kinds: a job; a test set; a test set no longer needed; a verdict; a worker that came up, with its isolation report; a
-worker that has come to another test of its job."""
+worker that has come to another test of its job; a job whose verdict nobody waits for any more."""
 
 
 class Message(NamedTuple):
@@ -141,10 +142,11 @@ class EncodedCall:
     expected: Any
     or_in_list: bool = False
     """A list of `expected` alone is right, too."""
+    tolerance: float | None = None
     kind: Literal["call"] = "call"
 
 
-JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall
+JudgeTest = AssertTest | CheckTest | StdioTest | EncodedCall | TextTest
 
 
 def tests_to_json(tests: Sequence[Test]) -> bytes:
@@ -157,9 +159,13 @@ def tests_to_json(tests: Sequence[Test]) -> bytes:
     for test in tests:
         if test.kind == "call":
             row = ["call", test.function, [encode(a) for a in test.args], encode(test.expected)]
-            rows.append([*row, True] if test.or_in_list else row)
+            rows.append(
+                [*row, test.or_in_list, test.tolerance] if test.or_in_list or test.tolerance is not None else row
+            )
         elif test.kind == "stdio":
-            rows.append(["stdio", test.stdin, test.stdout])
+            rows.append(["stdio", test.stdin, test.stdout, test.tolerance, test.checker])
+        elif test.kind == "text":
+            rows.append(["text", test.expected, test.tolerance])
         elif test.kind == "assert":
             rows.append(["assert", test.code])
         else:
@@ -179,6 +185,7 @@ def _test(kind: str, *fields: Any) -> JudgeTest:
         "stdio": StdioTest,
         "assert": AssertTest,
         "check": CheckTest,
+        "text": TextTest,
     }
     return kinds[kind](*fields)
 
@@ -195,13 +202,16 @@ class JobJSON(TypedDict):
     setup: str
     coverage: bool
     memory_mb: int
+    output: bool
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
     """The message that submits a job whose timeout and memory are filled in."""
     assert job.timeout is not None
     assert job.memory_mb is not None
-    body = JobJSON(program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb)
+    body = JobJSON(
+        program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb, output=job.output
+    )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 
 

@@ -8,7 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rltf.types import AssertTest, CallTest, CheckTest, Outcome, Rollout, StdioTest, Test, Verdict, encode_error
+from rltf.types import (
+    AssertTest,
+    CallTest,
+    CheckTest,
+    Outcome,
+    Rollout,
+    StdioTest,
+    Test,
+    TextTest,
+    Verdict,
+    encode_error,
+)
 
 LONGEST_TEST = 600
 """Characters of a failed test that are kept; those of APPS can be megabytes long."""
@@ -133,3 +144,5 @@ def test_text(test: Test) -> str:
             return f"{test.function}({', '.join(map(repr, test.args))}) == {test.expected!r}"
         case StdioTest():
             return f"stdin {test.stdin!r}, expected stdout {test.stdout!r}"
+        case TextTest():
+            return f"expected answer {test.expected!r}"

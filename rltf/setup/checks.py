@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rltf.execution.local import check_options
+from rltf.execution.executor import check_options
 from rltf.runs.warm_starts import check_origin
 from rltf.setup.benchmark import check_benchmark
 from rltf.setup.combinations import check_combinations, check_credit, check_trained_critic

@@ -56,7 +56,7 @@ def test_each_command_is_the_same_code_as_its_other_form(arguments, code, words)
     ("line", "completions"),
     [
         ("rltf tr", "train"),
-        ("rltf ", "train eval export report judge"),
+        ("rltf ", "train eval export report judge serve"),
         ("rltf train model=tiny", "model=tiny_causal model=tiny_t5"),
         ("rltf train seed=2 warmup.st", "warmup.steps="),
         ("rltf eval inference=", "inference=best_of_n inference=critic_sampling inference=sample"),

@@ -93,7 +93,8 @@ def test_the_worst_test_gives_the_outcome() -> None:
     ],
 )
 def test_a_malformed_line_is_answered_and_the_rest_goes_on(line: Any, says: str) -> None:
-    from rltf.execution.jsonl import InvalidInput, parse
+    from rltf.execution.json_tests import InvalidInput
+    from rltf.execution.jsonl import parse
 
     text = line if isinstance(line, str) else json.dumps(line)
     with pytest.raises(InvalidInput) as caught:

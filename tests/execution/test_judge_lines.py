@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rltf.execution.jsonl import MAX_TESTS, InvalidInput, dumps, parse, render
+from rltf.execution.json_tests import InvalidInput
+from rltf.execution.jsonl import MAX_TESTS, dumps, parse, render
 from rltf.types import CallTest, Outcome, TestResult, Verdict
 
 CALL = {"kind": "call", "function": "f", "args": [1], "expected": 2}

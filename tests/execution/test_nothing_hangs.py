@@ -19,7 +19,8 @@ from processes import alive, eventually, processes
 from test_judge_command import GOOD, judge
 
 from rltf.execution import LocalExecutor, messages
-from rltf.execution.jsonl import InvalidInput, parse
+from rltf.execution.json_tests import InvalidInput
+from rltf.execution.jsonl import parse
 from rltf.execution.messages import Message
 from rltf.execution.pool.pending import encode_tests
 from rltf.execution.pool.supervisor import Supervisor, _Task, _WorkerProcess

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -295,3 +296,30 @@ def test_import_leaves_torch_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_cancelled_future_withdraws_its_program_and_leaves_the_others() -> None:
+    endless = "import time\ndef f(x):\n    while True: time.sleep(0.01)\n# {}"
+    with LocalExecutor(workers=1, timeout=3600) as executor:
+        running = executor.submit(Job(endless.format(0), (CallTest("f", (1,), 1),)))
+        executor.report()
+        waiting = executor.submit(Job(endless.format(1), (CallTest("f", (1,), 1),)))
+        other = executor.submit(addition(1))
+        twice = [executor.submit(Job(endless.format(2), (CallTest("f", (1,), 1),))) for _ in range(2)]
+        started = time.monotonic()
+        for future in (running, waiting, twice[0]):
+            assert future.cancel()
+        assert other.result(240).passed == 1  # the only worker was ended within the endless one's hour, and replaced
+        assert time.monotonic() - started < 60
+        time.sleep(2.5)
+        assert not twice[1].done()  # somebody waits for it: it goes on
+        twice[1].cancel()
+        assert executor.submit(addition(2)).result(240).passed == 1
+
+
+def test_a_future_that_is_cancelled_again_and_again_loses_nothing(small: LocalExecutor) -> None:
+    draw = random.Random(0)
+    futures = [small.submit(addition(i)) for i in range(1000, 1300)]
+    cancelled = {i for i in range(300) if draw.random() < 0.5 and futures[i].cancel()}
+    assert all(future.result(240).passed == 1 for i, future in enumerate(futures) if i not in cancelled)
+    assert [small.submit(addition(i)).result(240).passed for i in (1000, 1150, 1299)] == [1, 1, 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.types import Job, Outcome, StdioTest
+from rltf.types import CallTest, Job, Outcome, ProgramOutput, StdioTest, decode_verdict, encode_verdict
 
 FOLDER = Path(__file__).parent
 SCRIPTS = dict(block.split("\n", 1) for block in (FOLDER / "scripts.txt").read_text(encoding="utf-8").split("=== ")[1:])
@@ -44,3 +44,20 @@ def test_a_script_ends_as_under_plain_python(mode: LocalExecutor, name: str, tmp
     status, output = plain(SCRIPTS[name], tmp_path)
     verdict = mode.submit(Job(SCRIPTS[name], (StdioTest(STDIN, output),))).result()
     assert verdict.outcome is (Outcome.RUNTIME_ERROR if status else Outcome.PASSED), (status, output, verdict.error)
+
+
+def test_what_a_script_printed_is_told_when_asked_for(pool: LocalExecutor) -> None:
+    program = "import sys\nprint(input())\nprint('log', file=sys.stderr)\nsys.exit(int(input()))"
+    tests = (StdioTest("a\n0\n", "a\n"), StdioTest("b\n3\n", "b\n"), CallTest("f", (), 1))
+    results = pool.submit(Job(program, tests[:2], output=True)).result().tests
+    assert [r.output for r in results] == [ProgramOutput("a\n", "log\n", 0), ProgramOutput("b\n", "log\n", 3)]
+    assert [r.output for r in pool.submit(Job(program, tests[:2])).result().tests] == [None, None]
+    killed = "import os, signal\nprint(1, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+    assert pool.submit(Job(killed, tests[:1], output=True)).result().tests[0].output == ProgramOutput("1\n", "", -9)
+    long = "import sys\nsys.stderr.write('e' * (3 << 20))\nprint(chr(255))\nsys.stdout.buffer.write(b'\\xff')"
+    [result] = pool.submit(Job(long, tests[:1], output=True)).result().tests
+    assert result.output is not None
+    assert (len(result.output.stderr), result.output.stdout) == (1 << 20, "�ÿ\n")
+    assert (
+        decode_verdict(encode_verdict(verdict := pool.submit(Job(program, tests[:2], output=True)).result())) == verdict
+    )

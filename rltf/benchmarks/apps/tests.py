@@ -20,7 +20,7 @@ def stdio_tests(inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Test, ..
     """One test for each input, in the order of the outputs, of which there are as many; lists of lines are joined.
 
     >>> stdio_tests([["1", "2"]], ["3"])
-    (StdioTest(stdin='1\\n2', stdout='3', kind='stdio'),)
+    (StdioTest(stdin='1\\n2', stdout='3', tolerance=None, checker='', kind='stdio'),)
     """
     return tuple(StdioTest(_lines(stdin), _lines(stdout)) for stdin, stdout in zip(inputs, outputs, strict=True))
 
@@ -33,7 +33,7 @@ def call_tests(function: str, inputs: Sequence[Any], outputs: Sequence[Any], sta
     takes the first element of longer lists, which no reference here returns.
 
     >>> call_tests("f", [[1], [2]], [[False], [True]], "def f(n):")[1]
-    CallTest(function='f', args=(2,), expected=True, or_in_list=True, kind='call')
+    CallTest(function='f', args=(2,), expected=True, or_in_list=True, tolerance=None, kind='call')
     >>> call_tests("f", [[1]], [[False]], "def f(n) -> List[bool]:")[0].expected
     [False]
     """

@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from rltf.execution.cluster.dispatch import FEEDERS, Dispatcher
 from rltf.execution.cluster.node import NodeActor, NodeFeeder
-from rltf.execution.executor import in_order
+from rltf.execution.executor import check_options, in_order
 from rltf.execution.judge.error_table import ErrorTable
-from rltf.execution.local import LocalExecutor, check_options
+from rltf.execution.local import LocalExecutor
 from rltf.types import Job, Verdict
 from rltf.validation import OptionError, import_extra, require
 

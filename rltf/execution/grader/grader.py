@@ -219,13 +219,13 @@ class _Grading:
             return results.WRONG_ANSWER, _reason(self._requests.unsendable)
 
     def _decide_call(
-        self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool
+        self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool, tolerance: float | None
     ) -> tuple[int, Any]:
         answer = self._requests.send(["result", function, [args, {}], at == self._last])
         if "value" not in answer:
             return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
         value, expected = decode(answer["value"]), self._tests.expected(at)
-        right = same_value(value, expected) or (or_in_list and same_value(value, [expected]))
+        right = same_value(value, expected, tolerance) or (or_in_list and same_value(value, [expected], tolerance))
         return results.PASSED if right else results.WRONG_ANSWER, None
 
     def _decide_text(self, row: Sequence[Any]) -> tuple[int, Any]:
@@ -265,7 +265,7 @@ def _reason(text: Any) -> dict[str, Any] | None:
 
 def warm_up() -> None:
     """Grades a small program, which is not there, so that the memory of this code has settled before the first fork."""
-    tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2, False]], "")
+    tests = TestSet([[0, "assert", "assert f([1]) == [2]"], [1, "call", "f", [1], 2, False, None]], "")
     answers = ({"n": 1, "value": [2]}, {"n": 2, "value": 2})
     for _ in range(_WARM_UP_RUNS):
         worker, connection = socket.socketpair()

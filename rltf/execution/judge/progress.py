@@ -11,7 +11,7 @@ from rltf.execution.judge.outcomes import ErrorRecord
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
 from rltf.execution.sandbox.process import SandboxedProcess
-from rltf.types import AssertTest, CheckTest, Outcome
+from rltf.types import AssertTest, CheckTest, Outcome, ProgramOutput
 
 
 @dataclass
@@ -31,6 +31,8 @@ class TestProgress:
     """After so many timeouts no further test is run."""
     coverage: bool = False
     """The program says which lines it executes."""
+    output: bool = False
+    """What it prints in runs of the whole program is part of the verdict."""
     statuses: list[Outcome | None] = field(init=False)
     """One per test; None: not decided."""
     seconds: list[float] = field(init=False)
@@ -38,6 +40,8 @@ class TestProgress:
     errors: list[ErrorRecord | None] = field(init=False)
     executed: list[tuple[int, ...] | None] = field(init=False)
     """Lines that each test executed, where that is measured."""
+    outputs: list[ProgramOutput | None] = field(init=False)
+    """What the program printed in each test, where that is asked for."""
     order: list[int] = field(default_factory=list)
     """Tests in the order in which they were decided."""
     loaded: bool = False
@@ -55,6 +59,7 @@ class TestProgress:
         self.seconds = [0.0] * len(self.tests)
         self.errors = [None] * len(self.tests)
         self.executed = [None] * len(self.tests)
+        self.outputs = [None] * len(self.tests)
 
     def start_clock(self) -> None:
         """Notes that a test begins now."""
@@ -89,6 +94,15 @@ class TestProgress:
         """Ends a process of the program and adds its CPU seconds (see `SandboxedProcess.finish`)."""
         end = process.finish(grace_seconds)
         self.cpu_seconds += end.cpu_seconds
+        return end
+
+    def finish_script(self, at: int, process: SandboxedProcess, grace_seconds: float = 0.0) -> ProcessExit:
+        """Ends the process of the whole program, run for a test; notes what it printed, where that is asked for."""
+        end = self.finish(process, grace_seconds)
+        if self.output:
+            status = end.status >> 8 if not end.status & 0x7F else -(end.status & 0x7F)
+            stdout, stderr = (text.decode("utf-8", "replace") for text in (end.stdout, end.stderr))
+            self.outputs[at] = ProgramOutput(stdout, stderr, status)
         return end
 
     @property

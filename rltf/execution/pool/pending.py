@@ -6,7 +6,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rltf.execution import messages
@@ -50,6 +50,8 @@ class Entry(NamedTuple):
     test_set: int
     new_tests: bytes
     """The test set as it travels where it is new to the judging side, else empty."""
+    number: int = 0
+    """Of the open job that the future belongs to; 0 where an equal one was judged."""
 
 
 class PendingJobs:
@@ -70,7 +72,7 @@ class PendingJobs:
         self.test_sets = TestSets()
 
     def add(self, job: Job) -> Entry:
-        """Opens a job unless an equal one is open or was judged.
+        """Opens a job unless an equal one is open or was judged; one whose output is asked for runs anew each time.
 
         Raises:
             ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
@@ -83,20 +85,40 @@ class PendingJobs:
         if self._check is not None:
             self._check(timeout, memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
-        key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage)
+        key = (
+            job.program,
+            job.setup,
+            test_set,
+            timeout,
+            memory_mb,
+            job.coverage,
+            self._last_number if job.output else None,
+        )
         if (verdict := self._verdicts.get(key)) is not None:
             self._verdicts.move_to_end(key)
             future.set_result(verdict)
             return Entry(future, None, test_set, new_tests)
         if (pending := self._by_key.get(key)) is not None:
             pending.futures.append(future)
-            return Entry(future, None, test_set, new_tests)
+            return Entry(future, None, test_set, new_tests, pending.number)
         self._last_number += 1
-        job = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
+        job = replace(job, timeout=timeout, memory_mb=memory_mb)
         pending = PendingJob(self._last_number, job, test_set, key, [future])
         self._by_key[key] = self._by_number[pending.number] = pending
         self.test_sets.acquire(test_set)
-        return Entry(future, pending, test_set, new_tests)
+        return Entry(future, pending, test_set, new_tests, pending.number)
+
+    def withdraw(self, number: int) -> tuple[bool, int | None]:
+        """Closes a job whose futures are all cancelled.
+
+        Returns:
+            Whether it was closed now; and the number of a test set that is now forgotten, or None.
+        """
+        pending = self._by_number.get(number)
+        if pending is None or not all(future.cancelled() for future in pending.futures):
+            return False, None
+        del self._by_number[number], self._by_key[pending.key]
+        return True, self.test_sets.release(pending.test_set)
 
     def complete(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
         """Closes a job. A verdict is remembered for equal jobs, an exception is not.
@@ -109,7 +131,7 @@ class PendingJobs:
         if pending is None:
             return [], None
         del self._by_key[pending.key]
-        if isinstance(answer, Verdict):
+        if isinstance(answer, Verdict) and not pending.job.output:
             self._verdicts[pending.key] = answer
         while len(self._verdicts) > _MAX_VERDICTS:
             self._verdicts.popitem(last=False)

@@ -30,6 +30,8 @@ from rltf.types import Category, ErrorReport, Outcome
 
 _JOBS_PER_BATCH = 4
 """Jobs given to a worker in one message while many wait; few, so that none waits long behind a slow one."""
+_WITHDRAWN_SECONDS = 1.0
+"""A withdrawn job that runs on for so long is ended with its worker; most are done before."""
 _TRIES = 3
 """A job whose worker dies under it is given to so many workers."""
 
@@ -41,6 +43,8 @@ class _Task:
     message: Message
     lost_workers: int = 0
     """Workers that died while they had this job alone; one that was stuck counts for all."""
+    withdrawn_at: float | None = None
+    """When its verdict was no longer wanted, while a worker had it."""
     alone: bool = False
     """It may have ended a worker that had other jobs, too, and goes out by itself from now on."""
 
@@ -60,6 +64,8 @@ class _WorkerProcess:
     ready: bool = False
     stuck: bool = False
     """It gave no sign of life for too long, and was ended."""
+    ended_by_us: bool = False
+    """It was at a job that was withdrawn, and was ended."""
 
 
 def main(argv: list[str]) -> None:
@@ -139,9 +145,21 @@ class Supervisor:
                 self._test_sets[message.test_set] = message
             elif message.kind == messages.FORGET:
                 self._forget(message)
+            elif message.kind == messages.WITHDRAW:
+                self._withdraw(message.job)
             else:
                 self._queue.append(_Task(message))
         return True
+
+    def _withdraw(self, job: int) -> None:
+        """Drops a job that waits; marks one that a worker has."""
+        for task in self._queue:
+            if task.message.job == job:
+                self._queue.remove(task)
+                return
+        for task in (task for worker in self._workers for task in worker.tasks):
+            if task.message.job == job:
+                task.withdrawn_at = time.monotonic()
 
     def _forget(self, message: Message) -> None:
         self._test_sets.pop(message.test_set, None)
@@ -232,13 +250,14 @@ class Supervisor:
         _wait_or_kill(worker.process)
         if not worker.ready:
             self._early_deaths += 1
-        if len(worker.tasks) == 1:
+        wanted = [task for task in worker.tasks if task.withdrawn_at is None]
+        if len(worker.tasks) == len(wanted) == 1:
             worker.tasks[0].lost_workers += _TRIES if worker.stuck else 1  # it would be stuck again
             if worker.tasks[0].lost_workers >= _TRIES:
-                self._give_up(worker.tasks.popleft())
-        for task in worker.tasks:  # of several, any may have ended it: verdicts are sent in one go
-            task.alone = True
-        self._queue.extendleft(reversed(worker.tasks))
+                self._give_up(wanted.pop())
+        for task in wanted:  # of several, any may have ended it: verdicts are sent in one go
+            task.alone = task.alone or not worker.ended_by_us
+        self._queue.extendleft(reversed(wanted))
         if self._early_deaths >= _TRIES and not self._workers:
             os._exit(3)
         if not self._workers:
@@ -264,6 +283,10 @@ class Supervisor:
         for worker in self._workers:
             if worker.tasks and now - worker.alive_at > SILENT_WORKER_SECONDS:
                 worker.stuck = True
+                worker.process.kill()
+            withdrawn_at = worker.tasks[0].withdrawn_at if worker.tasks else None
+            if withdrawn_at is not None and now - withdrawn_at > _WITHDRAWN_SECONDS:
+                worker.ended_by_us = True
                 worker.process.kill()
 
 

@@ -136,6 +136,8 @@ class ProcessExit:
     """Its processes together took too much memory, and the kernel ended one of them for it."""
     overflowed: bool
     """It printed more than it may."""
+    stderr: bytes = b""
+    """The beginning of it, where it is told apart from stdout."""
 
 
 class ZygoteLost(Exception):

@@ -64,6 +64,8 @@ class SandboxedProcess:
         self._outputs = set(output)
         self._stdout_fd = output[0] if len(output) == 2 else -1
         self._stdout: list[bytes] = []
+        self._stderr = b""
+        """The beginning of it, where it has a pipe of its own."""
         self._stdout_bytes = self._other_bytes = 0
         self._exit_report: bytes | None = None
         """The zygote's `ENDED` message, once the process has ended."""
@@ -203,6 +205,7 @@ class SandboxedProcess:
             stdout=b"".join(self._stdout),
             out_of_memory=self._zygote.killed_for_memory or self._zygote.out_of_memory(),
             overflowed=self.overflowed,
+            stderr=self._stderr,
         )
 
     def _serve_channel(self, fd: int, event: int) -> None:
@@ -254,6 +257,8 @@ class SandboxedProcess:
                 self._stdout.append(chunk)
         else:
             self._other_bytes += len(chunk)
+            if self._stdout_fd >= 0 and len(self._stderr) < self.limits.output_bytes:
+                self._stderr += chunk[: self.limits.output_bytes - len(self._stderr)]
         return True
 
     def _drain(self) -> None:
