@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: help install train test test-slow test-oldest test-readers lint format warm-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install lock train test test-slow test-oldest test-readers lint format warm-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -16,15 +17,18 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-compile
 # what it imports, a tenth of what is installed.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python $(PIP) -c constraints.txt -e .
+	$(BIN)/python $(PIP) "$$(grep '^torch==' $(CONSTRAINTS))"
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) -e .
 	@touch $@
 
 $(TOOLS): $(READY)
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray]'
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) -e '.[dev,docs,lora,sweeps,ray]'
 	@touch $@
 
 install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps and Ray
+
+lock: $(TOOLS)  ## writes constraints-lock.txt, every package of make install with its version
+	$(BIN)/python .ci/lock.py > constraints-lock.txt
 
 train: $(READY)  ## the embedded default: RL, held-out pass@k before and after
 	$(BIN)/python train.py
