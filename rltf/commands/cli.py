@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.mistakes import explain
-from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
+from rltf.commands.overrides import policy_overrides, train_overrides
 from rltf.commands.policy import find_policy
+from rltf.runs.defaults import config_dir
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
 from rltf.runs.resume import check_folder
