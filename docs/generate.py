@@ -15,9 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import paper_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
-PAGES = ("README.md", "docs/architecture.md", "docs/execution.md", "docs/long-runs.md")
+PAGES = (
+    "README.md",
+    "docs/architecture.md",
+    "docs/execution.md",
+    "docs/long-runs.md",
+    "docs/papers.md",
+    "docs/differences.md",
+)
 
 CONTENTS = {
     "types": "the records that flow, and `Verdict` as JSON; no torch",
@@ -144,6 +153,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "choices": choices,
     "executor": executor,
     "legacy": legacy,
+    "papers": paper_tables.papers,
+    "deviations": paper_tables.deviations,
 }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Judge", "RemoteJudge"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {"Judge": "rltf.service.judge", "RemoteJudge": "rltf.service.remote"}
 

@@ -23,7 +23,18 @@ log = logging.getLogger(__name__)
 
 WARN_AFTER = 10
 """Iterations in a row in which programs that pass no test earn more than programs that pass."""
-COLUMNS = ["iteration", "problem_id", "draw", "outcome", "passed", "total", "error_type", "error_line", "reward"]
+COLUMNS = [
+    "iteration",
+    "problem_id",
+    "task",
+    "draw",
+    "outcome",
+    "passed",
+    "total",
+    "error_type",
+    "error_line",
+    "reward",
+]
 COLUMNS += ["advantage", "credits", "program"]
 
 
@@ -51,8 +62,9 @@ class RolloutWriter(RLTFCallback):
         if not trainer.is_global_zero:
             return
         iteration, data = trainer.current_epoch, self.data
-        tests = {problem.id: problem.tests for problem in data.train_problems}
-        records = [rollout_record(r, iteration, tests[r.program.problem_id]) for r in rollouts]
+        problems = {problem.id: problem for problem in data.train_problems}
+        of_rollouts = [(rollout, problems[rollout.program.problem_id]) for rollout in rollouts]
+        records = [rollout_record(r, iteration, problem.tests, problem.statement) for r, problem in of_rollouts]
         with (self.folder / ROLLOUTS_FILE).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         terms = tuple(data.pipeline.rewards.terms)  # terms that gave nothing keep their columns

@@ -19,9 +19,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rltf.commands.key_help import HELP_FLAGS, help_text
 from rltf.commands.mistakes import explain
-from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
+from rltf.commands.overrides import policy_overrides, train_overrides
 from rltf.commands.policy import find_policy
+from rltf.runs.defaults import config_dir
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
 from rltf.runs.resume import check_folder
@@ -84,8 +86,13 @@ def command(name: str, prefix: Sequence[str] = ()) -> None:
 
     try:
         sys.argv[1:] = {"train": train_overrides, "eval": policy_overrides}[name](sys.argv[1:])
+        if any(flag in sys.argv[1:] for flag in HELP_FLAGS):
+            print(help_text(name, sys.argv[1:]))
+            return
     except ValueError as error:
         fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:  # of --help: what it should be of cannot be composed
+        fail(explain(error, name, sys.argv[1:]))
     run: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_on_signal)

@@ -86,7 +86,7 @@ def export(run: Path, checkpoint: Path, out: Path, trusted: Sequence[str], trust
     weights = {name.removeprefix(PREFIX): w for name, w in content["state_dict"].items() if name.startswith(PREFIX)}
     policy.load_state_dict(weights, strict=False)  # frozen weights are in no checkpoint: the model has them
     policy.eval()
-    policy.export(out)
+    policy.export(out, OmegaConf.select(cfg, "generation.sampling.max_new_tokens"))
     return int(content["epoch"]) + 1
 
 

@@ -9,7 +9,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from rltf.commands.overrides import config_dir, config_folders, split_flags
+from rltf.commands.overrides import config_folders, split_flags
+from rltf.runs.defaults import config_dir
 from rltf.setup.keys import leaves
 from rltf.validation import nearest, sentence_of, unknown_key
 

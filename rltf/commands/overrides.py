@@ -7,6 +7,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+from rltf.runs.defaults import config_dir
 from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE
 from rltf.runs.folder import first_process
 from rltf.runs.legacy import recipe_overrides, upgrade_overrides
@@ -16,13 +17,6 @@ NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
 """Keys that a resumed run takes from its own command line alone."""
 EVALUATION_LACKS = ("reward", "algorithm")
 """Groups that `eval.py` had in version 0.1 and never read."""
-
-
-def config_dir() -> Path:
-    """Folder of the yaml files: beside the package in a checkout, inside it when installed as a wheel."""
-    package = Path(__file__).parents[1]
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def train_overrides(arguments: list[str]) -> list[str]:

@@ -182,7 +182,8 @@ def export(run: Run) -> None:
     """Writes the policy as a folder that transformers loads."""
     if run.trainer.is_global_zero:
         with run.components.clock("evaluation"):
-            run.components.policy.export(run.folder / POLICY_FOLDER)
+            policy, limit = run.components.policy, run.components.sampling.max_new_tokens
+            policy.export(run.folder / POLICY_FOLDER, limit)
 
 
 def finish(run: Run, final_result: EvaluationResult) -> None:

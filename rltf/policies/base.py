@@ -92,5 +92,10 @@ class Policy(nn.Module, ABC):
         yield
 
     @abstractmethod
-    def export(self, folder: Path) -> None:
-        """Writes the Hugging Face layout (safetensors + tokenizer), loadable by plain transformers."""
+    def export(self, folder: Path, max_new_tokens: int | None = None) -> None:
+        """Writes the Hugging Face layout (safetensors + tokenizer), loadable by plain transformers.
+
+        Args:
+            folder: made if need be.
+            max_new_tokens: of a program, which `generate` then draws whole; None: the model's own default, 20 for many.
+        """

@@ -163,14 +163,28 @@ class TransformersPolicy(Policy):
             yield
 
     @override
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, max_new_tokens: int | None = None) -> None:
         """Writes the Hugging Face layout: config, with the dropout that the weights were made with, safetensors,
         tokenizer. Adapters are merged into the weights, and also written on their own, in PEFT's format, to
         `folder/adapter`."""
         folder.mkdir(parents=True, exist_ok=True)
-        with compat.without_progress_bars(), self.dropout.original_rates():
+        with compat.without_progress_bars(), self.dropout.original_rates(), self._generating(max_new_tokens):
             lora.save_model(self.model, folder)
         compat.save_tokenizer(self.tokenizer, folder)
+
+    @contextmanager
+    def _generating(self, max_new_tokens: int | None) -> Iterator[None]:
+        """Inside, the model's own `generate` draws so many tokens by default."""
+        config = self.model.generation_config
+        if config is None or max_new_tokens is None:
+            yield
+            return
+        before = config.max_new_tokens
+        config.max_new_tokens = max_new_tokens
+        try:
+            yield
+        finally:
+            config.max_new_tokens = before
 
 
 def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:

@@ -1,19 +1,29 @@
-"""`python -m rltf.report PATH...`: the report of a run, of several, or of a sweep."""
+"""`python -m rltf.report PATH...`: the report of a run, of several, of a sweep, or of an evaluation."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from rltf.report.compare.settings import group_by_benchmark, group_into_rows
+from rltf.report.draw.chart import WIDTH, FigureStyle
+from rltf.report.follow import follow
 from rltf.report.read.folders import read_runs, run_folders
+from rltf.report.read.results import evaluation_folders
 from rltf.report.read.run import Run
-from rltf.report.write.files import FILE_WRITERS, write_reports
+from rltf.report.write.files import file_writers, write_evaluation_report, write_reports
+from rltf.report.write.html import HtmlWriter
 from rltf.report.write.wandb import WandbWriter, check_project
 from rltf.report.write.writer import ReportWriter
+
+EVERY = 5.0
+"""Seconds between two looks of `--follow`, and after which the page reads itself again."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m rltf.report") -> int:
@@ -27,37 +37,67 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m rltf.rep
     try:
         if options.wandb:
             check_project(options.wandb)
+        writers = file_writers(_figure_style(options))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    code, folders = 0, []
+    if options.follow:
+        print("the page is written anew when the run has logged something; Ctrl-C ends that", file=sys.stderr)
+        follow(options.paths, partial(_report_silently, options), EVERY)
+    return _report(options, writers)
+
+
+def _report_silently(options: argparse.Namespace) -> None:
+    """Writes the page alone, which reads itself again; what is missing may still come, and is not told."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        _report(options, [HtmlWriter(refresh=EVERY)])
+
+
+def _report(options: argparse.Namespace, writers: Sequence[ReportWriter]) -> int:
+    code, folders, evaluations = 0, [], []
     for path in options.paths:
         try:
-            folders += run_folders(path)
+            found = evaluation_folders(path)
+            evaluations += found
+            folders += [] if found else run_folders(path)
         except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
             code = 2
     runs, unread = read_runs(folders)
     for sentence in unread.values():
         print(sentence, file=sys.stderr)
-    if not runs or any(path in unread for path in options.paths):
+    if not (runs or evaluations) or any(path in unread for path in options.paths):
         code = 2
     try:
-        _write(options, group_by_benchmark(runs), list(unread.values()))
+        for folder in evaluations:
+            out = options.out and (options.out / folder.resolve().name if len(evaluations) > 1 else options.out)
+            print(write_evaluation_report(folder, writers, out))
+        _write(options, group_by_benchmark(runs), list(unread.values()), writers)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return code
 
 
+def _figure_style(options: argparse.Namespace) -> FigureStyle | None:
+    """Width and font of the figures as files; None: those of the page.
+
+    Raises:
+        ValueError: no figure can be drawn so.
+    """
+    given = {"width": options.width, "font": options.font, "size": options.font_size}
+    given = {name: value for name, value in given.items() if value is not None}
+    return FigureStyle(**given) if given else None
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description="Writes report.html (it opens offline), report.md, table.csv and figures/ of runs. Runs that "
-        "differ in their seed only are one row; runs of different benchmarks get a report each.",
+        description="Writes report.html (it opens offline), report.md, table.csv, table.tex and figures/ of runs. Runs "
+        "that differ in their seed only are one row; runs of different benchmarks, and evaluations, get a report each.",
     )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="a run folder, or a multirun folder of them"
+        "paths", nargs="+", type=Path, metavar="PATH", help="a folder of train.py or eval.py, or a multirun folder"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write; default: PATH itself, ./report for several"
@@ -65,12 +105,22 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--by", nargs="+", default=[], metavar="KEY", help="config groups or keys that make a row, e.g. --by reward"
     )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="write the page anew while runs go on, and everything once they have ended",
+    )
+    parser.add_argument("--width", type=float, metavar="INCHES", help=f"of the figures as files; default: {WIDTH}")
+    parser.add_argument("--font", metavar="NAME", help="of the figures as files, e.g. serif; default: DejaVu Sans")
+    parser.add_argument("--font-size", type=float, metavar="POINTS", help="of the figures as files; default: 8.5")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="also build a W&B report, published if logged in")
     parser.add_argument("--group", metavar="SWEEP", help="W&B group of the runs; default: all runs of these names")
     return parser
 
 
-def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Sequence[str]) -> None:
+def _write(
+    options: argparse.Namespace, groups: dict[str, list[Run]], unread: Sequence[str], writers: Sequence[ReportWriter]
+) -> None:
     out = options.out or (options.paths[0] if len(options.paths) == 1 else Path("report"))
     if len(groups) > 1:
         sizes = ", ".join(f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}" for name, runs in groups.items())
@@ -78,10 +128,8 @@ def _write(options: argparse.Namespace, groups: dict[str, list[Run]], unread: Se
     for benchmark, runs in groups.items():
         folder = out if len(groups) == 1 else out / re.sub(r"[^\w.-]+", "_", benchmark).strip("_")
         rows, notices = group_into_rows(runs, options.by)
-        writers: list[ReportWriter] = list(FILE_WRITERS)
-        if options.wandb:
-            writers.append(WandbWriter(rows, options.wandb, options.group))
-        print(*write_reports(rows, [*notices, *unread], folder, writers), sep="\n")
+        further = [WandbWriter(rows, options.wandb, options.group)] if options.wandb else []
+        print(*write_reports(rows, [*notices, *unread], folder, [*writers, *further]), sep="\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from rltf.report.read.examples import Example
 from rltf.report.sections.critic import critic_tables
 from rltf.report.sections.heldout import error_parts, flow_parts, heldout_by_row, kind_parts, pass_at_k_chart
 from rltf.report.sections.metrics import OUTCOMES, critic_charts, learning_charts, policy_charts, time_charts
-from rltf.report.sections.overview import commands, facts, tiles, title, versions
+from rltf.report.sections.overview import commands, facts, settings, tiles, title, versions
 from rltf.report.sections.results import results_chart, results_table, runs_table
 from rltf.runs.files import EVALUATION_FILE
 
@@ -63,6 +63,7 @@ def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) ->
         sections=tuple(sections),
         gallery=_gallery(rows, single_run),
         versions=versions(rows),
+        settings=settings(rows),
     )
 
 

@@ -60,6 +60,8 @@ class Document:
     """Programs to read."""
     versions: str
     """Packages of the runs and their versions."""
+    settings: Table | None = None
+    """Keys of the only run that differ from the defaults."""
 
     @property
     def charts(self) -> list[Chart]:

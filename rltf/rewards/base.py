@@ -1,5 +1,5 @@
 """Reward terms, and the stack that applies several. To add a reward: one class with `__call__`, and one yaml in
-`configs/reward/` that adds it under `terms` (docs/add-a-reward.md)."""
+`configs/reward/` that adds it under `terms` (docs/add_reward.md)."""
 
 from __future__ import annotations
 

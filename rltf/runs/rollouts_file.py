@@ -23,23 +23,26 @@ from rltf.types import (
 
 LONGEST_TEST = 600
 """Characters of a failed test that are kept; those of APPS can be megabytes long."""
+LONGEST_TASK = 2000
+"""Characters of a problem's statement that are kept."""
 
 
-def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = ()) -> dict[str, Any]:
-    """Plain values of one judged program; `tests` are those of its problem.
+def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = (), statement: str = "") -> dict[str, Any]:
+    """Plain values of one judged program; `tests` and `statement` are those of its problem.
 
-    Example keys: `iteration`, `problem_id`, `draw`, `greedy`, `version`, `program`, `finish`, `outcome`, `passed`,
-    `total`, `error`, `failed` (the first test with the program's outcome: number from 1, text), `reward`, `baseline`,
-    `advantage`, `credits` (term, value, token span or null), `offsets` (characters of each token in `program`),
-    `seconds`. Where it applies: `given` (tokens that began the response and were not drawn), `unexecuted` (lines that
-    no test executed), `weights` (of each token, where `credit` weighed them; null: left out of the loss), `tests`
-    (where `credit` compared them one by one: status, advantage, executed lines such as `1-3,7`), `critic` (what it
-    said: see `rltf.types.CriticPrediction`).
+    Example keys: `iteration`, `problem_id`, `task` (the statement, shortened), `draw`, `greedy`, `version`,
+    `program`, `finish`, `outcome`, `passed`, `total`, `error`, `failed` (the first test with the program's outcome:
+    number from 1, text), `reward`, `baseline`, `advantage`, `credits` (term, value, token span or null), `offsets`
+    (characters of each token in `program`), `seconds`. Where it applies: `given` (tokens that began the response and
+    were not drawn), `unexecuted` (lines that no test executed), `weights` (of each token, where `credit` weighed
+    them; null: left out of the loss), `tests` (where `credit` compared them one by one: status, advantage, executed
+    lines such as `1-3,7`), `critic` (what it said: see `rltf.types.CriticPrediction`).
     """
     program, verdict = rollout.program, rollout.verdict
     record = {
         "iteration": iteration,
         "problem_id": program.problem_id,
+        "task": shortened(statement, LONGEST_TASK),
         "draw": program.draw,
         "greedy": program.greedy,
         "version": program.version,
@@ -126,9 +129,17 @@ def failed_test(verdict: Verdict, tests: Sequence[Test]) -> dict[str, Any] | Non
         return None
     for number, (result, test) in enumerate(zip(verdict.tests, tests, strict=False), start=1):
         if result.status is verdict.outcome:
-            text = test_text(test)
-            return {"number": number, "test": text if len(text) <= LONGEST_TEST else text[:LONGEST_TEST] + " …"}
+            return {"number": number, "test": shortened(test_text(test), LONGEST_TEST)}
     return None
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its first `most` characters and a sign that there are more.
+
+    >>> shortened("abcdef", 3)
+    'abc …'
+    """
+    return text if len(text) <= most else text[:most] + " …"
 
 
 def test_text(test: Test) -> str:

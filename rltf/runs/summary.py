@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -85,14 +86,16 @@ class RunSummary:
 
     def __init__(self, folder: Path, content: Mapping[str, Any], writes: bool) -> None:
         self.path, self._writes = folder / SUMMARY_FILE, writes
-        self.content: dict[str, Any] = {"status": "running", **content, "versions": versions()}
+        self.content: dict[str, Any] = {"status": "running", **content, "started": _now(), "versions": versions()}
         self.initial_evaluation: dict[str, Any] | None = None
         """Record of the evaluation before RL, once there is one."""
 
     def read_before(self) -> None:
         """Takes the evaluation before RL from the summary of a run that is resumed."""
         if self.path.exists():
-            self.initial_evaluation = read_summary(self.path.parent).get("evaluation", {}).get("before")
+            summary = read_summary(self.path.parent)
+            self.initial_evaluation = summary.get("evaluation", {}).get("before")
+            self.content["started"] = summary.get("started", self.content["started"])
 
     def write(self) -> None:
         """Writes what is known so far."""
@@ -112,7 +115,7 @@ class RunSummary:
         """Writes the summary of a complete run.
 
         Args:
-            after: the evaluation after RL.
+            final_result: the evaluation after RL.
             counts: `iterations`, `optimizer_steps` (the warm-up's included), `programs_sampled`, `programs_judged`.
             seconds: wall time by phase.
             starts: times that the run was started.
@@ -141,6 +144,11 @@ class RunSummary:
             self.content["error"] = f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk must not hide what happened
             self.write()
+
+
+def _now() -> str:
+    """Date, time and offset from UTC, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _time_record(seconds: Mapping[str, float], starts: int) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_flags_stand_anywhere(tmp_path):
         done = rltf(*arguments)
         assert done.returncode == 0, done.stderr
         assert "\nseed: 7\n" in done.stdout
-    assert "== Config ==" in rltf("eval", "policy=tiny_t5", "--help").stdout
+    assert "\nKeys, with their present values:\n" in rltf("eval", "policy=tiny_t5", "--help").stdout
 
 
 @pytest.fixture(scope="module")

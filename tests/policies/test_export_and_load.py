@@ -226,3 +226,16 @@ def test_smollm2_loads_from_its_package_and_exports_a_plain_folder(tmp_path: Pat
     assert torch.equal(logprobs(reloaded), logprobs(policy))
     program = "def f(x):\n    return {'é': x}\n\n"
     assert reloaded.decode(reloaded.encode_answer(program))[0] == program
+
+
+@pytest.mark.parametrize("build", [tiny_t5, tiny_causal])
+def test_an_exported_policy_generates_whole_programs_by_default(build, tmp_path: Path):
+    policy = build()
+    before = policy.model.generation_config.max_new_tokens
+    policy.export(tmp_path, max_new_tokens=33)  # transformers' own default is 20 tokens
+    auto = AutoModelForSeq2SeqLM if policy.model.config.is_encoder_decoder else AutoModelForCausalLM
+    model, ids = auto.from_pretrained(tmp_path), torch.tensor([[5, 6, 7]])
+    drawn = model.generate(ids, do_sample=False, suppress_tokens=[policy.eos_id])
+    own = 1 if policy.model.config.is_encoder_decoder else ids.shape[1]  # the start token, or the prompt
+    assert drawn.shape == (1, own + 33)
+    assert policy.model.generation_config.max_new_tokens == before

@@ -273,5 +273,5 @@ def summary(iterations: int, updates: int, programs: int) -> dict[str, Any]:
             "training": 60.0,
             "evaluation": 20.0,
         },
-        "versions": {"rltf": "0.1.0", "torch": "2.13.0"},
+        "versions": {"rltf": "0.2.0", "torch": "2.13.0"},
     }

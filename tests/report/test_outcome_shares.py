@@ -21,7 +21,7 @@ def test_every_outcome_has_a_colour_a_badge_and_a_filter():
 def test_a_share_that_is_logged_where_it_is_not_0_is_drawn_as_0_elsewhere(monkeypatch):
     curves = {"rollout/outcome/passed": [(1, 0.5), (2, 0.25)], "rollout/outcome/unjudgeable": [(2, 0.75)]}
     monkeypatch.setattr(metrics, "metric_line", lambda _, runs, name: SimpleNamespace(points=curves.get(name, [])))
-    monkeypatch.setattr(metrics, "area_chart", lambda name, title, panels, share, names: panels)
+    monkeypatch.setattr(metrics, "area_chart", lambda name, title, panels, share, names, y: panels)
     [panel] = metrics._outcomes_chart([SimpleNamespace(label="run", runs=[])])
     parts = {label: points for label, _, points in panel.parts}
     assert parts["passed"] == [(1, 0.5), (2, 0.25)]

@@ -24,18 +24,19 @@ Series = Sequence[tuple[str, int | None, Mapping[str, Estimate]]]
 """(label, style or None for values before RL, category -> value)."""
 
 
-def dot_chart(name: str, title: str, categories: Sequence[str], groups: Series, note: str = "") -> Chart | None:
-    """One line of dots per category, one dot per series, each with its interval where it has one."""
+def dot_chart(name: str, title: str, categories: Sequence[str], groups: Series, x: str, note: str = "") -> Chart | None:
+    """One line of dots per category, one dot per series, each with its interval where it has one; `x` is what the
+    values are."""
     if not categories:
         return None
-    return Chart(name, title, lambda: _draw_dots(categories, groups[: STYLES + 1]), note)
+    return Chart(name, title, lambda: _draw_dots(categories, groups[: STYLES + 1], x), note)
 
 
-def bar_chart(name: str, title: str, categories: Sequence[str], groups: Series, note: str = "") -> Chart | None:
-    """One group of bars per category, one bar per series."""
+def bar_chart(name: str, title: str, categories: Sequence[str], groups: Series, x: str, note: str = "") -> Chart | None:
+    """One group of bars per category, one bar per series; `x` is what the values are."""
     if not categories:
         return None
-    return Chart(name, title, lambda: _draw_bars(categories, groups[: STYLES + 1]), note)
+    return Chart(name, title, lambda: _draw_bars(categories, groups[: STYLES + 1], x), note)
 
 
 def time_chart(
@@ -55,7 +56,7 @@ def flow_chart(name: str, title: str, flows: Sequence[tuple[str, Values]], note:
     return Chart(name, title, lambda: _draw_flows(flows[:MOST_PANELS]), note, wide=len(flows) > 1)
 
 
-def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
+def _draw_dots(categories: Sequence[str], groups: Series, x: str) -> Figure:
     step = min(0.15 * len(groups), 0.6) + 0.08  # many series share lines, their markers differ
     figure = canvas(0.75 + step * len(categories))
     axes = figure.subplots()
@@ -75,13 +76,15 @@ def _draw_dots(categories: Sequence[str], groups: Series) -> Figure:
             elinewidth=1.5, markersize=5, markerfacecolor=colour("paper") if style is None else shade,
         )  # fmt: skip
     _label_categories(axes, categories)
+    axes.set_xlabel(x, loc="right")
     axes.xaxis.set_major_formatter(PER_CENT)
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if axes.get_xlim()[0] < -0.05 else 0.0)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low if low < -0.05 else -0.015 * high, high)  # room for whole markers at 0
     add_legend(figure, axes)
     return figure
 
 
-def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
+def _draw_bars(categories: Sequence[str], groups: Series, x: str) -> Figure:
     figure = canvas(0.75 + (min(0.13 * len(groups), 0.9) + 0.1) * len(categories))
     axes = figure.subplots()
     height = 0.8 / len(groups)
@@ -95,6 +98,7 @@ def _draw_bars(categories: Sequence[str], groups: Series) -> Figure:
             facecolor=shade if hatch == "" else colour("paper"), hatch=hatch or None,
         )  # fmt: skip
     _label_categories(axes, categories)
+    axes.set_xlabel(x, loc="right")
     axes.xaxis.set_major_formatter(PER_CENT)
     add_legend(figure, axes)
     return figure
@@ -123,7 +127,9 @@ def _draw_time(rows: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> 
         for i, width in enumerate(widths):
             if width > 0.06 * max(totals):
                 text = f"{duration(width)}\n{percent(width / totals[i])}"
-                axes.text(starts[i] + width / 2, i, text, ha="center", va="center", fontsize=7, color=colour("onfill"))
+                axes.text(
+                    starts[i] + width / 2, i, text, ha="center", va="center", fontsize="small", color=colour("onfill")
+                )
             starts[i] += width
     _label_categories(axes, [label for label, _ in rows])
     axes.margins(x=0)
@@ -139,7 +145,7 @@ def _draw_flows(flows: Sequence[tuple[str, Values]]) -> Figure:
         axes.set_xlim(-0.62, 1.62)
         axes.set_ylim(1.12, -0.12)
         if len(flows) > 1:
-            axes.set_title(drawable_label(label), loc="left", fontsize=8.5)
+            axes.set_title(drawable_label(label), loc="left", fontsize="medium")
         _draw_flow(axes, table)
     return figure
 
@@ -158,7 +164,7 @@ def _draw_flow(axes: Axes, table: Values) -> None:
         places = _spread_apart([edges[stage] + float(shares[stage]) / 2 for stage in occurring_stages], 0.085)
         for stage, place in zip(occurring_stages, places, strict=True):
             axes.text(-0.08 if side == 0 else 1.08, place, f"{STAGES[stage]} {percent(float(shares[stage]))}",
-                      ha="right" if side == 0 else "left", va="center", fontsize=8)  # fmt: skip
+                      ha="right" if side == 0 else "left", va="center", fontsize="medium")  # fmt: skip
         tops.append(edges)
     axes.text(-0.05, -0.05, "before RL", ha="left", va="bottom", color=colour("soft"))
     axes.text(1.05, -0.05, "after RL", ha="right", va="bottom", color=colour("soft"))

@@ -46,12 +46,49 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a `$` in a name is a `$`
     "svg.hashsalt": "rltf",
+    "pdf.fonttype": 42,  # letters stay text, which journals ask for
 }
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.2), (1.2, 1.6), (7, 2, 1.5, 2), (9, 2.5), (3, 1.5))
 MARKERS = "os^DvPX*<>ph"
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 STYLES = len(MARKERS)
 """Lines that differ without colour, by dashes and markers."""
+
+
+@dataclass(frozen=True)
+class FigureStyle:
+    """Width and letters of the figures that are written as files, those of a column of the paper that they are for.
+
+    Raises:
+        ValueError: a width or size that no figure can be drawn with.
+    """
+
+    width: float = WIDTH
+    """Inches; wide figures and those of several panels are as many times as wide as on the page."""
+    font: str = "DejaVu Sans"
+    """A font of this machine, or `serif`, `sans-serif`, `monospace`; letters that it lacks are DejaVu's."""
+    size: float = 8.5
+    """Points of the letters."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.width <= 20:
+            raise ValueError(f"--width {self.width:g}: expected 2 to 20 inches")
+        if not 4 <= self.size <= 24:
+            raise ValueError(f"--font-size {self.size:g}: expected 4 to 24 points")
+        if self.font not in ("serif", "sans-serif", "monospace") and self.font not in font_names():
+            raise ValueError(f"--font {self.font} is not on this machine: expected serif, or one of {_some_fonts()}")
+
+
+@cache
+def font_names() -> tuple[str, ...]:
+    """Fonts that matplotlib finds on this machine."""
+    from matplotlib.font_manager import fontManager
+
+    return tuple(sorted(set(fontManager.get_font_names())))
+
+
+def _some_fonts() -> str:
+    return ", ".join(font_names()[:8])
 
 
 @dataclass(frozen=True)
@@ -94,17 +131,27 @@ def line_style(number: int | None) -> dict[str, object]:
     }
 
 
-def report_style() -> AbstractContextManager[None]:
-    """A context with the report's matplotlib settings, in which figures are drawn and written."""
+def report_style(style: FigureStyle | None = None) -> AbstractContextManager[None]:
+    """A context with the report's matplotlib settings, in which figures are drawn and written; `style` is another width
+    and font than the page's."""
+    style = style or FigureStyle()
     ink, soft, rule, paper = (colour(name) for name in ("ink", "soft", "rule", "paper"))
     texts: Any = {"text.color": ink, "axes.labelcolor": soft, "xtick.color": soft, "ytick.color": soft}
     lines: Any = {"axes.edgecolor": soft, "grid.color": rule, "axes.facecolor": paper, "figure.facecolor": paper}
-    return mpl.rc_context({**STYLE, **texts, **lines})
+    families = [style.font] if style.font == "DejaVu Sans" else [style.font, "DejaVu Sans"]
+    letters: Any = {"font.family": families, "font.size": style.size, "legend.fontsize": style.size - 0.5}
+    return mpl.rc_context({**STYLE, **texts, **lines, **letters, "figure.figsize": (style.width, style.width)})
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure; sizes in inches."""
-    return Figure(figsize=(width, height))
+    """An empty figure; sizes in inches as they are on the page, which another width of figures scales."""
+    scale, letters = mpl.rcParams["figure.figsize"][0] / WIDTH, mpl.rcParams["font.size"] / STYLE["font.size"]
+    return Figure(figsize=(width * scale, height * max(scale, letters)))
+
+
+def letters_per_line(width: float) -> float:
+    """Letters of a legend that fit into so many inches."""
+    return 90 * width / WIDTH * STYLE["font.size"] / mpl.rcParams["font.size"]
 
 
 def drawable_label(label: str, max_length: int = 48) -> str:
@@ -129,8 +176,9 @@ def svg_text(figure: Figure) -> str:
 
 
 def write_figure(figure: Figure, svg: str, folder: Path, name: str) -> None:
-    """Writes `name.svg` and `name.png`."""
+    """Writes `name.svg`, `name.pdf` and `name.png`."""
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    figure.savefig(folder / f"{name}.pdf", format="pdf", metadata={"CreationDate": None, "Producer": None})
     figure.savefig(folder / f"{name}.png", format="png")
 
 

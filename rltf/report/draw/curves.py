@@ -1,4 +1,4 @@
-"""Curves over optimiser steps: lines with bands, and stacked areas."""
+"""Curves over iterations of RL: lines with bands and running means, and stacked areas."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, drawable_label, line_style
-from rltf.report.draw.numbers import thin_out
+from rltf.report.draw.chart import STYLES, WIDTH, Chart, canvas, colour, drawable_label, letters_per_line, line_style
+from rltf.report.draw.numbers import running_mean, thin_out
 from rltf.report.read.metrics import Point
 
 PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
 MOST_PANELS = 8
 """Most rows in a chart with one panel per row."""
+ITERATIONS = "iterations of RL"
+"""Label of the x axis of what RL logged."""
+LONG = 24
+"""Points from which on a curve is drawn as its running mean, over an eighth of its points, and without markers."""
+MOST_RAW = 4
+"""Most lines whose points are drawn, too, thin behind their running means."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,9 @@ class AxisStyle:
     """Whether values are shares, written as per cent."""
     zero: bool = False
     """Whether the y axis begins at 0."""
-    x: str = "optimiser step"
+    x: str = ITERATIONS
+    y: str = ""
+    """What the values are, with their unit."""
     metrics: tuple[str, ...] = ()
     """Names of the logged metrics that the lines show."""
 
@@ -60,20 +69,26 @@ def line_chart(name: str, title: str, lines: Sequence[Line], axis: AxisStyle, no
     if not lines:
         return None
     if any(len(line.points) > len(thin_out(line.points)) for line in lines):
-        note = f"{note} Each point is a mean of neighbouring steps.".strip()
+        note = f"{note} Each point is a mean of neighbouring ones.".strip()
+    if longest := max((_window(line.points) for line in lines), default=0):
+        thin = " over thin lines of single points" if _has_raw_lines(lines) else ""
+        note = f"{note} Thick lines are running means of {longest} points{thin}.".strip()
     if len(lines) > STYLES:
         note = f"{note} The first {STYLES} of {len(lines)} are drawn.".strip()
     return Chart(name, title, lambda: _draw_lines(lines[:STYLES], axis), note, axis.metrics)
 
 
-def area_chart(name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str]) -> Chart | None:
-    """A chart of stacked parts of a whole, one panel per row; parts that stay 0 are left out. None when all do."""
+def area_chart(
+    name: str, title: str, panels: Sequence[Panel], share: bool, metrics: Sequence[str], y: str
+) -> Chart | None:
+    """A chart of stacked parts of a whole, one panel per row, `y` what they are; parts that stay 0 are left out. None
+    when all do."""
     panels = [p for p in panels if any(y for _, _, points in p.parts for _, y in points)]
     if not panels:
         return None
     note = f"The first {MOST_PANELS} of {len(panels)} rows are drawn." if len(panels) > MOST_PANELS else ""
     return Chart(
-        name, title, lambda: _draw_areas(panels[:MOST_PANELS], share), note, tuple(metrics), wide=len(panels) > 1
+        name, title, lambda: _draw_areas(panels[:MOST_PANELS], share, y), note, tuple(metrics), wide=len(panels) > 1
     )
 
 
@@ -89,8 +104,10 @@ def panel_grid(panels: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def add_legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
-    """Puts the legend above the panels, in as many columns as there is room for."""
+    """Puts the legend above the panels, in as many columns as there is room for; none for a series without a label."""
     handles, names = axes.get_legend_handles_labels()
+    if not names:
+        return
     columns = _legend_columns(names, figure.get_figwidth())
     if reverse:
         handles, names = handles[::-1], names[::-1]
@@ -99,7 +116,7 @@ def add_legend(figure: Figure, axes: Axes, reverse: bool = False) -> None:
 
 def _legend_columns(names: Sequence[str], width: float) -> int:
     """Columns that fit into a width in inches: a name takes its letters and the eight of its key."""
-    return max(1, min(len(names), int(90 * width / WIDTH / (max(map(len, names)) + 8))))
+    return max(1, min(len(names), int(letters_per_line(width) / (max(map(len, names)) + 8))))
 
 
 def _legend_lines(names: Sequence[str], width: float) -> int:
@@ -107,35 +124,64 @@ def _legend_lines(names: Sequence[str], width: float) -> int:
 
 
 def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
-    figure = canvas(2.3 + 0.14 * _legend_lines([line.label for line in lines], WIDTH))
+    labels = [line.label for line in lines]
+    figure = canvas(2.3 + 0.14 * _legend_lines(labels, mpl.rcParams["figure.figsize"][0]))
     axes = figure.subplots()
     for number, line in enumerate(lines):
         style = line_style(number if line.style == -1 else line.style)
-        points = thin_out(line.points)
+        shade = str(style["color"])
         if line.low:
             low, high = thin_out(line.low), thin_out(line.high)
             axes.fill_between(
-                [x for x, _ in low], [y for _, y in low], [y for _, y in high],
-                color=str(style["color"]), alpha=0.16, linewidth=0,
-            )  # fmt: skip
-        every = max(1, len(points) // 12)
+                [x for x, _ in low], [y for _, y in low], [y for _, y in high], color=shade, alpha=0.16, linewidth=0
+            )
+        window, marker = _window(line.points), str(style["marker"])
+        if window:
+            marker = ""
+            if _has_raw_lines(lines):
+                axes.plot(*_columns(thin_out(line.points)), color=shade, alpha=0.3, linewidth=0.7)
+        points = thin_out(running_mean(line.points, window) if window else line.points)
         axes.plot(
-            [x for x, _ in points], [y for _, y in points], label=drawable_label(line.label),
-            markevery=((len(points) - 1) % every, every),  # the last point has one
-            color=str(style["color"]), dashes=style["dashes"], marker=str(style["marker"]),
-        )  # fmt: skip
-    if axis.share:
-        axes.yaxis.set_major_formatter(PER_CENT)
-    if axis.zero:
-        axes.set_ylim(bottom=0)
+            *_columns(points), label=drawable_label(line.label), color=shade, dashes=style["dashes"], marker=marker
+        )
+    _set_limits(axes, lines, axis)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(axis.x, loc="right")
+    axes.set_ylabel(axis.y, loc="top")
     add_legend(figure, axes)
     return figure
 
 
-def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
+def _window(points: Sequence[Point]) -> int:
+    """Points of the running mean that a curve is drawn as, an odd number; 0 for a short curve, drawn as it is."""
+    return len(points) // 8 // 2 * 2 + 1 if len(points) >= LONG else 0
+
+
+def _has_raw_lines(lines: Sequence[Line]) -> bool:
+    """Whether single points are to be seen behind running means: not where bands say how far they jump."""
+    return len(lines) <= MOST_RAW and not any(line.low for line in lines)
+
+
+def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _set_limits(axes: Axes, lines: Sequence[Line], axis: AxisStyle) -> None:
+    """Iterations from 0, room for whole markers at the borders, and an axis for a single point or nothing but zeros."""
+    if axis.share:
+        axes.yaxis.set_major_formatter(PER_CENT)
+    xs = {x for line in lines for x, _ in line.points}
+    if axis.x == ITERATIONS and max(xs) > 0:
+        axes.set_xlim(-0.02 * max(xs), 1.02 * max(xs))
+    elif len(xs) == 1:
+        axes.set_xlim(min(xs) - 0.5, min(xs) + 0.5)
+    if axis.zero:
+        highest = max(y for line in lines for _, y in (*line.points, *line.high))
+        axes.set_ylim(0, 1.07 * highest if highest > 0 else 0.1 if axis.share else 1.0)
+
+
+def _draw_areas(panels: Sequence[Panel], share: bool, y: str) -> Figure:
     figure, all_axes = panel_grid(len(panels), 2.2)
     present = {label for panel in panels for label, _, points in panel.parts if any(y for _, y in points)}
     for axes, panel in zip(all_axes, panels, strict=True):
@@ -151,11 +197,12 @@ def _draw_areas(panels: Sequence[Panel], share: bool) -> Figure:
                        colors=[colour(c) for _, c, _ in parts], edgecolor=colour("paper"))  # fmt: skip
         axes.margins(x=0, y=0 if share else 0.05)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.set_xlabel("optimiser step", loc="right")
+        axes.set_xlabel(ITERATIONS, loc="right")
+        axes.set_ylabel(y, loc="top")
         if share:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PER_CENT)
         if len(panels) > 1:
-            axes.set_title(drawable_label(panel.title), loc="left", fontsize=8.5)
+            axes.set_title(drawable_label(panel.title), loc="left", fontsize="medium")
     add_legend(figure, all_axes[0], reverse=True)
     return figure

@@ -19,6 +19,19 @@ def thin_out(points: Sequence[tuple[float, float]], at_most: int = 120) -> list[
     return [(math.fsum(x for x, _ in g) / len(g), math.fsum(y for _, y in g) / len(g)) for g in groups]
 
 
+def running_mean(points: Sequence[tuple[float, float]], window: int) -> list[tuple[float, float]]:
+    """Each point with the mean of the `window` (odd) points around it, of those that are there towards the ends.
+
+    >>> running_mean([(0, 1.0), (1, 4.0), (2, 1.0), (3, 4.0)], window=3)
+    [(0, 2.5), (1, 2.0), (2, 3.0), (3, 2.5)]
+    """
+    reach, means = window // 2, []
+    for i, (x, _) in enumerate(points):
+        near = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
+        means.append((x, math.fsum(near) / len(near)))
+    return means
+
+
 def short(value: float) -> str:
     """A number with three significant digits, or whole with commas between thousands.
 

@@ -29,7 +29,8 @@ class ComparedTest:
 class Example:
     """A judged program as the gallery shows it; fields as in `rltf.types`."""
 
-    iteration: int
+    iteration: int | None
+    """None: the program is of an evaluation."""
     problem_id: str
     program: str
     outcome: str
@@ -55,6 +56,8 @@ class Example:
     """Weight of each token where `credit` weighed them; empty: advantage and span credits."""
     tests: tuple[ComparedTest, ...] = ()
     """All tests, where `credit` compared them one by one."""
+    task: str = ""
+    """Statement of its problem, perhaps shortened; empty for runs that recorded none."""
     row_label: str = ""
     """Label of its row; empty in a report of one run."""
 
@@ -132,6 +135,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
         prefix_length=offsets[0][0] if record.get("given") and offsets else 0,
         unexecuted_lines=tuple(int(line) for line in record.get("unexecuted") or ()),
         token_weights=weights,
+        task=str(record.get("task") or ""),
         tests=tuple(_test_from_record(*row) for row in enumerate(record.get("tests") or (), start=1)),
         **optional,
     )

@@ -19,7 +19,7 @@ def run_folders(path: Path) -> list[Path]:
         raise ValueError(f"{path} does not exist: expected a run folder")
     if _is_run(path) or not path.is_dir():
         return [path]
-    jobs = sorted((folder for folder in path.iterdir() if folder.is_dir() and _is_job(folder)), key=_natural_order)
+    jobs = sorted((folder for folder in path.iterdir() if folder.is_dir() and _is_job(folder)), key=natural_order)
     if not any(map(_is_run, jobs)):
         raise ValueError(f"{path} is no run folder and holds none: expected {' or '.join(FILES)}")
     return jobs
@@ -45,6 +45,6 @@ def _is_job(path: Path) -> bool:
     return _is_run(path) or (path / ".hydra").is_dir()
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
+def natural_order(path: Path) -> list[tuple[int, str]]:
     """Key that sorts job 10 behind job 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]

@@ -1,4 +1,4 @@
-"""`metrics.csv` as curves over optimiser steps."""
+"""`metrics.csv` as curves: of RL over its iterations, of the warm-up over optimiser steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 _FORMER_NAMES = {
     "rollout/groups_all_failed": "rollout/groups/none_pass",
@@ -16,7 +18,21 @@ _FORMER_NAMES = {
 """Names in files of 0.1 -> names of today."""
 
 Point = tuple[float, float]
-"""(optimiser step, value)."""
+"""(iteration of RL or optimiser step, value)."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where RL's iterations lie among the optimiser steps."""
+
+    start: float = 0.0
+    """Optimiser steps before the first iteration."""
+    updates: float = 1.0
+    """Optimiser steps of an iteration."""
+
+    def iteration(self, step: float) -> float:
+        """Iterations that are done after so many optimiser steps."""
+        return (step - self.start) / self.updates
 
 
 @dataclass(frozen=True)
@@ -33,16 +49,19 @@ class Metrics:
     """Points by name, in the order of optimiser steps."""
     rl_start: float | None = None
     """Last optimiser step of the warm-up; None for a run without warm-up."""
+    scale: Scale = Scale()
+    """Of the iterations of RL."""
 
     def curve(self, name: str) -> tuple[Point, ...]:
         """Points of one metric; empty when it was not logged."""
         return self.curves.get(name, ())
 
     def after_warmup(self, name: str) -> tuple[Point, ...]:
-        """The part of a curve that RL logged. Metrics of programs have a point at the warm-up's last step, too: the
-        first programs of RL are drawn there."""
+        """The part of a curve that RL logged, over iterations done. Metrics of programs have a point at the warm-up's
+        last step, too: the first programs of RL are drawn there."""
         start, of_programs = self.rl_start, name.startswith(("rollout/", "completion/", "reward/", "val/"))
-        return tuple(p for p in self.curve(name) if start is None or p[0] > start or (of_programs and p[0] == start))
+        points = (p for p in self.curve(name) if start is None or p[0] > start or (of_programs and p[0] == start))
+        return tuple((self.scale.iteration(x), y) for x, y in points)
 
     def in_warmup(self, name: str) -> tuple[Point, ...]:
         """The part of a curve that the warm-up logged."""
@@ -81,7 +100,23 @@ def read_metrics(path: Path) -> tuple[Metrics, list[str]]:
     if not curves:
         notices.append("metrics.csv holds no numbers: the run had logged nothing yet.")
     sorted_curves = {name: tuple(sorted(points.items())) for name, points in curves.items()}
-    return Metrics(sorted_curves, max(warmup_steps, default=None)), notices
+    return Metrics(sorted_curves, max(warmup_steps, default=None), _scale(rows, max(warmup_steps, default=0))), notices
+
+
+def _scale(rows: Sequence[Mapping[str, str]], warmup: float) -> Scale:
+    """The scale on which every iteration ends at its last step; the median over iterations, since the last one of a
+    run that was stopped is short."""
+    ends: dict[float, float] = {}
+    for row in rows:
+        step, iteration = _number(row.get("step")), _number(row.get("iteration"))
+        if row.get("phase") == "rl" and step is not None and iteration is not None:
+            ends[iteration] = max(step, ends.get(iteration, step))
+    if not ends:
+        return Scale()
+    iterations = sorted(ends)
+    steps = [(ends[b] - ends[a]) / (b - a) for a, b in pairwise(iterations)]
+    updates = median(steps) if steps else ends[iterations[0]] - warmup
+    return Scale(ends[iterations[0]] - updates * (iterations[0] + 1), updates) if updates > 0 else Scale(warmup)
 
 
 def _positions(rows: Sequence[Mapping[str, str]]) -> list[float]:

@@ -78,7 +78,7 @@ def read_rollouts(path: Path) -> tuple[Rollouts, list[str]]:
             damaged.add(line.number)
     rollouts = Rollouts(
         programs=by_iteration.total(),
-        gallery=tuple(sorted(gallery, key=lambda example: example.iteration)),
+        gallery=tuple(sorted(gallery, key=lambda example: example.iteration or 0)),
         critic=_second_half(critic),
     )
     return rollouts, _notices(sorted(damaged))

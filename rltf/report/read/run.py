@@ -10,6 +10,7 @@ from typing import Any
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.rollouts import Rollouts, read_rollouts
+from rltf.runs.defaults import flat_config
 from rltf.runs.files import EVALUATION_FILE, METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE
 from rltf.runs.record import read_overrides, read_summary, read_yaml
 
@@ -122,22 +123,13 @@ def _unfinished(summary: Mapping[str, Any]) -> list[str]:
 
 def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Hydra's record of a run: the config by dotted key, and the choices of its groups."""
-    flat: dict[str, Any] = {}
-
-    def walk(value: Any, key: str) -> None:
-        if isinstance(value, dict) and (value or not key):
-            for name, inside in value.items():
-                walk(inside, f"{key}.{name}" if key else str(name))
-        else:
-            flat[key] = value
-
-    walk(_hydra_record(folder, "config.yaml"), "")
-    hydra = as_object(_hydra_record(folder, "hydra.yaml").get("hydra"))
+    flat = flat_config(hydra_record(folder, "config.yaml"))
+    hydra = as_object(hydra_record(folder, "hydra.yaml").get("hydra"))
     choices = as_object(as_object(hydra.get("runtime")).get("choices"))
     return flat, {str(group): choice for group, choice in choices.items() if not str(group).startswith("hydra/")}
 
 
-def _hydra_record(folder: Path, name: str) -> Mapping[str, Any]:
+def hydra_record(folder: Path, name: str) -> Mapping[str, Any]:
     """A file of `.hydra/`; empty when it is missing, damaged or of another kind."""
     try:
         return as_object(read_yaml(folder / ".hydra" / name))

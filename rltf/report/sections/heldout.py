@@ -44,7 +44,7 @@ def pass_at_k_chart(by_row: HeldOutByRow, rows: Sequence[Row]) -> Chart | None:
     lines = [_pass_at_k_line(label, heldouts, when, draws, style) for label, style, when, heldouts in groups]
     has_bands = any(len(heldouts) > 1 for heldouts in by_row.values())
     note = "Bands reach from the lowest to the highest seed." if has_bands else ""
-    axis = AxisStyle(share=True, zero=True, x="k, programs one may submit")
+    axis = AxisStyle(share=True, zero=True, x="k, programs one may submit", y="pass@k")
     return line_chart("pass_at_k", "pass@k by k", lines, axis, note)
 
 
@@ -83,7 +83,7 @@ def error_parts(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[Table | Chart
     rare_note = ""
     if len(highest_share) > len(frequent):
         rare_note = f"Types below {percent(RARE)} of the programs are in the table only."
-    chart = bar_chart("errors", "Errors of held-out programs, share of programs", frequent, series, rare_note)
+    chart = bar_chart("errors", "Errors of held-out programs", frequent, series, "share of programs", rare_note)
     body = [[kind, *(percent(v[kind].value if kind in v else 0.0) for _, _, v in series)] for kind in kinds]
     return [chart, table(["error", *(label for label, _, _ in series)], body, note, folded=True)]
 
@@ -105,7 +105,7 @@ def kind_parts(by_row: HeldOutByRow, rows: Sequence[Row]) -> list[Table | Chart 
         series = _before_and_after(by_row, rows, partial(_pass_shares, labels_of=labels_of))
         labels = list(counts) if name == "difficulty" else sorted(counts)
         body = [[f"{n} ({counts[n]})", *(percent(v[n].value) for _, _, v in series)] for n in labels]
-        charts.append(dot_chart(name, f"pass@1 by {name}", labels, series))
+        charts.append(dot_chart(name, f"pass@1 by {name}", labels, series, "pass@1"))
         tables.append(table([f"{name} (problems)", *(label for label, _, _ in series)], body, folded=True))
     return charts + tables
 

@@ -57,17 +57,17 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
     ]
     shares = [(term, f"reward/{term}/share_of_variance") for term in terms]
     return [
-        *_charts(rows, "validation", "Validation", validation, share=True, zero=True),
-        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, note=terms_note),
+        *_charts(rows, "validation", "Validation", validation, "pass rate", share=True, zero=True),
+        *_charts(rows, "reward", "Mean reward of an iteration's programs", reward, "reward a program", note=terms_note),
         *_charts(rows, "passed", "Share of sampled programs that passed", [("passed", "rollout/outcome/passed")],
-                 share=True, zero=True) * (len(rows) > 1),
+                 "share of programs", share=True, zero=True) * (len(rows) > 1),
         _outcomes_chart(rows),
         *_charts(rows, "reward_terms", "Mean reward by term", [(n.removeprefix("rollout/reward/"), n) for n in terms],
-                 note=spread) * (len(rows) == 1 and len(terms) > 1),
-        *_charts(rows, "advantages", "Mean advantage by outcome", advantages,
+                 "reward a program", note=spread) * (len(rows) == 1 and len(terms) > 1),
+        *_charts(rows, "advantages", "Mean advantage by outcome", advantages, "advantage a program",
                  note="Where a wrong answer earns more than a pass, the policy learns to be wrong.") * (len(rows) == 1),
         *_charts(rows, "variance", "What the differences of reward within a group are made of", shares,
-                 share=True) * (len(rows) == 1 and len(terms) > 1),
+                 "share of variance", share=True) * (len(rows) == 1 and len(terms) > 1),
     ]  # fmt: skip
 
 
@@ -80,23 +80,25 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         groups = groups[-1:]
     flat = "Where all earn the same, a baseline of the group's mean leaves nothing to learn."
     return [
-        *_charts(rows, "entropy", "Entropy of the policy, nats a token", entropy, zero=True),
-        *_charts(rows, "kl", "KL to the policy that RL started from, nats a token",
-                 [("policy", "policy/kl"), ("penalty", "rl/kl")]),
-        *_charts(rows, "loss", "Loss", losses),
+        *_charts(rows, "entropy", "Entropy of the policy", entropy, "nats a token", zero=True),
+        *_charts(rows, "kl", "KL to the policy that RL started from",
+                 [("policy", "policy/kl"), ("penalty", "rl/kl")], "nats a token"),
+        *_charts(rows, "loss", "Loss", losses, "loss"),
         *_warmup_chart(rows),
-        *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")]),
-        *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], zero=True),
-        *_charts(rows, "length", "Length of programs", [("mean tokens", "completion/length_mean")], zero=True),
+        *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")], "ratio"),
+        *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], "norm",
+                 zero=True),
+        *_charts(rows, "length", "Length of programs", [("mean", "completion/length_mean")], "tokens", zero=True),
         *_charts(rows, "truncated", "Programs cut at the length limit",
-                 [("share of programs", "completion/truncated_share")], share=True, zero=True),
+                 [("cut", "completion/truncated_share")], "share of programs", share=True, zero=True),
         *_charts(rows, "curriculum", "Where the curriculum stands",
                  [("given of the reference", "curriculum/given_share"),
-                  ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
+                  ("problems written whole", "curriculum/whole_share")], "share", share=True, zero=True),
         *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
-                 share=True, zero=True),
+                 "share of lines", share=True, zero=True),
         *_charts(rows, "groups", "Problems by what their sampled programs did",
-                 [(label, f"rollout/groups/{name}") for label, name in groups], share=True, zero=True, note=flat),
+                 [(label, f"rollout/groups/{name}") for label, name in groups], "share of problems",
+                 share=True, zero=True, note=flat),
     ]  # fmt: skip
 
 
@@ -108,9 +110,11 @@ def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
                 ("explained variance of returns", "critic/explained_variance")]  # fmt: skip
     values = [("value", "critic/value_mean"), ("return", "critic/return_mean")]
     return [
-        *_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, share=True),
-        *_charts(rows, "values", "What the critic expected and what came, mean over tokens", values),
-        *_charts(rows, "critic_kl", "Divergence that PPO makes tokens pay for, nats a program", [("KL", "critic/kl")]),
+        *_charts(rows, "critic", "How right the critic was of programs it had not seen", accuracy, "share", share=True),
+        *_charts(rows, "values", "What the critic expected and what came", values, "mean over tokens"),
+        *_charts(
+            rows, "critic_kl", "Divergence that PPO makes tokens pay for", [("KL", "critic/kl")], "nats a program"
+        ),
     ]
 
 
@@ -129,7 +133,8 @@ def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
     names = [f"perf/seconds/{phase}" for phase, _, _ in PHASES]
     curves = map(rows[0].runs[0].metrics.after_warmup, names)
     parts = [(label, colour, curve) for (_, label, colour), curve in zip(PHASES, curves, strict=True)]
-    return [run_chart, area_chart("iteration_time", "Seconds of each iteration", [Panel("", parts)], False, names)]
+    panels = [Panel("", parts)]
+    return [run_chart, area_chart("iteration_time", "Time of each iteration", panels, False, names, "seconds")]
 
 
 def phase_seconds(run: Run) -> dict[str, float]:
@@ -162,6 +167,7 @@ def _charts(
     name: str,
     title: str,
     metrics: Sequence[tuple[str, str]],
+    y: str,
     share: bool = False,
     zero: bool = False,
     note: str = "",
@@ -170,7 +176,7 @@ def _charts(
     bands = BANDS if any(len(row.runs) > 1 for row in rows) else ""
     if len(rows) == 1:
         lines = [metric_line(label, rows[0].runs, metric) for label, metric in metrics]
-        axis = AxisStyle(share, zero, metrics=tuple(metric for _, metric in metrics))
+        axis = AxisStyle(share, zero, y=y, metrics=tuple(metric for _, metric in metrics))
         return [line_chart(name, title, lines, axis, f"{note} {bands}".strip())]
     charts = []
     for i, (label, metric) in enumerate(metrics):
@@ -178,7 +184,7 @@ def _charts(
         missing = [line.label for line in lines if not line.points]
         missing_note = f"Not logged by {', '.join(missing)}." if 0 < len(missing) < len(lines) else ""
         chart_name, chart_title = (f"{name}_{i + 1}", f"{title}: {label}") if len(metrics) > 1 else (name, title)
-        axis, notes = AxisStyle(share, zero, metrics=(metric,)), filter(None, (note, missing_note, bands))
+        axis, notes = AxisStyle(share, zero, y=y, metrics=(metric,)), filter(None, (note, missing_note, bands))
         charts.append(line_chart(chart_name, chart_title, lines, axis, " ".join(notes)))
     return charts
 
@@ -188,7 +194,8 @@ def _warmup_chart(rows: Sequence[Row]) -> list[Chart | None]:
     labels = ["warm-up"] if len(rows) == 1 else [row.label for row in rows]
     curves = [[run.metrics.in_warmup("loss/total") for run in row.runs] for row in rows]
     lines = [_mean_line(label, curves[style], style) for style, label in enumerate(labels)]
-    return [line_chart("warmup_loss", "Loss of the supervised warm-up", lines, AxisStyle(metrics=("loss/total",)))]
+    axis = AxisStyle(x="optimiser steps", y="loss", metrics=("loss/total",))
+    return [line_chart("warmup_loss", "Loss of the supervised warm-up", lines, axis)]
 
 
 def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
@@ -201,7 +208,7 @@ def _outcomes_chart(rows: Sequence[Row]) -> Chart | None:
             curves[Outcome.UNJUDGEABLE] = [(step, shares.get(step, 0.0)) for step, _ in curves[Outcome.PASSED]]
         parts = [(label, colour, curves[outcome]) for outcome, label, colour in OUTCOMES]
         panels.append(Panel(row.label, parts))
-    return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names)
+    return area_chart("outcomes", "Outcomes of sampled programs", panels, True, names, "share of programs")
 
 
 def _logged_ks(rows: Sequence[Row]) -> list[int]:

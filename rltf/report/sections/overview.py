@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from rltf.report.compare.results import Result
 from rltf.report.compare.settings import Row, all_runs
+from rltf.report.document import Table, table
 from rltf.report.draw.numbers import duration, percent
 from rltf.report.read.run import as_object
 from rltf.report.sections.metrics import phase_seconds
+from rltf.runs.defaults import differences
 
+LONGEST_VALUE = 80
+"""Characters of a key's value that are shown."""
 MOST_TILES = 4
 """Most rows whose results are headline numbers, too."""
 
@@ -33,6 +38,8 @@ def facts(rows: Sequence[Row], folder: Path) -> tuple[tuple[str, str], ...]:
     if len(runs) == 1:
         run = runs[0]
         pairs = [(k, str(run.summary[k])) for k in ("status", "algorithm", "seed") if run.summary.get(k) is not None]
+        if isinstance(started := run.summary.get("started"), str):
+            pairs.append(("started", started.replace("T", " ")[:16]))
         return (*pairs, ("folder", run.folder.resolve().name))
     pairs = [("benchmark", str(next(filter(None, (run.benchmark for run in runs)), "unknown")))]
     problem_counts = {run.summary.get("problems") for run in runs} - {None}
@@ -62,18 +69,37 @@ def commands(rows: Sequence[Row]) -> tuple[str, ...]:
     """Command lines: one multirun where the runs are all combinations of some values, else a command per row."""
     overrides = [tuple(o.partition("=")[::2] for o in run.overrides) for run in all_runs(rows)]
     if not any(overrides):
-        return ()
+        return ("python train.py",) if all(run.config for run in all_runs(rows)) else ()
     keys = [key for key, _ in overrides[0]]
     if len(overrides) > 1 and all([key for key, _ in pairs] == keys for pairs in overrides):
         values = [list(dict.fromkeys(pairs[i][1] for pairs in overrides)) for i in range(len(keys))]
         if prod(map(len, values)) == len(set(overrides)) == len(overrides):
             sweep = [f"{key}={','.join(choices)}" for key, choices in zip(keys, values, strict=True)]
-            return (_command(["-m", *sweep]),)
-    return tuple(_command(row.runs[0].overrides) for row in rows)
+            return (command(["-m", *sweep]),)
+    return tuple(command(row.runs[0].overrides) for row in rows)
 
 
-def _command(arguments: Sequence[str]) -> str:
-    return " ".join(("python train.py", *map(quote, arguments)))
+def command(arguments: Sequence[str], script: str = "train.py") -> str:
+    """The command line of these arguments."""
+    return " ".join((f"python {script}", *map(quote, arguments)))
+
+
+def settings(rows: Sequence[Row]) -> Table | None:
+    """Keys of the only run that differ from the defaults; None for several runs, and where no config was recorded."""
+    runs = all_runs(rows)
+    return settings_table(runs[0].config, "train") if len(runs) == 1 else None
+
+
+def settings_table(config: Mapping[str, Any], command: str) -> Table | None:
+    """The same of a recorded config of `train` or `eval`."""
+    differing = differences(config, command) if config else {}
+    body = [[key, _value(value), _value(default)] for key, (value, default) in differing.items()]
+    return table(["key", "this run", "default"], body, "As they stand in the config; a model brings its recipe.")
+
+
+def _value(value: object) -> str:
+    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " …"
 
 
 def versions(rows: Sequence[Row]) -> str:

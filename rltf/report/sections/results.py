@@ -58,7 +58,7 @@ def results_chart(results: Sequence[Result], rows: Sequence[Row]) -> Chart | Non
         (BEFORE, None, {label: r.before_rl for label, r in labelled.items()}),
         ("after RL", 0, {label: r.after_rl for label, r in labelled.items()}),
     ]
-    return dot_chart("heldout", title, list(labelled), series)
+    return dot_chart("heldout", title, list(labelled), series, "share of problems")
 
 
 def runs_table(rows: Sequence[Row]) -> Table | None:

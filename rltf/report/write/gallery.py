@@ -22,7 +22,8 @@ def outcomes(examples: Sequence[Example]) -> list[Outcome]:
 def origin_text(example: Example) -> str:
     """Row, iteration, draw and policy version of a program."""
     parts = [example.row_label] if example.row_label else []
-    parts += [f"iteration {example.iteration}", "greedy" if example.greedy else f"draw {example.draw}"]
+    parts += [] if example.iteration is None else [f"iteration {example.iteration}"]
+    parts += ["greedy" if example.greedy else f"draw {example.draw}"]
     parts += [] if example.version is None else [f"policy of step {example.version}"]
     return ", ".join(parts)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
 from rltf.report.document import Document
-from rltf.report.draw.chart import inline_svg, report_style, svg_text, write_figure
+from rltf.report.draw.chart import Chart, FigureStyle, inline_svg, report_style, svg_text, write_figure
 from rltf.report.visible_text import visible_text
 from rltf.report.write.gallery import TEMPLATE_FUNCTIONS
 from rltf.runs.atomic import write_text
@@ -26,11 +27,15 @@ class HtmlWriter:
     """Writes `report.html`.
 
     Args:
-        figures: folder for every chart as PNG and SVG, relative to the page; None: no files of charts.
+        figures: folder for every chart as PNG, SVG and PDF, relative to the page; None: no files of charts.
+        style: width and font of these files; None: those of the page.
+        refresh: seconds after which a browser reads the page again; None: it does not.
     """
 
-    def __init__(self, figures: str | None = None) -> None:
-        self.figures = figures
+    def __init__(
+        self, figures: str | None = None, style: FigureStyle | None = None, refresh: float | None = None
+    ) -> None:
+        self.figures, self.style, self.refresh = figures, style, refresh
 
     def write(self, document: Document, folder: Path) -> str:
         """Draws the charts and writes the page; returns its path."""
@@ -42,19 +47,28 @@ class HtmlWriter:
                 svg = svg_text(figure)
                 drawings[chart.name] = inline_svg(svg, chart.name, escape(visible_text(chart.title)))
                 if self.figures is not None:
-                    (folder / self.figures).mkdir(exist_ok=True)
-                    write_figure(figure, svg, folder / self.figures, chart.name)
+                    self._write_files(chart, figure, svg, folder / self.figures)
         path = folder / REPORT_FILE
-        write_text(path, render_page(document, drawings), errors="replace")
+        write_text(path, render_page(document, drawings, self.refresh), errors="replace")
         return str(path)
 
+    def _write_files(self, chart: Chart, figure: Figure, svg: str, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        if self.style is None:
+            write_figure(figure, svg, folder, chart.name)
+            return
+        with report_style(self.style):
+            figure = chart.draw()
+            write_figure(figure, svg_text(figure), folder, chart.name)
 
-def render_page(document: Document, drawings: Mapping[str, str]) -> str:
+
+def render_page(document: Document, drawings: Mapping[str, str], refresh: float | None = None) -> str:
     """The whole HTML document.
 
     Args:
         document: content of the report.
         drawings: name of each chart -> its SVG, as `chart.inline_svg` gives it.
+        refresh: seconds after which a browser reads the page again; None: it does not.
     """
     return (
         templates()
@@ -62,6 +76,7 @@ def render_page(document: Document, drawings: Mapping[str, str]) -> str:
         .render(
             doc=document,
             policy=Markup(POLICY),
+            refresh=refresh,
             style=Markup(_read("style.css")),
             drawings={name: Markup(svg) for name, svg in drawings.items()},
         )

@@ -59,13 +59,15 @@ def program(example: Example) -> str:
     """A program with its verdict and the tokens that the reward blames."""
     row = f"{plain(example.row_label)}, " if example.row_label else ""
     head = f"**{example.outcome.replace('_', ' ')}** · {row}{plain(example.problem_id)} · "
-    paragraphs = [head + f"iteration {example.iteration} · {example.passed} of {example.total} tests passed"]
+    head += "" if example.iteration is None else f"iteration {example.iteration} · "
+    paragraphs = [head + f"{example.passed} of {example.total} tests passed"]
     if example.error is not None:
         line = "" if example.error.line is None else f" in line {example.error.line}"
         paragraphs.append(f"{code(f'{example.error.type}: {example.error.message}'[:300])}{line}")
     if example.failed_test is not None:
         number, test = example.failed_test
         paragraphs.append(f"test {number} failed: {code(test)}")
+    paragraphs += [f"> {plain(example.task)}"] if example.task else []
     paragraphs += [code_block(example.program, "python"), _blamed_tokens(example)]
     return "\n\n".join(filter(None, paragraphs))
 
