@@ -119,9 +119,10 @@ class Mini(Benchmark):
         source = draw_source(rng, difficulty, mode)
         if source is None or split_of(skeleton(source)) != split:
             return None
-        statement, code = source.english(), source.code()
+        statement = source.english()
         if statement in statements:
             return None
+        code = source.code()
         cases = choose_cases(rng, code, source.parameters, mode, self._tests)
         if cases is None:
             return None
