@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rltf.commands.heap import resting_collector
 from rltf.commands.mistakes import explain
 from rltf.commands.overrides import config_dir, policy_overrides, train_overrides
 from rltf.commands.policy import find_policy
@@ -132,7 +133,8 @@ def run_checked(name: str, cfg: DictConfig) -> float | None:
 
 def _run(name: str, cfg: DictConfig) -> float | None:
     if name == "eval":
-        from rltf.commands.evaluate import evaluate
+        with resting_collector():
+            from rltf.commands.evaluate import evaluate
 
         return evaluate(cfg).score
     if cfg.get("job") is not None:
@@ -140,7 +142,8 @@ def _run(name: str, cfg: DictConfig) -> float | None:
 
         run_job(cfg)
         return None
-    from rltf.commands.train import train
+    with resting_collector():
+        from rltf.commands.train import train
 
     return train(cfg).score
 

@@ -18,6 +18,7 @@ from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.evaluate import CommandResult, evaluate_held_out, log_evaluations
+from rltf.commands.heap import frozen_heap
 from rltf.commands.run import Run
 from rltf.commands.start import record_command, start_command
 from rltf.commands.warm_up import warm_up
@@ -58,7 +59,7 @@ def train(cfg: DictConfig) -> CommandResult:
         with open_loggers(cfg) as loggers:
             run = build_run(cfg, config, folder, console, components, loggers)
             begin(run, checkpoint)
-            with summary_on_failure(run):
+            with summary_on_failure(run), frozen_heap():
                 warm_up(run, checkpoint)
                 evaluate_before(run, checkpoint)
                 train_rl(run, checkpoint)

@@ -138,5 +138,9 @@ class ProcessExit:
     """It printed more than it may."""
 
 
+NOT_RUN = ProcessExit(0, 0.0, "", b"", out_of_memory=False, overflowed=False)
+"""Of a program that had no process."""
+
+
 class ZygoteLost(Exception):
     """The zygote ended or broke the protocol; the text says what is known."""
