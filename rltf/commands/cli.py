@@ -26,6 +26,7 @@ from rltf.commands.policy import find_policy
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
 from rltf.runs.resume import check_folder
+from rltf.setup.benchmark import build_benchmark
 from rltf.setup.checks import check_config
 from rltf.setup.choices import fill_names, headline
 
@@ -142,10 +143,13 @@ def _run(name: str, cfg: DictConfig) -> float | None:
 
         run_job(cfg)
         return None
+    benchmark = build_benchmark(cfg)
+    if "torch" not in sys.modules:  # the first job of a sweep; a process with threads must not fork
+        benchmark.prepare("train")
     with resting_collector():
         from rltf.commands.train import train
 
-    return train(cfg).score
+    return train(cfg, benchmark).score
 
 
 def ensure_home() -> None:

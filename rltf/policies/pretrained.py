@@ -127,7 +127,9 @@ class TransformersPolicy(Policy):
             of_draws = head_logprobs(hidden_UD, head.weight, head.bias, draw_U % tokens, sampling, entropy)
             values = (of_draws[0].index_select(0, draw_N), of_draws[1].index_select(0, draw_N))
         zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
-        logprobs_BT, entropy_BT = (zeros.index_copy(0, states.token_N, value_N).view(mask_BT.shape) for value_N in values)
+        logprobs_BT, entropy_BT = (
+            zeros.index_copy(0, states.token_N, value_N).view(mask_BT.shape) for value_N in values
+        )
         return logprobs_BT, entropy_BT
 
     @override

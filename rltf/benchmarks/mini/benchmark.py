@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count, islice
 from random import Random
 from typing import Any, get_args
 
+from rltf.benchmarks.ahead import Ahead
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.mini.bugs import break_program
 from rltf.benchmarks.mini.checks import Cases, as_tests, choose_cases, passes
@@ -77,12 +79,21 @@ class Mini(Benchmark):
         self._demonstrations = demonstrations_per_problem
         self._bug_share = bug_share
         self._problems: dict[Split, tuple[Problem, ...]] = {}
+        self._ahead: dict[Split, Ahead[tuple[Problem, ...]]] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """Problems of a split; generated at the first call."""
         if split not in self._problems:
-            self._problems[split] = tuple(islice(self.stream(split), self._sizes.get(split, 0)))
+            ahead = self._ahead.pop(split, None)
+            self._problems[split] = ahead.result() if ahead is not None else self._make(split)
         return self._problems[split]
+
+    def prepare(self, split: Split) -> None:
+        """Begins to make the problems of a split in another process."""
+        self._ahead[split] = Ahead(partial(self._make, split))
+
+    def _make(self, split: Split) -> tuple[Problem, ...]:
+        return tuple(islice(self.stream(split), self._sizes.get(split, 0)))
 
     def stream(self, split: Split) -> Iterator[Problem]:
         """Endless problems of a split, all with different statements."""

@@ -149,7 +149,10 @@ class Judge:
 
     def close(self) -> None:
         """Ends the zygotes."""
-        for sandbox in (*self._sandboxes.values(), *(sandbox for sandbox, _ in self._graders.values())):
+        for sandbox, grader in self._graders.values():
+            grader.forget()
+            sandbox.close()
+        for sandbox in self._sandboxes.values():
             sandbox.close()
         self._syntax.close()
 

@@ -1,7 +1,7 @@
 """Programs that do not compile, found without a process of their own.
 
-A policy at the start of its training writes many of them. A process that only compiles what it is sent, and runs none of
-it, tells them from the others for a tenth of what a fork costs. It decides nothing else: a program that compiles, or
+A policy at the start of its training writes many of them. A process that only compiles what it is sent, and runs none
+of it, tells them from the others for a tenth of what a fork costs. It decides nothing else: a program that compiles, or
 about which it says anything but that there is a syntax error, is judged as ever.
 """
 
@@ -45,7 +45,8 @@ class SyntaxChecker:
             with self._sandbox.replaced_when_lost():
                 answer = self._ask(program)
         except ZygoteLost:
-            self._process, answer = None, None
+            self._forget()
+            answer = None
         if answer is None:
             self._share = 0.0  # a fresh process costs as much as many forks
             return None
@@ -58,8 +59,14 @@ class SyntaxChecker:
 
     def close(self) -> None:
         """Ends the sandbox and all that runs in it."""
-        self._process = None
+        self._forget()
         self._sandbox.close()
+
+    def _forget(self) -> None:
+        """The process goes with its sandbox."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
 
     def _ask(self, program: str) -> dict[str, Any] | None:
         """The answer; None where none came in time, or the process ended.

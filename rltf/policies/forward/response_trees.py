@@ -1,7 +1,7 @@
 """Responses to one prompt that begin alike share what is computed of their common beginning.
 
-What a decoder computes at a token depends on the prompt and on the tokens before it. So the responses to a prompt make a
-tree, which branches where they part, and each of its nodes runs once: programs of one problem are often the same, or
+What a decoder computes at a token depends on the prompt and on the tokens before it. So the responses to a prompt make
+a tree, which branches where they part, and each of its nodes runs once: programs of one problem are often the same, or
 differ in their last tokens. A node sees itself and the nodes on the way to it (tree attention), which is what its
 responses see; gradients add up.
 
@@ -26,14 +26,14 @@ MIN_SAVED_SHARE = 0.1
 class ResponseTrees:
     """The tree of each prompt's responses. A node is the place from which a token is drawn."""
 
+    sizes: list[int]
+    """Nodes of each tree."""
     input_PM: Tensor
     """int64: the token that is read at a node; the start token at the root. 0 at padding."""
     depth_PM: Tensor
     """int64: nodes before it on its way; 0 at padding."""
     sees_PMM: Tensor
     """bool: [p, m, k] is True where node m attends to node k. Padding sees itself."""
-    sizes: list[int]
-    """Nodes of each tree."""
     token_N: Tensor
     """int64: each real token's index in the flattened (B, T)."""
     node_N: Tensor
@@ -79,11 +79,9 @@ def response_trees(
     node, column = (np.arange(mask.shape[1]) <= depth[:, None]).nonzero()
     sees_PMM[prompt[node], place[node], place[number[row[node], column]]] = True
     token_row, token_column = mask.nonzero()
-    node_N = number[token_row, token_column]
-    arrays = (
-        *(input_PM, depth_PM, sees_PMM),
-        order[token_row] * mask.shape[1] + token_column,
-        prompt[node_N] * largest + place[node_N],
-    )
-    tensors = [torch.from_numpy(array).to(response_BT.device) for array in arrays]
-    return ResponseTrees(*tensors[:3], sizes.tolist(), *tensors[3:])
+    node = number[token_row, token_column]
+    token_N = order[token_row] * mask.shape[1] + token_column
+    node_N = prompt[node] * largest + place[node]
+    arrays = (input_PM, depth_PM, sees_PMM, token_N, node_N)
+    tensors = (torch.from_numpy(array).to(response_BT.device) for array in arrays)
+    return ResponseTrees(sizes.tolist(), *tensors)
