@@ -27,8 +27,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rltf.algorithms.spreads import SPREADS
 from rltf.credit.comparison import (
-    NORMALIZE,
     ComparedCredit,
     batch_spread,
     differences,
@@ -70,7 +70,7 @@ class PerTestCredit(ComparedCredit):
         for key in ("passed", "wrong_answer", "error", "syntax_error"):
             require(key, getattr(self, key))
         require("reduce", self.reduce, choices=("sum", "mean"))
-        require("normalize", self.normalize, choices=NORMALIZE)
+        require("normalize", self.normalize, choices=SPREADS)
 
     @property
     def needs_coverage(self) -> bool:
