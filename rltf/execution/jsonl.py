@@ -21,7 +21,7 @@ MAX_TESTS = 100_000
 """Tests of one job."""
 MAX_DIGITS = 100_000
 """Digits of one integer; the time to read one grows with their square."""
-_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage")
+_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "reference")
 _FIELDS: dict[str, dict[str, type]] = {
     "assert": {"code": str},
     "stdio": {"stdin": str, "stdout": str},
@@ -138,8 +138,11 @@ def _job(row: dict[str, Any]) -> Job:
     coverage = row.get("coverage", False)
     if not isinstance(coverage, bool):
         raise InvalidInput(f"`coverage` is {_json_type(coverage)}: expected true or false")
+    reference = row.get("reference")
+    if reference is not None and not isinstance(reference, str):
+        raise InvalidInput(f"`reference` is {_json_type(reference)}: expected a string")
     parsed = tuple(_test(f"tests[{i}]", test, setup) for i, test in enumerate(tests))
-    return Job(program, parsed, setup, timeout, memory, coverage)
+    return Job(program, parsed, setup, timeout, memory, coverage, reference)
 
 
 def _test(where: str, row: Any, setup: str) -> Test:

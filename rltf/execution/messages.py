@@ -195,13 +195,20 @@ class JobJSON(TypedDict):
     setup: str
     coverage: bool
     memory_mb: int
+    reference: str | None
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
     """The message that submits a job whose timeout and memory are filled in."""
     assert job.timeout is not None
     assert job.memory_mb is not None
-    body = JobJSON(program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb)
+    body = JobJSON(
+        program=job.program,
+        setup=job.setup,
+        coverage=job.coverage,
+        memory_mb=job.memory_mb,
+        reference=job.reference,
+    )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 
 

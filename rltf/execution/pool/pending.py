@@ -6,7 +6,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rltf.execution import messages
@@ -83,7 +83,7 @@ class PendingJobs:
         if self._check is not None:
             self._check(timeout, memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
-        key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage)
+        key = (job.program, job.setup, test_set, timeout, memory_mb, job.coverage, job.reference)
         if (verdict := self._verdicts.get(key)) is not None:
             self._verdicts.move_to_end(key)
             future.set_result(verdict)
@@ -92,7 +92,7 @@ class PendingJobs:
             pending.futures.append(future)
             return Entry(future, None, test_set, new_tests)
         self._last_number += 1
-        job = Job(job.program, job.tests, job.setup, timeout, memory_mb, job.coverage)
+        job = replace(job, timeout=timeout, memory_mb=memory_mb)
         pending = PendingJob(self._last_number, job, test_set, key, [future])
         self._by_key[key] = self._by_number[pending.number] = pending
         self.test_sets.acquire(test_set)

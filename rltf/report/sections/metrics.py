@@ -85,6 +85,8 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
                   ("problems written whole", "curriculum/whole_share")], share=True, zero=True),
         *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
                  share=True, zero=True),
+        *_charts(rows, "divergence", "Wrong answers whose diverging line is known",
+                 [("share of wrong answers", "rollout/divergence_found")], share=True, zero=True),
         *_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups_{name}") for label, name in groups], share=True, zero=True, note=flat),
     ]  # fmt: skip

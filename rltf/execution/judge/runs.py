@@ -1,0 +1,128 @@
+"""Runs a program on some of its tests, in forks of a sandbox, and notes in `TestProgress` what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rltf.execution.grader import page
+from rltf.execution.judge.compare import same_output
+from rltf.execution.judge.grading import Grader, Grading
+from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
+from rltf.execution.judge.progress import TestProgress
+from rltf.execution.sandbox.limits import OUTPUT_SLACK, Stop, StopReason
+from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.sandbox.sandbox import Sandbox
+from rltf.types import Outcome, StdioTest
+
+_ANSWERED = (page.PASSED, page.WRONG_ANSWER, page.PROGRAM_ERROR)
+
+
+def run_requesting(
+    sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]
+) -> None:
+    """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
+    fresh one."""
+    remaining = list(indices)
+    lost_graders = 0
+    while remaining and not progress.over:
+        progress.start_clock()
+        marks = sandbox.marks if progress.coverage else None
+        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks or progress.trace)
+        job = {
+            "program": progress.job_message | {"mode": "requests"},
+            "setup": progress.setup,
+            "test_set": progress.test_set,
+            "tests": progress.tests,
+            "indices": remaining,
+            "stop_at_first_failure": progress.stop_at_first_failure,
+        }
+        grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
+        _mark_results(progress, grading, remaining)
+        lost_graders += grading.lost
+        remaining = _mark_end(progress, process, grading, remaining, retry=lost_graders == 1)
+
+
+def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[int]) -> None:
+    """Decides the tests that the grader decided."""
+    for at in indices:
+        result, seconds = grading.results[at]
+        error = grading.errors.get(at, {})
+        reason = parse_error({"type": "Unjudgeable", "message": error.get("reason")}) if "reason" in error else None
+        if at in grading.executed:
+            progress.executed[at] = tuple(grading.executed[at])
+        match result:
+            case page.PASSED:
+                progress.mark(at, Outcome.PASSED, None, seconds)
+            case page.WRONG_ANSWER:
+                progress.mark(at, Outcome.WRONG_ANSWER, reason and replace(reason, type="WrongAnswer"), seconds)
+            case page.PROGRAM_ERROR:
+                progress.mark(at, *program_error(error), seconds)
+            case page.UNJUDGEABLE:
+                progress.mark(at, Outcome.UNJUDGEABLE, reason, seconds)
+
+
+def _mark_end(
+    progress: TestProgress, process: SandboxedProcess, grading: Grading, indices: Sequence[int], retry: bool
+) -> list[int]:
+    """Decides the test at which a process stopped; returns those that it did not come to, and with `retry` the one at
+    which the grader was lost: something else may have ended it."""
+    limits, reason = progress.limits, grading.stop.reason
+    progress.loaded = progress.loaded or any(grading.results[at][0] in _ANSWERED for at in indices)
+    undecided = [at for at in indices if progress.statuses[at] is None]
+    if reason is StopReason.ANSWERED:
+        end = progress.finish(process, 0.0 if grading.broken else reason.grace_seconds)
+        status, error = decide(grading.stop, end, limits)
+        decided = [at for at in indices if progress.statuses[at] is not None]
+        if error is not None and decided:  # what it did behind its last answer
+            progress.mark(decided[-1], status, error)
+        return undecided if grading.broken else []
+    decision = decide(grading.stop, progress.finish(process, reason.grace_seconds), limits)
+    lost = grading.lost and retry and decision[0] in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)
+    if lost or (reason.by_grader and not undecided):
+        return undecided
+    undecided = undecided or list(indices)  # no test asked it anything: what it does by itself is known all the same
+    if reason is StopReason.LOAD_ERROR:
+        for at in undecided:
+            progress.mark(at, *decision)
+        progress.mark_undecided(*decision)
+        return []
+    progress.mark(grading.at if grading.at in undecided else undecided[0], *decision)
+    remaining = [at for at in undecided if progress.statuses[at] is None]
+    if reason is not StopReason.GRADING_TIME:
+        return remaining
+    for at in remaining:  # the time of all tests together is used up
+        progress.mark(at, *decision)
+    return []
+
+
+def run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> None:
+    """Runs the program as a script on one test's stdin and compares what it prints."""
+    test, limits = progress.tests[at], progress.limits
+    assert isinstance(test, StdioTest)
+    progress.start_clock()
+    expected_bytes = len(test.stdout.encode("utf-8", "surrogatepass"))
+    limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
+    marks = sandbox.marks if progress.coverage else None
+    try:
+        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks or progress.trace)
+    except OSError as e:  # the host's own limit of a file's size, or no memory
+        progress.mark(at, Outcome.UNJUDGEABLE, ErrorRecord("Unjudgeable", f"its input cannot be handed over: {e}"))
+        return
+    process.channel.send(progress.job_message | {"mode": "stdio"})
+    answer = process.receive(limits.timeout)
+    if marks is not None:
+        progress.executed[at] = marks.executed_since_last()
+    if isinstance(answer, Stop) and answer.reason is not StopReason.EXIT:
+        progress.mark(at, *decide(answer, progress.finish(process), limits))
+        return
+    message = None if isinstance(answer, Stop) else answer
+    end = progress.finish(process, StopReason.SCRIPT_END.grace_seconds)
+    if message is not None and "syntax" in message:
+        progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), end, limits))
+        return
+    progress.loaded = progress.loaded or (message is not None and message.get("loaded") is True)
+    status, error = decide(Stop(StopReason.SCRIPT_END, message=message), end, limits)
+    if status is Outcome.PASSED and not same_output(end.stdout.decode("utf-8", "surrogateescape"), test.stdout):
+        status = Outcome.WRONG_ANSWER
+    progress.mark(at, status, error)
