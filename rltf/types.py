@@ -278,6 +278,8 @@ class Job:
     """Also measure which lines the tests execute (`Verdict.unexecuted`)."""
     output: bool = False
     """Also return what the program printed in each `stdio` test (`TestResult.output`)."""
+    reference: str | None = None
+    """A program that passes the tests; one that gives a wrong answer is compared with it (`Verdict.divergence`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +324,18 @@ class TestResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a program that gives a wrong answer parts from a reference program."""
+
+    test: int
+    """Number of the test, from 1: the first one with a wrong answer."""
+    line: int | None
+    """First line (1-based) of the first statement whose value differs from the reference's; None: none can be told."""
+    end_line: int | None
+    """Last line of that statement, or of its header where it has a block."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Result of running a program's tests."""
 
@@ -337,6 +351,8 @@ class Verdict:
     """Layer -> `active`, `degraded: why` or `absent: why`."""
     unexecuted: tuple[int, ...] | None = None
     """Lines (1-based) that no test executed; None: not measured, or the program does not compile."""
+    divergence: Divergence | None = None
+    """Of a program that gives a wrong answer and was compared with a reference; else None."""
 
     @property
     def unjudgeable(self) -> bool:
@@ -377,6 +393,14 @@ class OutputJSON(TypedDict):
     exit_status: int
 
 
+class DivergenceJSON(TypedDict):
+    """A `Divergence` as plain JSON values."""
+
+    test: int
+    line: int | None
+    end_line: int | None
+
+
 class VerdictJSON(TypedDict):
     """A `Verdict` as plain JSON values: between processes, on the judge's command line and in checkpoints."""
 
@@ -388,6 +412,7 @@ class VerdictJSON(TypedDict):
     seconds: float
     isolation: dict[str, str]
     unexecuted: list[int] | None
+    divergence: NotRequired[DivergenceJSON]
 
 
 def encode_error(error: ErrorReport | None) -> ErrorJSON | None:
@@ -422,7 +447,7 @@ def decode_error(record: Mapping[str, Any] | None) -> ErrorReport | None:
 
 def encode_verdict(verdict: Verdict) -> VerdictJSON:
     """A verdict as plain JSON values."""
-    return {
+    record: VerdictJSON = {
         "outcome": verdict.outcome.value,
         "passed": verdict.passed,
         "total": verdict.total,
@@ -432,6 +457,24 @@ def encode_verdict(verdict: Verdict) -> VerdictJSON:
         "isolation": dict(verdict.isolation),
         "unexecuted": None if verdict.unexecuted is None else list(verdict.unexecuted),
     }
+    if verdict.divergence is not None:
+        record["divergence"] = encode_divergence(verdict.divergence)
+    return record
+
+
+def encode_divergence(divergence: Divergence) -> DivergenceJSON:
+    """A divergence as plain JSON values."""
+    return {"test": divergence.test, "line": divergence.line, "end_line": divergence.end_line}
+
+
+def decode_divergence(record: Mapping[str, Any]) -> Divergence:
+    """The divergence that `encode_divergence` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError: The record has another shape.
+    """
+    line, end_line = (None if record[name] is None else int(record[name]) for name in ("line", "end_line"))
+    return Divergence(int(record["test"]), line, end_line)
 
 
 def _encode_result(result: TestResult) -> ResultJSON:
@@ -470,6 +513,7 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
         seconds=record["seconds"],
         isolation=dict(record["isolation"]),
         unexecuted=None if (lines := record["unexecuted"]) is None else tuple(lines),
+        divergence=None if (row := record.get("divergence")) is None else decode_divergence(row),
     )
 
 

@@ -19,14 +19,14 @@ How it deviates:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import pstdev, stdev
 from typing import Any
 
 from rltf.algorithms.baselines import BASELINES
 from rltf.algorithms.group_rewards import Baseline, GroupRewards
+from rltf.algorithms.spreads import SPREADS, group_spread, harvest_spread
 from rltf.algorithms.terms import check_term_options, term_names, term_reward
 from rltf.types import Credit, Program, Rollout, Verdict
 from rltf.validation import OptionError, require
@@ -43,15 +43,6 @@ class CreditedGroup:
     """At most one of them greedy. The greedy program becomes a rollout too, but is part of no mean or spread."""
     incomplete: bool = False
     """Programs of the group could not be judged and are left out."""
-
-
-SPREADS: dict[str, Callable[[Sequence[float]], float]] = {
-    "none": lambda rewards: 1.0,
-    "std": lambda rewards: pstdev(rewards) if rewards else 0.0,
-    "sample_std": lambda rewards: stdev(rewards) if len(rewards) > 1 else 0.0,
-    "batch": lambda rewards: 1.0,  # of the harvest, once its groups are centred
-}
-"""`algorithm.advantages.normalize` -> function of a group's sampled rewards that advantages are divided by."""
 
 
 Comparison = tuple[float, float]
@@ -161,7 +152,7 @@ class Advantages:
             group.incomplete or len(rewarded) < len(programs),
         )
         baselines = dict(zip(sampled + greedy, rule(group_rewards), strict=True))
-        spread = SPREADS[self._normalize](sampled_rewards) or 1.0
+        spread = group_spread(sampled_rewards, self._normalize)
         return [
             (baselines[i], (rewarded[i] - baselines[i]) / spread) if i in rewarded else (0.0, 0.0)
             for i in range(len(programs))
@@ -196,7 +187,7 @@ def _divided_by_spread(
         for (program, _, _), (_, advantage) in zip(group.programs, pairs, strict=True)
         if not program.greedy
     ]
-    spread = (pstdev(sampled) if sampled else 0.0) or 1.0
+    spread = harvest_spread(sampled)
     return [[(baseline, advantage / spread) for baseline, advantage in pairs] for pairs in compared]
 
 

@@ -31,6 +31,11 @@ class CreditChain:
         return any(step.needs_coverage for step in self.steps)
 
     @property
+    def needs_reference(self) -> bool:
+        """True when one of the steps reads where programs part from a reference."""
+        return any(step.needs_reference for step in self.steps)
+
+    @property
     def critic_kind(self) -> CriticKind | None:
         """Kind of critic that the steps read."""
         return self._critic_kind

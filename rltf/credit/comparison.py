@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import mean, pstdev, stdev
-from typing import Literal, get_args
+from statistics import mean
 
+from rltf.algorithms.spreads import group_spread, harvest_spread
 from rltf.types import Rollout
-
-Normalize = Literal["none", "std", "sample_std", "batch"]
-NORMALIZE = get_args(Normalize)
-"""What differences within a group are divided by: nothing, their population or sample spread in the group, or their
-population spread over all groups of a harvest (see `algorithm.advantages.normalize`)."""
 
 
 class ComparedCredit:
@@ -21,6 +16,11 @@ class ComparedCredit:
     @property
     def needs_coverage(self) -> bool:
         """False: it reads no coverage."""
+        return False
+
+    @property
+    def needs_reference(self) -> bool:
+        """False: nothing is compared with a reference program."""
         return False
 
     @property
@@ -53,7 +53,7 @@ def differences(values: Mapping[int, float], sampled: Sequence[int], normalize: 
     Args:
         values: position of a program -> its value, of one group.
         sampled: positions of the programs that mean and spread are taken of; a greedy one is none of them.
-        normalize: one of `NORMALIZE`; `batch` divides nothing yet (`batch_spread`).
+        normalize: one of `rltf.algorithms.spreads.SPREADS`; `batch` divides nothing yet (`batch_spread`).
 
     Example:
         >>> differences({0: 1.0, 1: 0.0, 2: 1.0}, sampled=[0, 1], normalize="std")
@@ -66,19 +66,10 @@ def differences(values: Mapping[int, float], sampled: Sequence[int], normalize: 
     return {i: (value - centre) / spread for i, value in values.items()}
 
 
-def group_spread(values: Sequence[float], normalize: str) -> float:
-    """What differences within a group are divided by; 1 where all values are equal, and with `none` and `batch`."""
-    if normalize == "std":
-        return (pstdev(values) if values else 0.0) or 1.0
-    if normalize == "sample_std":
-        return (stdev(values) if len(values) > 1 else 0.0) or 1.0
-    return 1.0
-
-
 def batch_spread(centred: Sequence[float], normalize: str) -> float:
     """What the differences of a whole harvest are divided by: with `batch` their population spread, where they differ;
     else 1."""
-    return (pstdev(centred) if normalize == "batch" and centred else 0.0) or 1.0
+    return harvest_spread(centred) if normalize == "batch" else 1.0
 
 
 def with_token_advantages(rollout: Rollout, advantages_T: Sequence[float]) -> Rollout:

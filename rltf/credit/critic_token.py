@@ -39,6 +39,11 @@ class CriticTokenCredit:
         return False
 
     @property
+    def needs_reference(self) -> bool:
+        """False: nothing is compared with a reference program."""
+        return False
+
+    @property
     def critic_kind(self) -> Literal["outcome"]:
         """It reads an outcome critic."""
         return "outcome"

@@ -36,6 +36,11 @@ class ExecutedLinesCredit:
         return True
 
     @property
+    def needs_reference(self) -> bool:
+        """False: nothing is compared with a reference program."""
+        return False
+
+    @property
     def critic_kind(self) -> None:
         """None: it reads no critic."""
 

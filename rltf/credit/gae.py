@@ -53,6 +53,11 @@ class GAECredit:
         return False
 
     @property
+    def needs_reference(self) -> bool:
+        """False: nothing is compared with a reference program."""
+        return False
+
+    @property
     def critic_kind(self) -> Literal["value"]:
         """It reads a value critic."""
         return "value"

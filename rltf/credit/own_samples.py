@@ -50,6 +50,11 @@ class OwnSamplesCredit:
         return False
 
     @property
+    def needs_reference(self) -> bool:
+        """False: nothing is compared with a reference program."""
+        return False
+
+    @property
     def critic_kind(self) -> None:
         """None: it reads no critic."""
 

@@ -31,8 +31,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rltf.algorithms.spreads import SPREADS
 from rltf.credit.comparison import (
-    NORMALIZE,
     ComparedCredit,
     batch_spread,
     differences,
@@ -78,7 +78,7 @@ class PerTestCredit(ComparedCredit):
             require(key, getattr(self, key))
         require("reduce", self.reduce, choices=("sum", "mean"))
         require("uncompiled", self.uncompiled, choices=("all", "line"))
-        require("normalize", self.normalize, choices=NORMALIZE)
+        require("normalize", self.normalize, choices=SPREADS)
 
     @property
     def needs_coverage(self) -> bool:

@@ -26,13 +26,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from rltf.algorithms.spreads import SPREADS, group_spread
 from rltf.credit.comparison import (
-    NORMALIZE,
     ComparedCredit,
     batch_spread,
     differences,
     group_programs,
-    group_spread,
     with_token_advantages,
 )
 from rltf.types import Rollout
@@ -53,7 +52,7 @@ class PrefixTreeCredit(ComparedCredit):
     normalize: str = "none"
 
     def __post_init__(self) -> None:
-        require("normalize", self.normalize, choices=NORMALIZE)
+        require("normalize", self.normalize, choices=SPREADS)
 
     def __call__(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts, all with new `weights`."""

@@ -21,7 +21,8 @@ What is not covered:
 - Hosts without user namespaces, Landlock or seccomp: layers are then absent, which `executor.require` can refuse.
 - Tests that call a helper which the program itself defines, and trust its answer.
 - What tests do not test: a wrong program that passes them is a `passed` program.
-- Coverage marks (`Job.coverage`): a program can set its own, which changes no verdict.
+- Coverage marks (`Job.coverage`) and traces of values (`Job.reference`): a program can write its own, which changes no
+  outcome.
 
 Names are imported on first use: the processes inside the sandbox import this package too, and stay small.
 """

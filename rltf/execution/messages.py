@@ -203,6 +203,7 @@ class JobJSON(TypedDict):
     coverage: bool
     memory_mb: int
     output: bool
+    reference: str | None
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
@@ -210,7 +211,12 @@ def job_message(number: int, job: Job, test_set: int) -> bytes:
     assert job.timeout is not None
     assert job.memory_mb is not None
     body = JobJSON(
-        program=job.program, setup=job.setup, coverage=job.coverage, memory_mb=job.memory_mb, output=job.output
+        program=job.program,
+        setup=job.setup,
+        coverage=job.coverage,
+        memory_mb=job.memory_mb,
+        output=job.output,
+        reference=job.reference,
     )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 

@@ -45,6 +45,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         **variance_shares(groups),
         **_lengths(sampled),
         **_coverage(sampled),
+        **_divergence(sampled),
         **_greedy(greedy),
     }
 
@@ -57,6 +58,12 @@ def _coverage(sampled: Sequence[Rollout]) -> dict[str, float]:
         if r.verdict.unexecuted is not None
     ]
     return {"rollout/unexecuted_lines": fmean(shares)} if shares else {}
+
+
+def _divergence(sampled: Sequence[Rollout]) -> dict[str, float]:
+    """Share of the wrong answers that were compared with a reference whose diverging statement is known."""
+    compared = [r.verdict.divergence for r in sampled if r.verdict.divergence is not None]
+    return {"rollout/divergence_found": fmean(d.line is not None for d in compared)} if compared else {}
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:

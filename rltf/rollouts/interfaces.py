@@ -27,6 +27,11 @@ class TokenCredit(Protocol):
         ...
 
     @property
+    def needs_reference(self) -> bool:
+        """True when it reads where a program parts from a reference program (`Verdict.divergence`)."""
+        ...
+
+    @property
     def critic_kind(self) -> Literal["outcome", "value"] | None:
         """Kind of critic whose predictions (`Rollout.critic`) it reads; None: it reads none."""
         ...

@@ -111,13 +111,13 @@ class RolloutPipeline:
             greedy: also draw each problem's greedy program.
             version: optimiser steps that made the weights.
             policy: policy to sample; None: the pipeline's own.
-            training: programs begin with the curriculum's prefix, and coverage is measured where `credit` needs it.
+            training: programs begin with the curriculum's prefix, and are judged with what `credit` needs.
 
         Returns:
             The programs with verdicts to come, as soon as the last one is drawn.
         """
         prefix_of = self.curriculum.prefix_ids if training and self.curriculum is not None else _no_prefix
-        coverage = training and self.credit is not None and self.credit.needs_coverage
+        credit = self.credit if training else None
         programs: Iterable[tuple[int, Program]]
         if training and self.multi_round_sampler is not None:
             programs = self.multi_round_sampler.draw_in_rounds(
@@ -131,7 +131,7 @@ class RolloutPipeline:
             programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
         by_problem: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
         for index, program in programs:
-            by_problem[index][program.draw] = (program, self.judge(problems[index], program, coverage))
+            by_problem[index][program.draw] = (program, self.judge(problems[index], program, credit))
         order = ((-1,) if greedy else ()) + tuple(draws)
         return PendingRollouts(
             tuple(
@@ -169,19 +169,22 @@ class RolloutPipeline:
                 index = sample.request
                 yield index, self._extract_program(policy, problems[index], requests[index], sample, version)
 
-    def judge(self, problem: Problem, program: Program, coverage: bool = False) -> Future[Verdict]:
+    def judge(self, problem: Problem, program: Program, credit: TokenCredit | None = None) -> Future[Verdict]:
         """The verdict to come of a program, whose tests start to run.
 
         Args:
             problem: the problem that it answers.
             program: the program.
-            coverage: also measure which lines the tests execute.
+            credit: also measure what it reads: executed lines, where the program parts from the first reference.
 
         Raises:
             ValueError: the sandbox cannot be sent the problem's tests.
         """
         try:
-            return self.executor.submit(Job(program.text, problem.tests, problem.setup, coverage=coverage))
+            coverage = credit is not None and credit.needs_coverage
+            reference = problem.references[0] if credit and credit.needs_reference and problem.references else None
+            job = Job(program.text, problem.tests, problem.setup, coverage=coverage, reference=reference)
+            return self.executor.submit(job)
         except ValueError as error:
             raise ValueError(f"problem {problem.id}: {error}") from error
 

@@ -18,6 +18,7 @@ from rltf.types import (
     Test,
     TextTest,
     Verdict,
+    encode_divergence,
     encode_error,
 )
 
@@ -34,7 +35,9 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = (),
     `program`, `finish`, `outcome`, `passed`, `total`, `error`, `failed` (the first test with the program's outcome:
     number from 1, text), `reward`, `baseline`, `advantage`, `credits` (term, value, token span or null), `offsets`
     (characters of each token in `program`), `seconds`. Where it applies: `given` (tokens that began the response and
-    were not drawn), `unexecuted` (lines that no test executed), `weights` (of each token, where `credit` weighed
+    were not drawn), `unexecuted` (lines that no test executed), `divergence` (where a wrong answer was compared with a
+    reference: number of the test, first and last line of the diverging statement; null: none can be told), `weights`
+    (of each token, where `credit` weighed
     them; null: left out of the loss), `tests` (where `credit` compared them one by one: status, advantage, executed
     lines such as `1-3,7`), `critic` (what it said: see `rltf.types.CriticPrediction`).
     """
@@ -64,6 +67,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = (),
         record["given"] = len(program.prefix_ids)
     if verdict.unexecuted is not None:
         record["unexecuted"] = verdict.unexecuted
+    if verdict.divergence is not None:
+        record["divergence"] = encode_divergence(verdict.divergence)
     if rollout.weights:
         excluded = set(rollout.excluded_tokens)
         record["weights"] = [None if t in excluded else round(weight, 6) for t, weight in enumerate(rollout.weights)]

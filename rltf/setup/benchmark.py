@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rltf.benchmarks.base import Benchmark
+from rltf.rollouts.interfaces import TokenCredit
 from rltf.runs.resume import read_config
 from rltf.setup.instantiate import build
 
@@ -31,3 +32,19 @@ def build_benchmark(cfg: DictConfig) -> Benchmark:
             cfg.benchmark.base = read_config(Path(cfg.benchmark.run)).get("benchmark")
     benchmark: Benchmark = build(cfg, "benchmark")
     return benchmark
+
+
+def check_references(benchmark: Benchmark, credit: TokenCredit | None) -> None:
+    """Refuses a credit that compares programs with references where there is none.
+
+    Raises:
+        ValueError: no training problem has a reference program.
+    """
+    if credit is None or not credit.needs_reference:
+        return
+    if not any(problem.references for problem in benchmark.problems("train")):
+        raise ValueError(
+            "credit compares wrong answers with a reference program (credit=divergence) and no training problem of "
+            f"benchmark={benchmark.name} has one: use a benchmark with references, or another credit such as "
+            "credit=tests"
+        )

@@ -23,7 +23,7 @@ from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.self_check import check_sampler
-from rltf.setup.benchmark import build_benchmark
+from rltf.setup.benchmark import build_benchmark, check_references
 from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
@@ -66,6 +66,7 @@ class Components:
         benchmark = benchmark or build_benchmark(cfg)  # files, then weights: these may be gigabytes on a hub
         advantages = build(cfg, "algorithm.advantages") if training else None
         credit = build_credit(cfg) if training else None
+        check_references(benchmark, credit)
         policy: Policy = build(cfg, "model")
         if training:
             check_trained_weights(policy)

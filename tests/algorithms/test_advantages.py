@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_strategies import build_program, build_rollout
 
-from rltf.algorithms.advantages import SPREADS, Advantages, CreditedGroup, token_weights
+from rltf.algorithms.advantages import Advantages, CreditedGroup, token_weights
 from rltf.algorithms.baselines import BASELINES
+from rltf.algorithms.spreads import SPREADS
 from rltf.types import Credit, Outcome, Verdict
 
 FAILED = Verdict(Outcome.WRONG_ANSWER, 0, 10)

@@ -12,6 +12,7 @@ import pytest
 from rltf.execution import LocalExecutor
 from rltf.execution.inside import coverage
 from rltf.execution.inside.coverage import EXECUTED, LINES, WAITING, CoverageMarks, consistent_unexecuted
+from rltf.execution.inside.instrument import STAND_IN
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, StdioTest, Test, Verdict
 
 PROGRAMS = {
@@ -364,11 +365,11 @@ def test_a_constant_of_the_program_is_never_taken_for_the_memory(pool: LocalExec
     program = f"def f():\n    return [b'{text}', '{text}', b'{text}'[:4]]\n"
     verdict = judged(pool, program, CallTest("f", (), [text.encode(), text, b"rltf"]))
     assert (verdict.outcome, verdict.unexecuted) == (Outcome.PASSED, ())
-    assert len(coverage._STAND_IN) == 16
+    assert len(STAND_IN) == 16
 
 
 DEEPEST = 1400 if sys.version_info[:2] == (3, 12) else 2500
-"""Levels of a program that is sure to have marks: Python 3.12 reads no deeper trees (`coverage._compiled`)."""
+"""Levels of a program that is sure to have marks: Python 3.12 reads no deeper trees (`instrument.compile_tree`)."""
 
 
 @pytest.mark.parametrize("branches", [900, DEEPEST])

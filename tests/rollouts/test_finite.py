@@ -21,7 +21,7 @@ class Diverged:
 class Infinite:
     """A credit that divides by zero on the program of draw 0."""
 
-    needs_coverage, critic_kind = False, None
+    needs_coverage, needs_reference, critic_kind = False, False, None
 
     def __call__(self, rollouts):
         return [replace(r, weights=(math.inf if r.program.draw == 0 else 1.0,)) for r in rollouts]

@@ -15,16 +15,23 @@ verdict; where they contradict what is known of the program, all of them go (`co
 from __future__ import annotations
 
 import ast
-import fcntl
 import gc
 import mmap
 import os
 import re
-import sys
 import weakref
 from collections.abc import Iterable
 from types import CodeType
 from typing import Any
+
+from rltf.execution.inside.instrument import (
+    NO_PROGRAM,
+    STAND_IN,
+    compile_tree,
+    last_header_line,
+    sealed_memory,
+    with_object,
+)
 
 LINES = 1 << 16
 """Lines that are looked at; a program may have more."""
@@ -32,11 +39,6 @@ EXECUTED, WAITING, EARLIER = 1, 2, 3
 """Marks of a line: its statement began; it has not; it began in an earlier test."""
 _LARGEST_PARSED = 200_000
 """Characters of a program that the judge parses where its marks look contradictory."""
-_STAND_IN = os.urandom(16)
-"""What the memory is called until the program is compiled, since only plain constants compile; no constant of a
-program, which is written before this process starts."""
-_DEPTH = 4000
-"""Recursion limit under which a tree is compiled whose text is nested as deep as plain Python compiles."""
 _FOR_NEXT_TEST = bytes([0, EARLIER, *range(2, 256)])
 """Marks -> marks before the next test."""
 _EXECUTED_LINES = re.compile(b"(?<!\0)\0*+\1")
@@ -55,9 +57,7 @@ class CoverageMarks:
 
     def __init__(self, fd: int | None = None) -> None:
         if fd is None:
-            fd = os.memfd_create("lines", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.ftruncate(fd, LINES)
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            fd = sealed_memory("lines", LINES)
             weakref.finalize(self, os.close, fd)
         self.fd = fd
         self._memory = mmap.mmap(fd, LINES)
@@ -142,7 +142,7 @@ def _first_lines(program: str) -> set[int]:
     """Lines at which statements of the module and their decorators begin; all lines where the text does not parse."""
     try:
         body = ast.parse(program.removeprefix("\ufeff")).body
-    except _NO_PROGRAM:
+    except NO_PROGRAM:
         return set(range(1, len(_split(program)) + 1))
     return {node.lineno for statement in body for node in (statement, *getattr(statement, "decorator_list", ()))}
 
@@ -165,7 +165,7 @@ def warm_up(text: str, runs: int) -> None:
 
 def marked(text: str, file: str) -> CodeType | None:
     """The program compiled with its marks; None where it does not compile, as compiling it without them will tell, and
-    where it does so only without marks (`_compiled`)."""
+    where it does so only without marks (`compile_tree`)."""
     memory = _memory
     if memory is None:
         return None
@@ -174,8 +174,8 @@ def marked(text: str, file: str) -> CodeType | None:
     try:
         tree = ast.parse(text, file)
         lines = _insert_marks(tree)
-        code = _with_memory(_compiled(tree, text, file), memory)
-    except _NO_PROGRAM:
+        code = with_object(compile_tree(tree, text, file), memory)
+    except NO_PROGRAM:
         return None
     finally:
         if collecting:
@@ -184,23 +184,6 @@ def marked(text: str, file: str) -> CodeType | None:
         if not memory[line]:  # an earlier test may have been there
             memory[line] = WAITING
     return code
-
-
-def _compiled(tree: ast.Module, text: str, file: str) -> CodeType:
-    """The code of a tree, also of one nested deeper than Python reads trees, though not than it compiles text.
-
-    Python 3.12 reads no tree of more than 1,500 levels, whatever the recursion limit, and compiles text of up to 2,977.
-    """
-    try:
-        return compile(tree, file, "exec", dont_inherit=True)
-    except RecursionError:
-        compile(text, file, "exec", dont_inherit=True)
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, _DEPTH))
-    try:
-        return compile(tree, file, "exec", dont_inherit=True)
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 def _insert_marks(tree: ast.Module) -> list[int]:
@@ -213,7 +196,7 @@ def _insert_marks(tree: ast.Module) -> list[int]:
         for statement in getattr(parent, name):
             kind = type(statement)
             if kind in _COMPOUND:
-                line = _last_header_line(statement)
+                line = last_header_line(statement)
                 _push_blocks(statement, kind, blocks)
             else:
                 line = statement.end_lineno or 0
@@ -248,18 +231,9 @@ def _push_blocks(statement: Any, kind: type, blocks: list[tuple[Any, str, bool]]
     blocks += [(handler, "body", False) for handler in getattr(statement, "handlers", ())]
 
 
-def _last_header_line(statement: Any) -> int:
-    if type(statement) is ast.Match:
-        return int(statement.subject.end_lineno or 0)
-    first = statement.body[0]
-    above = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))]) - 1
-    header = getattr(statement, "test", None) or getattr(statement, "iter", None)
-    return max(statement.lineno, above, header.end_lineno if header is not None else 0)
-
-
 def _mark(statement: ast.stmt, line: int) -> Any:
     """`memory[line] = 1`, at the place of the statement, whose attributes are set one by one, since that is fastest."""
-    memory, key, value = _CONSTANT(_STAND_IN), _CONSTANT(line), _CONSTANT(EXECUTED)
+    memory, key, value = _CONSTANT(STAND_IN), _CONSTANT(line), _CONSTANT(EXECUTED)
     place = _SUBSCRIPT(memory, key, _STORE)
     mark = _ASSIGN([place], value)
     first, column = statement.lineno, statement.col_offset
@@ -268,16 +242,6 @@ def _mark(statement: ast.stmt, line: int) -> Any:
     return mark
 
 
-def _with_memory(code: CodeType, memory: mmap.mmap) -> CodeType:
-    constants = tuple(
-        _with_memory(c, memory) if type(c) is CodeType else memory if type(c) is bytes and c == _STAND_IN else c
-        for c in code.co_consts
-    )
-    return code.replace(co_consts=constants)
-
-
-_NO_PROGRAM = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python raises of a text that is no program, or is too deep or too large for one."""
 _STORE = ast.Store()
 _ASSIGN: Any = ast.Assign
 _SUBSCRIPT: Any = ast.Subscript

@@ -13,7 +13,7 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
-from rltf.execution.inside import coverage, standard_library
+from rltf.execution.inside import coverage, standard_library, trace
 
 FILE = "<program>"
 """The file of the program's code objects."""
@@ -92,11 +92,15 @@ def text_of(job: dict[str, Any]) -> str:
 
 
 def compiled(job: dict[str, Any]) -> CodeType:
-    """The program's code, with marks where the job asks for them.
+    """The program's code, with marks or records where the job asks for them.
 
     Raises:
         SyntaxError: The program does not compile; or whatever else `compile` raises.
     """
     text = text_of(job)
-    code = coverage.marked(text, FILE) if job["coverage"] else None
+    code = None
+    if job["coverage"]:
+        code = coverage.marked(text, FILE)
+    elif job["trace"]:
+        code = trace.traced(text, FILE)
     return code or compile(text, FILE, "exec", dont_inherit=True)

@@ -1,9 +1,9 @@
 """What happens inside the sandboxed child: compile, run, answer with values.
 
-The job comes through the channel as one dict: `program`, `setup`, `coverage`, `mode`. In mode `stdio` the program runs
-as a script (`rltf.execution.inside.script`); in mode `requests` it answers one request after another; in mode `syntax`
-programs come one after another, and are compiled and not run. Nothing here
-knows what the tests expect, and nothing that is sent from here is a verdict.
+The job comes through the channel as one dict: `program`, `setup`, `coverage`, `trace`, `mode`. In mode `stdio` the
+program runs as a script (`rltf.execution.inside.script`); in mode `requests` it answers one request after another; in
+mode `syntax` programs come one after another, and are compiled and not run. Nothing here knows what the tests expect,
+and nothing that is sent from here is a verdict.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import sys
 import warnings
 from typing import Any
 
-from rltf.execution.inside import coverage, error_location, free_memory, program, script
+from rltf.execution.inside import coverage, error_location, free_memory, program, script, trace
 from rltf.execution.inside.channel import Channel
 from rltf.execution.inside.objects import Objects
 from rltf.execution.values.shared_objects import classes_of
 
-MARKS = 4
-"""Descriptor of the memory of executed lines, where the job asks for them."""
+MEMORY = 4
+"""Descriptor of the memory of executed lines or of values, where the job asks for them."""
 _WARM_UP_RUNS = 12
 
 
@@ -35,7 +35,9 @@ def run(fd: int) -> int:
         return 1
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # ignored so far: it is for the trainer's user
     if job["coverage"]:
-        coverage.attach(MARKS)
+        coverage.attach(MEMORY)
+    elif job["trace"]:
+        trace.attach(MEMORY, prints=job["mode"] == "stdio")
     if job["mode"] == "stdio":
         return script.run(channel, job)
     if job["mode"] == "syntax":
@@ -89,7 +91,7 @@ def warm_up() -> None:
     gc.freeze()  # else each script looks for garbage among all modules
     program.install()
     interrupted, main_module = _signal.getsignal(_signal.SIGINT), sys.modules["__main__"]
-    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "mode": "requests"}
+    job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "trace": False, "mode": "requests"}
     dialogues: Any = ([job, ["result", "f", [[1], {}], [], 1]], [job, ["call", "f", [[1], {}], [], 1]])
     for messages in dialogues * _WARM_UP_RUNS:
         judge, child = socket.socketpair()

@@ -20,7 +20,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from rltf.execution.inside import error_location, program
+from rltf.execution.inside import error_location, program, trace
 from rltf.execution.inside.channel import Channel
 
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -73,6 +73,7 @@ def _open_streams() -> None:
     for fd, name in enumerate(_STREAMS):
         errors = "backslashreplace" if fd == 2 else "surrogateescape"
         stream = open(fd, "w" if fd else "r", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        stream = trace.recorded_stdout(stream) if fd == 1 else stream
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

@@ -8,10 +8,11 @@ go on in a fresh one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rltf.execution.inside.coverage import consistent_unexecuted
 from rltf.execution.judge.checkers import checker_decision, checker_progress, decide_text
+from rltf.execution.judge.divergence import ReferenceComparison
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader
 from rltf.execution.judge.outcomes import ErrorRecord, decide
@@ -56,6 +57,7 @@ class Judge:
         """With numpy or without -> where tests run."""
         self._syntax = SyntaxChecker(sandbox_settings)
         self._when_waiting: Callable[[], None] = lambda: None
+        self._comparison = ReferenceComparison(self._run)
 
     def judge(self, job: JobJSON, timeout: float, tests: Sequence[JudgeTest], test_set: int) -> Verdict:
         """The verdict on a program, with `judging` alone in its `isolation`.
@@ -104,7 +106,11 @@ class Judge:
             progress.executed = [None] * len(tests)
         has_text = any(test.kind in ("assert", "check") for test in tests)
         self._syntax.count(compiled=Outcome.SYNTAX_ERROR not in progress.statuses)
-        return self._verdict(progress, "rpc" if has_text else "external", unexecuted)
+        verdict = self._verdict(progress, "rpc" if has_text else "external", unexecuted)
+        if job["reference"] is None or verdict.outcome is not Outcome.WRONG_ANSWER:
+            return verdict
+        at = next(at for at, result in enumerate(verdict.tests) if result.status is Outcome.WRONG_ANSWER)
+        return replace(verdict, divergence=self._comparison(progress, job["reference"], at))
 
     def _has_syntax_error(self, progress: TestProgress) -> bool:
         """True for a program whose syntax error is known without a process of its own: all tests are decided then.
@@ -141,6 +147,19 @@ class Judge:
         graders[1].replace_tests(checking.test_set)
         self._grade(sandbox, graders, checking, [0])
         progress.mark(at, *checker_decision(checking))
+
+    def _run(self, progress: TestProgress, at: int) -> None:
+        """Runs a program on one of its tests.
+
+        Raises:
+            ZygoteLost: The sandbox broke.
+        """
+        sandbox = self._sandbox(progress.uses_numpy)
+        with sandbox.replaced_when_lost():
+            if progress.tests[at].kind == "stdio":
+                run_script(sandbox, progress, at)
+            else:
+                self._grade(sandbox, self._grader(progress.uses_numpy), progress, [at])
 
     def sandbox_lost_verdict(self, tests: int, why: str) -> Verdict:
         """The verdict on a program with `tests` tests under which the sandbox broke again and again."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rltf.execution.inside.trace import TraceMemory
 from rltf.execution.judge.outcomes import ErrorRecord
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
@@ -33,6 +34,8 @@ class TestProgress:
     """The program says which lines it executes."""
     output: bool = False
     """What it prints in runs of the whole program is part of the verdict."""
+    trace: TraceMemory | None = None
+    """Where the program is to say which values it computes; None: it does not."""
     statuses: list[Outcome | None] = field(init=False)
     """One per test; None: not decided."""
     seconds: list[float] = field(init=False)
@@ -108,7 +111,8 @@ class TestProgress:
     @property
     def job_message(self) -> dict[str, Any]:
         """The part of the first message to a process that is the same for all processes of the program."""
-        return {"program": self.program, "setup": self.setup, "coverage": self.coverage}
+        asks = {"coverage": self.coverage, "trace": self.trace is not None}
+        return {"program": self.program, "setup": self.setup, **asks}
 
     @property
     def uses_numpy(self) -> bool:

@@ -28,7 +28,7 @@ def run_requesting(
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
-        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks)
+        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks or progress.trace)
         job = {
             "program": progress.job_message | {"mode": "requests"},
             "setup": progress.setup,
@@ -109,7 +109,7 @@ def run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> str | None:
     limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
     marks = sandbox.marks if progress.coverage else None
     try:
-        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks)
+        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks or progress.trace)
     except OSError as e:  # the host's own limit of a file's size, or no memory
         progress.mark(at, Outcome.UNJUDGEABLE, ErrorRecord("Unjudgeable", f"its input cannot be handed over: {e}"))
         return None

@@ -92,6 +92,7 @@ class PendingJobs:
             timeout,
             memory_mb,
             job.coverage,
+            job.reference,
             self._last_number if job.output else None,
         )
         if (verdict := self._verdicts.get(key)) is not None:

@@ -7,7 +7,8 @@ import struct
 FORK = struct.Struct("<QQI")
 """Limits of the next program: bytes of memory beyond the interpreter's, bytes of address space that it may reserve
 beyond those, CPU seconds. With it go the descriptors of the child's channel, of stdin, stdout and stderr; or of the
-channel and one pipe for both outputs, with nothing to read. One more is that of the memory of executed lines."""
+channel and one pipe for both outputs, with nothing to read. One more is that of the memory of executed lines or of
+values."""
 ENDED = struct.Struct("<idi")
 """How it ended: wait status, CPU seconds of all its processes, bytes of text that follow (a forbidden call that a
 process made which the program left behind)."""
@@ -16,8 +17,8 @@ REAP, SURVIVORS = b"R", b"S"
 
 CHANNEL = 3
 """Descriptor of the child's channel."""
-MARKS = CHANNEL + 1
-"""Descriptor of the memory of executed lines, in programs whose job asks for them."""
+MEMORY = CHANNEL + 1
+"""Descriptor of the memory of executed lines or of values, in programs whose job asks for them."""
 DUMP_SIGNAL_OFFSET = 1
 """The signal at which the child says where it is: SIGRTMAX minus this."""
 STOP_SIGNAL_OFFSET = 2

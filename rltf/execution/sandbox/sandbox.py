@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rltf.execution.inside.coverage import CoverageMarks
+from rltf.execution.inside.trace import TraceMemory
 from rltf.execution.isolation import memory, root, scratch, syscalls
 from rltf.execution.isolation.layers import HOST_IDS
 from rltf.execution.sandbox.control import ENVIRONMENT, FORK, START_ENVIRONMENT
@@ -86,13 +87,15 @@ class Sandbox:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | None = None) -> SandboxedProcess:
+    def fork(
+        self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | TraceMemory | None = None
+    ) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
             limits: what it may use.
             stdin: what it reads; only with it are its stdout and stderr told apart.
-            marks: where it is to say which lines it executes.
+            marks: where it is to say which lines it executes, or which values it computes.
 
         Raises:
             ZygoteLost: The zygote could not be started or reached.

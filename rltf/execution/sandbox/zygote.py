@@ -31,7 +31,7 @@ from rltf.execution.sandbox.control import (
     DUMP_SIGNAL_OFFSET,
     ENDED,
     FORK,
-    MARKS,
+    MEMORY,
     STOP_SIGNAL_OFFSET,
     SURVIVORS,
 )
@@ -230,16 +230,16 @@ class Zygote:
         try:
             memory, reserve, cpu = FORK.unpack(request)
             os.setsid()
-            marks = fcntl.fcntl(fds[-1], fcntl.F_DUPFD, 40) if len(fds) % 2 else None
+            memory_fd = fcntl.fcntl(fds[-1], fcntl.F_DUPFD, 40) if len(fds) % 2 else None
             channel, stdin, stdout, stderr = fds[:4] if len(fds) >= 4 else (fds[0], 0, fds[1], fds[1])
             if stdin:
                 os.dup2(stdin, 0)
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
             os.dup2(channel, CHANNEL)
-            if marks is not None:
-                os.dup2(marks, MARKS)
-            os.closerange(CHANNEL + 1 if marks is None else MARKS + 1, 256)
+            if memory_fd is not None:
+                os.dup2(memory_fd, MEMORY)
+            os.closerange(CHANNEL + 1 if memory_fd is None else MEMORY + 1, 256)
             self.limit_child(memory, reserve, cpu)
             for hook in self._after_fork:
                 os.register_at_fork(after_in_child=hook)

@@ -9,7 +9,7 @@ from typing import Any
 from rltf.report.draw.numbers import short
 from rltf.rewards.spans import tokens_within_lines
 from rltf.runs.rollouts_file import lines_of_ranges
-from rltf.types import Credit, ErrorReport, Outcome, Span, decode_error
+from rltf.types import Credit, Divergence, ErrorReport, Outcome, Span, decode_divergence, decode_error
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Example:
     """All tests, where `credit` compared them one by one."""
     task: str = ""
     """Statement of its problem, perhaps shortened; empty for runs that recorded none."""
+    divergence: Divergence | None = None
+    """Where the program parts from a reference, if a wrong answer was compared with one."""
     row_label: str = ""
     """Label of its row; empty in a report of one run."""
 
@@ -74,8 +76,14 @@ class Example:
         return weights
 
     def coloured_weights(self) -> list[float]:
-        """Weight that each token is coloured by: the whole of it where tests were compared, else that of spans."""
-        return list(self.token_weights) if self.tests and self.token_weights else self.span_weights()
+        """Weight that each token is coloured by: the whole of it where `credit` set it by line, else that of spans."""
+        return list(self.token_weights) if self.is_weighed_by_line else self.span_weights()
+
+    @property
+    def is_weighed_by_line(self) -> bool:
+        """True where tests were compared one by one, or the statement that parts from a reference is known."""
+        parts = self.divergence is not None and self.divergence.line is not None
+        return bool(self.token_weights) and (bool(self.tests) or parts)
 
     def weight_sources(self, token: int) -> str:
         """The terms of a token's weight: span credits, advantage (or what its line's tests gave it), and their sum or
@@ -136,6 +144,7 @@ def example_from_record(record: Mapping[str, Any]) -> Example:
         unexecuted_lines=tuple(int(line) for line in record.get("unexecuted") or ()),
         token_weights=weights,
         task=str(record.get("task") or ""),
+        divergence=None if record.get("divergence") is None else decode_divergence(record["divergence"]),
         tests=tuple(_test_from_record(*row) for row in enumerate(record.get("tests") or (), start=1)),
         **optional,
     )

@@ -8,7 +8,7 @@ from rltf.report.draw.numbers import short
 from rltf.report.read.examples import ComparedTest, Example
 from rltf.report.write.program_listing import intensity, listing_lines
 from rltf.runs.rollouts_file import line_ranges
-from rltf.types import Credit, ErrorReport, Outcome
+from rltf.types import Credit, Divergence, ErrorReport, Outcome
 
 LONGEST_MESSAGE = 400
 """Characters of an error's message that are shown."""
@@ -42,6 +42,13 @@ def blame_text(example: Example) -> str:
         return line
     whole_response = (0, len(example.offsets)) in spans
     return line + (" (the whole response is blamed)" if whole_response else " (blame on the coloured tokens)")
+
+
+def divergence_text(divergence: Divergence) -> str:
+    """Where a program parts from a reference program, or that no line can be told."""
+    if divergence.line is None:
+        return f"no line can be told at which test {divergence.test} parts from the reference program"
+    return f"parts from the reference program in line {divergence.line} (test {divergence.test})"
 
 
 def weights_text(example: Example) -> str:
@@ -80,6 +87,7 @@ _FUNCTIONS = (
     origin_text,
     error_text,
     blame_text,
+    divergence_text,
     weights_text,
     compared_test_text,
     listing_lines,

@@ -116,7 +116,7 @@ def _pieces(program: str, start: int, end: int, marks: list[TokenMark]) -> Itera
 def _line_end(example: Example, start: int, end: int, marks: list[TokenMark]) -> list[Piece]:
     """A sign for a line end that is blamed on its own account: not as part of the whole response, nor with the
     characters before or behind it, nor as one of all tokens of a line that a test executed."""
-    if example.tests or any(credit.span == (0, len(example.offsets)) for credit in example.credits):
+    if example.is_weighed_by_line or any(credit.span == (0, len(example.offsets)) for credit in example.credits):
         return []
     return [Piece("↵", m) for m in marks if m.kind != "silent" and start <= m.start and m.end <= end]
 
