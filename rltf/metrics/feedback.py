@@ -63,7 +63,7 @@ def _coverage(sampled: Sequence[Rollout]) -> dict[str, float]:
 def _divergence(sampled: Sequence[Rollout]) -> dict[str, float]:
     """Share of the wrong answers that were compared with a reference whose diverging statement is known."""
     compared = [r.verdict.divergence for r in sampled if r.verdict.divergence is not None]
-    return {"rollout/divergence_found": fmean(d.line is not None for d in compared)} if compared else {}
+    return {"rollout/divergence_share": fmean(d.line is not None for d in compared)} if compared else {}
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:

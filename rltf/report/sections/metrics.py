@@ -97,7 +97,7 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
         *_charts(rows, "unexecuted", "Lines that no test executed", [("mean a program", "rollout/unexecuted_lines")],
                  "share of lines", share=True, zero=True),
         *_charts(rows, "divergence", "Wrong answers whose diverging line is known",
-                 [("known", "rollout/divergence_found")], "share of wrong answers", share=True, zero=True),
+                 [("known", "rollout/divergence_share")], "share of wrong answers", share=True, zero=True),
         *_charts(rows, "groups", "Problems by what their sampled programs did",
                  [(label, f"rollout/groups/{name}") for label, name in groups], "share of problems",
                  share=True, zero=True, note=flat),
