@@ -182,9 +182,9 @@ def test_a_client_that_goes_away_takes_its_programs_along(service: Served) -> No
 
 
 def test_a_program_that_takes_longer_than_the_service_allows_is_given_up() -> None:
-    with served("--job-seconds", "4") as running:
+    with served("--job-seconds", "10") as running:
         response = running.post("/judge", json={"id": 1, **ENDLESS, "tests": CALL})
-        assert (response.status_code, response.json()["detail"]) == (504, "it was not judged within 4 s")
+        assert (response.status_code, response.json()["detail"]) == (504, "it was not judged within 10 s")
         rows = running.lines([{"id": 1, **ENDLESS, "tests": CALL}, job(2)])
         assert [row["outcome"] for row in rows] == ["not_judged", "passed"]
 
@@ -209,21 +209,21 @@ def test_killed_workers_change_no_verdict() -> None:
 
 def test_sigterm_lets_programs_finish_and_gives_the_others_back() -> None:
     sleepy = "import time\ntime.sleep(0.5)\ndef f(x): return x + 1\n# {}"
-    with served("--grace-seconds", "2", "--workers", "1") as running:
+    with served("--grace-seconds", "8", "--workers", "1") as running:
         rows: list[dict[str, Any]] = []
-        jobs = [job(i, program=sleepy.format(i)) for i in range(20)]
+        jobs = [job(i, program=sleepy.format(i)) for i in range(80)]
         thread = threading.Thread(target=lambda: rows.extend(running.lines(jobs)))
         thread.start()
         assert eventually(lambda: running.health()["running"] > 0)
         begun = time.monotonic()
         assert running.end() == 0
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60
         thread.join(60)
         outcomes = [row["outcome"] for row in rows]
-        assert [row["id"] for row in rows] == list(range(20))  # each line once
+        assert [row["id"] for row in rows] == list(range(80))  # each line once
         passed = outcomes.count("passed")
-        assert 2 <= passed < 20
-        assert outcomes == ["passed"] * passed + ["not_judged"] * (20 - passed)
+        assert 1 <= passed < 80
+        assert outcomes == ["passed"] * passed + ["not_judged"] * (80 - passed)
 
 
 def test_ctrl_c_ends_it_too() -> None:
