@@ -83,3 +83,7 @@ def _complete(arguments: list[str]) -> list[str]:
     if len(words) < 2:
         print(*(name for name in COMMANDS if name.startswith("".join(words))))
     sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

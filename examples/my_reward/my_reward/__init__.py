@@ -1,0 +1,1 @@
+"""Reward terms of my own."""
