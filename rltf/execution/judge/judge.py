@@ -149,7 +149,8 @@ class Judge:
         progress.mark(at, *checker_decision(checking))
 
     def _run(self, progress: TestProgress, at: int) -> None:
-        """Runs a program on one of its tests.
+        """Runs a program on one of its tests. One with a checker stays undecided: several outputs are right, so that no
+        value is the reference's alone.
 
         Raises:
             ZygoteLost: The sandbox broke.
