@@ -3,7 +3,7 @@
 | statement | what is recorded behind it |
 |---|---|
 | `x = ...`, `x, y = ...`, `x += ...` | the value of each name; else what was assigned |
-| `return ...`, `yield ...` | the value |
+| `return ...`, `yield ...`, the end of a function | the value |
 | `f(...)`, `x.f(...)` and other expressions | containers among `x` and the names in the brackets; what was printed |
 | `for x in ...` | each name, at the beginning of each round; that it ended without `break` |
 | `while ...`, `if ...` | whether the condition held |
@@ -83,17 +83,17 @@ class _Insertion:
     def __init__(self) -> None:
         self._sites: list[Site] = []
         self._scope = self._scopes = 0
-        self._blocks: list[tuple[Any, str, int, list[ast.stmt]]] = []
-        """Statement, name of its block, scope, what comes first in the block."""
+        self._blocks: list[tuple[Any, str, int, list[ast.stmt], list[ast.stmt]]] = []
+        """Statement, name of its block, scope, what comes first in the block and what comes last."""
 
     def run(self, tree: ast.Module) -> list[Site]:
-        self._blocks = [(tree, "body", 0, [])]
+        self._blocks = [(tree, "body", 0, [], [])]
         while self._blocks:
-            parent, name, self._scope, block = self._blocks.pop()
+            parent, name, self._scope, block, last = self._blocks.pop()
             for statement in getattr(parent, name):
                 before, after = self._records(statement)
                 block += [*before, statement, *after]
-            setattr(parent, name, block)
+            setattr(parent, name, block + last)
         return self._sites
 
     def _records(self, statement: Any) -> tuple[list[ast.stmt], list[ast.stmt]]:
@@ -131,7 +131,8 @@ class _Insertion:
                 names = [name for name in _names(statement.target) if name is not None]
                 rounds = self._of_names(statement, names, statement.iter, kind=Kind.ROUND)
                 ended = self._record(Kind.END, PLAIN, statement, ast.Constant(0), (statement.iter,))
-                self._blocks += [(statement, "body", self._scope, rounds), (statement, "orelse", self._scope, ended)]
+                self._blocks.append((statement, "body", self._scope, rounds, []))
+                self._blocks.append((statement, "orelse", self._scope, ended, []))
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._enter(statement)
             case _:
@@ -141,10 +142,10 @@ class _Insertion:
     def _branch(self, taken: Kind, left: Kind, statement: Any, test: ast.expr) -> None:
         for kind, name, held in ((taken, "body", 1), (left, "orelse", 0)):
             record = self._record(kind, PLAIN, statement, ast.Constant(held), (test,))
-            self._blocks.append((statement, name, self._scope, record))
+            self._blocks.append((statement, name, self._scope, record, []))
 
     def _enter(self, function: Any) -> None:
-        """Leaves the block of a function for later, with what it is called with before its first statement."""
+        """Leaves the block of a function for later, with what it is called with and a return at its end."""
         self._scopes += 1
         outer, self._scope = self._scope, self._scopes
         arguments = function.args
@@ -154,7 +155,8 @@ class _Insertion:
         body = function.body
         if ast.get_docstring(function, clean=False) is not None:
             records[:0] = [body.pop(0)]
-        self._blocks.append((function, "body", self._scope, records))
+        ended = self._record(Kind.RETURN, HASHED, function.body[-1], ast.Constant(None)) if function.body else []
+        self._blocks.append((function, "body", self._scope, records, ended))
         self._scope = outer
 
     def _leave(self, statement: Any) -> None:
@@ -164,9 +166,9 @@ class _Insertion:
             self._scopes = scope = self._scopes + 1
         for name in ("body", "orelse", "finalbody"):
             if getattr(statement, name, None):
-                self._blocks.append((statement, name, scope, []))
+                self._blocks.append((statement, name, scope, [], []))
         for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
-            self._blocks.append((part, "body", scope, []))
+            self._blocks.append((part, "body", scope, [], []))
 
     def _of_names(
         self, statement: Any, names: list[Any], value: ast.expr, *also_read: ast.expr, kind: Kind = Kind.VALUE
