@@ -1,5 +1,5 @@
 """A JSON schema of the config, from which editors complete keys and show what they mean:
-`python -m rltf.commands.schema > rltf.schema.json`."""
+`python -m rltf.commands.schema > config.schema.json`."""
 
 from __future__ import annotations
 
