@@ -64,29 +64,37 @@ def _values(heldouts: dict[int, HeldOut], seeds: list[int], when: str, measure: 
     return np.stack([heldouts[seed].values(when, measure) for seed in seeds])
 
 
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.4f}"
+    return value
+
+
 def draw(rows: list[dict[str, object]], path: Path) -> None:
-    """The figure: gain of pass@1 over binary, in points."""
+    """The figure: gain over binary in points, of pass@1 and of the share of tests passed."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(5.2, 3.2), layout="constrained")
-    curves = [r for r in rows if r["measure"] == "pass@1" and r["row"] != BINARY]
-    for label in dict.fromkeys(str(r["row"]) for r in curves):
-        points = [r for r in curves if r["row"] == label]
-        x, y = [r["parts"] for r in points], np.array([100 * r["difference"] for r in points])
-        bounds = [[100 * abs(r["difference"] - (r[end] if r[end] is not None else r["difference"])) for r in points]
-                  for end in ("low", "high")]  # fmt: skip
-        axes.errorbar(x, y, yerr=bounds, marker="o", capsize=3, label=label)
-    axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set_xscale("log", base=2)
+    figure, panels = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")
     ticks = sorted({int(r["parts"]) for r in rows})
-    axes.set_xticks(ticks, [str(t) for t in ticks])
-    axes.set_xlabel("parts of a program")
-    axes.set_ylabel("pass@1 over binary, points")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=160)
+    for axes, (measure, title) in zip(panels, (("pass@1", "pass@1"), ("tests", "tests passed")), strict=True):
+        curves = [r for r in rows if r["measure"] == measure and r["row"] != BINARY]
+        for label in dict.fromkeys(str(r["row"]) for r in curves):
+            points = [r for r in curves if r["row"] == label]
+            gains = np.array([100 * r["difference"] for r in points])
+            bounds = [[0 if r[end] is None else 100 * abs(r["difference"] - r[end]) for r in points]
+                      for end in ("low", "high")]  # fmt: skip
+            axes.errorbar([r["parts"] for r in points], gains, yerr=bounds, marker="o", capsize=3, label=label)
+        axes.axhline(0, color="grey", linewidth=0.8)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(ticks, [str(t) for t in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("parts of a program")
+        axes.set_ylabel(f"{title}, points above binary")
+    panels[0].legend(frameon=False, loc="upper left")
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
@@ -97,7 +105,7 @@ def main() -> None:
     with (HERE / "parts.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows({k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+        writer.writerows({k: _cell(v) for k, v in row.items()} for row in rows)
     draw(rows, HERE / "parts.png")
 
 
