@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("dev", "docs", "lora", "sweeps", "ray")
+EXTRAS = ("dev", "docs", "lora", "sweeps", "ray", "serve")
 """Of `make install`."""
 
 

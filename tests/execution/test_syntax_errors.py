@@ -53,7 +53,7 @@ def judge() -> Iterator[Judge]:
 
 def verdict(judge: Judge, program: str, tests: tuple[JudgeTest, ...] = CALLS, setup: str = "") -> Verdict:
     """The verdict without its times."""
-    job = JobJSON(program=program, setup=setup, coverage=False, memory_mb=256)
+    job = JobJSON(program=program, setup=setup, coverage=False, memory_mb=256, output=False, reference=None)
     timed = judge.judge(job, 2.0, tests, crc32(repr(tests).encode()))
     return replace(timed, seconds=0.0, tests=tuple(replace(test, seconds=0.0) for test in timed.tests))
 

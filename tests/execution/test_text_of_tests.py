@@ -34,7 +34,7 @@ class Program:
             self._socket.close()
             runner.main(theirs.fileno())
         theirs.close()
-        self._send({"program": text, "setup": "", "coverage": False, "mode": "requests"})
+        self._send({"program": text, "setup": "", "coverage": False, "trace": False, "mode": "requests"})
         self.requests = Requests(self._send, self._receive)
         self.scope = Scope(self.requests, "", [])
 

@@ -76,7 +76,9 @@ class SyntaxChecker:
         """
         if self._process is None:
             self._process = self._sandbox.fork(_LIMITS)
-            self._process.channel.send({"program": "", "setup": "", "coverage": False, "mode": "syntax"})
+            self._process.channel.send(
+                {"program": "", "setup": "", "coverage": False, "trace": False, "mode": "syntax"}
+            )
         self._process.channel.send({"program": program})
         answer = self._process.receive(_SECONDS)
         if isinstance(answer, dict):

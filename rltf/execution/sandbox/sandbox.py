@@ -71,8 +71,7 @@ class Sandbox:
         self._programs = 0
         self.pid = 0
         """Process id of the zygote as we see it."""
-        self._listener: int | None = None
-        """Where forbidden calls of programs are announced."""
+        self._listener: int | None = None  # where forbidden calls of programs are announced
         self._link: ZygoteLink | None = None
         """The running zygote, once it has forked."""
         self._strangers: set[int] = set()
