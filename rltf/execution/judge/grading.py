@@ -128,10 +128,8 @@ class Grader:
         self._test_sets.pop(number, None)
 
     def forget(self) -> None:
-        """The process goes with its zygote; the next job gets another."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.close()
+        """The process went with its zygote; the next job gets another."""
+        self._process = None
 
     def close(self) -> None:
         """Ends the process; the next job gets another."""
