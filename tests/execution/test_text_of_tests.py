@@ -5,11 +5,13 @@ Most of it is in `programs/test_text.txt`; here a grader's requests meet a progr
 
 from __future__ import annotations
 
+import gc
 import json
 import marshal
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +24,14 @@ from rltf.execution.grader.text_test_code import Scope
 from rltf.execution.inside import runner
 
 Send = Callable[..., Any]
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Frees the coroutines that a text left unawaited here, since Python warns of them in whatever test they die in."""
+    yield
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
 
 
 class Program:
@@ -164,7 +174,8 @@ def test_what_becomes_of_a_text(program: Program, text: str, outcome: str) -> No
     assert program.outcome(text) == outcome
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(TEXTS)
 def test_any_text_comes_to_an_outcome(text: str) -> None:
@@ -192,7 +203,8 @@ class Forger:
         return self._answers.pop() | {"n": self.requests._number}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANSWERS, ANSWERS)
 def test_any_answer_comes_to_an_outcome(first: dict[str, Any], second: dict[str, Any]) -> None:
