@@ -54,8 +54,8 @@ CONTENTS = {
     "inference": "search at test time, and the tasks of a repair model ([inference.md](inference.md))",
     "training": "the LightningModule, the DataModule, demonstrations, what survives out-of-memory and lost ranks",
     "critics": "networks that learn from judged programs ([credit.md](credit.md))",
-    "credit": "rules that weigh single tokens: executed lines, lines by test, the group's prefix tree, a critic's "
-    "predictions, GAE ([credit.md](credit.md))",
+    "credit": "rules that weigh single tokens: executed lines, lines by test, lines that part from a reference, the "
+    "group's prefix tree, a critic's predictions, GAE ([credit.md](credit.md))",
     "curricula": "how much of a reference program a training program begins with ([credit.md](credit.md))",
     "prm": "a process reward model: labels of lines, the model, its rewards ([credit.md](credit.md))",
     "callbacks": "when to sample and when to save; progress, early stop, signals, rollouts.jsonl",
@@ -72,7 +72,8 @@ NOTES = {
     "algorithm": "loss and advantages; `rltf` is the paper's, `rltf_group` the default of small models "
     "([docs/credit.md](docs/credit.md), [add yours](docs/add_objective.md))",
     "credit": "what single tokens weigh; `executed`: lines that no test ran teach nothing; `tests`: each test speaks "
-    "of the lines that it ran; `tree`: where programs part, the branch that earns more is credited "
+    "of the lines that it ran; `tree`: where programs part, the branch that earns more is credited; "
+    "`divergence`: a wrong answer is blamed on the line that parts from a reference "
     "([docs/credit.md](docs/credit.md))",
     "critic": "`critic=outcome credit=critic_token` (CodeRL), `critic=value algorithm=ppo`",
     "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass",

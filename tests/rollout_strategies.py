@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rltf.types import (
     Category,
     Credit,
+    Divergence,
     ErrorReport,
     FinishReason,
     Outcome,
@@ -55,6 +56,7 @@ verdicts = st.builds(
     st.floats(0, 9),
     st.dictionaries(texts, texts, max_size=2),
     st.none() | st.lists(st.integers(1, 99), max_size=3).map(tuple),
+    st.none() | st.builds(Divergence, st.integers(1, 9), lines, lines),
 )
 
 

@@ -21,8 +21,8 @@ How it deviates from the paper, and fills in what its abstract leaves open:
 5. Weights of the statement are not made larger for what the others lose.
 6. Of several references the first one is compared. A problem without one is left as it is.
 
-A program can write into its own trace. That moves blame between its own tokens and raises no weight above what it is
-without this credit; its verdict, its reward and the weights of all other programs stay as they are.
+A program can write into its own trace. That moves its blame from one of its statements to another: one of them keeps
+the whole of it, none is praised, and its verdict, reward and advantage and the weights of all other programs stay.
 """
 
 from __future__ import annotations

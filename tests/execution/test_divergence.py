@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -201,12 +200,10 @@ def test_equal_programs_with_other_references_are_other_jobs(pool: LocalExecutor
     assert verdicts[2].divergence is None
 
 
-def compared(run: Callable[[TestProgress, int], None]) -> Callable[[], Divergence]:
-    """A comparison whose programs are run by a function of the test's."""
-    comparison = ReferenceComparison(run)
+def wrong_program() -> TestProgress:
+    """A program whose test is decided."""
     tests = messages.tests_from_json(messages.tests_to_json([TEST]))
-    judged_program = TestProgress(WRONG, "", tests, 1, Limits(9.0, 1 << 20, 1 << 10))
-    return lambda: comparison(judged_program, SUM, 0)
+    return TestProgress(WRONG, "", tests, 1, Limits(9.0, 1 << 20, 1 << 10))
 
 
 def test_a_reference_is_run_once_for_all_programs_and_each_in_a_memory_of_its_own() -> None:
@@ -220,15 +217,17 @@ def test_a_reference_is_run_once_for_all_programs_and_each_in_a_memory_of_its_ow
         programs.append(progress.program)
         progress.trace._memory[8:10] = b"\1\0"
         progress.mark(at, Outcome.PASSED if progress.program == SUM else Outcome.WRONG_ANSWER)
+        progress.cpu_seconds += 1.5
 
-    compare = compared(run)
+    comparison, wrong = ReferenceComparison(run), wrong_program()
     for _ in range(3):
-        compare()
+        comparison(wrong, SUM, 0)
     assert programs == [SUM, WRONG, WRONG, WRONG]
+    assert wrong.cpu_seconds == 4 * 1.5
 
 
 def test_a_sandbox_that_is_lost_while_a_program_is_compared_costs_the_line_and_no_verdict() -> None:
     def run(progress: TestProgress, at: int) -> None:
         raise ZygoteLost("gone")
 
-    assert compared(run)() == Divergence(1, None, None)
+    assert ReferenceComparison(run)(wrong_program(), SUM, 0) == Divergence(1, None, None)

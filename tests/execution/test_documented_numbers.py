@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rltf.execution import LocalExecutor, local
+from rltf.execution.inside import trace
 from rltf.execution.isolation import LAYERS, root
+from rltf.execution.judge import divergence
 from rltf.execution.judge.compare import TOLERANCE
 from rltf.execution.pool import supervisor, worker
 from rltf.execution.sandbox import limits
@@ -35,6 +37,8 @@ DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Loc
         f"a tolerance of {TOLERANCE:.0e} only".replace("e-06", "e-6"),
         f"After `max_timeouts` timeouts ({DEFAULTS['max_timeouts']})",
         f"{DEFAULTS['scratch_mb']} MB of scratch ({root.INODES:,} inodes)",
+        f"A trace has at most {trace.EVENTS:,} of them and looks at {trace.WORK:,} parts of values, for "
+        f"{divergence.TRACED_SECONDS:g} s",
         f"so {DEFAULTS['tasks']} tasks may have {DEFAULTS['tasks']} times as much",
     ],
 )

@@ -52,6 +52,19 @@ def test_lines_that_no_test_executed_are_told_when_asked_for() -> None:
     assert rows[2]["message"] == "line 3: `coverage` is a string: expected true or false"
 
 
+def test_where_a_wrong_answer_parts_from_a_reference_is_told_when_there_is_one() -> None:
+    program = "def f(x):\n    y = x\n    return y\n"
+    job = {"program": program, "tests": GOOD["tests"][:1]}
+    right = program.replace("return y", "return y + 1")
+    rows = judge([{"id": i, **job, "reference": reference} for i, reference in enumerate((right, program, None))])
+    assert [row.get("divergence") for row in rows] == [
+        {"test": 1, "line": 3, "end_line": 3},
+        {"test": 1, "line": None, "end_line": None},
+        None,
+    ]
+    assert {row["outcome"] for row in rows} == {"wrong_answer"}
+
+
 def test_every_kind_of_test_and_the_order_of_the_output() -> None:
     slow = {"id": 7, "program": "while True: pass", "timeout": 0.5, "tests": GOOD["tests"][:1]}
     wrong = {"id": None, "program": "def f(x):\n    return\n", "tests": GOOD["tests"]}

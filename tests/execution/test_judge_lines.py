@@ -35,7 +35,7 @@ def refusal(text: bytes) -> tuple[Any, str]:
         ({"Tests": []}, "unknown key `Tests`: did you mean tests?"),
         (
             {"zz": 0},
-            "unknown key `zz`: expected id, program, setup, tests, timeout, memory_mb, coverage",
+            "unknown key `zz`: expected id, program, setup, tests, timeout, memory_mb, coverage, reference",
         ),
         (
             {"tests": [{**CALL, "atol": 1e-6}]},
@@ -55,6 +55,7 @@ def refusal(text: bytes) -> tuple[Any, str]:
         ({"timeout": True}, "`timeout` is True"),
         ({"memory_mb": 1e300}, "`memory_mb` is 1000"),
         ({"coverage": None}, "`coverage` is missing: expected true or false"),
+        ({"reference": 1}, "`reference` is a number: expected a string"),
     ],
 )
 def test_a_refusal_names_the_key_and_keeps_the_id(changes: dict[str, Any], says: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from rltf.execution import RayExecutor
 from rltf.execution.cluster.dispatch import MAX_TRIES
 from rltf.execution.sandbox.process_tree import descendants
-from rltf.types import CallTest, Job, Outcome, Verdict
+from rltf.types import CallTest, Divergence, Job, Outcome, Verdict
 from rltf.validation import OptionError
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -84,6 +85,13 @@ def test_a_lost_actor_and_a_lost_node_lose_no_verdict_and_give_none_twice(cluste
         assert len(came) == 300
         assert executor.report()["limits"] == "active"
         assert futures[0].result().isolation["judging"] == "external"
+
+
+def test_a_node_compares_a_wrong_answer_with_its_reference(cluster: Any) -> None:
+    with RayExecutor(address=cluster.address, workers=1, node_workers=1) as executor:
+        job = Job("def f(x):\n    y = x\n    return y\n", (CallTest("f", (1,), 2),))
+        verdicts = [executor.submit(replace(job, reference=text)) for text in (job.program.replace("= x", "= 2"), None)]
+        assert [v.result(120).divergence for v in verdicts] == [Divergence(1, 2, 2), None]
 
 
 def test_closing_cancels_what_waits_and_ends_the_pools(cluster: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rltf.metrics.feedback import feedback_metrics
-from rltf.types import Category, Credit, ErrorReport, FinishReason, Outcome, Program, Rollout, Verdict
+from rltf.types import Category, Credit, Divergence, ErrorReport, FinishReason, Outcome, Program, Rollout, Verdict
 
 
 def rollout(problem, outcome, reward, passed=0, length=4, error=None, credits=(), greedy=False, cut=False):
@@ -59,6 +59,16 @@ def test_unexecuted_lines_are_a_share_where_the_sandbox_looked(iteration):
         for r, (text, lines) in zip(iteration[1:], programs, strict=False)
     ]
     assert feedback_metrics(looked_at)["rollout/unexecuted_lines"] == (2 / 4 + 0) / 2
+
+
+def test_divergences_are_a_share_of_the_wrong_answers_that_were_compared(iteration):
+    assert "rollout/divergence_found" not in feedback_metrics(iteration)
+    divergences = [Divergence(1, 2, 2), Divergence(2, None, None), Divergence(1, 3, 4), None]
+    compared = [
+        replace(r, verdict=replace(r.verdict, divergence=divergence))
+        for r, divergence in zip(iteration[1:], divergences, strict=False)
+    ]
+    assert feedback_metrics(compared)["rollout/divergence_found"] == 2 / 3
 
 
 def test_outcome_shares_add_up_to_one_and_name_every_outcome(iteration):

@@ -35,6 +35,7 @@ OPTIONS = {
     "credit=executed": ["credit=executed"],
     "credit=tests": ["credit=tests"],
     "credit=tree": ["credit=tree"],
+    "credit=divergence": ["credit=divergence"],
     "critic=outcome credit=critic_token": CRITIC,
     "critic=mlp algorithm=ppo": ["critic=mlp", "algorithm=ppo"],
     "critic=value algorithm=ppo": ["critic=value", "algorithm=ppo"],

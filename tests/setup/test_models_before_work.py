@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,32 @@ def build(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., 
 def test_a_model_that_is_served_begins(build: Callable[..., None]):
     build("train", "generation.sampling.max_new_tokens=1920")
     build("train", "generation=hf", "generation.self_check=false")
+
+
+def test_a_credit_by_references_is_refused_where_no_training_problem_has_one(
+    build: Callable[..., None], tmp_path: Path
+):
+    rows = [
+        {
+            "id": f"apps/{split}/1",
+            "split": split,
+            "form": "stdin",
+            "difficulty": "introductory",
+            "question": "Print the number.",
+            "starter_code": "",
+            "solutions": solutions,
+            "input_output": {"inputs": ["1\n", "2\n"], "outputs": ["1\n", "2\n"]},
+            "source": "",
+        }
+        for split, solutions in (("train", []), ("test", ["print(input())"]))
+    ]
+    (tmp_path / "apps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("benchmark=apps", f"benchmark.path={tmp_path / 'apps.jsonl'}", "benchmark.validation_share=0")
+    says = r"^credit compares wrong answers with a reference program \(credit=divergence\) and no training problem of "
+    with pytest.raises(ValueError, match=says + "benchmark=apps has one: use a benchmark with references"):
+        build("train", "credit=divergence", *options)
+    build("train", "credit=tests", *options)
+    build("train", "credit=divergence")
 
 
 def test_half_precision_weights_are_refused_in_training_alone(build: Callable[..., None]):

@@ -33,6 +33,7 @@ APART = (
     *("algorithm=rltf", "algorithm.advantages.terms=apart", "algorithm.advantages.normalize=batch"),
 )
 """A history of best rewards for each term."""
+DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
 
@@ -58,7 +59,9 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
     assert all(0 <= float(row["rollout/unexecuted_lines"]) < 1 for row in rows)
 
 
-@pytest.mark.parametrize(("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (SEARCH, 1), (APART, 1)])
+@pytest.mark.parametrize(
+    ("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)]
+)
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))

@@ -39,7 +39,8 @@ class ReferenceComparison:
         """Reference, setup, test set, test -> its trace; None: it does not pass."""
 
     def __call__(self, judged: TestProgress, reference: str, at: int) -> Divergence:
-        """Where a program parts from a reference, or that no line can be told.
+        """Where a program parts from a reference, or that no line can be told; its CPU seconds are added to the
+        program's.
 
         Args:
             judged: the program, whose tests are decided.
@@ -76,6 +77,9 @@ class ReferenceComparison:
         memory.clear()
         limits = replace(judged.limits, timeout=min(judged.limits.timeout, TRACED_SECONDS))
         progress = TestProgress(program, judged.setup, judged.tests, judged.test_set, limits, trace=memory)
-        self._run(progress, at)
+        try:
+            self._run(progress, at)
+        finally:
+            judged.cpu_seconds += progress.cpu_seconds
         trace = memory.trace()
         return TracedProgram(program, trace) if trace.cut or progress.statuses[at] is expected else None

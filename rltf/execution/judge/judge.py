@@ -105,7 +105,8 @@ class Judge:
         if job["reference"] is None or verdict.outcome is not Outcome.WRONG_ANSWER:
             return verdict
         at = next(at for at, result in enumerate(verdict.tests) if result.status is Outcome.WRONG_ANSWER)
-        return replace(verdict, divergence=self._comparison(progress, job["reference"], at))
+        divergence = self._comparison(progress, job["reference"], at)
+        return replace(verdict, divergence=divergence, seconds=round(progress.cpu_seconds, 6))
 
     def _grade(
         self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, indices: list[int]
