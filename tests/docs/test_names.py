@@ -102,6 +102,7 @@ SETTINGS = (
         "logger=[csv,wandb,mlflow]",
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
+    ("credit=divergence",),
     ("benchmark=repair", "model=smollm2_135m", "credit=tests"),
 )
 """Choices that together have every key."""

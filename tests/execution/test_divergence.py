@@ -11,7 +11,7 @@ from rltf.execution.inside.trace import EVENTS
 from rltf.execution.judge.divergence import ReferenceComparison
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
-from rltf.types import AssertTest, CallTest, CheckTest, Divergence, Job, Outcome, StdioTest, Test, Verdict
+from rltf.types import AssertTest, CallTest, CheckTest, Divergence, Job, Outcome, StdioTest, Test, TextTest, Verdict
 
 SUM = "def f(xs):\n    s = 0\n    for x in xs:\n        s += x\n    return s\n"
 WRONG = SUM.replace("s += x", "s -= x")
@@ -102,6 +102,20 @@ def test_equal_values_with_a_wrong_print_blame_the_print(pool: LocalExecutor, na
 def test_a_reference_that_does_not_pass_tells_nothing(pool: LocalExecutor) -> None:
     for reference in (WRONG, "def f(xs:\n", "def f(xs):\n    return missing\n"):
         assert lines(judged(pool, WRONG, reference=reference)) == (1, None)
+
+
+def test_tests_with_several_right_answers_and_those_that_run_nothing_tell_nothing(pool: LocalExecutor) -> None:
+    reference, program = "n = int(input())\nprint(n)\n", "n = int(input())\nprint(n - 9)\n"
+    checked = StdioTest("3\n", "3\n", checker="def check(stdin, expected, printed):\n    return int(printed) > 0\n")
+    assert lines(judged(pool, program, checked, reference=reference)) == (1, None)
+    assert lines(judged(pool, "4", TextTest("3"), reference="3")) == (1, None)
+
+
+def test_a_tolerance_of_the_test_says_which_prints_are_right(pool: LocalExecutor) -> None:
+    reference = "x = float(input())\nprint(x)\ny = x + 1\nprint(y)\n"
+    program = "x = float(input())\nprint(round(x, 2))\ny = x + 2\nprint(y)\n"
+    near = StdioTest("0.333\n", "0.333\n1.333\n", tolerance=0.01)
+    assert lines(judged(pool, program, near, reference=reference)) == (1, 3)
 
 
 def test_a_program_that_another_run_does_not_fail_is_not_blamed_on_a_line(pool: LocalExecutor) -> None:

@@ -35,7 +35,7 @@ def refusal(text: bytes) -> tuple[Any, str]:
         ({"Tests": []}, "unknown key `Tests`: did you mean tests?"),
         (
             {"zz": 0},
-            "unknown key `zz`: expected id, program, setup, tests, timeout, memory_mb, coverage, reference",
+            "unknown key `zz`: expected id, program, setup, tests, timeout, memory_mb, coverage, output, reference",
         ),
         (
             {"tests": [{**CALL, "atol": 1e-6}]},

@@ -62,13 +62,13 @@ def test_unexecuted_lines_are_a_share_where_the_sandbox_looked(iteration):
 
 
 def test_divergences_are_a_share_of_the_wrong_answers_that_were_compared(iteration):
-    assert "rollout/divergence_found" not in feedback_metrics(iteration)
+    assert "rollout/divergence_share" not in feedback_metrics(iteration)
     divergences = [Divergence(1, 2, 2), Divergence(2, None, None), Divergence(1, 3, 4), None]
     compared = [
         replace(r, verdict=replace(r.verdict, divergence=divergence))
         for r, divergence in zip(iteration[1:], divergences, strict=False)
     ]
-    assert feedback_metrics(compared)["rollout/divergence_found"] == 2 / 3
+    assert feedback_metrics(compared)["rollout/divergence_share"] == 2 / 3
 
 
 def test_outcome_shares_add_up_to_one_and_name_every_outcome(iteration):

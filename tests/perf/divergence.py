@@ -118,7 +118,7 @@ def jobs(benchmark: str, restated: bool, arguments: argparse.Namespace) -> list[
     return rows
 
 
-def found(ours: Ours, rows: Sequence[tuple[Job, int]]) -> tuple[dict[str, float], list[Job]]:
+def accuracy(ours: Ours, rows: Sequence[tuple[Job, int]]) -> tuple[dict[str, float], list[Job]]:
     """Shares of the wrong answers, and their jobs."""
     counts, chances, wrong = Counter[str](), [], []
     for (job, line), verdict in zip(rows, ours.pool.map(job for job, _ in rows), strict=True):
@@ -171,7 +171,7 @@ def main() -> None:
     ours, report = Ours(), {"load_average": os.getloadavg()[0]}
     for benchmark in arguments.benchmarks:
         for name, restated in ((benchmark, False), (f"{benchmark} restated", True))[: 1 + (benchmark != "solutions")]:
-            shares, wrong = found(ours, jobs(benchmark, restated, arguments))
+            shares, wrong = accuracy(ours, jobs(benchmark, restated, arguments))
             report[name] = shares if restated else shares | cost(ours, wrong, arguments.rounds)
             print(name, report[name], file=sys.stderr)
     ours.pool.close()

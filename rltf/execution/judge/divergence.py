@@ -2,13 +2,15 @@
 with a wrong answer, in the sandbox, noting their values (`rltf.execution.inside.trace`).
 
 The judge has decided every test by then, and nothing that is found out here changes it. A program whose second run does
-not give a wrong answer, and a reference that does not pass, say nothing.
+not give a wrong answer, and a reference that does not pass, say nothing. Nor does a test whose checker takes several
+answers for right, or one that runs no program.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from rltf.execution.inside.sites import Site
@@ -16,6 +18,7 @@ from rltf.execution.inside.trace import TraceMemory
 from rltf.execution.judge.diverging_line import diverging_site
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.traced_program import TracedProgram
+from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import ZygoteLost
 from rltf.types import Divergence, Outcome, StdioTest
 
@@ -47,10 +50,10 @@ class ReferenceComparison:
             reference: the reference program.
             at: position of the test.
         """
-        try:
-            site = self._site(judged, reference, at)
-        except ZygoteLost:
-            site = None
+        site = None
+        if _has_one_answer(judged.tests[at]):
+            with suppress(ZygoteLost):
+                site = self._site(judged, reference, at)
         return Divergence(at + 1, None, None) if site is None else Divergence(at + 1, site.line, site.end_line)
 
     def _site(self, judged: TestProgress, reference: str, at: int) -> Site | None:
@@ -59,7 +62,7 @@ class ReferenceComparison:
             return None
         wrong = self._traced(judged, judged.program, at, Outcome.WRONG_ANSWER)
         test = judged.tests[at]
-        printed = test.stdout if isinstance(test, StdioTest) else None
+        printed = test.stdout if isinstance(test, StdioTest) and test.tolerance is None else None
         return None if wrong is None else diverging_site(wrong, right, printed)
 
     def _reference(self, judged: TestProgress, reference: str, at: int) -> TracedProgram | None:
@@ -83,3 +86,8 @@ class ReferenceComparison:
             judged.cpu_seconds += progress.cpu_seconds
         trace = memory.trace()
         return TracedProgram(program, trace) if trace.cut or progress.statuses[at] is expected else None
+
+
+def _has_one_answer(test: JudgeTest) -> bool:
+    """Whether a program is run for a test, and has to answer as the reference does."""
+    return not (test.kind == "text" or (isinstance(test, StdioTest) and bool(test.checker)))

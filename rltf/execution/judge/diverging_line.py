@@ -1,7 +1,8 @@
 """Where a program parts from a reference: two traces of values in, a statement of the program out. Pure functions.
 
-Programs that are alike, statement for statement of the same kind, are compared value for value: the first value that is
-another one diverges (the value of a loop's name only if what is computed from it is another one, too).
+Programs that are alike, statement for statement of the same kind, as a whole or in what they executed, are compared
+value for value: the first value that is another one diverges (the value of a loop's name only if what is computed from
+it is another one, too).
 
 Others are aligned, so that the fewest values are replaced, or computed by one of them alone. A value is out of step
 where the alignment gives it no equal partner, and forgiven where the next value that was computed from it is in step:
@@ -32,7 +33,7 @@ from typing import Protocol
 from rltf.execution.inside.printed import prefix_numbers, words_of
 from rltf.execution.inside.sites import Kind, Site
 from rltf.execution.judge.alignment import Alignment
-from rltf.execution.judge.traced_program import Event, TracedProgram
+from rltf.execution.judge.traced_program import Event, TracedProgram, are_alike
 
 LOOK_AHEAD = 200
 """Values behind another among which what was computed from it is looked for."""
@@ -50,7 +51,7 @@ def diverging_site(program: TracedProgram, reference: TracedProgram, printed: st
         return None
     values = _Values(program, printed)
     comparison: _Comparison = (
-        _ByPosition(values, reference) if program.shape == reference.shape else _ByAlignment(values, reference)
+        _ByPosition(values, reference) if are_alike(program, reference) else _ByAlignment(values, reference)
     )
     for at, (site, _) in enumerate(values.events):
         if at == values.answer:
@@ -94,8 +95,12 @@ class _ByPosition:
     """Programs that are alike."""
 
     def __init__(self, values: _Values, reference: TracedProgram) -> None:
-        self._trace, self._reference = values.program.trace.events, reference.trace.events
-        self._cut = reference.trace.cut
+        program = values.program
+        counterparts = {number: number for number in program.executed}
+        if program.shape != reference.shape:
+            counterparts = dict(zip(program.executed, reference.executed, strict=True))
+        self._trace = [(counterparts[number], value) for number, value in program.trace.events]
+        self._reference, self._cut = reference.trace.events, reference.trace.cut
         self._values = values
 
     def in_step(self, at: int) -> bool | None:
@@ -179,7 +184,7 @@ class _Values:
         """Position of the next value that was computed from one, or of the next branch that depends on it; None where
         there is none."""
         site = self.events[at].site
-        following = next(self._later(at), None)
+        following = next((later for later in self._later(at) if self._is_telling(later)), None)
         if following is None or site.kind is Kind.RETURN or self._decides(site, self.events[following].site):
             return following
         names = names_in(site.writes) if site.kind.is_value else self._inside(site)
@@ -206,6 +211,10 @@ class _Values:
             if site.kind is not Kind.STATEMENT or value or later == self.answer:
                 yield later
 
+    def _is_telling(self, at: int) -> bool:
+        """True for a value, and for the answer, whatever it is; that a condition held says little."""
+        return at == self.answer or self.events[at].site.kind in _TELLING
+
     def _decides(self, site: Site, following: Site) -> bool:
         """Whether a branch led into the block that the next value stands in."""
         return (
@@ -231,6 +240,9 @@ class _Values:
             if calls >= 0 and other.scope == site.scope:
                 calls += (other is site and later > at) - (other.kind is Kind.RETURN)
         return site
+
+
+_TELLING = (Kind.VALUE, Kind.RETURN, Kind.ENTRY, Kind.ROUND, Kind.STATEMENT)
 
 
 def overwritten(site: Site) -> frozenset[str]:

@@ -133,8 +133,7 @@ class Judge:
         progress.mark(at, *checker_decision(checking))
 
     def _run(self, progress: TestProgress, at: int) -> None:
-        """Runs a program on one of its tests. One with a checker stays undecided: several outputs are right, so that no
-        value is the reference's alone.
+        """Runs a program on one of its tests.
 
         Raises:
             ZygoteLost: The sandbox broke.

@@ -56,3 +56,19 @@ class TracedProgram:
     def shape(self) -> list[tuple[Kind, int]]:
         """What programs that are alike share: the kinds of their statements, and the functions that these stand in."""
         return [(site.kind, site.scope) for site in self.sites]
+
+    @cached_property
+    def executed(self) -> list[int]:
+        """Numbers of the statements that were executed, from the first line to the last."""
+        numbers = {number for number, _ in self.trace.events}
+        return sorted(numbers, key=lambda number: (self.sites[number - 1].line, number))
+
+    @cached_property
+    def executed_shape(self) -> list[Kind]:
+        """The kinds of these statements."""
+        return [self.sites[number - 1].kind for number in self.executed]
+
+
+def are_alike(program: TracedProgram, reference: TracedProgram) -> bool:
+    """Whether two programs have statement for statement the same kinds, or at least those that were executed."""
+    return program.shape == reference.shape or program.executed_shape == reference.executed_shape
