@@ -156,6 +156,8 @@ class Problem:
     """Programs that supervised training sees; may be imperfect. Empty: `references` are used."""
     tags: tuple[str, ...] = ()
     """Language constructs in the reference, for results by construct."""
+    language: str = "python"
+    """In which programs are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,8 @@ class Job:
     """Also return what the program printed in each `stdio` test (`TestResult.output`)."""
     reference: str | None = None
     """A program that passes the tests; one that gives a wrong answer is compared with it (`Verdict.divergence`)."""
+    language: str = "python"
+    """Of the program, its setup and its reference (`rltf.execution.languages`)."""
 
 
 @dataclass(frozen=True, slots=True)

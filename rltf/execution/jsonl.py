@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rltf.execution.json_tests import InvalidInput, check_keys, json_type, records_of_row, short
+from rltf.execution.languages import LANGUAGES, require_language
 from rltf.execution.sandbox.limits import require_limit
 from rltf.types import Job, Verdict, encode_verdict
 from rltf.validation import OptionError
@@ -20,7 +21,7 @@ MAX_TESTS = 100_000
 """Tests of one job."""
 MAX_DIGITS = 100_000
 """Digits of one integer; the time to read one grows with their square."""
-_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference")
+_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference", "language")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _AFTER_KEY = re.compile(r"\s*:\s*")
 
@@ -113,7 +114,11 @@ def _job(row: dict[str, Any]) -> Job:
     setup = "" if row.get("setup") is None else row["setup"]
     if not isinstance(setup, str):
         raise InvalidInput(f"`setup` is {json_type(setup)}: expected a string")
-    _check_compiles("`setup`", setup)
+    language = row.get("language", "python")
+    if language not in LANGUAGES:
+        raise InvalidInput(f"`language` is {short(language)}: expected {' or '.join(LANGUAGES)}")
+    if language == "python":
+        _check_compiles("`setup`", setup)
     tests = row.get("tests")
     if not isinstance(tests, list) or not tests:
         raise InvalidInput(f"`tests` is {json_type(tests)}: expected a list of at least one test")
@@ -125,7 +130,12 @@ def _job(row: dict[str, Any]) -> Job:
     if reference is not None and not isinstance(reference, str):
         raise InvalidInput(f"`reference` is {json_type(reference)}: expected a string")
     parsed = tuple(test for i, row in enumerate(tests) for test in records_of_row(f"tests[{i}]", row, setup))
-    return Job(program, parsed, setup, timeout, memory, coverage, output, reference)
+    job = Job(program, parsed, setup, timeout, memory, coverage, output, reference, language)
+    try:
+        require_language(job)
+    except ValueError as e:
+        raise InvalidInput(str(e)) from None
+    return job
 
 
 def _check_compiles(where: str, text: str) -> None:

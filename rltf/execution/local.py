@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import socket
@@ -20,6 +19,7 @@ from rltf.execution import messages
 from rltf.execution.cores import bind_to_cores
 from rltf.execution.executor import check_options, in_order
 from rltf.execution.judge.error_table import ErrorTable
+from rltf.execution.languages import installed_runtimes
 from rltf.execution.pool.pending import PendingJobs, resolve
 from rltf.execution.sandbox.control import BOOT, FLAGS
 from rltf.execution.sandbox.host_limits import require_host_limits
@@ -81,7 +81,7 @@ class LocalExecutor:
             "errors": ErrorTable.paper(errors).rules,
             "sandbox": {
                 "source": str(Path(__file__).resolve().parents[2]),
-                "numpy": _numpy_folder(),
+                "runtimes": installed_runtimes(),
                 "scratch_mb": int(scratch_mb),
                 "tasks": int(tasks),
                 "without": list(without),
@@ -297,8 +297,3 @@ class LocalExecutor:
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
             self.close()
-
-
-def _numpy_folder() -> str | None:
-    spec = importlib.util.find_spec("numpy")
-    return str(Path(spec.origin).parents[1]) if spec is not None and spec.origin else None

@@ -204,6 +204,7 @@ class JobJSON(TypedDict):
     memory_mb: int
     output: bool
     reference: str | None
+    language: str
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
@@ -217,6 +218,7 @@ def job_message(number: int, job: Job, test_set: int) -> bytes:
         memory_mb=job.memory_mb,
         output=job.output,
         reference=job.reference,
+        language=job.language,
     )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 

@@ -183,7 +183,14 @@ class RolloutPipeline:
         try:
             coverage = credit is not None and credit.needs_coverage
             reference = problem.references[0] if credit and credit.needs_reference and problem.references else None
-            job = Job(program.text, problem.tests, problem.setup, coverage=coverage, reference=reference)
+            job = Job(
+                program.text,
+                problem.tests,
+                problem.setup,
+                coverage=coverage,
+                reference=reference,
+                language=problem.language,
+            )
             return self.executor.submit(job)
         except ValueError as error:
             raise ValueError(f"problem {problem.id}: {error}") from error

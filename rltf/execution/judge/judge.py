@@ -50,10 +50,10 @@ class Judge:
         self._settings = settings
         self._table = table
         self._sandbox_settings = sandbox_settings
-        self._sandboxes = {False: Sandbox(sandbox_settings)}
-        """With numpy or without -> where programs run."""
-        self._graders: dict[bool, tuple[Sandbox, Grader]] = {}
-        """With numpy or without -> where tests run."""
+        self._sandboxes: dict[str | None, Sandbox] = {None: Sandbox(sandbox_settings)}
+        """Runtime -> where programs run that need it."""
+        self._graders: dict[str | None, tuple[Sandbox, Grader]] = {}
+        """numpy or None -> where tests run."""
         self._when_waiting: Callable[[], None] = lambda: None
         self._comparison = ReferenceComparison(self._run)
 
@@ -77,24 +77,24 @@ class Judge:
             limits=Limits(timeout, job["memory_mb"] << 20, self._settings.output_bytes),
             stop_at_first_failure=self._settings.stop_at_first_failure,
             max_timeouts=self._settings.max_timeouts,
-            coverage=job["coverage"],
+            coverage=job["coverage"] and job["language"] == "python",
             output=job["output"],
+            language=job["language"],
         )
-        numpy = progress.uses_numpy
-        sandbox = self._sandbox(numpy)
+        sandbox = self._sandbox(progress.runtime)
         if progress.coverage:
             sandbox.marks.clear_all()
         requesting = [at for at, test in enumerate(tests) if test.kind not in ("stdio", "text")]
         with sandbox.replaced_when_lost():
             if requesting:
-                self._grade(sandbox, self._grader(numpy), progress, requesting)
+                self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
             for at, test in enumerate(tests):
                 if test.kind == "text" and not progress.over:
                     decide_text(progress, at)
                 if test.kind == "stdio" and not progress.over:
                     printed = run_script(sandbox, progress, at)
                     if printed is not None:
-                        self._check(sandbox, self._grader(numpy), progress, at, printed)
+                        self._check(progress, at, printed)
                     if at % _TESTS_BETWEEN_SIGNS == 0:
                         self._when_waiting()
         unexecuted = _unexecuted(sandbox, progress) if progress.coverage else None
@@ -102,7 +102,7 @@ class Judge:
             progress.executed = [None] * len(tests)
         has_text = any(test.kind in ("assert", "check") for test in tests)
         verdict = self._verdict(progress, "rpc" if has_text else "external", unexecuted)
-        if job["reference"] is None or verdict.outcome is not Outcome.WRONG_ANSWER:
+        if job["reference"] is None or job["language"] != "python" or verdict.outcome is not Outcome.WRONG_ANSWER:
             return verdict
         at = next(at for at, result in enumerate(verdict.tests) if result.status is Outcome.WRONG_ANSWER)
         divergence = self._comparison(progress, job["reference"], at)
@@ -120,16 +120,17 @@ class Judge:
             grader.forget()
             raise
 
-    def _check(
-        self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, at: int, printed: str
-    ) -> None:
+    def _check(self, progress: TestProgress, at: int, printed: str) -> None:
         """Decides a test whose checker reads what the program printed: the checker runs as a program of its own, behind
         the same layers, once the program has ended."""
         test = progress.tests[at]
         assert isinstance(test, StdioTest)
         checking = checker_progress(test, printed)
+        graders = self._grader(checking.runtime)
         graders[1].replace_tests(checking.test_set)
-        self._grade(sandbox, graders, checking, [0])
+        sandbox = self._sandbox(checking.runtime)
+        with sandbox.replaced_when_lost():
+            self._grade(sandbox, graders, checking, [0])
         progress.mark(at, *checker_decision(checking))
 
     def _run(self, progress: TestProgress, at: int) -> None:
@@ -138,12 +139,12 @@ class Judge:
         Raises:
             ZygoteLost: The sandbox broke.
         """
-        sandbox = self._sandbox(progress.uses_numpy)
+        sandbox = self._sandbox(progress.runtime)
         with sandbox.replaced_when_lost():
             if progress.tests[at].kind == "stdio":
                 run_script(sandbox, progress, at)
             else:
-                self._grade(sandbox, self._grader(progress.uses_numpy), progress, [at])
+                self._grade(sandbox, self._grader(progress.runtime), progress, [at])
 
     def sandbox_lost_verdict(self, tests: int, why: str) -> Verdict:
         """The verdict on a program with `tests` tests under which the sandbox broke again and again."""
@@ -157,7 +158,7 @@ class Judge:
         Raises:
             ZygoteLost: It does not come up.
         """
-        self._sandboxes[False].start()
+        self._sandboxes[None].start()
 
     def when_waiting(self, call: Callable[[], None]) -> None:
         """Sets what is called, again and again, while a program takes longer than most."""
@@ -172,23 +173,23 @@ class Judge:
 
     def report(self) -> dict[str, str]:
         """Isolation layer -> state, once the zygote has started."""
-        return self._sandboxes[False].report
+        return self._sandboxes[None].report
 
-    def _sandbox(self, numpy: bool) -> Sandbox:
-        """Where a program runs that uses numpy, or one that does not."""
-        numpy = numpy and self._sandbox_settings.numpy is not None
-        if numpy not in self._sandboxes:
-            self._sandboxes[numpy] = Sandbox(self._sandbox_settings, numpy=True)
-            self._sandboxes[numpy].when_waiting = self._when_waiting
-        return self._sandboxes[numpy]
+    def _sandbox(self, runtime: str | None) -> Sandbox:
+        """Where a program runs that needs a runtime; without it, where it is not installed."""
+        runtime = runtime if runtime in self._sandbox_settings.runtimes else None
+        if runtime not in self._sandboxes:
+            self._sandboxes[runtime] = Sandbox(self._sandbox_settings, runtime)
+            self._sandboxes[runtime].when_waiting = self._when_waiting
+        return self._sandboxes[runtime]
 
-    def _grader(self, numpy: bool) -> tuple[Sandbox, Grader]:
-        """Where tests run that use numpy, or those that do not."""
-        numpy = numpy and self._sandbox_settings.numpy is not None
-        if numpy not in self._graders:
-            sandbox = Sandbox(self._sandbox_settings, numpy=numpy, grader=True)
-            self._graders[numpy] = sandbox, Grader(sandbox)
-        return self._graders[numpy]
+    def _grader(self, runtime: str | None) -> tuple[Sandbox, Grader]:
+        """Where the tests of a program run, which use numpy where it does."""
+        runtime = "numpy" if runtime == "numpy" and runtime in self._sandbox_settings.runtimes else None
+        if runtime not in self._graders:
+            sandbox = Sandbox(self._sandbox_settings, runtime, grader=True)
+            self._graders[runtime] = sandbox, Grader(sandbox)
+        return self._graders[runtime]
 
     def _verdict(self, progress: TestProgress, judging: str, unexecuted: tuple[int, ...] | None) -> Verdict:
         if progress.timeouts >= progress.max_timeouts:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rltf.execution.inside.trace import TraceMemory
 from rltf.execution.judge.outcomes import ErrorRecord
+from rltf.execution.languages import LANGUAGES
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
 from rltf.execution.sandbox.process import SandboxedProcess
@@ -34,6 +35,7 @@ class TestProgress:
     """The program says which lines it executes."""
     output: bool = False
     """What it prints in runs of the whole program is part of the verdict."""
+    language: str = "python"
     trace: TraceMemory | None = None
     """Where the program is to say which values it computes; None: it does not."""
     statuses: list[Outcome | None] = field(init=False)
@@ -115,10 +117,14 @@ class TestProgress:
         return {"program": self.program, "setup": self.setup, **asks}
 
     @property
-    def uses_numpy(self) -> bool:
-        """True where the program, the setup or a test names numpy."""
+    def runtime(self) -> str | None:
+        """What the program needs beyond Python's standard library: its language, or numpy where the program, the setup
+        or a test names it."""
+        if self.language != "python":
+            return LANGUAGES[self.language].runtime
         texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
-        return "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
+        named = "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
+        return "numpy" if named else None
 
     @property
     def over(self) -> bool:

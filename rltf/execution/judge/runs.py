@@ -31,7 +31,7 @@ def run_requesting(
         process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks or progress.trace)
         job = {
             "program": progress.job_message | {"mode": "requests"},
-            "setup": progress.setup,
+            "setup": progress.setup if progress.language == "python" else "",
             "test_set": progress.test_set,
             "tests": progress.tests,
             "indices": remaining,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rltf.execution import messages
+from rltf.execution.languages import require_language
 from rltf.execution.sandbox.limits import require_limit
 from rltf.execution.values.codec import CannotSend
 from rltf.types import Job, Test, Verdict
@@ -75,13 +76,15 @@ class PendingJobs:
         """Opens a job unless an equal one is open or was judged; one whose output is asked for runs anew each time.
 
         Raises:
-            ValueError: The job has no tests, a test holds a value that is no plain value, or a limit makes no sense.
+            ValueError: The job has no tests, a test holds a value that is no plain value, a limit makes no sense, or its
+                language has no such tests or is not installed.
         """
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         require_limit("timeout", timeout)
         require_limit("memory_mb", memory_mb)
+        require_language(job)
         if self._check is not None:
             self._check(timeout, memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
@@ -93,6 +96,7 @@ class PendingJobs:
             memory_mb,
             job.coverage,
             job.reference,
+            job.language,
             self._last_number if job.output else None,
         )
         if (verdict := self._verdicts.get(key)) is not None:

@@ -9,6 +9,7 @@ import sys
 from _sitebuiltins import Quitter
 from collections.abc import Callable
 
+from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import START_ENVIRONMENT
 
 PRELOAD = (
@@ -57,7 +58,7 @@ _OUR_MODULES = (
 """Imported before `PRELOAD`: memory that compiling them leaves free is filled again, and forks copy less."""
 
 
-def preload(numpy: str | None) -> list[Callable[[], object]]:
+def preload(runtime: str | None, folder: str | None) -> list[Callable[[], object]]:
     """Imports what programs need; returns the hooks that those modules registered for forked processes.
 
     They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
@@ -74,9 +75,9 @@ def preload(numpy: str | None) -> list[Callable[[], object]]:
     sys.modules["random"].seed(0)  # verdicts do not depend on luck
     for name, key in (("exit", "Ctrl-D (i.e. EOF)"), ("quit", "Ctrl-D (i.e. EOF)")):  # `site` is not loaded
         setattr(builtins, name, Quitter(name, key))
-    if numpy:
-        sys.path.append(numpy)
-        importlib.import_module("numpy")
+    if runtime and folder:
+        sys.path.append(folder)
+        importlib.import_module(RUNTIMES[runtime])
     return after_fork
 
 
@@ -90,9 +91,9 @@ def forget_start() -> None:
         del main_module[name]
 
 
-def forget_us(source: str, numpy: str | None) -> None:
+def forget_us(source: str, folder: str | None) -> None:
     """Takes our modules out of the interpreter, and the paths at which modules other than the library's were found."""
-    for path in (source, numpy):
+    for path in (source, folder):
         if path in sys.path:
             sys.path.remove(path)
         sys.path_importer_cache.pop(path or "", None)

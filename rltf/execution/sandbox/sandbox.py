@@ -10,20 +10,21 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.inside.trace import TraceMemory
 from rltf.execution.isolation import memory, root, scratch, syscalls
 from rltf.execution.isolation.layers import HOST_IDS
+from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import ENVIRONMENT, FORK, START_ENVIRONMENT
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.process_tree import children, kill_descendants
 from rltf.execution.sandbox.zygote_link import ZygoteLink
-from rltf.execution.sandbox.zygote_start import command, map_users, numpy_files
+from rltf.execution.sandbox.zygote_start import command, map_users, runtime_files
 
 _PROGRAMS_PER_ZYGOTE = 5000
 _START_SECONDS = 20.0
@@ -41,8 +42,8 @@ class SandboxSettings:
 
     source: str
     """Folder that holds the package `rltf`."""
-    numpy: str | None = None
-    """Folder that holds numpy, for programs that import it."""
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    """Those that are installed (`rltf.execution.languages`) -> folder that holds their module."""
     scratch_mb: int = 16
     """All files of a program together, and each of them."""
     tasks: int = 24
@@ -56,14 +57,14 @@ class Sandbox:
 
     Args:
         settings: how the sandbox is made.
-        numpy: True: what runs inside finds numpy loaded.
+        runtime: what programs find loaded beyond the standard library; None: nothing.
         grader: True: it forks graders, which run tests, and not programs.
     """
 
-    def __init__(self, settings: SandboxSettings, numpy: bool = False, grader: bool = False) -> None:
+    def __init__(self, settings: SandboxSettings, runtime: str | None = None, grader: bool = False) -> None:
         self._settings = settings
         self._grader = grader
-        self._numpy = settings.numpy if numpy else None
+        self._runtime = runtime
         self._control: socket.socket | None = None
         self._programs = 0
         self.pid = 0
@@ -136,7 +137,7 @@ class Sandbox:
     @property
     def _host_id(self) -> int:
         """User id of the processes inside, where we are root; no other sandbox has it."""
-        return HOST_IDS + 4 * os.getpid() + 2 * self._grader + (self._numpy is not None)
+        return HOST_IDS + 8 * os.getpid() + 4 * self._grader + (None, *RUNTIMES).index(self._runtime)
 
     def _limit_memory(self, size: int) -> None:
         if self._memory_group is None:
@@ -166,11 +167,13 @@ class Sandbox:
             return
         control, zygote_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_START_SECONDS)
+        folder = self._settings.runtimes.get(self._runtime or "")
         settings = {
             "source": self._settings.source,
-            "numpy": self._numpy,
+            "runtime": self._runtime,
+            "runtime_folder": folder,
             "read": root.interpreter_files(),
-            "packages": numpy_files(self._numpy),
+            "packages": runtime_files(self._runtime, folder),
             "scratch_mb": self._settings.scratch_mb,
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,

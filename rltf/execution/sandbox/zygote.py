@@ -82,8 +82,8 @@ def _hung_up(control: socket.socket) -> bool:
 
 
 def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
-    after_fork = preload(settings["numpy"])
-    run, warm_up = _entry(settings["grader"])
+    after_fork = preload(settings["runtime"], settings["runtime_folder"])
+    run, warm_up = _entry(settings["grader"], settings["runtime"])
     interpreter_bytes = _virtual_bytes()
     layers = IsolationLayers(settings, control)
     report = layers.enter()
@@ -91,7 +91,7 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
             sys.modules["rltf.execution.inside.semaphores"].install()
     sys.modules["rltf.execution.inside.thread_stacks"].install()
-    forget_us(settings["source"], settings["numpy"])
+    forget_us(settings["source"], settings["runtime_folder"])
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
     syscalls.share_arena()
     warm_up()
@@ -107,12 +107,16 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     zygote.serve()
 
 
-def _entry(grader: bool) -> tuple[Callable[[int], None], Callable[[], None]]:
+def _entry(grader: bool, runtime: str | None) -> tuple[Callable[[int], None], Callable[[], None]]:
     """What a forked process runs, and what is run before any is forked, so that memory has settled."""
     if grader:
         from rltf.execution.grader import grader as entry
 
         return entry.main, entry.warm_up
+    if runtime == "javascript":
+        from rltf.execution.inside import javascript
+
+        return javascript.main, javascript.warm_up
     from rltf.execution.inside import runner
 
     return runner.main, runner.warm_up

@@ -6,6 +6,7 @@ import os
 import sys
 
 from rltf.execution.isolation.layers import INNER_ID
+from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import FLAGS
 
 _BOOT = """
@@ -35,10 +36,13 @@ def map_users(pid: int, host_id: int) -> None:
             file.write(rows)
 
 
-def numpy_files(folder: str | None) -> list[str]:
-    """What programs that import numpy must be able to read, of the folder that holds it."""
-    names = ("numpy", "numpy.libs")
-    return [p for p in (os.path.join(folder, n) for n in names) if os.path.isdir(p)] if folder else []
+def runtime_files(runtime: str | None, folder: str | None) -> list[str]:
+    """What programs that need a runtime must be able to read, of the folder that holds its module."""
+    if runtime is None or folder is None:
+        return []
+    module = RUNTIMES[runtime]
+    names = sorted(name for name in os.listdir(folder) if name == module or name.startswith(f"{module}."))
+    return [os.path.join(folder, name) for name in names]
 
 
 def _interpreter() -> str:
