@@ -7,6 +7,8 @@ has it loaded.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +18,21 @@ from typing import Any
 from rltf.types import Job
 from rltf.validation import OptionError, require
 
-RUNTIMES: Mapping[str, str] = {"numpy": "numpy", "javascript": "_quickjs"}
-"""Name -> the module that it loads."""
+@dataclass(frozen=True)
+class Runtime:
+    """What a zygote has for its programs."""
+
+    module: str | None = None
+    """Module that it loads."""
+    compiler: str | None = None
+    """Name of the compiler, which is run there, as are the programs that it makes."""
+
+
+RUNTIMES: Mapping[str, Runtime] = {
+    "numpy": Runtime(module="numpy"),
+    "javascript": Runtime(module="_quickjs"),
+    "cpp": Runtime(compiler="g++"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,26 +43,31 @@ class Language:
     """Kinds of tests (`rltf.types.Test`)."""
     runtime: str | None = None
     """What runs it (`RUNTIMES`); None: Python itself."""
-    install: str = ""
-    """How its runtime is installed."""
+    missing: str = ""
+    """What to do where that is not there."""
 
 
 LANGUAGES: Mapping[str, Language] = {
     "python": Language(frozenset({"assert", "call", "check", "stdio", "text"})),
     "javascript": Language(frozenset({"call", "stdio", "text"}), "javascript", "pip install 'rltf[javascript]'"),
+    "cpp": Language(frozenset({"stdio", "text"}), "cpp", "install g++"),
 }
 
 
 @lru_cache(maxsize=1)
 def installed_runtimes() -> dict[str, str]:
-    """Runtime -> folder that holds its module, for those that are installed here."""
-    folders = {}
-    for runtime, module in RUNTIMES.items():
-        spec = importlib.util.find_spec(module)
+    """Runtime -> folder that holds its module, or path of its compiler, for those that are installed here."""
+    paths = {}
+    for name, runtime in RUNTIMES.items():
+        if runtime.compiler is not None:
+            compiler = shutil.which(runtime.compiler)
+            paths |= {name: os.path.realpath(compiler)} if compiler else {}
+            continue
+        spec = None if runtime.module is None else importlib.util.find_spec(runtime.module)
         if spec is not None and spec.origin:
             origin = Path(spec.origin)
-            folders[runtime] = str(origin.parents[1] if spec.submodule_search_locations else origin.parent)
-    return folders
+            paths[name] = str(origin.parents[1] if spec.submodule_search_locations else origin.parent)
+    return paths
 
 
 def require_language(job: Job) -> None:
@@ -59,14 +79,14 @@ def require_language(job: Job) -> None:
     >>> from rltf.types import StdioTest
     >>> require_language(Job("", (StdioTest("", ""),), language="basic"))
     Traceback (most recent call last):
-    rltf.validation.OptionError: language is 'basic': expected one of python, javascript
+    rltf.validation.OptionError: language is 'basic': expected one of python, javascript, cpp
     """
     if job.language == "python":
         return
     require("language", job.language, choices=LANGUAGES)
     language = LANGUAGES[job.language]
     if language.runtime not in installed_runtimes():
-        raise OptionError("language", job.language, f"python alone, since it is not installed: {language.install}")
+        raise OptionError("language", job.language, f"another one, or {language.missing}")
     for test in job.tests:
         if test.kind not in language.tests:
             kinds = " or ".join(sorted(language.tests))

@@ -18,7 +18,8 @@ from rltf.execution import Job, LocalExecutor
 from rltf.execution.sandbox.clock import counted_seconds
 from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR, Limits, Stop, StopReason
 from rltf.execution.sandbox.proc_stat import task_seconds
-from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
+from rltf.execution.sandbox.sandbox import Sandbox
+from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import AssertTest, CallTest, CheckTest, Outcome, StdioTest
 
 SECONDS = st.floats(0, 1000)

@@ -205,7 +205,8 @@ def zygote_size(ours: Ours) -> dict[str, float]:
 
 
 def zygote_start() -> float:
-    from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings, become_subreaper
+    from rltf.execution.sandbox.sandbox import Sandbox, become_subreaper
+    from rltf.execution.sandbox.settings import SandboxSettings
 
     become_subreaper()
     rows = []

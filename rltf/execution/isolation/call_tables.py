@@ -73,6 +73,8 @@ FORBIDDEN: Table = {
     "syslog": (103, 116),
 }
 """Announced before they happen; the whole program is then killed."""
+RUNNING = ("execve", "execveat")
+"""Those of them that a compiler needs, and a compiled program to begin."""
 UNSUPPORTED: Table = {"clone3": (435, 435), "memfd_secret": (447, 447)}
 """Not there, so that libraries take their older way."""
 REFUSED: Table = {

@@ -26,13 +26,16 @@ def abi() -> int:
     return syscall("landlock_create_ruleset", None, 0, 1)
 
 
-def prepare(read: Iterable[str], write: Iterable[str], hidden: Sequence[str] = ()) -> tuple[int, str]:
+def prepare(
+    read: Iterable[str], write: Iterable[str], hidden: Sequence[str] = (), runs: bool = False
+) -> tuple[int, str]:
     """Rules for `restrict`, made while this process may still open all the paths.
 
     Args:
         read: Files and folders that may be read.
         write: Files and folders in which anything may be done but running and making devices.
         hidden: Folders below those of `read`, whose names can be listed but not read.
+        runs: Files that may be read may be run, too.
 
     Returns:
         A descriptor, and what the rules cover, e.g. `files, tcp, signals (abi 7)`.
@@ -48,7 +51,7 @@ def prepare(read: Iterable[str], write: Iterable[str], hidden: Sequence[str] = (
     ruleset = syscall("landlock_create_ruleset", _buffer(attributes), len(attributes), 0)
     all_but_running = files & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK)
     for path in read:
-        _allow_reading(ruleset, path, hidden)
+        _allow_reading(ruleset, path, hidden, _READ | _EXECUTE * runs)
     for path in write:
         _allow(ruleset, path, all_but_running)
     return ruleset, ", ".join(["files"] + ["tcp"] * bool(tcp) + ["signals"] * bool(scope)) + f" (abi {version})"
@@ -68,15 +71,15 @@ def keep_signals_inside() -> None:
     restrict(syscall("landlock_create_ruleset", _buffer(attributes), len(attributes), 0))
 
 
-def _allow_reading(ruleset: int, path: str, hidden: Sequence[str]) -> None:
+def _allow_reading(ruleset: int, path: str, hidden: Sequence[str], rights: int) -> None:
     """A rule holds for all that is below its folder, so one with a hidden part is allowed entry by entry."""
     if not any(folder.startswith(path + "/") for folder in hidden):
-        _allow(ruleset, path, _READ | _READ_DIR)
+        _allow(ruleset, path, rights | _READ_DIR)
         return
     _allow(ruleset, path, _READ_DIR)  # imports list folders
     for entry in os.scandir(path):
         if entry.path not in hidden and not entry.is_symlink():
-            _allow_reading(ruleset, entry.path, hidden)
+            _allow_reading(ruleset, entry.path, hidden, rights)
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -29,7 +29,8 @@ class IsolationLayers:
 
     Args:
         settings: `read` (paths of the interpreter), `packages` (paths of packages), `scratch_mb`, `host_id` (user for
-            programs where we are root), `without` (layers to leave out, to try what happens on lesser hosts).
+            programs where we are root), `runs` (they may run what they can read, as compilers and compiled programs
+            must), `without` (layers to leave out, to try what happens on lesser hosts).
         control: Socket to the worker, which maps users, makes folders and collects our parent when asked.
     """
 
@@ -164,7 +165,8 @@ class IsolationLayers:
         hidden = [] if self.private_root else root.package_folders(read)  # a private root has them covered
         try:
             read = [*read, *self._settings["packages"]]
-            rules, covered = landlock.prepare(read, [*self.scratch, *root.DEVICES], hidden)
+            writable = [*self.scratch, *root.DEVICES]
+            rules, covered = landlock.prepare(read, writable, hidden, self._settings["runs"])
         except OSError as e:
             self.report["landlock"] = f"absent: {e}"
             return
@@ -184,7 +186,7 @@ class IsolationLayers:
             self.report["seccomp"] = "absent: left out by configuration"
             return
         try:
-            self.listener = seccomp.install(self.private_root)
+            self.listener = seccomp.install(self.private_root, self._settings["runs"])
         except OSError as e:
             self.report["seccomp"] = f"absent: {e}"
             return

@@ -22,6 +22,7 @@ from rltf.execution.isolation.call_tables import (
     NO_ROOT_REFUSED,
     NO_ROOT_UNSUPPORTED,
     REFUSED,
+    RUNNING,
     UNSUPPORTED,
 )
 from rltf.execution.isolation.syscalls import MACHINE, syscall
@@ -44,12 +45,13 @@ Row = tuple[int, int, int, int]
 """One instruction: code, jumps where true and where false, operand."""
 
 
-def filter_program(forbidden: int, private_root: bool) -> bytes:
+def filter_program(forbidden: int, private_root: bool, runs: bool = False) -> bytes:
     """The filter for this machine.
 
     Args:
         forbidden: What it returns for forbidden calls.
         private_root: Programs see no file of the host, so that calls which need one are harmless.
+        runs: They may run other files in their place.
     """
     aarch64 = MACHINE == "aarch64"
     rows: list[Row] = [(_LOAD, 0, 0, 4), (_JEQ, 1, 0, _ARCH[MACHINE]), (_RET, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
@@ -60,7 +62,8 @@ def filter_program(forbidden: int, private_root: bool) -> bytes:
     if not private_root:
         groups += [(NO_ROOT_REFUSED, _REFUSE), (NO_ROOT_UNSUPPORTED, _ERRNO | errno.EOPNOTSUPP)]
     for names, action in groups:
-        for number in (pair[aarch64] for pair in names.values()):
+        for name, pair in names.items():
+            number = None if runs and name in RUNNING else pair[aarch64]
             if number is not None:
                 rows += [(_JEQ, 0, 1, number), (_RET, 0, 0, action)]
     for name, test in _tests_of_arguments(forbidden, private_root).items():
@@ -116,11 +119,12 @@ def _high(argument: int) -> Row:
     return _LOAD, 0, 0, 20 + 8 * argument
 
 
-def install(private_root: bool) -> int | None:
+def install(private_root: bool, runs: bool = False) -> int | None:
     """Filters this process and all it will fork; needs `no_new_privs`.
 
     Args:
         private_root: Programs see no file of the host.
+        runs: They may run other files in their place.
 
     Returns:
         The descriptor at which forbidden calls are announced, or None where they kill the caller instead.
@@ -131,11 +135,11 @@ def install(private_root: bool) -> int | None:
     if MACHINE not in _ARCH:
         raise OSError(errno.ENOSYS, f"no system call table for {MACHINE}")
     try:
-        return _load(filter_program(_NOTIFY, private_root), _FLAG_LISTENER)
+        return _load(filter_program(_NOTIFY, private_root, runs), _FLAG_LISTENER)
     except OSError as e:
         if e.errno not in (errno.EINVAL, errno.EBUSY):
             raise
-    _load(filter_program(_KILL, private_root), 0)
+    _load(filter_program(_KILL, private_root, runs), 0)
     return None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from rltf.execution.inside.coverage import consistent_unexecuted
 from rltf.execution.judge.checkers import checker_decision, checker_progress, decide_text
+from rltf.execution.judge.compiled import compiled
 from rltf.execution.judge.divergence import ReferenceComparison
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader
@@ -20,7 +21,8 @@ from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.runs import run_requesting, run_script
 from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
-from rltf.execution.sandbox.sandbox import Sandbox, SandboxSettings
+from rltf.execution.sandbox.sandbox import Sandbox
+from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import Category, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
 _TESTS_BETWEEN_SIGNS = 64
@@ -85,7 +87,7 @@ class Judge:
         if progress.coverage:
             sandbox.marks.clear_all()
         requesting = [at for at, test in enumerate(tests) if test.kind not in ("stdio", "text")]
-        with sandbox.replaced_when_lost():
+        with sandbox.replaced_when_lost(), compiled(sandbox, progress):
             if requesting:
                 self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
             for at, test in enumerate(tests):

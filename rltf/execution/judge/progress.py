@@ -13,6 +13,7 @@ from rltf.execution.languages import LANGUAGES
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
 from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.sandbox.settings import SharedMemory
 from rltf.types import AssertTest, CheckTest, Outcome, ProgramOutput
 
 
@@ -38,6 +39,8 @@ class TestProgress:
     language: str = "python"
     trace: TraceMemory | None = None
     """Where the program is to say which values it computes; None: it does not."""
+    binary: SharedMemory | None = None
+    """The compiled program."""
     statuses: list[Outcome | None] = field(init=False)
     """One per test; None: not decided."""
     seconds: list[float] = field(init=False)

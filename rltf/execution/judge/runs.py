@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rltf.execution.grader import page
 from rltf.execution.judge.compare import same_output
+from rltf.execution.judge.compiled import with_reason
 from rltf.execution.judge.grading import Grader, Grading
 from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
@@ -28,7 +29,7 @@ def run_requesting(
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
-        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), marks=marks or progress.trace)
+        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), memory=marks or progress.trace)
         job = {
             "program": progress.job_message | {"mode": "requests"},
             "setup": progress.setup if progress.language == "python" else "",
@@ -108,8 +109,9 @@ def run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> str | None:
     expected_bytes = len(test.stdout.encode("utf-8", "surrogatepass"))
     limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
     marks = sandbox.marks if progress.coverage else None
+    memory = marks or progress.trace or progress.binary
     try:
-        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), marks or progress.trace)
+        process = sandbox.fork(limits, test.stdin.encode("utf-8", "surrogatepass"), memory)
     except OSError as e:  # the host's own limit of a file's size, or no memory
         progress.mark(at, Outcome.UNJUDGEABLE, ErrorRecord("Unjudgeable", f"its input cannot be handed over: {e}"))
         return None
@@ -127,6 +129,8 @@ def run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> str | None:
         return None
     progress.loaded = progress.loaded or (message is not None and message.get("loaded") is True)
     status, error = decide(Stop(StopReason.SCRIPT_END, message=message), end, limits)
+    if progress.binary is not None:
+        status, error = with_reason((status, error), end.stderr)
     printed = end.stdout.decode("utf-8", "surrogateescape")
     if status is Outcome.PASSED and test.checker:
         return printed

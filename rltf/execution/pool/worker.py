@@ -17,7 +17,8 @@ from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.messages import JudgeTest, Message
 from rltf.execution.sandbox.limits import ZygoteLost
-from rltf.execution.sandbox.sandbox import SandboxSettings, become_subreaper
+from rltf.execution.sandbox.sandbox import become_subreaper
+from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import Verdict
 
 _MEMORY_BYTES = 4 << 30

@@ -9,7 +9,6 @@ import sys
 from _sitebuiltins import Quitter
 from collections.abc import Callable
 
-from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import START_ENVIRONMENT
 
 PRELOAD = (
@@ -58,8 +57,8 @@ _OUR_MODULES = (
 """Imported before `PRELOAD`: memory that compiling them leaves free is filled again, and forks copy less."""
 
 
-def preload(runtime: str | None, folder: str | None) -> list[Callable[[], object]]:
-    """Imports what programs need; returns the hooks that those modules registered for forked processes.
+def preload(module: str | None, folder: str | None) -> list[Callable[[], object]]:
+    """Imports what programs need, a module of `folder` among it; returns the hooks that those modules registered for forked processes.
 
     They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
     of what a fork costs. They are registered again in programs, for the forks of theirs.
@@ -75,9 +74,9 @@ def preload(runtime: str | None, folder: str | None) -> list[Callable[[], object
     sys.modules["random"].seed(0)  # verdicts do not depend on luck
     for name, key in (("exit", "Ctrl-D (i.e. EOF)"), ("quit", "Ctrl-D (i.e. EOF)")):  # `site` is not loaded
         setattr(builtins, name, Quitter(name, key))
-    if runtime and folder:
+    if module and folder:
         sys.path.append(folder)
-        importlib.import_module(RUNTIMES[runtime])
+        importlib.import_module(module)
     return after_fork
 
 

@@ -10,19 +10,19 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from rltf.execution.inside.coverage import CoverageMarks
-from rltf.execution.inside.trace import TraceMemory
-from rltf.execution.isolation import memory, root, scratch, syscalls
+from rltf.execution.isolation import root, scratch, syscalls
+from rltf.execution.isolation.memory import MemoryGroup
 from rltf.execution.isolation.layers import HOST_IDS
 from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import ENVIRONMENT, FORK, START_ENVIRONMENT
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.process_tree import children, kill_descendants
+from rltf.execution.sandbox.settings import SandboxSettings, SharedMemory
 from rltf.execution.sandbox.zygote_link import ZygoteLink
 from rltf.execution.sandbox.zygote_start import command, map_users, runtime_files
 
@@ -34,22 +34,6 @@ _RESERVE = 4 << 30
 """Bytes of address space for stacks, where a memory cgroup counts what is used of them."""
 _LARGEST_CPU = 0xFFFFFFFF
 """Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
-
-
-@dataclass(frozen=True)
-class SandboxSettings:
-    """How the sandbox of a program is made."""
-
-    source: str
-    """Folder that holds the package `rltf`."""
-    runtimes: Mapping[str, str] = field(default_factory=dict)
-    """Those that are installed (`rltf.execution.languages`) -> folder that holds their module."""
-    scratch_mb: int = 16
-    """All files of a program together, and each of them."""
-    tasks: int = 24
-    """Processes and threads of a program."""
-    without: tuple[str, ...] = ()
-    """Layers left out: `namespaces`, `landlock`, `seccomp`, `cgroup`."""
 
 
 class Sandbox:
@@ -77,7 +61,7 @@ class Sandbox:
         self.report: dict[str, str] = {}
         self._scratch: tuple[str, int] | None = None
         """Folder of the host for the files of programs, and the descriptor that holds its lock."""
-        self._memory_group: memory.MemoryGroup | None = None
+        self._memory_group: MemoryGroup | None = None
         self._memory_state = ""
         self.marks = CoverageMarks()
         """Which lines a program executes."""
@@ -85,14 +69,14 @@ class Sandbox:
         """Called when a program takes longer than a few milliseconds."""
 
     def fork(
-        self, limits: Limits, stdin: bytes | None = None, marks: CoverageMarks | TraceMemory | None = None
+        self, limits: Limits, stdin: bytes | None = None, memory: SharedMemory | None = None
     ) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
             limits: what it may use.
             stdin: what it reads; only with it are its stdout and stderr told apart.
-            marks: where it is to say which lines it executes, or which values it computes.
+            memory: where it is to say which lines it executes or which values it computes, or its binary.
 
         Raises:
             ZygoteLost: The zygote could not be started or reached.
@@ -115,7 +99,7 @@ class Sandbox:
             read_stderr, write_stderr = os.pipe2(os.O_CLOEXEC)
             child_fds = [child_channel.fileno(), _stdin(stdin), write, write_stderr]
             outputs = [read, read_stderr]
-        sent_fds = child_fds if marks is None else [*child_fds, marks.fd]
+        sent_fds = child_fds if memory is None else [*child_fds, memory.fd]
         try:
             cpu_seconds = min(limits.cpu_seconds, _LARGEST_CPU)
             reserve = 0 if self._memory_group is None else _RESERVE
@@ -167,13 +151,15 @@ class Sandbox:
             return
         control, zygote_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.settimeout(_START_SECONDS)
-        folder = self._settings.runtimes.get(self._runtime or "")
+        path = self._settings.runtimes.get(self._runtime or "")
         settings = {
             "source": self._settings.source,
             "runtime": self._runtime,
-            "runtime_folder": folder,
+            "module": RUNTIMES[self._runtime].module if self._runtime else None,
+            "runtime_path": path,
+            "runs": self._runtime is not None and RUNTIMES[self._runtime].compiler is not None,
             "read": root.interpreter_files(),
-            "packages": runtime_files(self._runtime, folder),
+            "packages": runtime_files(self._runtime, path),
             "scratch_mb": self._settings.scratch_mb,
             "file_bytes": self._settings.scratch_mb << 20,
             "tasks": self._settings.tasks,
@@ -238,7 +224,7 @@ class Sandbox:
             self._memory_state = "absent: left out by configuration"
             return
         try:
-            self._memory_group = memory.MemoryGroup.make(f"{os.getpid()}-{id(self):x}")
+            self._memory_group = MemoryGroup.make(f"{os.getpid()}-{id(self):x}")
             self._memory_group.add(self.pid)
             self._memory_state = "active"
         except OSError as e:

@@ -19,6 +19,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from rltf.execution.isolation import seccomp, syscalls
@@ -82,8 +83,8 @@ def _hung_up(control: socket.socket) -> bool:
 
 
 def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
-    after_fork = preload(settings["runtime"], settings["runtime_folder"])
-    run, warm_up = _entry(settings["grader"], settings["runtime"])
+    after_fork = preload(settings["module"], settings["runtime_path"])
+    run, warm_up = _entry(settings)
     interpreter_bytes = _virtual_bytes()
     layers = IsolationLayers(settings, control)
     report = layers.enter()
@@ -91,7 +92,7 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
         with contextlib.suppress(ImportError, PermissionError):  # programs cannot import it either, then
             sys.modules["rltf.execution.inside.semaphores"].install()
     sys.modules["rltf.execution.inside.thread_stacks"].install()
-    forget_us(settings["source"], settings["runtime_folder"])
+    forget_us(settings["source"], settings["runtime_path"])
     faulthandler.register(signal.SIGRTMAX - DUMP_SIGNAL_OFFSET, file=CHANNEL, all_threads=False, chain=False)
     syscalls.share_arena()
     warm_up()
@@ -107,16 +108,20 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     zygote.serve()
 
 
-def _entry(grader: bool, runtime: str | None) -> tuple[Callable[[int], None], Callable[[], None]]:
+def _entry(settings: dict[str, Any]) -> tuple[Callable[[int], None], Callable[[], None]]:
     """What a forked process runs, and what is run before any is forked, so that memory has settled."""
-    if grader:
+    if settings["grader"]:
         from rltf.execution.grader import grader as entry
 
         return entry.main, entry.warm_up
-    if runtime == "javascript":
+    if settings["runtime"] == "javascript":
         from rltf.execution.inside import javascript
 
         return javascript.main, javascript.warm_up
+    if settings["runtime"] == "cpp":
+        from rltf.execution.inside import cpp
+
+        return partial(cpp.main, settings["runtime_path"]), cpp.warm_up
     from rltf.execution.inside import runner
 
     return runner.main, runner.warm_up

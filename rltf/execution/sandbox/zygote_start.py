@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 
 from rltf.execution.isolation.layers import INNER_ID
+from rltf.execution.isolation.root import interpreter_files
 from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import FLAGS
 
@@ -36,13 +39,35 @@ def map_users(pid: int, host_id: int) -> None:
             file.write(rows)
 
 
-def runtime_files(runtime: str | None, folder: str | None) -> list[str]:
-    """What programs that need a runtime must be able to read, of the folder that holds its module."""
-    if runtime is None or folder is None:
+def runtime_files(runtime: str | None, path: str | None) -> list[str]:
+    """What programs that need a runtime must be able to read beyond the interpreter's files.
+
+    Args:
+        runtime: its name; None: they need none.
+        path: folder that holds its module, or its compiler.
+    """
+    if runtime is None or path is None:
         return []
-    module = RUNTIMES[runtime]
-    names = sorted(name for name in os.listdir(folder) if name == module or name.startswith(f"{module}."))
-    return [os.path.join(folder, name) for name in names]
+    module = RUNTIMES[runtime].module
+    if module is None:
+        return _compiler_files(path)
+    names = sorted(name for name in os.listdir(path) if name == module or name.startswith(f"{module}."))
+    return [os.path.join(path, name) for name in names]
+
+
+def _compiler_files(compiler: str) -> list[str]:
+    """The programs that a compiler calls, by the names at which it looks for them, and what it includes."""
+    paths = [compiler]
+    for name in ("as", "ld", "cc1plus", "collect2"):
+        output = subprocess.run([compiler, f"-print-prog-name={name}"], capture_output=True, text=True, check=False)
+        if (program := shutil.which(output.stdout.strip())) is not None:
+            while os.path.islink(program):
+                paths.append(program)
+                program = os.path.normpath(os.path.join(os.path.dirname(program), os.readlink(program)))
+            paths.append(program)
+    paths += [folder for folder in ("/usr/include", "/usr/local/include", "/usr/libexec/gcc") if os.path.isdir(folder)]
+    present = tuple(f"{folder}/" for folder in interpreter_files())
+    return sorted({path for path in paths if not path.startswith(present)})
 
 
 def _interpreter() -> str:
