@@ -159,6 +159,10 @@ class Problem:
     language: str = "python"
     """In which programs are written."""
 
+    def job(self, program: str, coverage: bool = False, reference: str | None = None) -> Job:
+        """The job that judges a program by the problem's tests; arguments as the fields of `Job`."""
+        return Job(program, self.tests, self.setup, coverage=coverage, reference=reference, language=self.language)
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:

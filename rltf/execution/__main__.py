@@ -22,7 +22,7 @@ from rltf.validation import OptionError
 _FORMAT = """
 input, one JSON object a line, without other keys:
   {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true, "output"?: true,
-   "reference"?: a program that passes}
+   "reference"?: a program that passes, "language"?: "python", "javascript" or "cpp"}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
   {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n", "tolerance"?: 1e-9, "checker"?: "..."}

@@ -18,6 +18,7 @@ from typing import Any
 from rltf.types import Job
 from rltf.validation import OptionError, require
 
+
 @dataclass(frozen=True)
 class Runtime:
     """What a zygote has for its programs."""
@@ -57,7 +58,7 @@ LANGUAGES: Mapping[str, Language] = {
 @lru_cache(maxsize=1)
 def installed_runtimes() -> dict[str, str]:
     """Runtime -> folder that holds its module, or path of its compiler, for those that are installed here."""
-    paths = {}
+    paths: dict[str, str] = {}
     for name, runtime in RUNTIMES.items():
         if runtime.compiler is not None:
             compiler = shutil.which(runtime.compiler)
@@ -79,7 +80,7 @@ def require_language(job: Job) -> None:
     >>> from rltf.types import StdioTest
     >>> require_language(Job("", (StdioTest("", ""),), language="basic"))
     Traceback (most recent call last):
-    rltf.validation.OptionError: language is 'basic': expected one of python, javascript, cpp
+    rltf.validation.OptionError: language is 'basic': expected python, javascript or cpp
     """
     if job.language == "python":
         return

@@ -22,7 +22,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
-from rltf.types import Job, Problem, Program, Request, Rollout, Sample, Sampling, Verdict
+from rltf.types import Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -181,17 +181,9 @@ class RolloutPipeline:
             ValueError: the sandbox cannot be sent the problem's tests.
         """
         try:
-            coverage = credit is not None and credit.needs_coverage
             reference = problem.references[0] if credit and credit.needs_reference and problem.references else None
-            job = Job(
-                program.text,
-                problem.tests,
-                problem.setup,
-                coverage=coverage,
-                reference=reference,
-                language=problem.language,
-            )
-            return self.executor.submit(job)
+            coverage = credit is not None and credit.needs_coverage
+            return self.executor.submit(problem.job(program.text, coverage, reference))
         except ValueError as error:
             raise ValueError(f"problem {problem.id}: {error}") from error
 

@@ -10,8 +10,8 @@ from rltf.execution.json_tests import InvalidInput
 from rltf.service.schemas import ProgramTestRequest, ProgramTestResponse, RunCodeRequest, RunCodeResponse, RunResult
 from rltf.types import AssertTest, ErrorReport, Job, Outcome, StdioTest, Test, Verdict
 
-LANGUAGES = ("python",)
-"""Languages of `/run_code`."""
+LANGUAGES = {"python": "python", "cpp": "cpp", "nodejs": "javascript", "javascript": "javascript"}
+"""Language of `/run_code` -> of the job."""
 
 
 def job_of_code(request: RunCodeRequest) -> Job:
@@ -27,7 +27,8 @@ def job_of_code(request: RunCodeRequest) -> Job:
             raise InvalidInput(f"`{key}` is not empty: programs have an empty scratch folder and no arguments")
     memory_mb = None if request.memory_limit_MB == -1 else request.memory_limit_MB
     test = StdioTest(request.stdin or "", "")
-    return Job(request.code, (test,), timeout=request.run_timeout, memory_mb=memory_mb, output=True)
+    language = LANGUAGES[request.language]
+    return Job(request.code, (test,), timeout=request.run_timeout, memory_mb=memory_mb, output=True, language=language)
 
 
 def code_response(verdict: Verdict) -> RunCodeResponse:
@@ -41,6 +42,9 @@ def code_response(verdict: Verdict) -> RunCodeResponse:
     if verdict.outcome is Outcome.UNJUDGEABLE or (error is not None and error.type == "SandboxLost"):
         message = "" if error is None else error.message
         return RunCodeResponse(status="SandboxError", message=message, run_result=RunResult(status="Error"))
+    if error is not None and error.type == "CompileError":
+        compilation = RunResult(status="Finished", return_code=1, stdout="", stderr=_traceback(error))
+        return RunCodeResponse(status="Failed", compile_result=compilation)
     output = None if result is None else result.output
     status: Literal["Finished", "TimeLimitExceeded"] = "Finished"
     code = None if output is None else output.exit_status

@@ -54,7 +54,7 @@ class Judge:
         Args:
             program: its text.
             tests: in any form that `rltf.service.test_sets.parse_test_set` reads.
-            limits: fields of `Limits`: `setup`, `timeout`, `memory_mb`.
+            limits: fields of `Limits`: `setup`, `timeout`, `memory_mb`, `language`.
 
         Raises:
             ValueError: the tests cannot be read, or check nothing; or a limit makes no sense.
@@ -167,7 +167,7 @@ def jobs_of(texts: Iterable[str], tests: Iterable[TestSet], limits: Limits, answ
                 raise InvalidInput(f"programs[{number}]: {e}" if len(pairs) > 1 else str(e)) from None
         records, own = parsed[id(test_set)]
         program = _program_of(text, records) if answers else text
-        jobs.append(Job(program, records, own.setup, own.timeout, own.memory_mb))
+        jobs.append(Job(program, records, own.setup, own.timeout, own.memory_mb, language=own.language))
     return jobs
 
 

@@ -23,10 +23,10 @@ class RunCodeRequest(Strict):
     """A program to be run once."""
 
     code: str = Field(examples=["print(int(input()) + 1)"])
-    language: str = Field(examples=["python"])
+    language: str = Field(examples=["python"], description="python, cpp, nodejs or javascript")
     stdin: str | None = Field(default=None, examples=["1\n"])
     run_timeout: Seconds = Field(default=10, description="seconds; waiting for a core does not count")
-    compile_timeout: Seconds = Field(default=10, description="of no effect: Python programs are not compiled apart")
+    compile_timeout: Seconds = Field(default=10, description="of no effect: a compiler has 20 s")
     memory_limit_MB: int = Field(default=-1, description="beyond the interpreter's; -1: the service's default")
     files: dict[str, str | None] = Field(default={}, description="must be empty: programs have an empty scratch folder")
     fetch_files: list[str] = Field(default=[], description="must be empty")

@@ -30,6 +30,8 @@ class Limits:
     """Seconds a test; None: the judge's default."""
     memory_mb: int | None = None
     """None: the judge's default."""
+    language: str = "python"
+    """Of the programs (`rltf.execution.languages.LANGUAGES`)."""
 
 
 def parse_problem(tests: TestSet, limits: Limits) -> tuple[tuple[Test, ...], Limits]:
@@ -37,22 +39,23 @@ def parse_problem(tests: TestSet, limits: Limits) -> tuple[tuple[Test, ...], Lim
 
     Args:
         tests: as `parse_test_set` reads them; or an object, or JSON text of one, with `tests` and any of `setup`,
-            `timeout` and `memory_mb`, which take the place of those of all problems.
+            `timeout`, `memory_mb` and `language`, which take the place of those of all problems.
         limits: of all problems.
 
     Raises:
         InvalidInput: as `parse_test_set` says, or a field has another type.
 
     >>> parse_problem({"setup": "import math", "tests": ["assert f(4) == math.sqrt(4)"]}, Limits(timeout=2))[1]
-    Limits(setup='import math', timeout=2, memory_mb=None)
+    Limits(setup='import math', timeout=2, memory_mb=None, language='python')
     """
     if isinstance(tests, str):
         tests = _from_text(tests)
     if isinstance(tests, Mapping) and "tests" in tests:
-        check_keys("", tests, ("tests", "setup", "timeout", "memory_mb"))
-        own = {key: tests[key] for key in ("setup", "timeout", "memory_mb") if tests.get(key) is not None}
-        if not isinstance(own.get("setup", ""), str):
-            raise InvalidInput(f"`setup` is {json_type(own['setup'])}: expected a string")
+        check_keys("", tests, ("tests", "setup", "timeout", "memory_mb", "language"))
+        own = {key: tests[key] for key in ("setup", "timeout", "memory_mb", "language") if tests.get(key) is not None}
+        for key in ("setup", "language"):
+            if not isinstance(own.get(key, ""), str):
+                raise InvalidInput(f"`{key}` is {json_type(own[key])}: expected a string")
         limits, tests = replace(limits, **own), tests["tests"]
     return parse_test_set(tests, limits.setup), limits
 

@@ -170,7 +170,7 @@ def test_programs_are_tested_as_by_open_instruct(service: Served) -> None:
         ("/judge", {"id": 1, **GOOD, "timeout": -1}, JSON, 422, "`timeout` is -1"),
         ("/judge", {"id": 1, **GOOD}, {"content-type": "text/plain"}, 415, "expected the content type"),
         ("/judge", '{"id": ' + "[" * 100_000, JSON, 422, "nested too deep"),
-        ("/run_code", {"code": "", "language": "go"}, JSON, 422, "`language` is 'go': expected python"),
+        ("/run_code", {"code": "", "language": "go"}, JSON, 422, "`language` is 'go': expected python or cpp"),
         ("/run_code", {"code": "", "language": "python", "files": {"a": ""}}, JSON, 422, "`files` is not empty"),
         ("/run_code", {"code": "", "language": "python", "run_timeout": 0}, JSON, 422, "run_timeout: Input should be"),
         ("/run_code", {"code": "", "language": "python", "run_timeout": 1e9}, JSON, 422, "`timeout` is"),

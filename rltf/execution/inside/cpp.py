@@ -28,7 +28,8 @@ def run(compiler: str, fd: int) -> int:
     if job is None:
         return 1
     if job["mode"] == "stdio":
-        os.set_inheritable(fd, False)
+        for descriptor in (fd, BINARY):
+            os.set_inheritable(descriptor, False)
         os.execve(BINARY, ["program"], _ENVIRONMENT)
     record = _compiled(compiler, job["program"].removeprefix("\ufeff"), job["setup"])
     channel.send({"compiled": True} if record is None else {"syntax": record})

@@ -24,8 +24,8 @@ _STACK_BYTES = 24 << 20
 _OUR_LINES = 1 << 20
 """Code of ours, and setup code, begins behind so many empty lines, so that a line says whose it is."""
 _FLUSH_BYTES = 1 << 16
-_FRAME = re.compile(r"^ +at .*?<(?:input|evalScript)>:(\d+)", re.MULTILINE)
-_UNCOMPILED = re.compile(r"SyntaxError: .*\n +at <input>:\d+:\d+\n*", re.DOTALL)
+_FRAME = re.compile(r"^ +at [^\n]*\(<input>:(\d+)", re.MULTILINE)
+_UNCOMPILED = re.compile(r"SyntaxError: .*\n +at <input>:(\d+):\d+\n*", re.DOTALL)
 _NAMED = re.compile(r"([A-Za-z_$][\w$]*)(?:: (.*))?\Z", re.DOTALL)
 _CLASSES = {"ReferenceError": "NameError", "TypeError": "TypeError", "RangeError": "ValueError"}
 """Error of JavaScript -> the one of Python that a table of errors knows."""
@@ -149,9 +149,9 @@ def _tagged(value: Any) -> Any:
 
 def _untagged(value: dict[str, Any]) -> Any:
     match value:
-        case {"$integer": str(digits)} if len(value) == 1:
+        case {"$integer": str(digits)} if len(value) == 1 and digits.lstrip("-").isdecimal():
             return int(digits)
-        case {"$number": str(name)} if len(value) == 1:
+        case {"$number": ("NaN" | "Infinity" | "-Infinity") as name} if len(value) == 1:
             return float(name)
     return value
 
@@ -163,7 +163,9 @@ def error_record(error: BaseException, program: str) -> dict[str, Any]:
     2
     """
     text = str(error)
+    uncompiled = _UNCOMPILED.fullmatch(text)
     head, lines = text.split("\n    at ", 1)[0].rstrip(), [int(line) for line in _FRAME.findall(text)]
+    lines = lines if uncompiled is None else [int(uncompiled[1])]
     named = _NAMED.match(head) if lines or "\n" not in text else None
     kind, message = (named[1], named[2] or "") if named else ("Uncaught", head.removesuffix("\nundefined"))
     line = next((line for line in lines if line <= program.count("\n") + 1), None)

@@ -194,7 +194,8 @@
     });
   }
   function decode(text) {
-    return parse(text, (key, value) => (value && typeof value === "object" && "$number" in value ? Number(value.$number) : value));
+    const tagged = (value) => value && typeof value === "object" && ["NaN", "Infinity", "-Infinity"].includes(value.$number) && Object.keys(value).length === 1;
+    return parse(text, (key, value) => (tagged(value) ? Number(value.$number) : value));
   }
 
   return {

@@ -81,7 +81,8 @@ def _compile(sandbox: Sandbox, progress: TestProgress, binary: Binary) -> None:
 def with_reason(decision: Decision, stderr: bytes) -> Decision:
     """A decision with what the C++ library said before it ended the program: its exception, or that memory ran out.
 
-    >>> with_reason((Outcome.RUNTIME_ERROR, None), b"terminate called after throwing an instance of 'std::bad_alloc'")[0]
+    >>> message = b"terminate called after throwing an instance of 'std::bad_alloc'"
+    >>> with_reason((Outcome.RUNTIME_ERROR, None), message)[0]
     <Outcome.MEMORY_LIMIT: 'memory_limit'>
     """
     text = stderr.decode("utf-8", "replace")

@@ -76,8 +76,8 @@ class PendingJobs:
         """Opens a job unless an equal one is open or was judged; one whose output is asked for runs anew each time.
 
         Raises:
-            ValueError: The job has no tests, a test holds a value that is no plain value, a limit makes no sense, or its
-                language has no such tests or is not installed.
+            ValueError: The job has no tests, a test holds a value that is no plain value, a limit makes no sense, or
+                its language has no such tests or is not installed.
         """
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout

@@ -58,7 +58,8 @@ _OUR_MODULES = (
 
 
 def preload(module: str | None, folder: str | None) -> list[Callable[[], object]]:
-    """Imports what programs need, a module of `folder` among it; returns the hooks that those modules registered for forked processes.
+    """Imports what programs need, and a module of `folder`; returns the hooks that those modules registered for forked
+    processes.
 
     They are not called in our own forks: `random` would seed itself anew and `threading` look for lost threads, a third
     of what a fork costs. They are registered again in programs, for the forks of theirs.

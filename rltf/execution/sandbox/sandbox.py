@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import root, scratch, syscalls
-from rltf.execution.isolation.memory import MemoryGroup
 from rltf.execution.isolation.layers import HOST_IDS
+from rltf.execution.isolation.memory import MemoryGroup
 from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import ENVIRONMENT, FORK, START_ENVIRONMENT
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
@@ -68,9 +68,7 @@ class Sandbox:
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(
-        self, limits: Limits, stdin: bytes | None = None, memory: SharedMemory | None = None
-    ) -> SandboxedProcess:
+    def fork(self, limits: Limits, stdin: bytes | None = None, memory: SharedMemory | None = None) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
