@@ -15,7 +15,7 @@ from rltf.runs.warm_starts import check_origin
 from rltf.setup.benchmark import check_benchmark
 from rltf.setup.combinations import check_combinations, check_credit, check_trained_critic
 from rltf.setup.config import EvaluationConfig, GenerationConfig, RunConfig, typed_node
-from rltf.setup.devices import check_devices
+from rltf.setup.devices import check_devices, check_precision
 from rltf.setup.instantiate import build
 from rltf.setup.keys import check_keys, leaves
 from rltf.setup.learning import check_learning
@@ -101,7 +101,6 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
     """
     check_config(cfg, "train")
     _check_optimizer(cfg)
-    _check_precision(cfg)
     return RunConfig.of(cfg)
 
 
@@ -127,6 +126,7 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def _check_training(cfg: DictConfig) -> None:
     config = RunConfig.of(cfg)
+    check_precision(cfg.trainer.get("precision"))
     require("critic_lr", cfg.critic_lr, above=0)
     if cfg.get("optimizer") is not None:
         require("optimizer.lr", cfg.optimizer.get("lr"), above=0)
@@ -179,9 +179,3 @@ def _check_optimizer(cfg: DictConfig) -> None:
         make_optimizer([torch.nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer: {error}") from error
-
-
-def _check_precision(cfg: DictConfig) -> None:
-    from rltf.policies.precision import check_precision  # imports torch
-
-    check_precision(cfg.trainer.get("precision"))

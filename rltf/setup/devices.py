@@ -1,5 +1,5 @@
-"""Devices that `trainer` asks for and this machine certainly lacks: told without torch. What torch finds in the end,
-`rltf.setup.trainer.check_trainer` knows."""
+"""What `trainer` asks for and cannot have, told without torch: devices that this machine certainly lacks, precisions in
+which nothing can be trained. What torch finds in the end, `rltf.setup.trainer.check_trainer` knows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rltf.validation import OptionError
 
 GPU_FILES = ("nvidiactl", "nvidia0", "nvhost-gpu", "nvmap", "kfd", "dxg")
 """Names in /dev by which drivers show a GPU: NVIDIA's, those of its small boards, AMD's, and Windows' for Linux."""
+WHOLE_HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+"""Lightning's names of precisions that turn the weights themselves into half precision."""
 
 
 def check_devices(trainer: Mapping[str, Any]) -> None:
@@ -42,3 +44,19 @@ def may_have_gpu(accelerator: str) -> bool:
     except PackageNotFoundError:
         pass
     return any(Path("/dev", name).exists() for name in GPU_FILES)
+
+
+def check_precision(precision: Any) -> None:
+    """Refuses a precision of Lightning's that keeps trained weights in half precision (`rltf.policies.precision` says
+    why).
+
+    Raises:
+        OptionError: it does.
+    """
+    if precision in WHOLE_HALF:
+        raise OptionError(
+            "trainer.precision",
+            precision,
+            "bf16-mixed, 16-mixed or 32-true: steps of training are lost or blown up where weights are kept in half "
+            "precision",
+        )

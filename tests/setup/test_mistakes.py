@@ -27,6 +27,7 @@ TRAIN = {
     ("rollouts.samples=1",): "rollouts.samples is 1: expected at least 2 with algorithm.advantages.baseline=group_mean",
     ("+trainer.max_epoch=2",): "trainer.max_epoch is not known: did you mean trainer.max_epochs?",
     ("trainer.precision=8",): "trainer.precision is 8: expected null or 64 or 32",
+    ("trainer.precision=16-true",): "trainer.precision is '16-true': expected bf16-mixed, 16-mixed or 32-true",
     ("trainer.max_epochs=many",): "trainer.max_epochs is 'many': expected null or a whole number",
     ("trainer.devices=4",): "trainer.devices is 4: expected 1; trainer=ddp or trainer=fsdp train on several",
     ("+warmup.step=20",): "warmup.step is not known: did you mean warmup.steps?",

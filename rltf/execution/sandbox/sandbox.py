@@ -58,11 +58,14 @@ class Sandbox:
         settings: how the sandbox is made.
         numpy: True: what runs inside finds numpy loaded.
         grader: True: it forks graders, which run tests, and not programs.
+        compiles: True: it forks a process that compiles programs, and runs none.
     """
 
-    def __init__(self, settings: SandboxSettings, numpy: bool = False, grader: bool = False) -> None:
+    def __init__(
+        self, settings: SandboxSettings, numpy: bool = False, grader: bool = False, compiles: bool = False
+    ) -> None:
         self._settings = settings
-        self._grader = grader
+        self._grader, self._compiles = grader, compiles
         self._numpy = settings.numpy if numpy else None
         self._control: socket.socket | None = None
         self._programs = 0
@@ -136,7 +139,7 @@ class Sandbox:
     @property
     def _host_id(self) -> int:
         """User id of the processes inside, where we are root; no other sandbox has it."""
-        return HOST_IDS + 4 * os.getpid() + 2 * self._grader + (self._numpy is not None)
+        return HOST_IDS + 8 * os.getpid() + 4 * self._compiles + 2 * self._grader + (self._numpy is not None)
 
     def _limit_memory(self, size: int) -> None:
         if self._memory_group is None:
