@@ -168,28 +168,27 @@ def _with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def recipe_overrides(config: Mapping[str, Any]) -> list[str]:
     """Overrides under which a run goes on as it began, where the recipe of the default model says otherwise since: once
-    it had no start that ships and 90 iterations, and until version 0.2 four micro-batches a step.
+    it had no start that ships, then more iterations, and four micro-batches a step.
 
     Args:
         config: as the run recorded it.
 
     Example:
         >>> recipe_overrides({"warmup": {"steps": 1200}, "trainer": {"max_epochs": 90}})
-        ['warmup.from=scratch', 'trainer.max_epochs=90']
+        ['trainer.max_epochs=90', 'warmup.from=scratch']
     """
-    overrides = []
     warmup, trainer, rollouts = (config.get(key) for key in ("warmup", "trainer", "rollouts"))
     if not isinstance(warmup, dict) or not isinstance(trainer, dict):
         return []
-    if "from" not in warmup:
-        overrides.append("warmup.from=scratch")
-        if type(iterations := trainer.get("max_epochs")) is int:
-            overrides.append(f"trainer.max_epochs={iterations}")
-    if isinstance(rollouts, dict) and trainer.get("accumulate_grad_batches") == 4:
-        sizes = {key: rollouts.get(key) for key in ("batch_size", "demonstrations")}
-        overrides += [f"rollouts.{key}={size}" for key, size in sizes.items() if type(size) is int]
-        overrides.append("trainer.accumulate_grad_batches=4")
-    return overrides
+    has_start, accumulates = "from" in warmup, trainer.get("accumulate_grad_batches") == 4
+    numbers: dict[str, Any] = {}
+    if not has_start or accumulates:
+        numbers["trainer.max_epochs"] = trainer.get("max_epochs")
+    if accumulates and isinstance(rollouts, dict):
+        numbers |= {f"rollouts.{key}": rollouts.get(key) for key in ("batch_size", "demonstrations")}
+        numbers["trainer.accumulate_grad_batches"] = 4
+    overrides = [f"{key}={number}" for key, number in numbers.items() if type(number) is int]
+    return overrides if has_start else [*overrides, "warmup.from=scratch"]
 
 
 def _with_targets(node: Any) -> Any:
