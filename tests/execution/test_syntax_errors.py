@@ -17,7 +17,7 @@ from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest
 from rltf.execution.sandbox.process_tree import children
 from rltf.execution.sandbox.sandbox import SandboxSettings
-from rltf.types import AssertTest, Outcome, StdioTest, Verdict
+from rltf.types import AssertTest, Outcome, StdioTest, TextTest, Verdict
 
 CALLS = (EncodedCall("f", [1], 2), EncodedCall("f", [2], 3))
 SCRIPTS = (StdioTest("1\n", "2\n"), StdioTest("2\n", "3\n"))
@@ -51,9 +51,11 @@ def judge() -> Iterator[Judge]:
     judge.close()
 
 
-def verdict(judge: Judge, program: str, tests: tuple[JudgeTest, ...] = CALLS, setup: str = "") -> Verdict:
+def verdict(
+    judge: Judge, program: str, tests: tuple[JudgeTest, ...] = CALLS, setup: str = "", output: bool = False
+) -> Verdict:
     """The verdict without its times."""
-    job = JobJSON(program=program, setup=setup, coverage=False, memory_mb=256, output=False, reference=None)
+    job = JobJSON(program=program, setup=setup, coverage=False, memory_mb=256, output=output, reference=None)
     timed = judge.judge(job, 2.0, tests, crc32(repr(tests).encode()))
     return replace(timed, seconds=0.0, tests=tuple(replace(test, seconds=0.0) for test in timed.tests))
 
@@ -104,6 +106,17 @@ def test_setup_and_test_text_come_first(judge: Judge):
     assert (checked.outcome, forks(judge)) == (Outcome.SYNTAX_ERROR, 1)
     assert verdict(judge, BROKEN["no colon"], setup="1 / 0").outcome is Outcome.RUNTIME_ERROR
     assert forks(judge) == 2
+
+
+def test_a_text_is_no_program(judge: Judge):
+    look(judge)
+    assert verdict(judge, "forty two", (TextTest("forty two"),)).outcome is Outcome.PASSED
+
+
+def test_what_a_script_prints_comes_from_a_process(judge: Judge):
+    look(judge)
+    checked = verdict(judge, BROKEN["no colon"], SCRIPTS, output=True)
+    assert (checked.outcome, forks(judge)) == (Outcome.SYNTAX_ERROR, 1)
 
 
 def test_a_lost_process_changes_no_verdict(judge: Judge):

@@ -115,8 +115,11 @@ class Judge:
 
     def _has_syntax_error(self, progress: TestProgress) -> bool:
         """True for a program whose syntax error is known without a process of its own: all tests are decided then.
-        Setup runs before a program is compiled, and test text may say by itself that it cannot be judged."""
-        if progress.setup or any(test.kind in ("assert", "check") for test in progress.tests):
+
+        Setup runs before a program is compiled, test text may say by itself that it cannot be judged, a text is no
+        program, and what a script prints may be asked for."""
+        kinds = {test.kind for test in progress.tests}
+        if progress.setup or progress.output or not kinds <= {"call", "stdio"}:
             return False
         message = self._syntax.error(progress.program)
         if message is None:
