@@ -39,6 +39,8 @@ def explain(error: Exception, name: str, arguments: Sequence[str] = ()) -> str:
     text = sentence_of(error)
     if isinstance(error, HydraException) and (match := UNKNOWN.match(text)):
         key = match[1].partition("@")[0].replace("/", ".")
+        inner = getattr(error.__cause__, "full_key", None) or ""  # of a table on the command line: node={mistyped: 1}
+        key = inner if inner.startswith(f"{key}.") else key
         return str(unknown_key(key, known_keys(name, arguments, key)))
     return re.sub(r" ?set the environment variable HYDRA_FULL_ERROR=1.*", "", text, flags=re.IGNORECASE)
 

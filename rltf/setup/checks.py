@@ -19,6 +19,7 @@ from rltf.setup.devices import check_devices, check_precision
 from rltf.setup.instantiate import build
 from rltf.setup.keys import check_keys, leaves
 from rltf.setup.learning import check_learning
+from rltf.setup.packages import check_packages
 from rltf.validation import OptionError, require
 
 AT_LEAST_ONE = (
@@ -89,7 +90,9 @@ def check_config(cfg: DictConfig, command: str) -> None:
         typed_node(cfg, "evaluation", EvaluationConfig)
         typed_node(cfg, "generation", GenerationConfig)
         check_trained_critic(cfg)
+    _check_sizes(config, command)
     check_devices(config["trainer"])
+    check_packages(config)
     _check_files(config)
 
 
@@ -144,6 +147,16 @@ def _check_training(cfg: DictConfig) -> None:
         targets = [value for path, value in leaves(content) if path.rpartition(".")[2] == "_target_"]
         if all(target.startswith(LIGHT_MODULES) for target in targets):
             build(cfg, key)
+
+
+def _check_sizes(config: Mapping[str, Any], command: str) -> None:
+    """Whether a benchmark that is generated has problems in the splits that are used."""
+    sizes = config["benchmark"].get("sizes")
+    if not isinstance(sizes, dict):
+        return
+    evaluated = [] if config.get("job") is not None else [config["evaluation"]["split"]]
+    for split in [*(["train"] if command == "train" else []), *evaluated]:
+        require(f"benchmark.sizes.{split}", sizes.get(split, 0), at_least=1, whole=True)
 
 
 def _check_executor(node: Mapping[str, Any]) -> None:

@@ -40,6 +40,10 @@ def assert_one_sentence(done, *words):
         (["modle=tiny_t5"], ["modle is not known: did you mean model?"]),
         (["+modle=tiny_t5"], ["modle is not known: did you mean model?"]),
         (["samples=3"], ["samples is not known: did you mean evaluation.samples or rollouts.samples?"]),
+        (
+            ["benchmark.difficulties={esy: 1}"],
+            ["benchmark.difficulties.esy is not known: did you mean benchmark.difficulties.easy?"],
+        ),
         (["+swep=credit"], ["swep is not known: did you mean sweep?"]),
         (["~warmup.stepz"], ["warmup.stepz is not known: did you mean warmup.steps?"]),
         (["rollouts.samples=[1"], ["samples"]),
