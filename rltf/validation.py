@@ -136,7 +136,8 @@ def unknown_key(key: str, known: Collection[str]) -> ValueError:
         warmup.step is not known: did you mean warmup.steps?
     """
     similar_keys = nearest(key, [name for name in known if not key.startswith(f"{name}.")])  # its nodes were found
-    names = sorted(name for name in known if "." not in name) or sorted(known)
+    siblings = [name for name in known if name.rpartition(".")[0] == key.rpartition(".")[0]]
+    names = sorted(siblings or [name for name in known if "." not in name] or known)
     hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(names)}"
     return ValueError(f"{key} is not known: {hint if known else 'nothing is expected here'}")
 

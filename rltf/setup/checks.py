@@ -71,6 +71,8 @@ def check_config(cfg: DictConfig, command: str) -> None:
         ValueError: the first mistake.
     """
     config = _resolved(cfg)
+    if not isinstance(config["trusted"], list):
+        raise OptionError("trusted", config["trusted"], "a list of packages, such as [rltf,lightning,my_package]")
     if cfg.get("trainer") is None:
         raise ValueError("trainer is not named, and this model's recipe has none: expected trainer=NAME")
     check_benchmark(cfg)

@@ -17,6 +17,7 @@ GPU_FILES = ("nvidiactl", "nvidia0", "nvhost-gpu", "nvmap", "kfd", "dxg")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 """Names of strategies that train as one process does; `trainer=fsdp` and `trainer=deepspeed` are nodes."""
+PROFILERS = ("simple", "advanced", "pytorch")
 WHOLE_HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 """Lightning's names of precisions that turn the weights themselves into half precision."""
 
@@ -37,6 +38,8 @@ def check_devices(trainer: Mapping[str, Any]) -> None:
         require("trainer.accelerator", accelerator, choices=ACCELERATORS)
     if isinstance(strategy, str):
         require("trainer.strategy", strategy, choices=STRATEGIES)
+    if isinstance(trainer.get("profiler"), str):
+        require("trainer.profiler", trainer["profiler"], choices=PROFILERS)
     if not _are_devices(devices):
         expected = "auto, -1 for all, a whole number of at least 1, or a list of the devices' numbers"
         raise OptionError("trainer.devices", devices, expected)

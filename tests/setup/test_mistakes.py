@@ -60,6 +60,17 @@ TRAIN = {
     ("model.tokenizer=/nowhere",): "model.tokenizer is '/nowhere': expected a tokenizer.json; nothing is there",
     ("reward.terms.coarse.passed=x",): "reward.terms.coarse.passed is 'x': expected a number",
     ("reward.terms.adaptive.floor=9",): "reward.terms.adaptive.floor is 9: expected at most ceiling, which is",
+    ("+trainer.profiler=simpel",): "trainer.profiler is 'simpel': expected simple, advanced or pytorch",
+    ("trusted=rltf",): "trusted is 'rltf': expected a list of packages, such as",
+    (
+        "optimizer._target_=torch.optim.AdmW",
+    ): "optimizer._target_ is 'torch.optim.AdmW', which torch.optim does not define: did you mean AdamW",
+    (
+        "+callbacks.mine={_target_: lightning.pytorch.callbacks.Nothing}",
+    ): "callbacks.mine._target_ is 'lightning.pytorch.callbacks.Nothing', which lightning.pytorch.callbacks does not",
+    (
+        "reward.terms.coarse._target_=rltf.nope.X",
+    ): "reward.terms.coarse._target_ is 'rltf.nope.X', which rltf.nope does",
     ("benchmark.sizes.train=0",): "benchmark.sizes.train is 0: expected a whole number of at least 1",
     ("benchmark.sizes.test=0",): "benchmark.sizes.test is 0: expected a whole number of at least 1",
     ("evaluation.split=validation", "benchmark.sizes.validation=0"): "benchmark.sizes.validation is 0: expected",
