@@ -13,12 +13,13 @@ help:  ## this list
 
 PIP    := -m pip install --quiet --disable-pip-version-check --no-compile
 
-# torch first and exactly: asked for by a range, pip would fetch the newest build with gigabytes of CUDA. Python compiles
-# what it imports, a tenth of what is installed.
+# torch first and exactly: asked for by a range, pip would fetch the newest build with gigabytes of CUDA. What training
+# imports, a tenth of what is installed, is compiled here, so that the first run starts as fast as the next one.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) "$$(grep '^torch==' $(CONSTRAINTS))"
 	$(BIN)/python $(PIP) -c $(CONSTRAINTS) -e .
+	$(BIN)/python -c 'import rltf.commands.train'
 	@touch $@
 
 $(TOOLS): $(READY)

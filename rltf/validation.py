@@ -135,8 +135,9 @@ def unknown_key(key: str, known: Collection[str]) -> ValueError:
         >>> print(unknown_key("warmup.step", ["warmup.steps", "warmup.lr"]))
         warmup.step is not known: did you mean warmup.steps?
     """
-    similar_keys = nearest(key, known)
-    names = sorted(name for name in known if "." not in name) or sorted(known)
+    similar_keys = nearest(key, [name for name in known if not key.startswith(f"{name}.")])  # its nodes were found
+    siblings = [name for name in known if name.rpartition(".")[0] == key.rpartition(".")[0]]
+    names = sorted(siblings or [name for name in known if "." not in name] or known)
     hint = f"did you mean {' or '.join(similar_keys)}?" if similar_keys else f"known are {', '.join(names)}"
     return ValueError(f"{key} is not known: {hint if known else 'nothing is expected here'}")
 
@@ -165,9 +166,14 @@ def import_extra(package: str, option: str, extra: str | None = None) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ValueError(
-            f"{option} needs the package {package}: install it with `pip install '{requirement(package, extra)}'`"
-        ) from error
+        raise missing_package(package, option, extra) from error
+
+
+def missing_package(package: str, option: str, extra: str | None = None) -> ValueError:
+    """The mistake of an option whose optional package is not installed; arguments as those of `import_extra`."""
+    return ValueError(
+        f"{option} needs the package {package}: install it with `pip install '{requirement(package, extra)}'`"
+    )
 
 
 def requirement(package: str, extra: str | None = None) -> str:

@@ -57,7 +57,7 @@ ONLY_IN = {
     "fastapi": {"service"},
     "uvicorn": {"service"},
     "prometheus_client": {"service"},
-    "multiprocessing": {"execution"},
+    "multiprocessing": {"execution", "benchmarks"},  # problems that are made while torch is imported
     "subprocess": {"execution", "policies"},  # in policies: the C compiler, on our own file
 }
 

@@ -23,6 +23,10 @@ class Benchmark(ABC):
     def problems(self, split: Split) -> Sequence[Problem]:
         """Problems of a split in a fixed order, each with at least one test."""
 
+    def prepare(self, split: Split) -> None:  # noqa: B027  # most benchmarks have nothing to do
+        """Begins to make the problems of a split in another process, where that takes long: this one is about to import
+        what takes as long. By default, nothing is done ahead."""
+
     @abstractmethod
     def prompt(self, problem: Problem) -> Prompt:
         """The prompt of a problem."""

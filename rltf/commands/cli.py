@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rltf.commands.heap import resting_collector
 from rltf.commands.key_help import HELP_FLAGS, help_text
 from rltf.commands.mistakes import explain
 from rltf.commands.overrides import policy_overrides, train_overrides
@@ -27,6 +28,7 @@ from rltf.runs.defaults import config_dir
 from rltf.runs.failures import USER_MISTAKE, Stopped, exit_code
 from rltf.runs.folder import first_process
 from rltf.runs.resume import check_folder
+from rltf.setup.benchmark import build_benchmark
 from rltf.setup.checks import check_config
 from rltf.setup.choices import fill_names, headline
 
@@ -139,7 +141,8 @@ def run_checked(name: str, cfg: DictConfig) -> float | None:
 
 def _run(name: str, cfg: DictConfig) -> float | None:
     if name == "eval":
-        from rltf.commands.evaluate import evaluate
+        with resting_collector():
+            from rltf.commands.evaluate import evaluate
 
         return evaluate(cfg).score
     if cfg.get("job") is not None:
@@ -147,9 +150,13 @@ def _run(name: str, cfg: DictConfig) -> float | None:
 
         run_job(cfg)
         return None
-    from rltf.commands.train import train
+    benchmark = build_benchmark(cfg)
+    if "torch" not in sys.modules:  # the first job of a sweep; a process with threads must not fork
+        benchmark.prepare("train")
+    with resting_collector():
+        from rltf.commands.train import train
 
-    return train(cfg).score
+    return train(cfg, benchmark).score
 
 
 def ensure_home() -> None:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rltf.commands.overrides import config_folders, split_flags
 from rltf.runs.defaults import config_dir
 from rltf.setup.keys import leaves
+from rltf.setup.signatures import read_signature
 from rltf.validation import nearest, sentence_of, unknown_key
 
 UNKNOWN = re.compile(r"Could not (?:override|delete from config\.|delete\. No match for) '([^'=]+)")
@@ -39,12 +40,21 @@ def explain(error: Exception, name: str, arguments: Sequence[str] = ()) -> str:
     text = sentence_of(error)
     if isinstance(error, HydraException) and (match := UNKNOWN.match(text)):
         key = match[1].partition("@")[0].replace("/", ".")
-        return str(unknown_key(key, known_keys(name, arguments, key)))
+        inner = getattr(error.__cause__, "full_key", None) or ""  # of a table on the command line: node={mistyped: 1}
+        key = inner if inner.startswith(f"{key}.") else key
+        cfg = config_without(name, arguments, key)
+        node, _, option = key.rpartition(".")
+        target = OmegaConf.select(cfg, f"{node}._target_") if node else None
+        signature = read_signature(target) if target is not None else None
+        options = signature.parameters if signature is not None else ()
+        if option in options:
+            return f"{key} is not in the config, and {target} takes it: expected +{key}=VALUE, which adds it"
+        return str(unknown_key(key, {*known_keys(name, cfg), *(f"{node}.{option}" for option in options)}))
     return re.sub(r" ?set the environment variable HYDRA_FULL_ERROR=1.*", "", text, flags=re.IGNORECASE)
 
 
-def known_keys(name: str, arguments: Sequence[str], unknown: str) -> list[str]:
-    """Keys of the config that the command line would make without the overrides of an unknown key, groups included.
+def config_without(name: str, arguments: Sequence[str], unknown: str) -> DictConfig:
+    """The config that the command line would make without the overrides of an unknown key, Hydra's own node included.
 
     Args:
         name: `train` or `eval`.
@@ -61,9 +71,18 @@ def known_keys(name: str, arguments: Sequence[str], unknown: str) -> list[str]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         try:
-            cfg = compose(name, [*search, *known_overrides], return_hydra_config=True)
+            return compose(name, [*search, *known_overrides], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException):
-            cfg = compose(name, return_hydra_config=True)
+            return compose(name, return_hydra_config=True)
+
+
+def known_keys(name: str, cfg: DictConfig) -> list[str]:
+    """Keys of a config, groups included.
+
+    Args:
+        name: `train` or `eval`.
+        cfg: with Hydra's own node, which is left out.
+    """
     groups = {group for group in cfg.hydra.runtime.choices if not group.startswith("hydra/")}
     if name == "train":  # which has use for every group
         groups |= {folder.name for folder in config_dir().iterdir() if folder.is_dir()}

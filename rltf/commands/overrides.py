@@ -6,6 +6,7 @@ import re
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 from rltf.runs.defaults import config_dir
 from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE
@@ -104,10 +105,19 @@ def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
     Example:
         >>> split_flags(["policy=x", "--cfg", "job", "seed=2"])
         (['--cfg', 'job'], ['policy=x', 'seed=2'])
+
+    Raises:
+        ValueError: a flag is not known, or lacks its value.
     """
     from hydra._internal.utils import get_args_parser
 
-    overrides: list[str] = get_args_parser().parse_intermixed_args(arguments).overrides
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(f"{message}: flags are {', '.join(f for f in parser._option_string_actions if f[:2] == '--')}")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
     flags = list(arguments)
     for override in overrides:
         flags.remove(override)

@@ -14,10 +14,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from rltf.algorithms.loss_mix import LossMix
+from rltf.benchmarks.base import Benchmark
 from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
 from rltf.commands.evaluate import CommandResult, evaluate_held_out, log_evaluations
+from rltf.commands.heap import frozen_heap
 from rltf.commands.run import Run
 from rltf.commands.start import record_command, start_command
 from rltf.commands.warm_up import warm_up
@@ -46,19 +48,26 @@ from rltf.training.ranks import all_gather
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig) -> CommandResult:
+def train(cfg: DictConfig, benchmark: Benchmark | None = None) -> CommandResult:
     """Supervised warm-up, held-out evaluation, RL, held-out evaluation, export, report.
+
+    Args:
+        cfg: the whole config.
+        benchmark: the config's, where it is built already.
 
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
     """
     config = read_training_config(cfg)
-    with start_command(cfg, repeats=False) as (folder, console), Components.build(cfg, PhaseClock()) as components:
+    with (
+        start_command(cfg, repeats=False) as (folder, console),
+        Components.build(cfg, PhaseClock(), benchmark=benchmark) as components,
+    ):
         checkpoint = find_checkpoint(cfg, folder, components)
         with open_loggers(cfg) as loggers:
             run = build_run(cfg, config, folder, console, components, loggers)
             begin(run, checkpoint)
-            with summary_on_failure(run):
+            with summary_on_failure(run), frozen_heap():
                 warm_up(run, checkpoint)
                 evaluate_before(run, checkpoint)
                 train_rl(run, checkpoint)

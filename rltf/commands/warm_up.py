@@ -25,6 +25,7 @@ from rltf.runs.warm_starts import (
     start_of_run,
     warmup_settings,
 )
+from rltf.setup.choices import in_sweep, typed_overrides
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_warmup_trainer
 from rltf.training.datamodule import StreamPlan
@@ -58,26 +59,16 @@ def _take_or_train(run: Run) -> None:
         _take(run, WarmStart(path, "this run"))
         return
     settings = warmup_settings(_plain(run))
-    if origin == "cache":
-        if run.trainer.world_size > 1:
-            raise OptionError("warmup.from", origin, "scratch or the folder of a run where several processes train")
-        cache = Cache(Path(run.cfg.paths.warm_starts), settings, run.config.seed)
-        with cache.locked():
-            if (start := cache.find()) is not None:
-                _take(run, start)
-                return
-            _train(run, None)
-            with replacing(cache.path) as new_file:
-                content = {"state_dict": run.module.state_dict()}
-                run.module.on_save_checkpoint(content)
-                torch.save(content, new_file)
-            cache.describe()
-    elif origin == "shipped":
+    if origin == "shipped":
         if not (differences := differences_from_shipped(settings)):
             _take(run, WarmStart(SHIPPED, "the file that ships"))
             return
         log.info("the start that ships is of other settings (%s): the warm-up is done", ", ".join(differences))
-        _train(run, None)
+        origin = "scratch"
+    if origin == "cache" and run.trainer.world_size > 1:
+        raise OptionError("warmup.from", origin, "scratch or the folder of a run where several processes train")
+    if origin == "cache" or (origin == "scratch" and _is_shared(run)):
+        _take_from_cache(run, settings)
     elif origin in NAMED:
         _take(run, WarmStart(NAMED[origin], f"the file that ships for {origin}"))
     elif origin != "scratch":
@@ -90,6 +81,26 @@ def _take_or_train(run: Run) -> None:
         _take(run, WarmStart(start_path, str(folder)))
     else:
         _train(run, None)
+
+
+def _is_shared(run: Run) -> bool:
+    """Whether the other jobs of a sweep may take this job's warm-up: they would do the same one again."""
+    return in_sweep() and run.trainer.world_size == 1 and "warmup.from=scratch" not in (typed_overrides() or [])
+
+
+def _take_from_cache(run: Run, settings: dict[str, Any]) -> None:
+    """Takes the start that the cache has of these settings; else trains it, for others to take."""
+    cache = Cache(Path(run.cfg.paths.warm_starts), settings, run.config.seed)
+    with cache.locked():
+        if (start := cache.find()) is not None:
+            _take(run, start)
+            return
+        _train(run, None)
+        with replacing(cache.path) as new_file:
+            content = {"state_dict": run.module.state_dict()}
+            run.module.on_save_checkpoint(content)
+            torch.save(content, new_file)
+        cache.describe()
 
 
 def _plain(run: Run) -> dict[str, Any]:

@@ -8,15 +8,12 @@ size. So what is trained is kept in float32, and autocast multiplies in half pre
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
 
 from rltf.validation import OptionError
 
-_WHOLE_HALF = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
-"""Lightning's names of precisions that turn the weights themselves into half precision."""
 _SAMPLE = 4096
 """Weights of a tensor that are looked at."""
 
@@ -35,21 +32,6 @@ def check_trained_weights(model: nn.Module) -> None:
                 "float32 where weights are trained, since their steps are lost or blown up in half precision: compute "
                 "in it with trainer.precision=bf16-mixed, or train float32 adapters on such weights with model.lora",
             )
-
-
-def check_precision(precision: Any) -> None:
-    """Refuses a precision of Lightning's that keeps trained weights in half precision.
-
-    Raises:
-        OptionError: it does.
-    """
-    if precision in _WHOLE_HALF:
-        raise OptionError(
-            "trainer.precision",
-            precision,
-            "bf16-mixed, 16-mixed or 32-true: steps of training are lost or blown up where weights are kept in half "
-            "precision",
-        )
 
 
 @torch.no_grad()

@@ -40,6 +40,18 @@ class PromptForward:
     """Extra work, in tokens of equal cost, where responses run in more than one bucket."""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenStates:
+    """What the N real response tokens of a batch are drawn from. K hidden states."""
+
+    hidden_KD: Tensor
+    """Last hidden states, as the head reads them."""
+    token_N: Tensor
+    """int64: each token's index in the flattened batch."""
+    state_N: Tensor | None = None
+    """int64: each token's state; None: they have one each, in the same order."""
+
+
 class TransformersPolicy(Policy):
     """A Hugging Face model with its tokenizer. B rows, S prompt tokens, T response tokens, N real response tokens.
 
@@ -101,19 +113,40 @@ class TransformersPolicy(Policy):
         sampling: Sampling | None = None,
         entropy: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """The policy's `hidden_states` go through the head, so only real tokens do."""
-        hidden_ND, token_N = self.hidden_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        """The policy's hidden states go through the head, so only real tokens do, and equal tokens that are drawn from
+        one state do once."""
+        states = self.token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
         head = self.model.get_output_embeddings()
-        values = head_logprobs(hidden_ND, head.weight, head.bias, response_BT.flatten()[token_N], sampling, entropy)
+        target_N = response_BT.flatten()[states.token_N]
+        if states.state_N is None:
+            values = head_logprobs(states.hidden_KD, head.weight, head.bias, target_N, sampling, entropy)
+        else:
+            tokens = head.weight.shape[0]
+            draw_U, draw_N = torch.unique(states.state_N * tokens + target_N, return_inverse=True)
+            hidden_UD = states.hidden_KD.index_select(0, draw_U // tokens)
+            of_draws = head_logprobs(hidden_UD, head.weight, head.bias, draw_U % tokens, sampling, entropy)
+            values = (of_draws[0].index_select(0, draw_N), of_draws[1].index_select(0, draw_N))
         zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
-        logprobs_BT, entropy_BT = (zeros.index_copy(0, token_N, value_N).view(mask_BT.shape) for value_N in values)
+        logprobs_BT, entropy_BT = (
+            zeros.index_copy(0, states.token_N, value_N).view(mask_BT.shape) for value_N in values
+        )
         return logprobs_BT, entropy_BT
 
     @override
     def hidden_states(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Prompts run once; responses of like length run together (see `rltf.policies.forward.length_buckets`)."""
+        states = self.token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        if states.state_N is None:
+            return states.hidden_KD, states.token_N
+        return states.hidden_KD.index_select(0, states.state_N), states.token_N
+
+    def token_states(
+        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
+    ) -> TokenStates:
+        """The last hidden states that the real response tokens are drawn from.
+
+        Prompts run once; responses of like length run together (see `rltf.policies.forward.length_buckets`)."""
         lengths = mask_BT.sum(1).tolist()
         prompts = self.forward_prompts(prompt_BS, prompt_mask_BS, lengths)
         pass_tokens = PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"])
@@ -128,7 +161,7 @@ class TransformersPolicy(Policy):
             hidden.append(hidden_RTD.flatten(0, 1).index_select(0, real_N))
             token_indices.append(row_R[real_N // longest] * mask_BT.shape[1] + real_N % longest)
             self.token_count.add(sum(lengths[row] for row in rows), len(rows) * longest)
-        return torch.cat(hidden), torch.cat(token_indices)
+        return TokenStates(torch.cat(hidden), torch.cat(token_indices))
 
     @abstractmethod
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:

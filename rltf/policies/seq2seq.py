@@ -11,8 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from rltf.policies import compat
+from rltf.policies.forward.length_buckets import PASS_TOKENS, length_buckets
+from rltf.policies.forward.response_trees import response_trees
 from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
-from rltf.policies.pretrained import PromptForward, TransformersPolicy
+from rltf.policies.pretrained import PromptForward, TokenStates, TransformersPolicy
 from rltf.policies.text.encoding import encode_target
 
 if TYPE_CHECKING:
@@ -62,9 +64,10 @@ class Seq2SeqPolicy(TransformersPolicy):
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.share_prompts = share_prompts
         if share_prompts:
-            from rltf.policies.forward import cross_attention
+            from rltf.policies.forward import cross_attention, tree_attention
 
             cross_attention.share_prompts(model)
+            tree_attention.share_beginnings(model)
         self.start_id: int = model.config.decoder_start_token_id
 
     @override
@@ -72,6 +75,40 @@ class Seq2SeqPolicy(TransformersPolicy):
         # CodeT5 draws `<s>` first, so its answers begin with it.
         ids = encode_target(self.tokenizer, text)
         return ids if ids and ids[-1] == self.eos_id else (*ids, self.eos_id)
+
+    @override
+    def token_states(
+        self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
+    ) -> TokenStates:
+        """Responses to one prompt run as a tree, where that saves work."""
+        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
+        trees = None
+        if shared is not None:
+            trees = response_trees(len(shared.prompt_PS), shared.prompt_index_B, response_BT, mask_BT, self.start_id)
+        if shared is None or trees is None:
+            return super().token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
+        states_PSD = self._encode(shared.prompt_PS, shared.mask_PS)
+        largest = trees.input_PM.shape[1]
+        hidden, places = [], []
+        pass_tokens = PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"])
+        for prompts in length_buckets(trees.sizes, pass_tokens):
+            prompt_Q = torch.tensor(prompts, device=mask_BT.device)
+            nodes = max(trees.sizes[prompt] for prompt in prompts)
+            hidden_QMD = self._decode_states(
+                trees.input_PM[prompt_Q, :nodes],
+                states_PSD.index_select(0, prompt_Q),
+                shared.mask_PS[prompt_Q],
+                attention_mask=trees.sees_PMM[prompt_Q, None, :nodes, :nodes],
+                depth_PM=trees.depth_PM[prompt_Q, :nodes],
+            )
+            hidden.append(hidden_QMD.flatten(0, 1))
+            places.append((prompt_Q[:, None] * largest + torch.arange(nodes, device=mask_BT.device)).flatten())
+            self.token_count.add(sum(trees.sizes[prompt] for prompt in prompts), len(prompts) * nodes)
+        state_of_place = torch.zeros_like(trees.input_PM).flatten()
+        place_K = torch.cat(places)
+        state_of_place[place_K] = torch.arange(len(place_K), device=mask_BT.device)
+        return TokenStates(torch.cat(hidden), trees.token_N, state_of_place[trees.node_N])
 
     @override
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
@@ -106,12 +143,13 @@ class Seq2SeqPolicy(TransformersPolicy):
         """The encoder's last hidden states, (P, S, D)."""
         return self.model.get_encoder()(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
 
-    def _decode_states(self, input_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor) -> Tensor:
+    def _decode_states(self, input_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor, **tree: Tensor) -> Tensor:
         """hidden_RTD that the head reads; each of the G encoder states serves R / G successive rows."""
         hidden_RTD = self.model.get_decoder()(
             input_ids=input_RT,
             encoder_hidden_states=states_GSD,
             encoder_attention_mask=mask_GS.long(),
             use_cache=False,
+            **tree,
         ).last_hidden_state
         return hidden_RTD * compat.t5_output_scale(self.model.config)

@@ -116,7 +116,7 @@ class RolloutPipeline:
         Returns:
             The programs with verdicts to come, as soon as the last one is drawn.
         """
-        prefix_of = self.curriculum.prefix_ids if training and self.curriculum is not None else _no_prefix
+        prefix_of = self.curriculum.prefix_ids if training and self.curriculum is not None else lambda problem: ()
         credit = self.credit if training else None
         programs: Iterable[tuple[int, Program]]
         if training and self.multi_round_sampler is not None:
@@ -130,8 +130,11 @@ class RolloutPipeline:
             ]
             programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
         by_problem: list[dict[int, tuple[Program, Future[Verdict]]]] = [{} for _ in problems]
+        judged: dict[tuple[int, str], Future[Verdict]] = {}  # equal programs of a problem have one verdict
         for index, program in programs:
-            by_problem[index][program.draw] = (program, self.judge(problems[index], program, credit))
+            if (index, program.text) not in judged:
+                judged[index, program.text] = self.judge(problems[index], program, credit)
+            by_problem[index][program.draw] = (program, judged[index, program.text])
         order = ((-1,) if greedy else ()) + tuple(draws)
         return PendingRollouts(
             tuple(
@@ -292,10 +295,6 @@ class RolloutPipeline:
             greedy=sample.draw == -1,
             prefix_ids=request.prefix_ids,
         )
-
-
-def _no_prefix(problem: Problem) -> tuple[int, ...]:
-    return ()
 
 
 def _cut_at_stop(

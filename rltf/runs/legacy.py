@@ -167,20 +167,28 @@ def _with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_overrides(config: Mapping[str, Any]) -> list[str]:
-    """Overrides under which a run goes on as it began, where the recipe of the default model says otherwise since.
+    """Overrides under which a run goes on as it began, where the recipe of the default model says otherwise since: once
+    it had no start that ships, then more iterations, and four micro-batches a step.
 
     Args:
         config: as the run recorded it.
 
     Example:
         >>> recipe_overrides({"warmup": {"steps": 1200}, "trainer": {"max_epochs": 90}})
-        ['warmup.from=scratch', 'trainer.max_epochs=90']
+        ['trainer.max_epochs=90', 'warmup.from=scratch']
     """
-    warmup, trainer = config.get("warmup"), config.get("trainer")
-    if not isinstance(warmup, dict) or "from" in warmup or not isinstance(trainer, dict):
+    warmup, trainer, rollouts = (config.get(key) for key in ("warmup", "trainer", "rollouts"))
+    if not isinstance(warmup, dict) or not isinstance(trainer, dict):
         return []
-    iterations = trainer.get("max_epochs")
-    return ["warmup.from=scratch", *([f"trainer.max_epochs={iterations}"] if type(iterations) is int else [])]
+    has_start, accumulates = "from" in warmup, trainer.get("accumulate_grad_batches") == 4
+    numbers: dict[str, Any] = {}
+    if not has_start or accumulates:
+        numbers["trainer.max_epochs"] = trainer.get("max_epochs")
+    if accumulates and isinstance(rollouts, dict):
+        numbers |= {f"rollouts.{key}": rollouts.get(key) for key in ("batch_size", "demonstrations")}
+        numbers["trainer.accumulate_grad_batches"] = 4
+    overrides = [f"{key}={number}" for key, number in numbers.items() if type(number) is int]
+    return overrides if has_start else [*overrides, "warmup.from=scratch"]
 
 
 def _with_targets(node: Any) -> Any:

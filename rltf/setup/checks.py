@@ -15,10 +15,11 @@ from rltf.runs.warm_starts import check_origin
 from rltf.setup.benchmark import check_benchmark
 from rltf.setup.combinations import check_combinations, check_credit, check_trained_critic
 from rltf.setup.config import EvaluationConfig, GenerationConfig, RunConfig, typed_node
-from rltf.setup.devices import check_devices
+from rltf.setup.devices import check_devices, check_precision
 from rltf.setup.instantiate import build
 from rltf.setup.keys import check_keys, leaves
 from rltf.setup.learning import check_learning
+from rltf.setup.packages import check_packages
 from rltf.validation import OptionError, require
 
 AT_LEAST_ONE = (
@@ -70,6 +71,8 @@ def check_config(cfg: DictConfig, command: str) -> None:
         ValueError: the first mistake.
     """
     config = _resolved(cfg)
+    if not isinstance(config["trusted"], list):
+        raise OptionError("trusted", config["trusted"], "a list of packages, such as [rltf,lightning,my_package]")
     if cfg.get("trainer") is None:
         raise ValueError("trainer is not named, and this model's recipe has none: expected trainer=NAME")
     check_benchmark(cfg)
@@ -89,7 +92,9 @@ def check_config(cfg: DictConfig, command: str) -> None:
         typed_node(cfg, "evaluation", EvaluationConfig)
         typed_node(cfg, "generation", GenerationConfig)
         check_trained_critic(cfg)
+    _check_sizes(config, command)
     check_devices(config["trainer"])
+    check_packages(config)
     _check_files(config)
 
 
@@ -101,7 +106,6 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
     """
     check_config(cfg, "train")
     _check_optimizer(cfg)
-    _check_precision(cfg)
     return RunConfig.of(cfg)
 
 
@@ -127,6 +131,7 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def _check_training(cfg: DictConfig) -> None:
     config = RunConfig.of(cfg)
+    check_precision(cfg.trainer.get("precision"))
     require("critic_lr", cfg.critic_lr, above=0)
     if cfg.get("optimizer") is not None:
         require("optimizer.lr", cfg.optimizer.get("lr"), above=0)
@@ -144,6 +149,16 @@ def _check_training(cfg: DictConfig) -> None:
         targets = [value for path, value in leaves(content) if path.rpartition(".")[2] == "_target_"]
         if all(target.startswith(LIGHT_MODULES) for target in targets):
             build(cfg, key)
+
+
+def _check_sizes(config: Mapping[str, Any], command: str) -> None:
+    """Whether a benchmark that is generated has problems in the splits that are used."""
+    sizes = config["benchmark"].get("sizes")
+    if not isinstance(sizes, dict):
+        return
+    evaluated = [] if config.get("job") is not None else [config["evaluation"]["split"]]
+    for split in [*(["train"] if command == "train" else []), *evaluated]:
+        require(f"benchmark.sizes.{split}", sizes.get(split, 0), at_least=1, whole=True)
 
 
 def _check_executor(node: Mapping[str, Any]) -> None:
@@ -179,9 +194,3 @@ def _check_optimizer(cfg: DictConfig) -> None:
         make_optimizer([torch.nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError) as error:
         raise ValueError(f"optimizer: {error}") from error
-
-
-def _check_precision(cfg: DictConfig) -> None:
-    from rltf.policies.precision import check_precision  # imports torch
-
-    check_precision(cfg.trainer.get("precision"))

@@ -53,17 +53,18 @@ def _name(cfg: DictConfig) -> str:
 
     choices = group_choices()
     names = [str(choices[group]) for group in ("model", "reward", "algorithm") if group in choices]
-    varied = HydraConfig.get().job.override_dirname.replace("+", "") if _in_sweep() else ""
+    varied = HydraConfig.get().job.override_dirname.replace("+", "") if in_sweep() else ""
     return "-".join([*names, f"seed{cfg.seed}", *([varied] if varied else [])])
 
 
 def _sweep_folder(cfg: DictConfig) -> str | None:
     from hydra.core.hydra_config import HydraConfig
 
-    return str(HydraConfig.get().sweep.dir) if _in_sweep() else None
+    return str(HydraConfig.get().sweep.dir) if in_sweep() else None
 
 
-def _in_sweep() -> bool:
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

@@ -48,19 +48,22 @@ class Components:
     """Of the sandbox to its cores; None: several training processes share the machine, or judging happens elsewhere."""
 
     @classmethod
-    def build(cls, cfg: DictConfig, clock: PhaseClock, training: bool = True) -> Self:
+    def build(
+        cls, cfg: DictConfig, clock: PhaseClock, training: bool = True, benchmark: Benchmark | None = None
+    ) -> Self:
         """The components of a run.
 
         Args:
             cfg: the whole config.
             clock: started by the command.
             training: False: programs are drawn and judged, and get neither reward nor credit.
+            benchmark: the config's, where it is built already.
 
         Raises:
             ValueError: a component refused its options.
         """
         L.seed_everything(cfg.seed, verbose=False)
-        benchmark = build_benchmark(cfg)  # files, then weights: these may be gigabytes on a hub
+        benchmark = benchmark or build_benchmark(cfg)  # files, then weights: these may be gigabytes on a hub
         advantages = build(cfg, "algorithm.advantages") if training else None
         credit = build_credit(cfg) if training else None
         check_references(benchmark, credit)

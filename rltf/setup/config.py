@@ -33,9 +33,9 @@ class WarmupConfig:
     save_every: int
     """Optimiser steps between checkpoints."""
     from_: str = "scratch"
-    """`scratch`: it is done; `cache`: it is done once for equal settings, seed and code; `shipped`: that of the
-    package where the settings are its own, else scratch; another start of the package by its name; or the folder of a
-    run, whose start is taken."""
+    """`scratch`: it is done; `cache`, and `scratch` in a sweep where nobody typed it: it is done once for equal
+    settings, seed and code; `shipped`: that of the package where the settings are its own, else scratch; another start
+    of the package by its name; or the folder of a run, whose start is taken."""
 
     def __post_init__(self) -> None:
         require("steps", self.steps, at_least=0, whole=True)
@@ -224,6 +224,8 @@ def typed_node(cfg: DictConfig, key: str, kind: type[Node]) -> Node:
     for name in values:
         if name not in fields_of:
             raise unknown_key(f"{key}.{name}", [f"{key}.{known}" for known in fields_of])
+        if kind.__annotations__[fields_of[name]] == "bool":
+            require(f"{key}.{name}", values[name], choices=(True, False))
     frozen = {fields_of[name]: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return kind(**frozen)

@@ -9,6 +9,7 @@ from typing import Any
 from rltf.runs.legacy import TARGETS
 from rltf.setup.instantiate import check_trusted
 from rltf.setup.signatures import read_signature
+from rltf.setup.sources import find, read_source
 from rltf.validation import OptionError, nearest, unknown_key
 
 SHARED_KEYS = (
@@ -40,6 +41,8 @@ KEYWORDS: Mapping[str, str] = {
 """Node of keywords -> the class that gets them."""
 GIVEN_BY_CODE = ("params", "policy", "sampler", "pipeline", "logger", "callbacks")
 """Parameters of constructors that no config sets."""
+READABLE = ("rltf.", "lightning.pytorch.", "torch.optim.")
+"""Packages all of whose classes are found by reading their files."""
 HYDRA_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 
 
@@ -96,6 +99,8 @@ def _check_node(path: str, node: Mapping[str, Any], trusted: Collection[str]) ->
 def _check_options(path: str, node: Mapping[str, Any], trusted: Collection[str]) -> None:
     target = TARGETS.get(node["_target_"], node["_target_"])
     check_trusted(path, target, trusted)
+    if target.startswith(READABLE) and find(target) is None:
+        raise _unknown_target(path, target)
     signature = read_signature(target)
     if signature is None or "_args_" in node:
         return
@@ -110,6 +115,14 @@ def _check_options(path: str, node: Mapping[str, Any], trusted: Collection[str])
             signature.check(key, value)
         except OptionError as error:
             raise error.below(path) from error
+
+
+def _unknown_target(path: str, target: str) -> ValueError:
+    module, _, name = target.rpartition(".")
+    source = read_source(module)
+    similar_names = nearest(name, (*source.definitions, *source.imports)) if source is not None else []
+    hint = f"did you mean {' or '.join(similar_names)}?" if similar_names else "expected a class or function"
+    return ValueError(f"{path}._target_ is {target!r}, which {module} does not define: {hint}")
 
 
 def _unknown_option(path: str, key: str, target: str, parameters: Iterable[str]) -> ValueError:

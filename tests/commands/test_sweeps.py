@@ -58,8 +58,10 @@ def test_a_job_that_fails_is_reported_and_done_again(tmp_path):
     assert "sweep/1_tiny_t5_coarse+fine+adaptive_rltf_group_seed1 failed: optimizer.lr is -1" in first.stderr
     assert "1 of 3 jobs did not finish" in first.stdout
     folders = sorted((tmp_path / "sweep").glob("*/summary.json"))
-    statuses = [json.loads(path.read_text())["status"] for path in folders]
-    assert statuses == ["finished", "failed", "finished"]
+    summaries = [json.loads(path.read_text()) for path in folders]
+    assert [summary["status"] for summary in summaries] == ["finished", "failed", "finished"]
+    assert "warm_start" not in summaries[0]
+    assert summaries[2]["warm_start"].startswith("the cache")  # a sweep warms up once a seed
     ages = [path.stat().st_mtime_ns for path in folders]
 
     names = {read_config(path.parent)["name"] for path in folders[::2]}

@@ -9,7 +9,8 @@ import torch
 from policy_kinds import llama_policy
 
 from rltf.policies.load import pretrained
-from rltf.policies.precision import check_precision, check_trained_weights, movable_share
+from rltf.policies.precision import check_trained_weights, movable_share
+from rltf.setup.devices import check_precision
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rltf.policies import compat
 from rltf.policies.causal import MIN_SAVED_SHARE
-from rltf.policies.forward import prefix_cache
+from rltf.policies.forward import prefix_cache, response_trees
 from rltf.policies.forward.shared_prompts import distinct_prompts
 from rltf.policies.lora import Lora, add_adapters
 from rltf.policies.pretrained import TransformersPolicy
@@ -135,14 +135,22 @@ def test_sliding_windows_are_left_alone():
     assert not prefix_cache.can_read_prefixes(policy.model)
 
 
-def test_cross_attention_projects_a_prompt_once():
+@pytest.mark.parametrize(
+    ("largest_tree", "rows_projected"),
+    # trees: each prompt once; rows: groups of the greatest common divisor: 3 and 3; 2, 2 and 2; 1 nine times
+    [(512, [2, 2, 3]), (0, [2, 3, 9])],
+)
+def test_cross_attention_projects_a_prompt_once(
+    largest_tree: int, rows_projected: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(response_trees, "MAX_NODES", largest_tree)
     policy = POLICIES["t5"]()
     projected: list[int] = []
     attention = policy.model.get_decoder().block[1].layer[1].EncDecAttention
     attention.k.register_forward_hook(lambda _, __, out: projected.append(len(out)))
     for owners in (OWNERS["mixed up"], [0, 0, 1, 1, 1, 1], OWNERS["unequal"]):
         policy.token_logprobs(*rows(policy, owners))
-    assert projected == [2, 3, 9]  # groups of the greatest common divisor: 3 and 3; 2, 2 and 2; 1 nine times
+    assert projected == rows_projected
 
 
 def test_prompts_that_differ_only_in_padding_are_one():

@@ -160,6 +160,23 @@ def test_keys_that_models_have_had_since_are_as_the_run_was():
 def test_a_run_from_before_starts_were_shipped_goes_on_from_scratch_and_as_long(tmp_path):
     (tmp_path / "overrides.yaml").write_text("[]\n")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"warmup": {"steps": 1200}, "trainer": {"max_epochs": 90}}))
-    assert train_overrides([f"resume={tmp_path}"])[:2] == ["warmup.from=scratch", "trainer.max_epochs=90"]
+    assert train_overrides([f"resume={tmp_path}"])[:2] == ["trainer.max_epochs=90", "warmup.from=scratch"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"warmup": {"from": "cache"}, "trainer": {"max_epochs": 90}}))
     assert train_overrides([f"resume={tmp_path}"])[:1] == [f"resume={tmp_path}"]
+
+
+def test_a_run_of_four_micro_batches_a_step_keeps_them(tmp_path):
+    config = {
+        "warmup": {"from": "shipped"},
+        "rollouts": {"batch_size": 64, "demonstrations": 4},
+        "trainer": {"max_epochs": 60, "accumulate_grad_batches": 4},
+    }
+    (tmp_path / "overrides.yaml").write_text("[seed=2]\n")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert train_overrides([f"resume={tmp_path}"])[:5] == [
+        "trainer.max_epochs=60",
+        "rollouts.batch_size=64",
+        "rollouts.demonstrations=4",
+        "trainer.accumulate_grad_batches=4",
+        "seed=2",
+    ]

@@ -9,7 +9,7 @@ import pytest
 
 from rltf.commands.cli import run_checked
 from rltf.commands.policy import find_policy
-from rltf.setup import devices
+from rltf.setup import devices, packages
 from rltf.setup.checks import check_config
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,13 @@ TRAIN = {
     ("rollouts.samples=1",): "rollouts.samples is 1: expected at least 2 with algorithm.advantages.baseline=group_mean",
     ("+trainer.max_epoch=2",): "trainer.max_epoch is not known: did you mean trainer.max_epochs?",
     ("trainer.precision=8",): "trainer.precision is 8: expected null or 64 or 32",
+    ("trainer.precision=16-true",): "trainer.precision is '16-true': expected bf16-mixed, 16-mixed or 32-true",
     ("trainer.max_epochs=many",): "trainer.max_epochs is 'many': expected null or a whole number",
+    ("trainer.devices=0",): "trainer.devices is 0: expected auto, -1 for all, a whole number of at least 1, or a list",
+    ("trainer=ddp", "trainer.devices=[]"): "trainer.devices is []: expected auto, -1 for all, a whole number",
+    ("trainer=ddp", "trainer.devices=many"): "trainer.devices is 'many': expected auto, -1 for all, a whole number",
+    ("trainer.accelerator=tpu",): "trainer.accelerator is 'tpu': expected auto, cpu, gpu, cuda or mps",
+    ("trainer=ddp", "trainer.strategy=dpd"): "trainer.strategy is 'dpd': expected auto, ddp,",
     ("trainer.devices=4",): "trainer.devices is 4: expected 1; trainer=ddp or trainer=fsdp train on several",
     ("+warmup.step=20",): "warmup.step is not known: did you mean warmup.steps?",
     ("+modle=tiny_t5",): "modle is not known: did you mean model?",
@@ -54,6 +60,23 @@ TRAIN = {
     ("model.tokenizer=/nowhere",): "model.tokenizer is '/nowhere': expected a tokenizer.json; nothing is there",
     ("reward.terms.coarse.passed=x",): "reward.terms.coarse.passed is 'x': expected a number",
     ("reward.terms.adaptive.floor=9",): "reward.terms.adaptive.floor is 9: expected at most ceiling, which is",
+    ("+trainer.profiler=simpel",): "trainer.profiler is 'simpel': expected simple, advanced or pytorch",
+    ("trusted=rltf",): "trusted is 'rltf': expected a list of packages, such as",
+    (
+        "optimizer._target_=torch.optim.AdmW",
+    ): "optimizer._target_ is 'torch.optim.AdmW', which torch.optim does not define: did you mean AdamW",
+    (
+        "+callbacks.mine={_target_: lightning.pytorch.callbacks.Nothing}",
+    ): "callbacks.mine._target_ is 'lightning.pytorch.callbacks.Nothing', which lightning.pytorch.callbacks does not",
+    (
+        "reward.terms.coarse._target_=rltf.nope.X",
+    ): "reward.terms.coarse._target_ is 'rltf.nope.X', which rltf.nope does",
+    ("benchmark.sizes.train=0",): "benchmark.sizes.train is 0: expected a whole number of at least 1",
+    ("benchmark.sizes.test=0",): "benchmark.sizes.test is 0: expected a whole number of at least 1",
+    ("evaluation.split=validation", "benchmark.sizes.validation=0"): "benchmark.sizes.validation is 0: expected",
+    ("schedule.decay=maybe",): "schedule.decay is 'maybe': expected true or false",
+    ("rollouts.online=yes",): "rollouts.online is 'yes': expected true or false",
+    ("generation.self_check=3",): "generation.self_check is 3: expected true or false",
     ("benchmark.sizes=50",): "benchmark.sizes is 50: expected a table",
     ("optimizer.betas=0.9",): "optimizer.betas is 0.9: expected a list",
     ("benchmark.bug_share=2",): "benchmark.bug_share is 2: expected a number of at least 0 and at most 1",
@@ -127,6 +150,9 @@ def test_a_mistake_in_an_evaluation_is_one_sentence(composed, overrides, sentenc
         ("callbacks.checkpoints=null", "logger.wandb=null"),
         ("model=codet5_small", "benchmark=mini", "model.lora={r: 16}"),
         ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"),
+        ("trainer=ddp", "trainer.devices=[0,1]"),
+        ("trainer=ddp", "trainer.devices='0,1'"),
+        ("trainer=ddp", "trainer.devices=-1"),
         ("algorithm=ppo", "critic=mlp"),
         ("credit=executed+critic_token", "critic=outcome"),
         ("credit=tests", "algorithm=dapo"),
@@ -137,6 +163,28 @@ def test_a_mistake_in_an_evaluation_is_one_sentence(composed, overrides, sentenc
 )
 def test_what_makes_sense_passes(composed, overrides):
     check_config(composed("train", *overrides), "train")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "package"),
+    [
+        (("executor=ray",), "ray"),
+        (("generation=vllm", "model=tiny_causal"), "vllm"),
+        (("logger=mlflow",), "mlflow"),
+        (("logger=[csv,tensorboard]",), "tensorboard"),
+        (("logger=trackio",), "trackio"),
+        (("trainer=deepspeed",), "deepspeed"),
+        (("model=codet5_small", "benchmark=mini", "model.lora={r: 16}"), "peft"),
+        (("generation.placement=separate",), "ray"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named(composed, monkeypatch, overrides, package):
+    monkeypatch.setattr(devices, "may_have_gpu", lambda accelerator: True)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match=rf"^\S+ needs the package {package}: install it with `pip install '{package}\S*'`$"
+    ):
+        check_config(composed("train", *overrides), "train")
 
 
 def test_a_gpu_is_asked_for_where_none_is(composed, monkeypatch):

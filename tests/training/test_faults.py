@@ -52,7 +52,8 @@ def test_a_run_that_is_lost_stops_and_keeps_the_batch(composed, monkeypatch, tmp
 
 def test_a_disk_that_fills_while_a_checkpoint_is_written_is_one_sentence(composed, monkeypatch, tmp_path):
     folder = tmp_path / "run"
-    options = (*SMALL, "warmup.steps=0", "evaluation.problems=2", f"paths.output_dir={folder}")
+    options = (*SMALL, "warmup.steps=0", "evaluation.problems=2", "callbacks.checkpoints.every=1")
+    options += (f"paths.output_dir={folder}",)
     honest = Trainer.save_checkpoint
 
     def fills(self, path, *args, **keywords):

@@ -16,6 +16,7 @@ SMALL = (
     "benchmark.sizes={train: 20, validation: 4, test: 6}",
     "report=false",
     "evaluation.problems=2",
+    "callbacks.checkpoints.every=1",
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from random import Random
 from typing import Any, get_args
 
+from rltf.benchmarks.ahead import Ahead
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.mini.bugs import break_program
 from rltf.benchmarks.mini.checks import Cases, as_tests, choose_cases, passes
@@ -87,12 +89,21 @@ class Mini(Benchmark):
         self._bug_share = bug_share
         self._parts = tuple(parts)
         self._problems: dict[Split, tuple[Problem, ...]] = {}
+        self._ahead: dict[Split, Ahead[tuple[Problem, ...]]] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """Problems of a split; generated at the first call."""
         if split not in self._problems:
-            self._problems[split] = tuple(islice(self.stream(split), self._sizes.get(split, 0)))
+            ahead = self._ahead.pop(split, None)
+            self._problems[split] = ahead.result() if ahead is not None else self._make(split)
         return self._problems[split]
+
+    def prepare(self, split: Split) -> None:
+        """Begins to make the problems of a split in another process."""
+        self._ahead[split] = Ahead(partial(self._make, split))
+
+    def _make(self, split: Split) -> tuple[Problem, ...]:
+        return tuple(islice(self.stream(split), self._sizes.get(split, 0)))
 
     def stream(self, split: Split) -> Iterator[Problem]:
         """Endless problems of a split, all with different statements."""
@@ -148,9 +159,10 @@ class Mini(Benchmark):
         source = draw_source(rng, difficulty, mode)
         if source is None or split_of(skeleton(source)) != split:
             return None
-        statement, code = source.english(), source.code()
+        statement = source.english()
         if statement in statements:
             return None
+        code = source.code()
         cases = choose_cases(rng, code, source.parameters, mode, self._tests)
         if cases is None:
             return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from random import Random
 
 from rltf.benchmarks.mini.forms import FORMS, Apply, Expression, Form, Literal, Type, Variable
@@ -10,9 +13,30 @@ from rltf.benchmarks.mini.forms import FORMS, Apply, Expression, Form, Literal, 
 ELEMENT = Variable("x", Type.INT)
 """The element inside a comprehension."""
 
-_BY_RESULT: dict[Type, tuple[Form, ...]] = {t: tuple(f for f in FORMS if f.result is t) for t in Type}
 _LITERALS: dict[Type, Sequence[int | str]] = {Type.DIGIT: range(2, 10), Type.FEW: (1, 2, 3), Type.LETTER: "abcd"}
 _TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _FormSizes:
+    """An operation, and the least numbers of operations in it."""
+
+    form: Form
+    args: tuple[int, ...]
+    """Of each argument."""
+    total: int
+    """Of the smallest expression with this one on top."""
+    open_places: tuple[int, ...]
+    """Indices of the arguments that may have more."""
+
+
+def _sizes(form: Form) -> _FormSizes:
+    # No variable is a BOOL, and `[x for x in xs]` is no task.
+    args = tuple(int(type is Type.BOOL or i in form.bound) for i, type in enumerate(form.args))
+    return _FormSizes(form, args, 1 + sum(args), tuple(i for i, t in enumerate(form.args) if not t.is_literal))
+
+
+_BY_RESULT: dict[Type, tuple[_FormSizes, ...]] = {t: tuple(_sizes(f) for f in FORMS if f.result is t) for t in Type}
 
 
 def draw_expression(rng: Random, type: Type, operations: int, scope: Sequence[Variable]) -> Expression | None:
@@ -27,20 +51,18 @@ def draw_expression(rng: Random, type: Type, operations: int, scope: Sequence[Va
     Returns:
         The expression; None where this draw led to none (another may).
     """
-    if type.is_literal:
+    if type in _LITERALS:
         return Literal(rng.choice(_LITERALS[type]))
     if operations == 0:
         leaves = [v for v in scope if v.type is type]
         return rng.choice(leaves) if leaves else None
-    inside = ELEMENT in scope
-    forms = [f for f in _BY_RESULT[type] if _smallest_size(f) <= operations and not (inside and f.bound)]
+    forms, cumulative_weights = _choices(type, operations, ELEMENT in scope)
     if not forms:
         return None
-    weights = [f.weight for f in forms]
-    for form in rng.choices(forms, weights, k=_TRIES):
-        args = _arguments(rng, form, operations - 1, scope)
+    for sizes in rng.choices(forms, cum_weights=cumulative_weights, k=_TRIES):
+        args = _arguments(rng, sizes, operations - 1, scope)
         if args is not None:
-            return Apply(form, args)
+            return Apply(sizes.form, args)
     return None
 
 
@@ -51,28 +73,31 @@ def mentions(expression: Expression, variable: Variable) -> bool:
     return expression == variable
 
 
-def _arguments(rng: Random, form: Form, operations: int, scope: Sequence[Variable]) -> tuple[Expression, ...] | None:
-    smallest = [_smallest_argument_size(form, i) for i in range(len(form.args))]
-    sizes = list(smallest)
-    open_places = [i for i, t in enumerate(form.args) if not t.is_literal]
-    for _ in range(operations - sum(smallest)):
-        sizes[rng.choice(open_places)] += 1
+@cache
+def _choices(type: Type, operations: int, inside: bool) -> tuple[Sequence[_FormSizes], Sequence[float]]:
+    """The operations that fit, and their relative frequencies added up.
+
+    Args:
+        type: Type of the result.
+        operations: Number of operations, with this one.
+        inside: An element of a list is in scope: no comprehension stands in another.
+    """
+    forms = [f for f in _BY_RESULT[type] if f.total <= operations and not (inside and f.form.bound)]
+    return forms, list(accumulate(f.form.weight for f in forms))
+
+
+def _arguments(
+    rng: Random, sizes: _FormSizes, operations: int, scope: Sequence[Variable]
+) -> tuple[Expression, ...] | None:
+    form, arg_sizes = sizes.form, list(sizes.args)
+    for _ in range(operations - sizes.total + 1):
+        arg_sizes[rng.choice(sizes.open_places)] += 1
     args: list[Expression] = []
     for i, type in enumerate(form.args):
         bound = i in form.bound
         inner = [ELEMENT, ELEMENT, *(v for v in scope if v.type is Type.INT)] if bound else scope
-        arg = draw_expression(rng, type, sizes[i], inner)
+        arg = draw_expression(rng, type, arg_sizes[i], inner)
         if arg is None or (bound and not mentions(arg, ELEMENT)) or arg in args:
             return None
         args.append(arg)
     return tuple(args)
-
-
-def _smallest_size(form: Form) -> int:
-    """Operations of the smallest expression with this one on top."""
-    return 1 + sum(_smallest_argument_size(form, i) for i in range(len(form.args)))
-
-
-def _smallest_argument_size(form: Form, i: int) -> int:
-    # No variable is a BOOL, and `[x for x in xs]` is no task.
-    return int(form.args[i] is Type.BOOL or i in form.bound)

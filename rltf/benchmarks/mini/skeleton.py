@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 
 from rltf.benchmarks.mini.forms import Expression, Literal, Variable
 from rltf.benchmarks.mini.long import LongSource
@@ -38,13 +39,19 @@ def split_of(structure: str) -> Split:
     return "test" if place < _VALIDATION + _TEST else "train"
 
 
+@cache
+def _without_constants(code: str) -> str:
+    """The Python of an operation with `#` for each constant."""
+    return _CONSTANT.sub("#", code)
+
+
 def _step(step: Step, names: dict[str, str]) -> str:
     def walk(e: Expression) -> str:
         if isinstance(e, Literal):
             return "#" if isinstance(e.value, int) else "'#'"
         if isinstance(e, Variable):
             return names.setdefault(e.name, f"v{len(names)}")
-        return f"({_CONSTANT.sub('#', e.form.code).format(*map(walk, e.args))})"
+        return f"({_without_constants(e.form.code).format(*map(walk, e.args))})"
 
     match step:
         case Let():

@@ -1,8 +1,9 @@
 """What happens inside the sandboxed child: compile, run, answer with values.
 
 The job comes through the channel as one dict: `program`, `setup`, `coverage`, `trace`, `mode`. In mode `stdio` the
-program runs as a script (`rltf.execution.inside.script`); in mode `requests` it answers one request after another.
-Nothing here knows what the tests expect, and nothing that is sent from here is a verdict.
+program runs as a script (`rltf.execution.inside.script`); in mode `requests` it answers one request after another; in
+mode `syntax` programs come one after another, and are compiled and not run. Nothing here knows what the tests expect,
+and nothing that is sent from here is a verdict.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import marshal
 import os
 import socket
 import sys
+import warnings
 from typing import Any
 
 from rltf.execution.inside import coverage, error_location, free_memory, program, script, trace
@@ -38,6 +40,8 @@ def run(fd: int) -> int:
         trace.attach(MEMORY, prints=job["mode"] == "stdio")
     if job["mode"] == "stdio":
         return script.run(channel, job)
+    if job["mode"] == "syntax":
+        return _compile_only(channel)
     namespace = program.module("program", job).__dict__
     sys.modules["__main__"] = sys.modules["program"]  # where libraries look for its names
     code = None
@@ -56,6 +60,19 @@ def run(fd: int) -> int:
         channel.send({"load": error_location.runtime(e, code)})
         return 1
     Objects(namespace, code, classes).serve(channel)
+    return 0
+
+
+def _compile_only(channel: Channel) -> int:
+    """Says of each program that comes whether it has a syntax error, and runs none."""
+    warnings.simplefilter("ignore")
+    while (job := channel.receive()) is not None:
+        answer: dict[str, Any] = {}
+        try:
+            compile(program.text_of(job), program.FILE, "exec", dont_inherit=True)
+        except BaseException as e:
+            answer = {"syntax": error_location.syntax(e, program.text_of(job))}
+        channel.send(answer)
     return 0
 
 

@@ -128,8 +128,10 @@ class Grader:
         self._test_sets.pop(number, None)
 
     def forget(self) -> None:
-        """The process went with its zygote; the next job gets another."""
-        self._process = None
+        """The process goes with its zygote; the next job gets another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
 
     def close(self) -> None:
         """Ends the process; the next job gets another."""

@@ -16,11 +16,12 @@ from rltf.execution.judge.compiled import compiled
 from rltf.execution.judge.divergence import ReferenceComparison
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader
-from rltf.execution.judge.outcomes import ErrorRecord
+from rltf.execution.judge.outcomes import ErrorRecord, decide
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.runs import run_requesting, run_script
+from rltf.execution.judge.syntax import SyntaxChecker
 from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
-from rltf.execution.sandbox.limits import Limits, ZygoteLost
+from rltf.execution.sandbox.limits import NOT_RUN, Limits, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import Category, ErrorReport, Outcome, StdioTest, TestResult, Verdict
@@ -56,6 +57,7 @@ class Judge:
         """Runtime -> where programs run that need it."""
         self._graders: dict[str | None, tuple[Sandbox, Grader]] = {}
         """numpy or None -> where tests run."""
+        self._syntax = SyntaxChecker(sandbox_settings)
         self._when_waiting: Callable[[], None] = lambda: None
         self._comparison = ReferenceComparison(self._run)
 
@@ -83,6 +85,8 @@ class Judge:
             output=job["output"],
             language=job["language"],
         )
+        if self._has_syntax_error(progress):
+            return self._verdict(progress, "external", None)
         sandbox = self._sandbox(progress.runtime)
         if progress.coverage:
             sandbox.marks.clear_all()
@@ -103,12 +107,29 @@ class Judge:
         if unexecuted is None:  # not measured, or not to be believed
             progress.executed = [None] * len(tests)
         has_text = any(test.kind in ("assert", "check") for test in tests)
+        if progress.language == "python":
+            self._syntax.count(compiled=Outcome.SYNTAX_ERROR not in progress.statuses)
         verdict = self._verdict(progress, "rpc" if has_text else "external", unexecuted)
         if job["reference"] is None or job["language"] != "python" or verdict.outcome is not Outcome.WRONG_ANSWER:
             return verdict
         at = next(at for at, result in enumerate(verdict.tests) if result.status is Outcome.WRONG_ANSWER)
         divergence = self._comparison(progress, job["reference"], at)
         return replace(verdict, divergence=divergence, seconds=round(progress.cpu_seconds, 6))
+
+    def _has_syntax_error(self, progress: TestProgress) -> bool:
+        """True for a program whose syntax error is known without a process of its own: all tests are decided then.
+
+        Setup runs before a program is compiled, test text may say by itself that it cannot be judged, a text is no
+        program, and what a script prints may be asked for."""
+        kinds = {test.kind for test in progress.tests}
+        if progress.setup or progress.output or progress.language != "python" or not kinds <= {"call", "stdio"}:
+            return False
+        message = self._syntax.error(progress.program)
+        if message is None:
+            return False
+        progress.mark_undecided(*decide(Stop(StopReason.LOAD_ERROR, message=message), NOT_RUN, progress.limits))
+        self._syntax.count(compiled=False)
+        return True
 
     def _grade(
         self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, indices: list[int]
@@ -170,8 +191,12 @@ class Judge:
 
     def close(self) -> None:
         """Ends the zygotes."""
-        for sandbox in (*self._sandboxes.values(), *(sandbox for sandbox, _ in self._graders.values())):
+        for sandbox, grader in self._graders.values():
+            grader.forget()
             sandbox.close()
+        for sandbox in self._sandboxes.values():
+            sandbox.close()
+        self._syntax.close()
 
     def report(self) -> dict[str, str]:
         """Isolation layer -> state, once the zygote has started."""

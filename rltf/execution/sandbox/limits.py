@@ -140,5 +140,9 @@ class ProcessExit:
     """The beginning of it, where it is told apart from stdout."""
 
 
+NOT_RUN = ProcessExit(0, 0.0, "", b"", out_of_memory=False, overflowed=False)
+"""Of a program that had no process."""
+
+
 class ZygoteLost(Exception):
     """The zygote ended or broke the protocol; the text says what is known."""

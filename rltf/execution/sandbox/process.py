@@ -195,7 +195,7 @@ class SandboxedProcess:
             if time.monotonic() > give_up:
                 self._lose_zygote("it does not answer")
         self._drain()
-        self._close()
+        self.close()
         status, cpu_seconds, size = ENDED.unpack_from(self._exit_report)
         read_forbidden_call = self._exit_report[ENDED.size : ENDED.size + size].decode(errors="replace")
         return ProcessExit(
@@ -269,7 +269,8 @@ class SandboxedProcess:
             while self._read_output(fd):
                 continue
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Closes our ends of its channel and output; by itself only where its zygote is lost, or about to be ended."""
         if self.channel.fileno() >= 0:
             self.channel.hang_up()
         for fd in self._outputs:
@@ -277,7 +278,7 @@ class SandboxedProcess:
         self._outputs.clear()
 
     def _lose_zygote(self, why: str) -> NoReturn:
-        self._close()
+        self.close()
         raise ZygoteLost(why)
 
     def _current_line(self) -> int | None:

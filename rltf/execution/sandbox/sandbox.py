@@ -43,11 +43,14 @@ class Sandbox:
         settings: how the sandbox is made.
         runtime: what programs find loaded beyond the standard library; None: nothing.
         grader: True: it forks graders, which run tests, and not programs.
+        compiles: True: it forks a process that compiles programs, and runs none.
     """
 
-    def __init__(self, settings: SandboxSettings, runtime: str | None = None, grader: bool = False) -> None:
+    def __init__(
+        self, settings: SandboxSettings, runtime: str | None = None, grader: bool = False, compiles: bool = False
+    ) -> None:
         self._settings = settings
-        self._grader = grader
+        self._grader, self._compiles = grader, compiles
         self._runtime = runtime
         self._control: socket.socket | None = None
         self._programs = 0
@@ -119,7 +122,8 @@ class Sandbox:
     @property
     def _host_id(self) -> int:
         """User id of the processes inside, where we are root; no other sandbox has it."""
-        return HOST_IDS + 8 * os.getpid() + 4 * self._grader + (None, *RUNTIMES).index(self._runtime)
+        kind = 8 * self._compiles + 4 * self._grader + (None, *RUNTIMES).index(self._runtime)
+        return HOST_IDS + 16 * os.getpid() + kind
 
     def _limit_memory(self, size: int) -> None:
         if self._memory_group is None:
