@@ -116,7 +116,7 @@ def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
     def refuse(message: str) -> NoReturn:
         raise ValueError(f"{message}: flags are {', '.join(f for f in parser._option_string_actions if f[:2] == '--')}")
 
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = refuse
     overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
     flags = list(arguments)
     for override in overrides:

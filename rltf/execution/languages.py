@@ -50,7 +50,7 @@ class Language:
 
 LANGUAGES: Mapping[str, Language] = {
     "python": Language(frozenset({"assert", "call", "check", "stdio", "text"})),
-    "javascript": Language(frozenset({"call", "stdio", "text"}), "javascript", "pip install 'rltf[javascript]'"),
+    "javascript": Language(frozenset({"call", "stdio", "text"}), "javascript", "pip install quickjs-ng"),
     "cpp": Language(frozenset({"stdio", "text"}), "cpp", "install g++"),
 }
 

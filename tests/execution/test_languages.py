@@ -226,7 +226,7 @@ def test_what_cannot_be_judged_is_refused(
 
 def test_a_language_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rltf.execution.languages.installed_runtimes", dict)
-    with pytest.raises(OptionError, match=r"language is 'javascript': expected another one, or pip install 'rltf\["):
+    with pytest.raises(OptionError, match=r"language is 'javascript': expected another one, or pip install quickjs-ng"):
         require_language(Job("", (StdioTest("", ""),), language="javascript"))
     with pytest.raises(OptionError, match="language is 'cpp': expected another one, or install g\\+\\+"):
         require_language(Job("", (StdioTest("", ""),), language="cpp"))
