@@ -15,6 +15,11 @@ How it deviates:
 2. LitePPO divides by the spread of rewards, which grows with the distance between problems; here, as in REINFORCE++, by
    that of advantages.
 3. A harvest is what one process has judged at once: each rank, and each round of dynamic sampling, has its own spread.
+
+`groups=live` leaves advantages at 0 in groups in which nobody passes. All that a graded reward says there is which
+failure is better, and most often that is to compile: on hard problems a policy ends in programs that run and are wrong
+(docs/results/feedback.md). DAPO (2503.14476, section 3.2) leaves such groups out, too, where rewards are pass or fail.
+How it deviates: nothing is drawn in their place; baselines with a memory see them; credits with a span stay.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from rltf.algorithms.baselines import BASELINES
 from rltf.algorithms.group_rewards import Baseline, GroupRewards
 from rltf.algorithms.spreads import SPREADS, group_spread, harvest_spread
 from rltf.algorithms.terms import check_term_options, term_names, term_reward
-from rltf.types import Credit, Program, Rollout, Verdict
+from rltf.types import Credit, Outcome, Program, Rollout, Verdict
 from rltf.validation import OptionError, require
 
 CreditedProgram = tuple[Program, Verdict, tuple[Credit, ...]]
@@ -57,6 +62,7 @@ class Advantages:
         normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards, or `batch`: population
             spread of the harvest's sampled advantages. Where all are equal there is nothing to normalise by: advantages
             are left as they are.
+        groups: `all`, or `live`: those in which a program passes; in others every advantage is 0.
         clip: bound of |advantage|, applied last; None: none.
         terms: `together`: the sum of all terms is compared; `apart`: each term by itself (`rltf.algorithms.terms`).
         weights: with `apart`: term -> its weight in the sum of advantages; a term that is not named has 1.
@@ -76,9 +82,11 @@ class Advantages:
         terms: str = "together",
         weights: Mapping[str, float] | None = None,
         k: int | None = None,
+        groups: str = "all",
     ) -> None:
         require("baseline", baseline, choices=BASELINES)
         require("normalize", normalize, choices=SPREADS)
+        require("groups", groups, choices=("all", "live"))
         require("clip", clip, above=0, optional=True)
         check_term_options(terms, weights, normalize)
         if k is not None and baseline != "max_of_k":
@@ -88,6 +96,7 @@ class Advantages:
         self._term_baselines: dict[str, Baseline] = {}
         self._normalize, self._clip, self._apart = normalize, clip, terms == "apart"
         self._weights = dict(weights or {})
+        self._live_only = groups == "live"
 
     @property
     def needs_greedy(self) -> bool:
@@ -153,8 +162,9 @@ class Advantages:
         )
         baselines = dict(zip(sampled + greedy, rule(group_rewards), strict=True))
         spread = group_spread(sampled_rewards, self._normalize)
+        live = not self._live_only or any(verdict.outcome is Outcome.PASSED for _, verdict, _ in group.programs)
         return [
-            (baselines[i], (rewarded[i] - baselines[i]) / spread) if i in rewarded else (0.0, 0.0)
+            (baselines[i], (rewarded[i] - baselines[i]) / spread if live else 0.0) if i in rewarded else (0.0, 0.0)
             for i in range(len(programs))
         ]
 

@@ -10,6 +10,7 @@ from rollout_strategies import build_program
 
 from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.types import Credit, Outcome, Verdict
+from rltf.validation import OptionError
 
 FAILED = Verdict(Outcome.WRONG_ANSWER, 0, 10)
 
@@ -95,3 +96,29 @@ def test_advantages_of_a_harvest_have_mean_zero_and_spread_one_in_the_order_of_d
     assert sum(a * a for a in flat) / len(flat) == pytest.approx(1.0 if alive else 0.0)
     order = sorted(range(len(flat)), key=lambda i: centred[i])
     assert all(flat[a] <= flat[b] for a, b in pairwise(order))
+
+
+@pytest.mark.parametrize(
+    ("normalize", "terms", "spread"),
+    [("none", "together", 1.0), ("std", "together", 1.0), ("batch", "together", 0.5), ("std", "apart", 0.5)],
+)
+def test_where_nobody_passes_live_groups_alone_have_advantages(normalize, terms, spread):
+    """Two problems with the same rewards; somebody passes the second. Half of the squares of a harvest are gone."""
+    dead, live = harvest_of(DEAD, DEAD, greedy=0.0)
+    program, _, credits = live.programs[-1]
+    live = CreditedGroup([*live.programs[:-1], (program, Verdict(Outcome.PASSED, 10, 10), credits)])
+    everywhere = Advantages("group_mean", normalize, terms=terms)([dead, live])
+    there = Advantages("group_mean", normalize, terms=terms, groups="live")([dead, live])
+    assert [rollout.advantage for rollout in there[0]] == [0.0] * 9
+    assert [rollout.baseline for rollout in there[0]] == [rollout.baseline for rollout in everywhere[0]]
+    expected = [rollout.advantage / math.sqrt(spread) for rollout in everywhere[1]]
+    assert [rollout.advantage for rollout in there[1]] == pytest.approx(expected)
+
+
+def test_a_greedy_pass_makes_a_group_live_and_an_unknown_choice_is_refused():
+    [group] = harvest_of(DEAD, greedy=1.0)
+    passing = (group.programs[0][0], Verdict(Outcome.PASSED, 10, 10), group.programs[0][2])
+    [rollouts] = Advantages("group_mean", groups="live")([CreditedGroup([passing, *group.programs[1:]])])
+    assert all(rollout.advantage for rollout in rollouts)
+    with pytest.raises(OptionError, match="groups is 'dead': expected all or live"):
+        Advantages("group_mean", groups="dead")

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NO_OPTIONS = {"KINDS", "TEMPLATE_FUNCTIONS"}
-"""Tables that no option chooses from: the mistakes that `mini` makes, and the functions of the report's page."""
+NO_OPTIONS = {"KINDS", "TEMPLATE_FUNCTIONS", "LANGUAGES", "RUNTIMES"}
+"""Tables that no option chooses from: the mistakes that `mini` makes, and the functions of the report's page,
+the languages that a job names and what runs them."""
 
 
 VALUES = ast.Name | ast.Lambda | ast.Call
