@@ -3,8 +3,8 @@
     pip install -e '.[perf]'            # in the checkout: TRL
     python examples/trl_reward.py --steps 20 [--model FOLDER]
 
-Without `--model` a tiny model of random weights shows that everything connects; hardly anything that it writes compiles, so
-that rewards stay at -1 and teach nothing. `--model` takes any causal model, such as `policy/` of a run of
+Without `--model` a tiny model of random weights shows that all of it connects; hardly anything that it writes compiles,
+so that rewards stay at -1 and teach nothing. `--model` takes any causal model, such as `policy/` of a run of
 `python train.py model=tiny_causal`. For problems of your own see docs/use-the-judge.md.
 """
 

@@ -41,6 +41,7 @@ NOT_EXECUTED = {
 """Pattern of a command -> why it is not executed, and what is tested in its place."""
 ELSEWHERE = {
     r"python -m pytest tests$": "tests/docs/test_example_package.py",
+    r"python tests/perf/baselines/perf_compare\.py ": "tests/perf/baselines/test_perf_compare.py",
     r"python examples/trl_reward\.py ": "tests/adapters/test_trl_adapter.py",
     r"python docs/results/feedback/parts\.py ": "tests/docs/test_page_runs.py",
 }
