@@ -85,7 +85,19 @@ def page_folder(tmp_path_factory) -> Callable[[Path], Path]:
     """The folder in which a page's commands run, with all that a reader fills in."""
     base = tmp_path_factory.mktemp("pages")
     critic = ["critic=outcome", "credit=critic_token", "logger=none"]
-    run(base, "train.py", "-m", "seed=1,2", *critic, *TINY, SIZES, *EVALUATED, "hydra.sweep.dir=multirun/DAY/TIME")
+    enough = ["rollouts.problems=10"]  # a job that learns from its programs holds some problems out
+    run(
+        base,
+        "train.py",
+        "-m",
+        "seed=1,2",
+        *critic,
+        *TINY,
+        SIZES,
+        *EVALUATED,
+        *enough,
+        "hydra.sweep.dir=multirun/DAY/TIME",
+    )
     [first] = (base / "multirun/DAY/TIME").glob("0_*")
     for name in ("RUN", "RUN_DIR", "outputs/DAY/TIME", "runs/start1"):
         shutil.copytree(first, base / name)
@@ -107,9 +119,10 @@ def write_problems(folder: Path) -> None:
     """Problems in the forms of MBPP and of its sanitized part, a few of each split."""
     rows = []
     for number in (11, 12, 511, 512, *range(601, 606)):
-        code, test = f"def add{number}(x):\n    return x + {number}", f"assert add{number}(1) == {number + 1}"
+        code = f"def add{number}(x):\n    return x + {number}"
+        tests = [f"assert add{number}({x}) == {number + x}" for x in (1, 2)]  # a constant passes no two
         rows.append({"text": f"Write a function to add {number}.", "code": code, "task_id": number})
-        rows[-1] |= {"test_setup_code": "", "test_list": [test], "challenge_test_list": []}
+        rows[-1] |= {"test_setup_code": "", "test_list": tests, "challenge_test_list": []}
     (folder / "mbpp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     sanitized = [{**row, "prompt": row["text"], "test_imports": []} for row in rows]
     (folder / "mbpp_sanitized.json").write_text(json.dumps(sanitized))
