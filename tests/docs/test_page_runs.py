@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 TINY = [
     *("debug=default", "warmup.steps=4", "warmup.from=scratch", "trainer.max_epochs=2", "executor.workers=1"),
     *("rollouts.problems=2", "rollouts.samples=2", "rollouts.updates=2", "rollouts.batch_size=2"),
-    "generation.sampling.max_new_tokens=16",
+    "generation.sampling.max_new_tokens=64",
 ]
 EVALUATED = ["evaluation.problems=2", "evaluation.samples=2", "evaluation.ks=[1,2]"]
 SIZES = "benchmark.sizes={train: 20, validation: 4, test: 6}"
@@ -142,7 +142,7 @@ def shortened(name: str, words: list[str]) -> list[str]:
     for word, target in WRITES.items():
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):
             added.append(f"hydra.run.dir={target}")
-    added += ["job.problems=2", "job.samples=2", "job.completions=2"] if "job=prm_data" in replaced else []
+    added += ["job.problems=10", "job.samples=2", "job.completions=2"] if "job=prm_data" in replaced else []
     if any(word.startswith("+sweep=") for word in replaced):
         added.append("seed=1")
     if "+sweep=feedback_hard" in replaced:

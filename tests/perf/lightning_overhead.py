@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
+import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lightning.pytorch as L
 import torch
@@ -147,7 +149,8 @@ def main() -> None:
         data = batches(arguments.steps, rows)
         pairs = []
         for _ in range(arguments.rounds):
-            with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+            # standard output is for the JSON, and the live line is drawn there
+            with redirect_stdout(sys.stderr), TemporaryDirectory() as a, TemporaryDirectory() as b:
                 pairs.append((through_lightning(data, Path(a)), raw_loop(data, Path(b))))
         result[name] = {
             "lightning_ms": round(1e3 * statistics.median(p[0] for p in pairs), 3),

@@ -45,3 +45,9 @@ def test_legends_of_long_names_have_a_line_each_and_of_short_ones_one():
     with report_style():
         assert legend_lines(NAMES) == 10
         assert legend_lines(["before RL", "after RL"]) == 1
+
+
+def test_no_two_of_ten_bars_have_the_same_colour_and_hatch():
+    figure, _ = drawn(bar_chart, ["NameError"])
+    looks = {(bar.get_edgecolor(), bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}
+    assert len(looks) == 1 + len(NAMES)

@@ -91,7 +91,7 @@ def _draw_bars(categories: Sequence[str], groups: Series, x: str) -> Figure:
     height = 0.8 / len(groups)
     for number, (label, style, values) in enumerate(groups):
         shade = str(line_style(style)["color"])
-        hatch = None if style is None else HATCHES[style % len(HATCHES)]
+        hatch = None if style is None else HATCHES[(style + style // 6) % len(HATCHES)]  # colours repeat after six
         axes.barh(
             [i + (number - (len(groups) - 1) / 2) * height for i in range(len(categories))],
             [values[category].value if category in values else 0.0 for category in categories],

@@ -31,7 +31,7 @@ from short_scripts import ROOT, SHORT_SCRIPTS, Figure, ShortScript
 
 FOLDER = Path(__file__).resolve().parent
 RECORDED_RUNS = 2
-MEASURED_CODE = ("rltf", "configs")
+MEASURED_CODE = ("rltf", "configs", ":!rltf/report")
 
 
 @dataclass(frozen=True)
