@@ -143,6 +143,9 @@ def shortened(name: str, words: list[str]) -> list[str]:
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):
             added.append(f"hydra.run.dir={target}")
     added += ["job.problems=10", "job.samples=2", "job.completions=2"] if "job=prm_data" in replaced else []
+    # of so few problems a tenth, chosen by their ids, would be none
+    added += ["job.held_out=0.5"] if {"job=critic", "job=prm"} & set(replaced) else []
+    added += ["benchmark.held_out=0.5"] if "benchmark=repair" in replaced else []
     if any(word.startswith("+sweep=") for word in replaced):
         added.append("seed=1")
     if "+sweep=feedback_hard" in replaced:
