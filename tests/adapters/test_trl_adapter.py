@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -109,3 +112,11 @@ def test_the_script_of_the_docs_trains(tmp_path: Path, monkeypatch: pytest.Monke
     scope = {"__name__": "__main__"}
     exec(compile(script, "script", "exec"), scope)
     assert scope["trainer"].state.global_step == 1
+
+
+def test_the_example_trains_and_prints_the_reward_of_each_step(tmp_path: Path) -> None:
+    command = [sys.executable, "examples/trl_reward.py", "--steps", "2", "--output", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=800, env=environment)
+    lines = re.findall(r"^step (\d): reward -?\d\.\d\d, passed \d+%$", done.stdout, re.MULTILINE)
+    assert lines == ["1", "2"], done.stdout + done.stderr

@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 HISTORY = ROOT / "CHANGELOG.md"
 """Names what is gone, too."""
+CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+"""A fenced block."""
 
 
 def code_blocks(page: Path, *languages: str) -> Iterator[str]:
@@ -34,12 +36,3 @@ def write_files(page: Path, folder: Path) -> None:
     for path, blocks in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text("\n\n".join(blocks), "utf-8")
-
-
-def shell_commands(page: Path) -> Iterator[str]:
-    """The commands of a page's shell blocks, one a line, without comments."""
-    for block in code_blocks(page, "bash", "sh"):
-        for line in block.replace("\\\n", " ").splitlines():
-            command = re.sub(r"(^|\s)#.*", "", line).strip()
-            if command:
-                yield command

@@ -1,27 +1,18 @@
-"""Names in the docs exist: modules, files, links, and the keys of every command."""
+"""Names in the docs exist: modules, files, links and keys. Commands have their own tests (`test_page_commands.py`)."""
 
 from __future__ import annotations
 
 import importlib
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-import torch
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from pages import HISTORY, PAGES, ROOT, shell_commands, write_files
-
-from rltf.commands.overrides import policy_overrides, train_overrides
-from rltf.setup.instantiate import build
-from rltf.setup.keys import check_keys
+from pages import CODE, HISTORY, PAGES, ROOT
 
 CURRENT = [page for page in PAGES if page != HISTORY]
 LINKED = [*PAGES, *sorted((ROOT / "docs" / "results").glob("*.md"))]
-CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 FOLDERS = r"(?:rltf|configs|tests|docs|examples)"
-RUN_NAMES = {"train.py": "train", "eval.py": "eval"}
 
 
 def page_id(page: Path) -> str:
@@ -126,45 +117,6 @@ def has_key(config, path):
     if not path or config is None or path == ["_target_"]:
         return True
     return isinstance(config, dict) and path[0] in config and has_key(config[path[0]], path[1:])
-
-
-def commands():
-    for page in LINKED:
-        for command in shell_commands(page):
-            command = re.sub(r"^(?:\w+=\S+ )+", "", command).replace("$HOME", "/home/me")
-            name = re.match(r"python (train|eval)\.py\s", f"{command} ")
-            if name and "$" not in command and "--help" not in command:
-                yield pytest.param(page, name[1], command, id=f"{page.name}: {command[:60]}")
-
-
-@pytest.mark.parametrize(("page", "name", "command"), list(commands()))
-def test_keys_of_a_command_are_those_of_the_config(page, name, command, composed, tmp_path):
-    arguments = shlex.split(command)[2:]
-    own = []
-    if "--config-dir" in arguments:
-        at = arguments.index("--config-dir")
-        del arguments[at : at + 2]
-        write_files(page, tmp_path)
-        own = [f"hydra.searchpath=[file://{tmp_path}/configs]"]
-    multirun = "-m" in arguments
-    overrides = [argument for argument in arguments if argument != "-m" and not argument.startswith("resume=")]
-    overrides = {"train": train_overrides, "eval": policy_overrides}[name](overrides)
-    assert not [argument for argument in overrides if argument.startswith("-")], command
-    if multirun:
-        overrides = [override for override in overrides if not override.startswith("hydra")]
-        overrides = [first_choice(override) for override in overrides]
-    GlobalHydra.instance().clear()
-    cfg = composed(name, *own, *[override for override in overrides if not override.startswith("hydra.")])
-    if not OmegaConf.missing_keys(cfg):
-        check_keys(OmegaConf.to_container(cfg, resolve=True), name)
-    if any(override.startswith("optimizer._target_") for override in overrides):
-        build(cfg, "optimizer")([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-
-
-def first_choice(override: str) -> str:
-    """`a=1` of the sweep `a=1,2`."""
-    key, sign, value = override.partition("=")
-    return key + sign + (value if value[:1] in "[{'\"" else value.partition(",")[0])
 
 
 def test_nothing_names_a_release_on_a_package_index():

@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
+import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lightning.pytorch as L
 import torch
@@ -26,7 +28,7 @@ from rltf.commands.start import quiet_libraries
 from rltf.loggers.csv_file import CSVMetrics
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.collate import collate_demonstrations
-from rltf.training.datamodule import StreamPlan
+from rltf.training.datamodule import RolloutDataModule, StreamPlan
 from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
@@ -61,8 +63,14 @@ def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
     mix = LossMix(supervised=WeightedObjective(Supervised()))
     module.start(Phase(name="rl", mix=mix, optimizer=partial(torch.optim.AdamW, weight_decay=0.0), lr=1e-4))
 
-    class Data(L.LightningDataModule):
-        plan = StreamPlan(mix=mix, updates=len(data), accumulate=1, batch_size=0, demonstrations=len(data[0].mask_BT))
+    class Data(RolloutDataModule):
+        """Has these batches in place of a benchmark's."""
+
+        def __init__(self) -> None:
+            L.LightningDataModule.__init__(self)
+            rows = len(data[0].mask_BT)
+            self.plan = StreamPlan(mix=mix, updates=len(data), accumulate=1, batch_size=0, demonstrations=rows)
+            self.iteration = 0
 
         def train_dataloader(self) -> DataLoader[TrainBatch]:
             def items() -> Iterator[TrainBatch]:
@@ -91,6 +99,7 @@ def through_lightning(data: list[RolloutBatch], folder: Path) -> float:
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
+        limit_val_batches=0,
     )
     trainer.fit(module, datamodule=Data())
     return (clock.end - clock.begin) / (len(data) - 2)
@@ -128,21 +137,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--quick", action="store_true", help="the small step alone")
     arguments = parser.parse_args()
     quiet_libraries()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     result: dict[str, object] = {}
-    for name, rows in (("step_100ms", 16), ("step_small", 1)):
+    for name, rows in {"step_100ms": 16, "step_small": 1}.items():
+        if arguments.quick and name == "step_100ms":
+            continue
         data = batches(arguments.steps, rows)
         pairs = []
         for _ in range(arguments.rounds):
-            with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+            # standard output is for the JSON, and the live line is drawn there
+            with redirect_stdout(sys.stderr), TemporaryDirectory() as a, TemporaryDirectory() as b:
                 pairs.append((through_lightning(data, Path(a)), raw_loop(data, Path(b))))
         result[name] = {
             "lightning_ms": round(1e3 * statistics.median(p[0] for p in pairs), 3),
             "raw_ms": round(1e3 * statistics.median(p[1] for p in pairs), 3),
             "ratio": round(statistics.median(p[0] / p[1] for p in pairs), 4),
+            "ratios": [round(p[0] / p[1], 4) for p in pairs],
             "difference_ms": round(1e3 * statistics.median(p[0] - p[1] for p in pairs), 3),
         }
     print(json.dumps({"benchmark": "lightning_overhead", "metrics_a_step": METRICS, **result}, indent=2))

@@ -105,8 +105,9 @@ def compare(paths: dict[str, Step], weights: list[Tensor], pairs: int) -> dict[s
     result: dict[str, Any] = {"seconds": {n: round(statistics.median(s[n] for s in seconds), 3) for n in paths}}
     for name in paths:
         if name != "blocked":
-            ratio = statistics.median(s[name] / s["blocked"] for s in seconds)
-            result[f"speed_over_{name}"] = round(ratio, 3)
+            ratios = [s[name] / s["blocked"] for s in seconds]
+            result[f"speed_over_{name}"] = round(statistics.median(ratios), 3)
+            result[f"speeds_over_{name}"] = [round(ratio, 3) for ratio in ratios]
             result[f"saved_bytes_of_{name}"] = round(saved["blocked"] / saved[name], 4)
     result["saved_megabytes"] = {name: round(size / 1e6, 1) for name, size in saved.items()}
     with torch.no_grad():

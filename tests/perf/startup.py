@@ -1,5 +1,10 @@
 """How fast the command answers: CPU seconds of `import rltf` and of `train.py --cfg job`, and wall seconds from the
-command to the first logged reward of the default run. Prints one JSON object."""
+command to the first logged reward of the default run.
+
+    python tests/perf/startup.py [--rounds 5] [--no-run]
+
+Each round starts a bare Python ten times, and the commands once each; ratios are over the bare Python of their round.
+Prints one JSON object."""
 
 from __future__ import annotations
 
@@ -55,24 +60,22 @@ def main() -> None:
     """Prints the JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-
-    def median(command: list[str]) -> float:
-        return round(statistics.median(cpu_seconds(command) for _ in range(rounds)), 3)
-
-    bare = median([sys.executable, "-c", "pass"])
-    print(
-        json.dumps(
-            {
-                "benchmark": "startup",
-                "bare_python_cpu_s": bare,
-                "import_rltf_cpu_s": median([sys.executable, "-c", "import rltf"]),
-                "cfg_job_cpu_s": median([sys.executable, "train.py", "--cfg", "job"]),
-                "first_reward_wall_s": round(seconds_to_first_reward(), 2),
-            },
-            indent=2,
-        )
-    )
+    parser.add_argument("--no-run", action="store_true", help="without the run to its first reward")
+    arguments = parser.parse_args()
+    commands = {"import_rltf": ["-c", "import rltf"], "cfg_job": ["train.py", "--cfg", "job"]}
+    bare: list[float] = []
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(arguments.rounds):
+        bare.append(statistics.median(cpu_seconds([sys.executable, "-c", "pass"]) for _ in range(10)))
+        for name, command in commands.items():
+            seconds[name].append(cpu_seconds([sys.executable, *command]))
+    result: dict[str, object] = {"benchmark": "startup", "bare_python_cpu_s": round(statistics.median(bare), 3)}
+    for name, values in seconds.items():
+        result[f"{name}_cpu_s"] = round(statistics.median(values), 3)
+        result[f"{name}_over_bare_python"] = [round(value / one, 2) for value, one in zip(values, bare, strict=True)]
+    if not arguments.no_run:
+        result["first_reward_wall_s"] = round(seconds_to_first_reward(), 2)
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

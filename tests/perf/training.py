@@ -92,7 +92,7 @@ def measure(build: Callable[[], Policy], goals: dict[str, float], pairs: int) ->
     }
 
 
-def long_tailed(policy: Policy, pairs: int) -> dict[str, float]:
+def long_tailed(policy: Policy, pairs: int) -> dict[str, Any]:
     """Speed of buckets over one rectangle, and the share of real tokens of both."""
     draw = random.Random(0)
     lengths = [min(512, round(150 * math.exp(0.7 * draw.gauss(0, 1)))) for _ in range(PROBLEMS * SAMPLES)]
@@ -106,8 +106,10 @@ def long_tailed(policy: Policy, pairs: int) -> dict[str, float]:
             return side.step(), policy.token_count.pop_efficiency() or 0.0
 
     steps = [(step(PASS_TOKENS["cpu"]), step(10**9)) for _ in range(pairs + 1)][1:]
+    speeds = [whole[0] / split[0] for split, whole in steps]
     return {
-        "speed": round(statistics.median(whole[0] / split[0] for split, whole in steps), 2),
+        "speed": round(statistics.median(speeds), 2),
+        "speeds": [round(speed, 2) for speed in speeds],
         "token_efficiency": round(steps[0][0][1], 3),
         "token_efficiency_of_one_rectangle": round(steps[0][1][1], 3),
     }

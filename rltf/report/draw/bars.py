@@ -13,13 +13,15 @@ from matplotlib.ticker import MaxNLocator
 
 from rltf.report.compare.statistics import Estimate, Values
 from rltf.report.draw.chart import HATCHES, STYLES, Chart, canvas, colour, drawable_label, line_style
-from rltf.report.draw.curves import MOST_PANELS, PER_CENT, add_legend, panel_grid
+from rltf.report.draw.curves import MOST_PANELS, PER_CENT, add_legend, legend_lines, panel_grid
 from rltf.report.draw.numbers import duration, percent
 from rltf.report.read.evaluation import STAGES
 
 STAGE_COLOURS = ("syntax", "runtime", "wrong", "passed")
 """Colours of `STAGES`, by their names in the style sheet."""
 BEFORE = "before RL"
+_TALL = 4.0
+"""Inches up to which few categories of many series may grow."""
 Series = Sequence[tuple[str, int | None, Mapping[str, Estimate]]]
 """(label, style or None for values before RL, category -> value)."""
 
@@ -57,8 +59,7 @@ def flow_chart(name: str, title: str, flows: Sequence[tuple[str, Values]], note:
 
 
 def _draw_dots(categories: Sequence[str], groups: Series, x: str) -> Figure:
-    step = min(0.15 * len(groups), 0.6) + 0.08  # many series share lines, their markers differ
-    figure = canvas(0.75 + step * len(categories))
+    figure = _canvas_of_categories(categories, groups, series=0.15, most=0.6, gap=0.08)
     axes = figure.subplots()
     for number, (label, style, values) in enumerate(groups):
         marker_style = line_style(style)
@@ -85,12 +86,12 @@ def _draw_dots(categories: Sequence[str], groups: Series, x: str) -> Figure:
 
 
 def _draw_bars(categories: Sequence[str], groups: Series, x: str) -> Figure:
-    figure = canvas(0.75 + (min(0.13 * len(groups), 0.9) + 0.1) * len(categories))
+    figure = _canvas_of_categories(categories, groups, series=0.13, most=0.9, gap=0.1)
     axes = figure.subplots()
     height = 0.8 / len(groups)
     for number, (label, style, values) in enumerate(groups):
         shade = str(line_style(style)["color"])
-        hatch = None if style is None else HATCHES[style % len(HATCHES)]
+        hatch = None if style is None else HATCHES[(style + style // 6) % len(HATCHES)]  # colours repeat after six
         axes.barh(
             [i + (number - (len(groups) - 1) / 2) * height for i in range(len(categories))],
             [values[category].value if category in values else 0.0 for category in categories],
@@ -102,6 +103,14 @@ def _draw_bars(categories: Sequence[str], groups: Series, x: str) -> Figure:
     axes.xaxis.set_major_formatter(PER_CENT)
     add_legend(figure, axes)
     return figure
+
+
+def _canvas_of_categories(categories: Sequence[str], groups: Series, series: float, most: float, gap: float) -> Figure:
+    """A figure with `series` inches for each series of a category, at most `most` where categories are many, whose
+    series lie closer then. Further lines of the legend take no room from them."""
+    step = min(series * len(groups), max(most, _TALL / len(categories))) + gap
+    further_lines = legend_lines([label for label, _, _ in groups]) - 1
+    return canvas(0.75 + step * len(categories) + 0.17 * further_lines)
 
 
 def _label_categories(axes: Axes, categories: Sequence[str]) -> None:

@@ -119,13 +119,15 @@ def _legend_columns(names: Sequence[str], width: float) -> int:
     return max(1, min(len(names), int(letters_per_line(width) / (max(map(len, names)) + 8))))
 
 
-def _legend_lines(names: Sequence[str], width: float) -> int:
+def legend_lines(names: Sequence[str]) -> int:
+    """Lines of the legend of a figure of the page's width, or of the width that figures as files have."""
+    width = mpl.rcParams["figure.figsize"][0]
     return math.ceil(len(names) / _legend_columns(names, width))
 
 
 def _draw_lines(lines: Sequence[Line], axis: AxisStyle) -> Figure:
     labels = [line.label for line in lines]
-    figure = canvas(2.3 + 0.14 * _legend_lines(labels, mpl.rcParams["figure.figsize"][0]))
+    figure = canvas(2.3 + 0.14 * legend_lines(labels))
     axes = figure.subplots()
     for number, line in enumerate(lines):
         style = line_style(number if line.style == -1 else line.style)
