@@ -55,6 +55,7 @@ OPTIONS_OF_PAPERS = {
     "2307.04349": ["algorithm=rltf", "reward=coarse+fine+adaptive"],
     "2207.01780": ["critic=outcome credit=critic_token", "inference=critic_sampling", "benchmark=repair"],
     "2402.03300": ["algorithm=grpo"],
+    "2503.14476": ["algorithm=dapo", "reward=overlong", "algorithm.advantages.groups=live"],
     "2503.20783": ["algorithm=dr_grpo"],
     "2402.14740": ["algorithm=rloo"],
     "1707.06347": ["critic=value algorithm=ppo"],
