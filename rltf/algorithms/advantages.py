@@ -16,10 +16,11 @@ How it deviates:
    that of advantages.
 3. A harvest is what one process has judged at once: each rank, and each round of dynamic sampling, has its own spread.
 
-`groups=live` leaves advantages at 0 in groups in which nobody passes. All that a graded reward says there is which
-failure is better, and most often that is to compile: on hard problems a policy ends in programs that run and are wrong
-(docs/results/feedback.md). DAPO (2503.14476, section 3.2) leaves such groups out, too, where rewards are pass or fail.
-How it deviates: nothing is drawn in their place; baselines with a memory see them; credits with a span stay.
+`groups=live`: groups in which nobody passes teach nothing. Their advantages are 0, credits with a span are dropped. All
+that a graded reward says there is which failure is better, most often that is to compile, and blame for errors has no
+praise beside it: on hard problems both end in a policy that passes nothing (docs/results/feedback.md). DAPO (2503.14476,
+section 3.2) leaves such groups out, too, where rewards are pass or fail. How it deviates: nothing is drawn in their
+place; baselines with a memory see them.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Advantages:
         normalize: `none`, `std` (population) or `sample_std` of the group's sampled rewards, or `batch`: population
             spread of the harvest's sampled advantages. Where all are equal there is nothing to normalise by: advantages
             are left as they are.
-        groups: `all`, or `live`: those in which a program passes; in others every advantage is 0.
+        groups: that teach: `all`, or `live`: those in which a program passes.
         clip: bound of |advantage|, applied last; None: none.
         terms: `together`: the sum of all terms is compared; `apart`: each term by itself (`rltf.algorithms.terms`).
         weights: with `apart`: term -> its weight in the sum of advantages; a term that is not named has 1.
@@ -118,11 +119,21 @@ class Advantages:
         compared = self._compare_terms(harvest) if self._apart else self._compare(harvest, rewards, self._baseline)
         return [
             [
-                Rollout(*program, reward, baseline, self._clip_advantage(advantage))
-                for program, reward, (baseline, advantage) in zip(group.programs, group_rewards, pairs, strict=True)
+                Rollout(
+                    program, verdict, self._counted(group, credits), reward, baseline, self._clip_advantage(advantage)
+                )
+                for (program, verdict, credits), reward, (baseline, advantage) in zip(
+                    group.programs, group_rewards, pairs, strict=True
+                )
             ]
             for group, group_rewards, pairs in zip(harvest, rewards, compared, strict=True)
         ]
+
+    def _teaches(self, group: CreditedGroup) -> bool:
+        return not self._live_only or any(verdict.outcome is Outcome.PASSED for _, verdict, _ in group.programs)
+
+    def _counted(self, group: CreditedGroup, credits: tuple[Credit, ...]) -> tuple[Credit, ...]:
+        return credits if self._teaches(group) else tuple(credit for credit in credits if credit.span is None)
 
     def _compare_terms(self, harvest: Sequence[CreditedGroup]) -> list[list[Comparison]]:
         """Sums over the terms, the advantages divided by the harvest's spread."""
@@ -162,7 +173,7 @@ class Advantages:
         )
         baselines = dict(zip(sampled + greedy, rule(group_rewards), strict=True))
         spread = group_spread(sampled_rewards, self._normalize)
-        live = not self._live_only or any(verdict.outcome is Outcome.PASSED for _, verdict, _ in group.programs)
+        live = self._teaches(group)
         return [
             (baselines[i], (rewarded[i] - baselines[i]) / spread if live else 0.0) if i in rewarded else (0.0, 0.0)
             for i in range(len(programs))

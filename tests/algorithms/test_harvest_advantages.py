@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollout_strategies import build_program
 
-from rltf.algorithms.advantages import Advantages, CreditedGroup
+from rltf.algorithms.advantages import Advantages, CreditedGroup, token_weights
 from rltf.types import Credit, Outcome, Verdict
 from rltf.validation import OptionError
 
@@ -113,6 +113,17 @@ def test_where_nobody_passes_live_groups_alone_have_advantages(normalize, terms,
     assert [rollout.baseline for rollout in there[0]] == [rollout.baseline for rollout in everywhere[0]]
     expected = [rollout.advantage / math.sqrt(spread) for rollout in everywhere[1]]
     assert [rollout.advantage for rollout in there[1]] == pytest.approx(expected)
+
+
+def test_spans_of_a_group_in_which_nobody_passes_are_dropped():
+    spans = (Credit("coarse", -1.0), Credit("fine", -0.5, (0, 2)))
+    [group] = harvest_of([-1.0, -0.3])
+    dead = CreditedGroup([(program, verdict, spans) for program, verdict, _ in group.programs])
+    live = CreditedGroup([dead.programs[0], (dead.programs[1][0], Verdict(Outcome.PASSED, 10, 10), spans)])
+    [dropped], [whole] = (Advantages("none", groups="live")([group]) for group in (dead, live))
+    assert {rollout.credits for rollout in dropped} == {spans[:1]}
+    assert all(weight == 0 for rollout in dropped for weight in token_weights(rollout))
+    assert {rollout.credits for rollout in whole} == {spans}
 
 
 def test_a_greedy_pass_makes_a_group_live_and_an_unknown_choice_is_refused():
