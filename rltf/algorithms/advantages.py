@@ -19,8 +19,8 @@ How it deviates:
 `groups=live`: groups in which nobody passes teach nothing. Their advantages are 0, credits with a span are dropped. All
 that a graded reward says there is which failure is better, most often that is to compile, and blame for errors has no
 praise beside it: on hard problems both end in a policy that passes nothing (docs/results/feedback.md). DAPO
-(2503.14476, section 3.2) leaves such groups out, too, where rewards are pass or fail. How it deviates: nothing is drawn in their
-place; baselines with a memory see them.
+(2503.14476, section 3.2) leaves such groups out, too, where rewards are pass or fail. How it deviates: nothing is drawn
+in their place; baselines with a memory see them.
 """
 
 from __future__ import annotations
