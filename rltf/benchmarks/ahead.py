@@ -26,7 +26,7 @@ class Ahead(Generic[T]):
         self._compute = compute
         context = multiprocessing.get_context("fork")
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_send, args=(sender, compute), daemon=True)
+        self._process = context.Process(target=_send, args=(self._receiver, sender, compute), daemon=True)
         self._process.start()
         sender.close()
 
@@ -42,6 +42,7 @@ class Ahead(Generic[T]):
         return value
 
 
-def _send(sender: Connection, compute: Callable[[], Any]) -> None:
+def _send(receiver: Connection, sender: Connection, compute: Callable[[], Any]) -> None:
+    receiver.close()  # or a value that nobody reads any more, since the other process was killed, would be waited with
     with contextlib.suppress(BaseException):
         sender.send(compute())

@@ -161,17 +161,24 @@ def _run(name: str, cfg: DictConfig) -> float | None:
 
 def ensure_home() -> None:
     """Sets HOME to a folder that is deleted at the end of the process, for a user who has no home: a container's user
-    id without HOME and without an account. W&B and caches would fail there, or write to a folder that is called `~`."""
+    id without HOME and without an account. W&B and caches would fail there, or write to a folder that is called `~`. A
+    home that cannot be written stays, with what lies in its caches; new ones are written elsewhere or not at all."""
     try:
-        Path.home()
+        if not os.access(Path.home(), os.W_OK):  # matplotlib tells of it, whether it draws or not
+            os.environ.setdefault("MPLCONFIGDIR", _temporary_folder())
     except RuntimeError:
-        home = TemporaryDirectory(prefix="rltf-home-")
-        atexit.register(home.cleanup)
-        os.environ["HOME"] = home.name
+        os.environ["HOME"] = _temporary_folder()
         print(
             "warning: this user has no home: caches are kept for this command alone, unless HOME is set",
             file=sys.stderr,
         )
+
+
+def _temporary_folder() -> str:
+    """A folder that is deleted at the end of the process."""
+    folder = TemporaryDirectory(prefix="rltf-home-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def _exit_on_signal(number: int, _: object) -> NoReturn:

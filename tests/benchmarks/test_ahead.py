@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -35,6 +36,21 @@ def test_what_fails_there_is_computed_here():
 def test_a_process_that_was_killed_costs_time_alone():
     here = os.getpid()
     assert Ahead(lambda: "here" if os.getpid() == here else os._exit(9)).result() == "here"
+
+
+def test_it_ends_when_the_process_that_asked_is_killed():
+    """A value larger than a pipe holds, which nobody reads."""
+    ours, theirs = os.pipe()
+    asking = os.fork()
+    if asking == 0:
+        ahead = Ahead(lambda: bytes(1 << 20))
+        os.write(theirs, str(ahead._process.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(asking, 0)
+    os.close(theirs)
+    assert os.read(ours, 16)  # its number
+    assert os.read(ours, 1) == b""  # the end: the last process that holds the pipe is gone
+    os.close(ours)
 
 
 def test_an_error_is_raised_where_the_value_is_asked_for():

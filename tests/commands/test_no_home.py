@@ -44,3 +44,16 @@ def test_a_home_stays_as_it_is(monkeypatch, tmp_path, capsys):
     ensure_home()
     assert os.environ["HOME"] == str(tmp_path)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("chosen", [None, "/chosen"])
+def test_a_home_that_cannot_be_written_stays_and_matplotlib_writes_elsewhere(monkeypatch, tmp_path, capsys, chosen):
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("MPLCONFIGDIR", chosen)
+    ensure_home()
+    assert os.environ["HOME"] == str(tmp_path / "gone")
+    assert capsys.readouterr().err == ""
+    folder = os.environ.pop("MPLCONFIGDIR")
+    assert folder == chosen if chosen is not None else Path(folder).is_dir()
