@@ -1,33 +1,29 @@
-"""Training, prediction and state that all critics share.
+"""What all critics share: they read rollouts, and predict.
 
 A critic predicts the programs of an iteration before it learns from them: metrics of a critic are of unseen programs.
 """
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor
+from typing_extensions import override
 
+from rltf.critics.learner import Learner
 from rltf.critics.network import CriticNetwork
 from rltf.rollouts.collate import collate_programs
-from rltf.training.ranks import all_gather
 from rltf.types import CriticPrediction, Program, Rollout, RolloutBatch
-from rltf.validation import OptionError, require
 
-MAX_GRADIENT_NORM = 1.0
 PREDICTION_BATCH_SIZE = 64
 """Programs per forward pass without gradient."""
 
 
-class Critic(ABC):
+class Critic(Learner[Rollout]):
     """A network, its optimiser and its predictions. B rows, T response tokens.
 
     Args:
@@ -57,25 +53,8 @@ class Critic(ABC):
         batch_size: int,
         weights: str | None,
     ) -> None:
-        require("lr", lr, above=0)
-        require("weight_decay", weight_decay, at_least=0)
-        require("passes", passes, above=0)
-        require("batch_size", batch_size, at_least=1, whole=True)
-        if weights is not None and not Path(weights).expanduser().is_file():
-            raise OptionError("weights", weights, "the file critic.pt of a run, or null")
-        self.network = network
+        super().__init__(network, lr, weight_decay, passes, batch_size, weights)
         self._pad_id, self._prompt_padding = pad_id, prompt_padding
-        self._passes, self._batch_size, self._weights_file = passes, batch_size, weights
-        self._optimizer = adamw(network.trainable_parameters().values(), lr, weight_decay)
-        self._learned_iterations = 0
-        self._device = torch.device("cpu")
-        self._bfloat16 = False
-        self._restored_state: Mapping[str, Any] | None = None
-
-    @property
-    def has_learned(self) -> bool:
-        """True once it was trained, in this run or by the file it started from."""
-        return self._learned_iterations > 0 or self._weights_file is not None
 
     @abstractmethod
     def predict(self, batch: RolloutBatch, rollouts: Sequence[Rollout]) -> list[CriticPrediction]:
@@ -106,112 +85,17 @@ class Critic(ABC):
                 predicted += [replace(r, critic=prediction) for r, prediction in zip(chunk, predictions, strict=True)]
         return predicted
 
-    def learn(self, rollouts: Sequence[Rollout], passes: float | None = None) -> dict[str, float]:
-        """Trains the network on the sampled programs of an iteration; a collective call.
+    @override
+    def learn(self, items: Sequence[Rollout], passes: float | None = None) -> dict[str, float]:
+        """Trains the network on the sampled programs of an iteration; greedy ones are left out. A collective call."""
+        return super().learn([rollout for rollout in items if not rollout.program.greedy], passes)
 
-        Args:
-            rollouts: of this process; greedy programs are left out.
-            passes: passes over them; None: those of the constructor.
-
-        Returns:
-            Means over its optimiser steps: `loss`, and `grad_norm` before clipping; empty if there was no step.
-        """
-        sampled = [rollout for rollout in rollouts if not rollout.program.greedy]
-        count = math.ceil((self._passes if passes is None else passes) * len(sampled))
-        generator = torch.Generator().manual_seed(self._learned_iterations)
-        order: list[int] = []
-        while len(order) < count:
-            order += torch.randperm(len(sampled), generator=generator).tolist()
-        self.network.train()
-        steps = []
-        for start in range(0, max(all_gather(count)), self._batch_size):
-            steps.append(self._step([sampled[i] for i in order[start : min(start + self._batch_size, count)]]))
-        self._learned_iterations += 1
-        if not steps:
-            return {}
-        losses, norms = zip(*steps, strict=True)
-        return {"loss": sum(losses) / len(steps), "grad_norm": sum(norms) / len(steps)}
-
-    def _step(self, rollouts: Sequence[Rollout]) -> tuple[float, float]:
-        """Loss of all processes and gradient norm of one optimiser step."""
-        self._optimizer.zero_grad()
-        loss, count = torch.zeros((), device=self._device), 0
-        if rollouts:
-            with self._precision():
-                loss, count = self.loss(self._collate([rollout.program for rollout in rollouts]), rollouts)
-        loss = loss / max(1, sum(all_gather(count)))  # so that gradients of processes add up
-        if rollouts:
-            loss.backward()
-        parameters = list(self.network.trainable_parameters().values())
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            for weight in parameters:
-                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-                distributed.all_reduce(weight.grad)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-        if torch.isfinite(norm):
-            self._optimizer.step()
-        return sum(all_gather(loss.detach().item())), norm.item()
+    @override
+    def batch_loss(self, items: Sequence[Rollout]) -> tuple[Tensor, int]:
+        return self.loss(self._collate([rollout.program for rollout in items]), items)
 
     def _collate(self, programs: Sequence[Program]) -> RolloutBatch:
         return collate_programs(programs, self._pad_id, self._prompt_padding).to(self._device)
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16) if self._bfloat16 else nullcontext()
-
-    def start(self, device: torch.device, mixed: bool = False) -> None:
-        """Moves the network to a device and sets its weights; called when RL starts or resumes.
-
-        Args:
-            device: where the network stays.
-            mixed: run its layers in bfloat16.
-
-        Raises:
-            ValueError: the weights are those of another network.
-        """
-        self._device, self._bfloat16 = device, mixed
-        self.network.to(device)
-        self.network.sync_from_policy()
-        if self._restored_state is not None:
-            self._load_weights(self._restored_state["weights"])
-            self._optimizer.load_state_dict(dict(self._restored_state["optimizer"]))
-            self._learned_iterations, self._restored_state = self._restored_state["rounds"], None
-        elif self._weights_file is not None:
-            path = Path(self._weights_file).expanduser()
-            self._load_weights(torch.load(path, map_location="cpu", weights_only=True))
-
-    def save(self, path: Path) -> None:
-        """Writes the trained weights, for the option `weights` of another run."""
-        weights = self.network.trainable_parameters()
-        torch.save({name: weight.detach().cpu() for name, weight in weights.items()}, path)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Trained weights, optimiser state and number of learned iterations; the same on all processes."""
-        if self._restored_state is not None:
-            return dict(self._restored_state)
-        weights = {name: weight.detach() for name, weight in self.network.trainable_parameters().items()}
-        return {"weights": weights, "optimizer": self._optimizer.state_dict(), "rounds": self._learned_iterations}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Keeps a state that `state_dict` returned, until `start` restores it."""
-        self._restored_state = state
-
-    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        parameters = self.network.trainable_parameters()
-        for name, parameter in parameters.items():
-            shape = tuple(weights[name].shape) if name in weights else None
-            if shape != tuple(parameter.shape):
-                raise ValueError(
-                    f"critic: the weights that were saved are of another critic, {name} has shape {shape} there and "
-                    f"{tuple(parameter.shape)} here: use the critic and the model of that run"
-                )
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-
-
-def adamw(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """The optimiser of a critic, which steps in one kernel."""
-    return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def masked_rows(values_BT: Tensor, mask_BT: Tensor) -> Iterator[tuple[float, ...]]:

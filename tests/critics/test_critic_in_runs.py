@@ -97,7 +97,7 @@ def test_processes_add_up_their_gradients(monkeypatch):
     other = iter(gradients[1])
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr("rltf.critics.base.all_gather", lambda x: [x, tokens[1] if isinstance(x, int) else x])
+    monkeypatch.setattr("rltf.critics.learner.all_gather", lambda x: [x, tokens[1] if isinstance(x, int) else x])
     monkeypatch.setattr(distributed, "all_reduce", lambda g: g.add_(next(other) / sum(tokens)))
     half._step(halves[0])
     for a, b in zip(
