@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
-        "runs",
+        *("rewards", "runs"),
     },
 }
 """Room -> rooms it may import. `setup` and `commands`, which put them together, may import everything."""

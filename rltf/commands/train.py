@@ -35,7 +35,7 @@ from rltf.setup.checks import read_training_config
 from rltf.setup.choices import group_choices
 from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
-from rltf.setup.credit import count_critic_weights, kl_penalty
+from rltf.setup.credit import count_learned_weights, kl_penalty
 from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import open_loggers
@@ -251,4 +251,4 @@ def _checkpoint_bytes(components: Components) -> int:
     parameters = list(components.policy.parameters())
     weights = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return 4 * (5 * 3 * (trained + count_critic_weights(components.pipeline)) + trained + weights)
+    return 4 * (5 * 3 * (trained + count_learned_weights(components.pipeline)) + trained + weights)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from rltf.critics.network import CriticNetwork
+from rltf.runs.files import CRITIC_FILE
 from rltf.training.ranks import all_gather
 from rltf.validation import OptionError, require
 
@@ -39,7 +40,9 @@ class Learner(ABC, Generic[Item]):
     """
 
     noun: ClassVar[str] = "critic"
-    """Its name in messages, and that of the file of its weights."""
+    """Its name in messages."""
+    file_name: ClassVar[str] = CRITIC_FILE
+    """The file of a run that `weights` names."""
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Learner(ABC, Generic[Item]):
         require("passes", passes, above=0)
         require("batch_size", batch_size, at_least=1, whole=True)
         if weights is not None and not Path(weights).expanduser().is_file():
-            raise OptionError("weights", weights, f"the file {self.noun}.pt of a run, or null")
+            raise OptionError("weights", weights, f"the file {self.file_name} of a run, or null")
         self.network = network
         self._passes, self._batch_size, self._weights_file = passes, batch_size, weights
         self._optimizer = adamw(network.trainable_parameters().values(), lr, weight_decay)
@@ -141,6 +144,10 @@ class Learner(ABC, Generic[Item]):
         elif self._weights_file is not None:
             path = Path(self._weights_file).expanduser()
             self._load_weights(torch.load(path, map_location="cpu", weights_only=True))
+
+    def trained_weights(self) -> int:
+        """Number of weights that it trains."""
+        return sum(weight.numel() for weight in self.network.trainable_parameters().values())
 
     def save(self, path: Path) -> None:
         """Writes the trained weights, for the option `weights` of another run."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 from rltf.rewards.faults import RewardError, check_sum, checked_credits, named_term
 from rltf.rewards.gates import check_gate, speaks_of
-from rltf.types import Credit, Problem, Program, Verdict
+from rltf.types import Credit, Problem, Program, Rollout, Verdict
 from rltf.validation import OptionError
 
 
@@ -19,11 +20,54 @@ class RewardTerm(Protocol):
     A term may also have an attribute `replaces: tuple[str, ...]`: names of terms that the stack leaves out when this
     one is present; `gate`, which is None or `passed`, for a term that speaks of programs that pass alone
     (`rltf.rewards.gates`); and a method `credit_batch`, as that of the stack, when it is cheaper to credit many
-    programs at once.
+    programs at once. One that reads the policy or the benchmark has `bind(policy, benchmark)`, and one that learns is a
+    `LearningTerm`.
     """
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> Sequence[Credit]:
         """Credits of one program; may be empty."""
+        ...
+
+
+class RewardNetwork(Protocol):
+    """What a reward term trains: `rltf.critics.learner.Learner`."""
+
+    def start(self, device: Any, mixed: bool = False) -> None:
+        """Moves it to a device and sets its weights; called when RL starts or resumes."""
+        ...
+
+    def trained_weights(self) -> int:
+        """Number of weights that it trains."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Writes the trained weights."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Keeps a state that `state_dict` returned, until `start` restores it."""
+        ...
+
+
+class LearningTerm(RewardTerm, Protocol):
+    """A reward term that learns from the programs of an iteration, after it credited them."""
+
+    learner: RewardNetwork | None
+    """What it trains; None: nothing in this run, and `learn` returns metrics alone."""
+
+    def learn(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
+        """Learns from an iteration's programs; a collective call.
+
+        Args:
+            rollouts: of this process, each credited by this term.
+
+        Returns:
+            Metrics of the iteration by name, over all processes; the run logs them as `reward/<term>/<name>`.
+        """
         ...
 
 
@@ -65,6 +109,28 @@ class RewardStack:
         """The terms that are applied."""
         if not self.terms:
             raise ValueError(f"reward.terms {', '.join(terms)} replace each other: expected one that stays")
+
+    @property
+    def learning_terms(self) -> dict[str, LearningTerm]:
+        """The terms that learn, by name."""
+        return {name: cast(LearningTerm, term) for name, term in self.terms.items() if hasattr(term, "learn")}
+
+    def bind(self, policy: Any, benchmark: Any) -> None:
+        """Gives the policy and the benchmark to the terms that read them; called once, before the first program.
+
+        Args:
+            policy: of the run, a `rltf.policies.base.Policy`.
+            benchmark: of the run, a `rltf.benchmarks.base.Benchmark`.
+
+        Raises:
+            OptionError: a term does not go with them.
+        """
+        for name, term in self.terms.items():
+            if (bind := getattr(term, "bind", None)) is not None:
+                try:
+                    bind(policy, benchmark)
+                except OptionError as error:
+                    raise error.below(f"reward.terms.{name}") from None
 
     def __call__(self, problem: Problem, program: Program, verdict: Verdict) -> tuple[Credit, ...]:
         """All credits of one program, each under the name that its term has in the stack."""

@@ -1,4 +1,4 @@
-"""Lightning callbacks of a run: those of the config's nodes, and those that sampling and a critic need."""
+"""Lightning callbacks of a run: those of the config's nodes, and those of sampling, a critic and learning reward terms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from rltf.callbacks.generation import GenerationCallback
 from rltf.setup.components import Components
-from rltf.setup.credit import critic_callbacks
+from rltf.setup.credit import critic_callbacks, reward_callbacks
 from rltf.setup.generation import generation_callback
 from rltf.setup.instantiate import build
 
@@ -24,7 +24,7 @@ class RunCallbacks:
     warmup: list[L.Callback]
     """Of the supervised warm-up: the config's nodes."""
     rl: list[L.Callback]
-    """Of RL: the same ones, and those that draw programs and train a critic."""
+    """Of RL: the same ones, and those that draw programs and train a critic and reward terms."""
     generation: GenerationCallback
 
     def of_kind(self, kind: type[Kind]) -> Kind | None:
@@ -46,5 +46,5 @@ def build_callbacks(cfg: DictConfig, components: Components, needs_rollouts: boo
     nodes = [name for name in cfg.get("callbacks") or {} if cfg.callbacks[name] is not None]
     callbacks: list[L.Callback] = [build(cfg, f"callbacks.{name}") for name in nodes]
     generation = generation_callback(cfg, components)
-    sampling = [generation, *critic_callbacks(components.pipeline)] if needs_rollouts else []
-    return RunCallbacks(callbacks, [*callbacks, *sampling], generation)
+    learning = [*critic_callbacks(components.pipeline), *reward_callbacks(components.pipeline)]
+    return RunCallbacks(callbacks, [*callbacks, *([generation, *learning] if needs_rollouts else [])], generation)

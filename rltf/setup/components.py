@@ -19,6 +19,7 @@ from rltf.inference.base import Inference
 from rltf.policies.base import Policy
 from rltf.policies.context import check_context
 from rltf.policies.precision import check_trained_weights
+from rltf.rewards.base import RewardStack
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
@@ -70,7 +71,9 @@ class Components:
         policy: Policy = build(cfg, "model")
         if training:
             check_trained_weights(policy)
-        rewards = build(cfg, "reward") if training else None  # one may be a network, too
+        rewards: RewardStack | None = build(cfg, "reward") if training else None  # one may be a network, too
+        if rewards is not None:
+            rewards.bind(policy, benchmark)
         sampler: Sampler = build(cfg, "generation.sampler")
         sampling: Sampling = build(cfg, "generation.sampling")
         check_context(policy.context, policy.max_prompt_tokens, sampling)

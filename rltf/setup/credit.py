@@ -1,8 +1,9 @@
-"""The critic of a run, and the KL penalty of its credit."""
+"""What learns beside the policy of a run, its critic and terms of its reward; and the KL penalty of its credit."""
 
 from __future__ import annotations
 
 from rltf.callbacks.critic import CriticCallback
+from rltf.callbacks.rewards import RewardCallback
 from rltf.credit.chain import CreditChain
 from rltf.credit.gae import GAECredit
 from rltf.credit.kl_penalty import KlPenalty
@@ -26,11 +27,14 @@ def critic_callbacks(pipeline: RolloutPipeline) -> list[CriticCallback]:
     return [CriticCallback(pipeline.critic, kl_penalty(pipeline))]
 
 
-def count_critic_weights(pipeline: RolloutPipeline) -> int:
-    """Number of weights that the critic trains; 0 without a critic."""
-    critic = pipeline.critic
-    return (
-        sum(weight.numel() for weight in critic.network.trainable_parameters().values())
-        if isinstance(critic, Critic)
-        else 0
-    )
+def reward_callbacks(pipeline: RolloutPipeline) -> list[RewardCallback]:
+    """The callback that trains the pipeline's reward terms; empty where none learns."""
+    terms = pipeline.rewards.learning_terms
+    return [RewardCallback(terms)] if terms else []
+
+
+def count_learned_weights(pipeline: RolloutPipeline) -> int:
+    """Number of weights that the critic and the reward terms train; 0 where none does."""
+    critic = pipeline.critic.trained_weights() if isinstance(pipeline.critic, Critic) else 0
+    learners = [term.learner for term in pipeline.rewards.learning_terms.values()]
+    return critic + sum(learner.trained_weights() for learner in learners if learner is not None)
