@@ -37,6 +37,9 @@ MAY_IMPORT = {
     "credit": {"types", "validation", "rewards", "policies", "algorithms", "rollouts", "training"},
     "curricula": {"types", "validation", "benchmarks", "rewards", "policies"},
     "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},
+    "grounding": {
+        *("types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "training", "runs"),
+    },
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
         *("rewards", "runs"),

@@ -1,4 +1,4 @@
-"""Lightning callbacks of a run: those of the config's nodes, and those of sampling, a critic and learning reward terms."""
+"""Lightning callbacks of a run: the nodes of its config, and those of sampling, critic and learning reward terms."""
 
 from __future__ import annotations
 

@@ -54,7 +54,13 @@ FILES: Mapping[str, str] = {
 
 LIGHT_NODES = ("reward", "benchmark", "algorithm.advantages", "algorithm.selection")
 LIGHT_MODULES = (
-    *("rltf.rewards.", "rltf.benchmarks.mini", "rltf.algorithms.advantages.", "rltf.algorithms.dynamic_sampling."),
+    *(
+        "rltf.rewards.",
+        "rltf.grounding.",
+        "rltf.benchmarks.mini",
+        "rltf.algorithms.advantages.",
+        "rltf.algorithms.dynamic_sampling.",
+    ),
 )
 """Nodes that are built for the sake of their mistakes, where all their classes are in modules that import nothing heavy
 and read no files."""

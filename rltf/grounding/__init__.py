@@ -1,0 +1,1 @@
+"""Rewards of programs that nobody runs: compiler, static checks, and comparison with a reference (RLCF)."""
