@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+from rltf.benchmarks.asserts import parse
 from rltf.grounding.calls import impossible_calls
 from rltf.grounding.flow import ends_with_value, own_nodes, unreachable_lines
-from rltf.validation import OptionError, import_extra, nearest, require
+from rltf.validation import OptionError, nearest, require
 
 Level = Literal["hard", "soft", "ignore"]
 Returns = Literal["some", "all"]
@@ -50,7 +51,6 @@ MOST_CHARACTERS = 20_000
 MOST_NESTED = 200
 """Levels of a syntax tree; deeper programs fail `syntax`, so that it never hangs on the depth of the caller's stack
 whether checks run into its end."""
-_FAILURES = (SyntaxError, ValueError, RecursionError, MemoryError)
 _PYFLAKES = {
     "UndefinedName": "undefined",
     "ImportStarUsed": "undefined",
@@ -60,6 +60,10 @@ _PYFLAKES = {
     "RedefinedWhileUnused": "shadowed",
 }
 """Class of a message of pyflakes -> check."""
+
+
+class TooLarge(Exception):
+    """A program that is too long or too deeply nested to be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +121,30 @@ def violations(program: str, task: Task, returns: Returns = "some") -> tuple[Vio
     """
     try:
         tree = _compiled(program)
-        found = [*_pyflakes_violations(tree, task.setup), *_own_violations(tree, task, returns)]
+        found = {*_pyflakes_violations(tree, task.setup), *_own_violations(tree, task, returns)}
     except SyntaxError as error:
         return (Violation("syntax", error.lineno),)
-    except _FAILURES:
+    except (TooLarge, RecursionError, MemoryError):
         return (Violation("syntax", None),)
     order = list(LEVELS)
-    return tuple(sorted(set(found), key=lambda v: (order.index(v.check), v.line or 0)))
+    return tuple(sorted(found, key=lambda v: (order.index(v.check), v.line or 0)))
 
 
 def _compiled(program: str) -> ast.Module:
     """The syntax tree of a program that compiles.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: it does not, or is too long.
+        SyntaxError, RecursionError, MemoryError: it does not.
+        TooLarge: it is too long or too deeply nested to be checked.
     """
     if len(program) > MOST_CHARACTERS:
-        raise ValueError("too long")
+        raise TooLarge
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `"\d"`, `1 is 1`: remarks of the compiler about the program
-        tree = ast.parse(program)
+        tree = parse(program)
         if _depth(tree) > MOST_NESTED:
-            raise RecursionError("too deep")
-        compile(program, "<program>", "exec", dont_inherit=True)
+            raise TooLarge
+        compile(program, "<program>", "exec", dont_inherit=True)  # which finds more than the parser does
     return tree
 
 
@@ -154,7 +159,8 @@ def _depth(tree: ast.AST) -> int:
 
 def _pyflakes_violations(tree: ast.Module, setup: str) -> Iterator[Violation]:
     """What pyflakes remarks of a program, in which the names of its setup are defined."""
-    checker = import_extra("pyflakes.checker", "reward=grounding")
+    from pyflakes import checker
+
     setup_tree = ast.parse(setup)
     ast.increment_lineno(setup_tree, -(setup.count("\n") + 1))  # lines of the setup come before 1
     joined = ast.Module(body=[*setup_tree.body, *tree.body], type_ignores=[])

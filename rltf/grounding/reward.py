@@ -30,7 +30,7 @@ from rltf.grounding.checks import LEVELS, Returns, Task, Violation, levels_of, r
 from rltf.grounding.discriminator import Discriminator
 from rltf.rewards.spans import tokens_of_lines
 from rltf.types import Credit, FinishReason, Problem, Program, Rollout, Verdict
-from rltf.validation import OptionError, require
+from rltf.validation import OptionError, import_extra, require
 
 if TYPE_CHECKING:
     from rltf.grounding.comparison import Pair, ProgramComparison
@@ -55,6 +55,7 @@ class Grounding:
 
     Raises:
         OptionError: an option is out of range, or an unknown check.
+        ValueError: pyflakes is not installed.
 
     Example:
         >>> from rltf.types import Outcome
@@ -79,6 +80,7 @@ class Grounding:
         require("returns", returns, choices=get_args(Returns))
         require("blame", blame, choices=(True, False))
         self.levels = read_levels(checks)
+        import_extra("pyflakes", "reward=grounding")  # missing where rltf was installed before it was needed
         self.failed, self.passed, self.soft, self.blame = failed, passed, soft, blame
         self._returns: Returns = returns  # type: ignore[assignment]
         self._discriminator = discriminator

@@ -41,8 +41,8 @@ def write_samples(folder: Path, groups: Sequence[Sequence[Triple]]) -> None:
 
 def sample_record(problem: Problem, program: Program, verdict: Verdict) -> dict[str, Any]:
     """A line of `samples.jsonl`: what human-eval (`task_id`, `completion`) and evalplus (`task_id`, `solution`) read,
-    and the verdict; `task` is the statement of the problem, shortened, `entry_point` the function that it asks for (null:
-    a program that prints)."""
+    and the verdict; `task` is the statement of the problem, shortened, `entry_point` the function that it
+    asks for (null: a program that prints)."""
     return {
         "task_id": task_id(problem),
         "task": shortened(problem.statement, LONGEST_TASK),
