@@ -57,6 +57,8 @@ CONTENTS = {
     "credit": "rules that weigh single tokens: executed lines, lines by test, lines that part from a reference, the "
     "group's prefix tree, a critic's predictions, GAE ([credit.md](credit.md))",
     "curricula": "how much of a reference program a training program begins with ([credit.md](credit.md))",
+    "grounding": "rewards from the text alone: static checks, and a discriminator that compares with references "
+    "([grounding.md](grounding.md))",
     "prm": "a process reward model: labels of lines, the model, its rewards ([credit.md](credit.md))",
     "callbacks": "when to sample and when to save; progress, early stop, signals, rollouts.jsonl",
     "setup": "config to objects: typed nodes, checks, components, callbacks, loggers, trainer",
@@ -68,7 +70,8 @@ NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
     "benchmark": "`mini` is procedural and ships with the project, `repair` has the failed programs of a run; files by "
     "`benchmark.path=` ([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
-    "reward": "what a verdict is worth; `prm` is a process reward model ([add yours](docs/add_reward.md))",
+    "reward": "what a verdict is worth; `prm` is a process reward model, `grounding` and `static` read no test "
+    "([docs/grounding.md](docs/grounding.md)) ([add yours](docs/add_reward.md))",
     "algorithm": "loss and advantages; `rltf` is the paper's, `rltf_group` the default of small models "
     "([docs/credit.md](docs/credit.md), [add yours](docs/add_objective.md))",
     "credit": "what single tokens weigh; `executed`: lines that no test ran teach nothing; `tests`: each test speaks "

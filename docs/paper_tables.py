@@ -22,6 +22,7 @@ PAPERS = {
     "2603.16158": ("EGCA", "a wrong answer's blame at the line where its values part from a reference's"),
     "2402.01391": ("StepCoder", "loss on executed lines alone; completion subtasks as a curriculum"),
     "2410.17621": ("Process supervision for code", "labels of lines by completion, a model of them, and its rewards"),
+    "2305.18341": ("RLCF", "rewards from a compiler, static checks and a comparison with references; no tests"),
     "2509.18314": ("TEMPO", "values of tokens from the prefix tree of a group"),
     "2601.03525": ("VeRPO", "tests weigh by how few programs pass them"),
     "2508.05170": ("Posterior-GRPO", "a term speaks only of programs that pass"),
@@ -59,6 +60,7 @@ OPTIONS_OF_PAPERS = {
     "2503.20783": ["algorithm=dr_grpo"],
     "2402.14740": ["algorithm=rloo"],
     "1707.06347": ["critic=value algorithm=ppo"],
+    "2305.18341": ["experiment=rlcf", "reward=grounding", "reward=static"],
     "2304.06767": ["algorithm=raft"],
     "2604.01193": ["algorithm=ssd"],
 }
@@ -83,6 +85,7 @@ PAGES_OF_PAPERS = {
     "2207.01780": ["credit.md", "inference.md", "results/credit.md"],
     "2402.01391": ["credit.md", "results/credit.md"],
     "2410.17621": ["credit.md", "results/credit.md"],
+    "2305.18341": ["grounding.md"],
     "2509.18314": ["credit.md"],
     "2603.16158": ["credit.md"],
     "2501.03262": ["credit.md"],

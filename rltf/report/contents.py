@@ -12,7 +12,14 @@ from rltf.report.document import Document, section
 from rltf.report.read.examples import Example
 from rltf.report.sections.critic import critic_tables
 from rltf.report.sections.heldout import error_parts, flow_parts, heldout_by_row, kind_parts, pass_at_k_chart
-from rltf.report.sections.metrics import OUTCOMES, critic_charts, learning_charts, policy_charts, time_charts
+from rltf.report.sections.metrics import (
+    OUTCOMES,
+    critic_charts,
+    grounding_charts,
+    learning_charts,
+    policy_charts,
+    time_charts,
+)
 from rltf.report.sections.overview import commands, facts, settings, tiles, title, versions
 from rltf.report.sections.results import results_chart, results_table, runs_table
 from rltf.runs.files import EVALUATION_FILE
@@ -50,6 +57,7 @@ def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) ->
             *critic_charts(rows),
             *(critic_tables(runs[0].rollouts.critic, critic_note) if single_run else []),
         ),
+        *section("Static checks and comparison with references", *grounding_charts(rows)),
         *section("Where the time went", *time_charts(rows)),
         *([] if single_run else section("Runs", runs_table(rows))),
     ]

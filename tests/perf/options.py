@@ -5,7 +5,8 @@
 Each option runs the default recipe for so many iterations from one warmed-up policy, in this process, on as many
 threads as the default has; the first iteration and the last are left out. Prints JSON: wall seconds of a middling
 iteration by phase, and the whole over that of the plain run, which is run after every option: on a machine that is busy
-compare these ratios alone. `prm` reads a process reward model of random weights, which costs what a trained one does.
+compare these ratios alone, best that of processor seconds of the whole run, the sandbox's included (`cpu_over_plain`).
+`prm` reads a process reward model of random weights, which costs what a trained one does.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ OPTIONS = {
     "critic=mlp algorithm=ppo": ["critic=mlp", "algorithm=ppo"],
     "critic=value algorithm=ppo": ["critic=value", "algorithm=ppo"],
     "reward=coarse+fine+adaptive+prm": ["reward=coarse+fine+adaptive+prm", "reward.terms.prm.model={prm}"],
+    "reward=static": ["reward=static"],
+    "reward=grounding": ["reward=grounding"],
+    "reward=coarse+fine+adaptive+grounding": ["reward=coarse+fine+adaptive+grounding"],
+    "experiment=rlcf": ["experiment=rlcf"],
     "curriculum=cccs": ["curriculum=cccs"],
     "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
     "algorithm=dapo": ["algorithm=dapo"],
@@ -71,19 +76,22 @@ def main() -> None:
         for number, (name, options) in enumerate(OPTIONS.items()):
             if arguments.only in name:
                 overrides = [option.format(prm=prm) if "{prm}" in option else option for option in options]
-                with_option = seconds(folder / f"{number}", overrides, arguments.iterations)
-                plain = seconds(folder / f"{number}_plain", [], arguments.iterations)
+                with_option, cpu = seconds(folder / f"{number}", overrides, arguments.iterations)
+                plain, plain_cpu = seconds(folder / f"{number}_plain", [], arguments.iterations)
                 report[name] = {
                     "seconds": {phase: round(value, 3) for phase, value in with_option.items()},
                     "plain_seconds": {phase: round(value, 3) for phase, value in plain.items()},
                     "over_plain": round(sum(with_option.values()) / sum(plain.values()), 2),
+                    "cpu_seconds": round(cpu, 2),
+                    "plain_cpu_seconds": round(plain_cpu, 2),
+                    "cpu_over_plain": round(cpu / plain_cpu, 2),
                 }
                 print(name, report[name]["over_plain"], file=sys.stderr)
     print(json.dumps(report, indent=1))
 
 
-def seconds(folder: Path, options: list[str], iterations: int) -> dict[str, float]:
-    """Median seconds of an iteration, by phase."""
+def seconds(folder: Path, options: list[str], iterations: int) -> tuple[dict[str, float], float]:
+    """Median wall seconds of an iteration, by phase; processor seconds of the whole run per iteration."""
     warm_start = [
         "model=pretrained",
         "recipe=tiny_t5",
@@ -91,13 +99,15 @@ def seconds(folder: Path, options: list[str], iterations: int) -> dict[str, floa
         f"model.path={folder.parent / 'start' / 'policy'}",
     ]
     warm_start += ["model.max_prompt_tokens=128", "warmup.steps=0", f"trainer.max_epochs={iterations + 2}"]
+    before = sum(os.times()[:4])
     quietly(composed(*warm_start, f"paths.output_dir={folder}", *options))
+    cpu = (sum(os.times()[:4]) - before) / (iterations + 2)
     with (folder / "metrics.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["perf/seconds/training"]]
     measured = rows[-iterations - 1 : -1]  # the last iteration draws nothing
     names = [name for name in measured[0] if name.startswith("perf/seconds/")]
     medians = {name.rsplit("/", 1)[1]: statistics.median(float(row[name] or 0) for row in measured) for name in names}
-    return {phase: value for phase, value in medians.items() if value > 0}
+    return {phase: value for phase, value in medians.items() if value > 0}, cpu
 
 
 def quietly(cfg: Any) -> None:

@@ -120,6 +120,24 @@ def critic_charts(rows: Sequence[Row]) -> list[Chart | None]:
     ]
 
 
+def grounding_charts(rows: Sequence[Row]) -> list[Chart | None]:
+    """Charts of the reward term `grounding`: what static checks found, and how well programs were told from references,
+    by a discriminator that had not learned from them."""
+    checks = ("syntax", "undefined", "entry", "value", "arity", "unbound", "unreachable", "unused", "shadowed")
+    violated = [(check, f"reward/grounding/violated/{check}") for check in checks]
+    compared = [("reference held for the better one", "reward/grounding/pair_accuracy")]
+    return [
+        *_charts(rows, "clean", "Programs without a hard violation", [("clean", "reward/grounding/clean")],
+                 "share of programs", share=True),
+        *_charts(rows, "violated", "Programs that violate a check", violated, "share of programs",
+                 share=True, zero=True),
+        *_charts(rows, "pairs", "How well the discriminator told programs from references", compared, "share of pairs",
+                 share=True, note="1 for long: nothing is left to earn; 0.5: no signal."),
+        *_charts(rows, "pair_difference", "What it held a program for, less its reference",
+                 [("difference", "reward/grounding/difference")], "mean over pairs"),
+    ]  # fmt: skip
+
+
 def time_charts(rows: Sequence[Row]) -> list[Chart | None]:
     """Charts of wall time by phase: of whole runs and, for a single run, of each iteration."""
     runs = {row.label if len(rows) > 1 else "": row.finished or row.runs for row in rows}
