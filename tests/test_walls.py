@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},
     "grounding": {
         *("types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "training", "runs"),
+        "metrics",
     },
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),

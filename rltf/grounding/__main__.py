@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rltf.grounding.checks import LEVELS, MEANINGS, Returns, Task, Violation, levels_of, violations
+from rltf.metrics.intervals import bootstrap_interval
 from rltf.validation import sentence_of
 
 PROGRAM_KEYS = ("program", "solution", "code", "completion")
@@ -24,6 +26,7 @@ of a line are read: {", ".join(PROGRAM_KEYS)}, the first that it has; and where 
   entry_point  the function asked for (null: a program that prints); without it, entry and value are not checked
   setup        code that runs before the program, whose names are defined
   finish       "length": cut at the length limit, which violates syntax
+  task_id, problem_id  the problem, for the interval of the share of hard violations (95 %, bootstrapped over problems)
 
 checks:
 """
@@ -34,6 +37,8 @@ class CheckedProgram:
     """A program and what it violates."""
 
     text: str
+    problem: str
+    """Empty where it is not known."""
     knows_task: bool
     """Whether `entry` and `value` were checked."""
     violations: tuple[Violation, ...]
@@ -71,7 +76,7 @@ def read_programs(file: Path, returns: Returns) -> Iterator[CheckedProgram]:
     """
     text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".py":
-        yield CheckedProgram(text, False, violations(text, Task(asks=False), returns))
+        yield CheckedProgram(text, "", False, violations(text, Task(asks=False), returns))
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -94,17 +99,23 @@ def check(record: Any, returns: Returns) -> CheckedProgram:
     task = Task(record.get("entry_point"), record.get("setup") or "", asks=knows_task)
     cut = record.get("finish") == "length"
     found = (Violation("syntax", None),) if cut else violations(record[key], task, returns)
-    return CheckedProgram(record[key], knows_task, found)
+    problem = str(record.get("task_id") or record.get("problem_id") or "")
+    return CheckedProgram(record[key], problem, knows_task, found)
 
 
 def count(programs: Sequence[CheckedProgram]) -> dict[str, Any]:
     """Numbers of programs: all, those with a hard violation, those that violate each check; and their mean length."""
+    hard: dict[str, list[bool]] = {}
+    for program in programs:
+        hard.setdefault(program.problem, []).append(bool(levels_of(program.violations, LEVELS, "hard")))
+    shares = [fmean(of_problem) for of_problem in hard.values()]
     by_check = Counter(name for program in programs for name in {v.check for v in program.violations})
     number = max(1, len(programs))
     return {
         "programs": len(programs),
         "entry_point_known": sum(program.knows_task for program in programs),
-        "hard": sum(bool(levels_of(program.violations, LEVELS, "hard")) for program in programs),
+        "hard": sum(map(sum, hard.values())),
+        "hard_interval": [round(end, 4) for end in bootstrap_interval(shares)] if len(shares) > 1 else None,
         "checks": {name: by_check[name] for name in LEVELS},
         "characters_mean": round(sum(len(program.text) for program in programs) / number, 2),
         "lines_mean": round(sum(len(program.text.splitlines()) for program in programs) / number, 2),
@@ -116,7 +127,7 @@ def table(file: str, counts: Mapping[str, Any]) -> str:
     programs = counts["programs"]
     rows = [
         f"{file}: {programs} programs, {counts['lines_mean']} lines and {counts['characters_mean']} characters each",
-        _row("hard violation", "", counts["hard"], programs),
+        _row("hard violation", "", counts["hard"], programs) + _interval(counts["hard_interval"]),
     ]
     rows += [_row(name, LEVELS[name], counts["checks"][name], programs) for name in LEVELS]
     if counts["entry_point_known"] < programs:
@@ -124,6 +135,10 @@ def table(file: str, counts: Mapping[str, Any]) -> str:
             f"entry and value were checked for {counts['entry_point_known']} programs, the others do not name it"
         )
     return "\n".join(rows)
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"  [{ends[0]:.1%}, {ends[1]:.1%}]"
 
 
 def _row(name: str, level: str, number: int, programs: int) -> str:

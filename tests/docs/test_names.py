@@ -94,7 +94,7 @@ SETTINGS = (
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
     ("credit=divergence",),
-    ("benchmark=repair", "model=smollm2_135m", "credit=tests"),
+    ("benchmark=repair", "model=smollm2_135m", "credit=tests", "reward=grounding"),
 )
 """Choices that together have every key."""
 NO_KEYS = ("html", "md", "json", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")

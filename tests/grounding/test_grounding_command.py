@@ -41,6 +41,15 @@ def test_the_table_has_shares_and_says_what_was_not_checked(file, capsys):
     assert lines[-1] == "entry and value were checked for 3 programs, the others do not name it"
 
 
+def test_shares_of_hard_violations_have_an_interval_over_problems(tmp_path, capsys):
+    """Problem a violates in both of its programs, b in none: means of two draws are 0, 1/2 or 1."""
+    right, wrong = "def f(x):\n    return x", "def f("
+    rows = [("a", wrong), ("a", wrong), ("b", right), ("b", right)]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps({"task_id": t, "program": p}) + "\n" for t, p in rows))
+    assert main([str(tmp_path / "s.jsonl")]) == 0
+    assert "  hard violation                2   50.0%  [0.0%, 100.0%]" in capsys.readouterr().out
+
+
 def test_a_file_of_python_is_one_program(tmp_path, capsys):
     (tmp_path / "a.py").write_text("def f(x):\n    return y\n")
     assert main([str(tmp_path / "a.py"), "--json"]) == 0

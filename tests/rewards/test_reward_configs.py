@@ -18,6 +18,8 @@ from rltf.types import Category, ErrorReport, FinishReason, Outcome, Problem, Pr
 CONFIGS = Path(__file__).parents[2] / "configs"
 PENALTIES = {"fine", "overlong"}
 """Terms that say nothing of whether the tests passed, for use beside others."""
+UNTESTED = {"grounding", "static"}
+"""Terms that read no test: a pass earns no more than another program of the same text (tests/grounding)."""
 ALL = sorted(path.stem for path in (CONFIGS / "reward").glob("*.yaml"))
 CHOICES = [choice for choice in ALL if "prm" not in choice.split("+")]
 """Without those that ask a model (tests/prm)."""
@@ -71,7 +73,7 @@ def test_credits_are_finite_and_inside_the_response(choice):
                 assert 0 <= credit.span[0] < credit.span[1] <= len(program.token_ids)
 
 
-@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in PENALTIES])
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in PENALTIES | UNTESTED])
 def test_every_program_gets_a_reward_and_a_pass_the_highest(choice):
     rewards = compose_reward(choice)
 
