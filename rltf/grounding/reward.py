@@ -90,7 +90,7 @@ class Grounding:
         """Problem and draw of the programs that were compared and not yet learned from -> pair and difference."""
 
     def bind(self, policy: Any, benchmark: Any) -> None:
-        """Makes the discriminator for a run.
+        """Reads the training problems, and makes the discriminator for a run.
 
         Args:
             policy: of the run.
@@ -98,8 +98,15 @@ class Grounding:
 
         Raises:
             OptionError: no training problem has a reference.
+            ValueError: one asks for another language than Python.
         """
         self._problems = {problem.id: problem for problem in benchmark.problems("train")}
+        for problem in self._problems.values():
+            if problem.language != "python":
+                raise ValueError(
+                    f"reward=grounding checks Python and {problem.id} of benchmark={benchmark.name} asks for "
+                    f"{problem.language}: use another reward"
+                )
         if self._discriminator is None:
             return
         if not any(problem.references for problem in self._problems.values()):

@@ -222,6 +222,16 @@ def test_a_discriminator_without_any_reference_is_refused():
     RewardStack({"grounding": Grounding()}).bind(POLICIES["T5"](), Benchmark(references=((), ())))
 
 
+def test_problems_in_another_language_are_refused():
+    benchmark = Benchmark()
+    benchmark.train[1] = replace(benchmark.train[1], language="javascript")
+    sentence = (
+        "^reward.terms.grounding.checks is 'of a problem in javascript': expected another reward with benchmark=cases"
+    )
+    with pytest.raises(OptionError, match=sentence):
+        RewardStack({"grounding": Grounding()}).bind(None, benchmark)
+
+
 def test_without_pyflakes_one_sentence_says_how_to_install_it(monkeypatch):
     def missing(name):
         raise ImportError(name)
