@@ -225,10 +225,8 @@ def test_a_discriminator_without_any_reference_is_refused():
 def test_problems_in_another_language_are_refused():
     benchmark = Benchmark()
     benchmark.train[1] = replace(benchmark.train[1], language="javascript")
-    sentence = (
-        "^reward.terms.grounding.checks is 'of a problem in javascript': expected another reward with benchmark=cases"
-    )
-    with pytest.raises(OptionError, match=sentence):
+    sentence = "^reward=grounding checks Python and p1 of benchmark=cases asks for javascript: use another reward"
+    with pytest.raises(ValueError, match=sentence):
         RewardStack({"grounding": Grounding()}).bind(None, benchmark)
 
 
