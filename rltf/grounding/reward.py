@@ -86,8 +86,8 @@ class Grounding:
         self._discriminator = discriminator
         self.learner: ProgramComparison | None = None
         self._problems: Mapping[str, Problem] = {}
-        self._pairs: dict[tuple[str, int], tuple[Pair, float]] = {}
-        """Problem and draw of the programs that were compared and not yet learned from -> pair and difference."""
+        self._pairs: dict[tuple[str, int, str], tuple[Pair, float]] = {}
+        """Problem, draw and text of the programs that were compared and not yet learned from -> pair and difference."""
 
     def bind(self, policy: Any, benchmark: Any) -> None:
         """Reads the training problems, and makes the discriminator for a run.
@@ -154,7 +154,7 @@ class Grounding:
             for (i, pair), difference in zip(pairs.items(), differences, strict=True):
                 rewards[i] = math.tanh(difference)
                 if not programs[i][1].greedy:
-                    self._pairs[programs[i][1].problem_id, programs[i][1].draw] = (pair, difference)
+                    self._pairs[_key(programs[i][1])] = (pair, difference)
         return iter(rewards)
 
     def _reference(self, problem: Problem, program: Program) -> str | None:
@@ -192,7 +192,7 @@ class Grounding:
         sampled = [rollout.program for rollout in rollouts if not rollout.program.greedy]
         found = [self.violations(self._problems[program.problem_id], program) for program in sampled]
         checks = [{violation.check for violation in of_program} for of_program in found]
-        compared = [self._pairs.get((program.problem_id, program.draw)) for program in sampled]
+        compared = [self._pairs.get(_key(program)) for program in sampled]
         pairs = [pair for pair in compared if pair is not None and pair[0].generated != pair[0].reference]
         self._pairs.clear()
         all_checks = [of_program for rank in all_gather(checks) for of_program in rank]
@@ -209,3 +209,7 @@ class Grounding:
             metrics["pair_accuracy"] = fmean((d < 0) + (d == 0) / 2 for d in differences)
             metrics["difference"] = fmean(differences)
         return metrics | self.learner.learn([pair for pair, _ in pairs])
+
+
+def _key(program: Program) -> tuple[str, int, str]:
+    return program.problem_id, program.draw, program.text
