@@ -146,4 +146,7 @@ def _row(name: str, level: str, number: int, programs: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(130)
