@@ -170,7 +170,7 @@ def test_another_model_can_be_the_body():
 
 
 def test_processes_add_up_their_gradients(monkeypatch):
-    """One with all pairs takes the step of two with a part of them each, whose sums the other one is added to."""
+    """One with all pairs has the gradient of two with a part of them each, whose sums the other one is added to."""
     pairs = random_pairs(8)
     parts = [pairs[:3], pairs[3:]]
     gradients = []
@@ -189,9 +189,9 @@ def test_processes_add_up_their_gradients(monkeypatch):
     monkeypatch.setattr(distributed, "all_reduce", lambda g: g.add_(next(other) / len(pairs)))
     part._step(parts[0])
     weights, others = (learner.network.trainable_parameters() for learner in (alone, part))
-    for name in weights:
-        if name != "head.0.bias":  # it is no part of a difference: its gradient is rounding alone
-            torch.testing.assert_close(weights[name], others[name], rtol=0, atol=1e-5)
+    assert any(weight.grad.abs().max() > 1e-2 for weight in weights.values())
+    for name in weights:  # the gradients, since AdamW's first step makes as much of rounding as of anything else
+        torch.testing.assert_close(weights[name].grad, others[name].grad, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
