@@ -14,7 +14,7 @@ from rltf.validation import OptionError, nearest, unknown_key
 
 SHARED_KEYS = (
     *("model", "benchmark", "generation", "critic", "inference", "executor", "trainer", "paths"),
-    *("seed", "evaluation", "quiet", "problem_limit", "trusted"),
+    *("seed", "evaluation", "quiet", "problem_limit", "teaching_groups", "trusted"),
 )
 """Keys of every command's config."""
 TRAIN_KEYS = (

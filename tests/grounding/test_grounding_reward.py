@@ -213,6 +213,15 @@ def test_a_mistake_is_one_sentence_with_its_path_before_anything_is_loaded(compo
         check_config(composed("train", "reward=grounding", *overrides), "train")
 
 
+@pytest.mark.parametrize("reward", ["grounding", "static", "coarse+grounding"])
+def test_no_test_says_which_groups_teach(composed, reward):
+    """`groups=live`, the default of small models, leaves out groups in which nobody passes: that is the tests' word."""
+    cfg = composed("train", f"reward={reward}")
+    check_config(cfg, "train")
+    assert cfg.algorithm.advantages.groups == "all"
+    assert composed("train", "reward=coarse").algorithm.advantages.groups == "live"
+
+
 def test_a_discriminator_without_any_reference_is_refused():
     stack = RewardStack({"grounding": Grounding(discriminator=Discriminator())})
     with pytest.raises(
