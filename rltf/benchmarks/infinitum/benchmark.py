@@ -130,7 +130,9 @@ class Infinitum(Benchmark):
             rng = Random(f"{self._seed}/{split}/{index}")
             [statements] = rng.choices(list(self._statements), list(self._statements.values()))
             names, weights = list(self._constructs), list(self._constructs.values())
-            constructs = rng.choices(names, weights) * statements if self._isolate else rng.choices(names, weights, k=statements)
+            constructs = (
+                rng.choices(names, weights) * statements if self._isolate else rng.choices(names, weights, k=statements)
+            )
             depth = rng.randint(1, self._depth)
             draws = (self._draw(rng, split, constructs, depth, trees) for _ in range(_ATTEMPTS))
             item = next((d for d in draws if d is not None), None)

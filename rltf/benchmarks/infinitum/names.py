@@ -30,12 +30,25 @@ ELEMENTS = ("x", "y", "z", "e", "v", "w", "p", "q")
 CHARACTERS = ("c", "ch", "letter", "char")
 COUNTERS = ("n", "m", "k", "left", "rest", "current")
 """Names of what a loop or a recursion makes smaller."""
-HELPERS = ("apply", "change", "compare", "helper", "inner", "move", "part", "prepare", "scale", "single", "tweak", "unit")
+HELPERS = (
+    "apply",
+    "change",
+    "compare",
+    "helper",
+    "inner",
+    "move",
+    "part",
+    "prepare",
+    "scale",
+    "single",
+    "tweak",
+    "unit",
+)
 TABLES = ("table", "lookup", "index", "known", "mapping", "seen", "counts", "registry")
 WORDS = ("id", "no", "at", "of", "to", "is", "ok", "by", "in", "up")
 """Fixed parts of formatted strings."""
 SEPARATORS = ("-", ":", "/", "_", "#", "=", "+", "*")
-LETTERS = "abcde"
+LETTERS = "abcdefg"
 
 CONSTANTS = range(-99, 100)
 """Numbers that are added, returned or stored."""

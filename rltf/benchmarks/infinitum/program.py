@@ -56,9 +56,7 @@ class Source:
         head, *inner, end = variants
         signature = f"{self.name}({', '.join(p.name for p in self.parameters)})"
         clauses = [s.clauses[v] for s, v in zip(self.statements, inner, strict=True)]
-        return " ".join(
-            [_HEADS[head].format(signature), *clauses, _ENDS[end].format(self.statements[-1].result.name)]
-        )
+        return " ".join([_HEADS[head].format(signature), *clauses, _ENDS[end].format(self.statements[-1].result.name)])
 
     def wordings(self, rng: Random, count: int) -> list[str]:
         """`count` texts of the task, at most `VARIANTS`, no clause of which is phrased twice alike."""

@@ -55,7 +55,7 @@ def loop(scope: Scope) -> Statement:
     code = (f"{v} = {start}", f"for {item.name} in {source.name}:", f"    {v} += {value.code()}")
     templates = (
         "Start {v} at {k}; for each {x} in {xs}, add {e} to {v}.",
-        "Let {v} be {k} plus {e} for every {x} in {xs}, all added together.",
+        "Add up {e} for every {x} in {xs}, and let {v} be that total plus {k}.",
         "Set {v} to {k}, then go through {xs} and for each number {x} increase {v} by {e}.",
     )
     return statement("loop", result, code, templates, k=start, x=item, xs=source, e=value)
@@ -80,7 +80,7 @@ def nested_loop(scope: Scope) -> Statement:
     )
     templates = (
         "Start {v} at {k}; for each {x} in {xs}, and inside that for each {y} in {ys}, add {e} to {v}.",
-        "Let {v} be {k} plus {e} for every pair of a number {x} in {xs} and a number {y} in {ys}, all added together.",
+        "Add up {e} for every pair of a number {x} in {xs} and a number {y} in {ys}, and let {v} be that total plus {k}.",
         "Set {v} to {k}, then go through {xs} and, for each number {x} of it, through {ys}; for each number {y} there "
         "increase {v} by {e}.",
     )
@@ -96,9 +96,7 @@ def while_loop(scope: Scope) -> Statement:
     value = scope.expression(left)
     start, bound, step, result = scope.constant(), rng.randint(0, 9), scope.factor(), scope.variable(Type.INT)
     v, n = result.name, left.name
-    operator, shrink = rng.choice(
-        [("//", f"divide {n} by {step}, rounding down"), ("-", f"subtract {step} from {n}")]
-    )
+    operator, shrink = rng.choice([("//", f"divide {n} by {step}, rounding down"), ("-", f"subtract {step} from {n}")])
     code = (
         *(f"{n} = abs({used.code()})", f"{v} = {start}", f"while {n} > {bound}:"),
         *(f"    {v} += {value.code()}", f"    {n} {operator}= {step}"),

@@ -28,10 +28,15 @@ def arithmetic(scope: Scope) -> Statement:
     operands = [scope.number()]
     if scope.rng.random() < 0.5 and (other := scope.parameter(Type.INT)) not in operands:
         operands.append(other)
-    value = scope.expression(*operands, operations=scope.rng.randint(1, scope.depth) + 1)
+    value = scope.expression(*operands, operations=_more_operations(scope))
     result = scope.variable(Type.INT)
     templates = ("Let {v} be {e}.", "Set {v} to {e}.", "Compute {v} as {e}.")
     return statement("arithmetic", result, (f"{result.name} = {value.code()}",), templates, e=value)
+
+
+def _more_operations(scope: Scope) -> int:
+    """One operation more than inside other constructs: without it few programs have a constant of their own."""
+    return scope.rng.randint(1, scope.depth) + 1
 
 
 def unpacking(scope: Scope) -> Statement:
@@ -44,7 +49,8 @@ def unpacking(scope: Scope) -> Statement:
 def _quotient_and_remainder(scope: Scope) -> Statement:
     used, divisor = scope.number(), scope.factor()
     quotient, remainder = scope.variable(Type.INT), scope.variable(Type.INT)
-    value, result = scope.expression(quotient, remainder), scope.variable(Type.INT)
+    value = scope.expression(quotient, remainder, operations=_more_operations(scope))
+    result = scope.variable(Type.INT)
     q, r = quotient.name, remainder.name
     code = (f"{q}, {r} = divmod({used.code()}, {divisor})", f"{result.name} = {value.code()}")
     templates = (
@@ -59,7 +65,7 @@ def _head_and_tail(scope: Scope) -> Statement:
     source = scope.source(Type.INTS)
     head, tail = scope.variable(Type.INT), scope.variable(Type.INTS)
     rest = Apply(FORM[scope.rng.choice(("sum", "length"))], (tail,))
-    value, result = scope.expression(head, rest), scope.variable(Type.INT)
+    value, result = scope.expression(head, rest, operations=_more_operations(scope)), scope.variable(Type.INT)
     code = (f"{head.name}, *{tail.name} = {source.name}", f"{result.name} = {value.code()}")
     templates = (
         "Split {xs} into its first number {q} and the list {r} of the others, and let {v} be {e}.",

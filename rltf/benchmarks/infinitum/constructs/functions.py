@@ -68,7 +68,11 @@ def exception(scope: Scope) -> Statement:
         used = scope.number()
         divisor = Apply(FORM["modulo_k"], (scope.parameter(Type.INT), Literal(rng.randint(2, 5))))
         quotient = Apply(FORM["divide_k"], (scope.expression(used), divisor))
-        task, tasks, error = quotient.code(), tuple(bracketed(quotient, i) for i in range(VARIANTS)), "ZeroDivisionError"
+        task, tasks, error = (
+            quotient.code(),
+            tuple(bracketed(quotient, i) for i in range(VARIANTS)),
+            "ZeroDivisionError",
+        )
         failure = "that divides by zero"
     else:
         source = scope.source(Type.INTS)

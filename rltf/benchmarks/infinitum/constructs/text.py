@@ -16,7 +16,7 @@ def string_building(scope: Scope) -> Statement:
     """A text made of another, character by character; one of two pieces for each."""
     rng, source = scope.rng, scope.source(Type.STR)
     c = scope.fresh(CHARACTERS)
-    letters = "".join(sorted(rng.sample(LETTERS, rng.randint(1, 3))))
+    letters = "".join(sorted(rng.sample(LETTERS, rng.randint(1, 4))))
     (first, first_text), (second, second_text) = rng.sample(_pieces(scope, c), 2)
     carried = scope.carried(source)
     start = f"str({carried[0].code()})" if carried else "''"
@@ -71,7 +71,7 @@ def formatting(scope: Scope) -> Statement:
         "Format {v} as {parts}, without blanks in between.",
         "Set {v} to a string that joins {parts}, with nothing between them.",
     )
-    return statement("formatting", result, (f"{result.name} = f\"{body}\"",), templates, parts=texts)
+    return statement("formatting", result, (f'{result.name} = f"{body}"',), templates, parts=texts)
 
 
 def _pieces(scope: Scope, c: str) -> list[tuple[str, str]]:
