@@ -6,8 +6,8 @@ versions of one. Deviations, where its text is silent or ours differs:
 
 1. The grammar, its constructs, sizes and English are ours; the paper's are not published.
 2. An item tests one construct at a time (`isolate`), so that a failure names it; `isolate=false` mixes them.
-3. An item is a function of (seed, split, index) alone, and the split of a program's structure does not depend on the seed:
-   no test item has the structure of a training item, whatever the seeds.
+3. An item is a function of (seed, split, index), and the split of a program's structure does not depend on the seed: no
+   test item has the structure of a training item, whatever the seeds.
 4. Tests are chosen against mutants: every program with one statement or operation left out, or one condition fixed,
    fails one of them, distractors apart.
 5. Two versions of a model are compared item by item with McNemar's exact test (`python -m rltf.report A B --flips`).
@@ -53,8 +53,8 @@ class Infinitum(Benchmark):
 
     Args:
         seed: changes every item; the split of a program structure does not depend on it.
-        sizes: items per split, each of `paraphrases` problems. A longer split starts with the problems of a shorter one.
-        constructs: name of a construct -> relative frequency; None: all alike. A table leaves out what it does not name.
+        sizes: items per split, each of `paraphrases` problems; a longer split starts with those of a shorter one.
+        constructs: name of a construct -> relative frequency, 0 for those that it does not name; None: all alike.
         isolate: True: all statements of an item are of one construct; False: each is drawn anew.
         statements: number of statements of an item, 1 to 8 -> relative frequency; None: 1, 2 and 4 alike.
         depth: operations of the largest expression inside a construct; each item's limit is drawn from 1 to this.

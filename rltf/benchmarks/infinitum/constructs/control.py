@@ -80,7 +80,8 @@ def nested_loop(scope: Scope) -> Statement:
     )
     templates = (
         "Start {v} at {k}; for each {x} in {xs}, and inside that for each {y} in {ys}, add {e} to {v}.",
-        "Add up {e} for every pair of a number {x} in {xs} and a number {y} in {ys}, and let {v} be that total plus {k}.",
+        "Add up {e} for every pair of a number {x} in {xs} and a number {y} in {ys}, and let {v} be that total plus "
+        "{k}.",
         "Set {v} to {k}, then go through {xs} and, for each number {x} of it, through {ys}; for each number {y} there "
         "increase {v} by {e}.",
     )

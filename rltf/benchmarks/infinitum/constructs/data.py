@@ -91,11 +91,13 @@ def counting(scope: Scope) -> Statement:
         f"{result.name} = {counts}.get({wanted.code()}, 0)",
     )
     templates = (
-        "Count in a dictionary {d} how often each value of {e} occurs over all {x} in {xs}, and let {v} be the count of "
+        "Count in a dictionary {d} how often each value of {e} occurs over all {x} in {xs}, and let {v} be the count "
+        "of "
         "{r}, 0 if it does not occur.",
         "For each {x} in {xs}, add 1 to the entry of {e} in a dictionary {d}, whose entries start at 0; let {v} be the "
         "entry of {r}.",
-        "Make a dictionary {d} from {e} to the number of times it appears, for every {x} in {xs}; set {v} to the number "
+        "Make a dictionary {d} from {e} to the number of times it appears, for every {x} in {xs}; set {v} to the "
+        "number "
         "for {r}, or to 0 without one.",
     )
     return statement("counting", result, code, templates, d=counts, e=key, x=item, xs=source, r=wanted)

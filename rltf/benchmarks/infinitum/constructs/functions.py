@@ -30,7 +30,8 @@ def helper(scope: Scope) -> Statement:
     templates = (
         "Define {g} of {x} as {e} and {h} of {y} as {f}; let {v} be {call}.",
         "Write two helpers: {g} of {x} gives {e}, {h} of {y} gives {f}; set {v} to {call}.",
-        "Let {g} be the function that turns {x} into {e}, and {h} the one that turns {y} into {f}; compute {v} as {call}.",
+        "Let {g} be the function that turns {x} into {e}, and {h} the one that turns {y} into {f}; compute {v} as "
+        "{call}.",
     )
     parts = {"g": first, "x": x, "e": first_value, "h": second, "y": y, "f": second_value, "call": calls}
     return statement("helper", result, code, templates, **parts)
@@ -50,11 +51,13 @@ def recursion(scope: Scope) -> Statement:
         *(f"    return {value.code()} + {name}({rest.code()})", f"{result.name} = {name}({used.code()})"),
     )
     templates = (
-        "Define {g} of {n} recursively: it is {k} if {n} is at most {c}, otherwise {e} plus {g} of {rest}; let {v} be {g} "
+        "Define {g} of {n} recursively: it is {k} if {n} is at most {c}, otherwise {e} plus {g} of {rest}; let {v} be "
+        "{g} "
         "of {a}.",
         "Write a recursive helper {g} that takes {n} and returns {k} once {n} is {c} or less, and before that {e} plus "
         "the result of {g} for {rest}; set {v} to its result for {a}.",
-        "Let {g} be a recursive function: for {n} not above {c} it gives {k}, for all others {e} plus what {g} gives for "
+        "Let {g} be a recursive function: for {n} not above {c} it gives {k}, for all others {e} plus what {g} gives "
+        "for "
         "{rest}; compute {v} as {g} of {a}.",
     )
     parts = {"g": name, "n": n, "k": base, "c": bound, "e": value, "rest": rest, "a": used}

@@ -34,7 +34,8 @@ def string_building(scope: Scope) -> Statement:
     templates = (
         "Start {v} as {start}; for each character {c} in {s}, {grow} {v} {first} if {c} is one of {letters}, otherwise "
         "{second}.",
-        "Build {v} from {start}: go through the characters {c} of {s} and {grow} {v} {first} where {c} is among {letters} "
+        "Build {v} from {start}: go through the characters {c} of {s} and {grow} {v} {first} where {c} is among "
+        "{letters} "
         "and {second} where it is not.",
         "Set {v} to {start}; then, for every character {c} of {s}, if it is in {letters}, {grow} {v} {first}, else "
         "{second}.",
