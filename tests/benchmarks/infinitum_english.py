@@ -182,7 +182,7 @@ def _clause(text: str, brackets: list[str]) -> str:
     matches = [(m, code) for pattern, code in CLAUSES.items() if (m := re.fullmatch(pattern, text))]
     assert len(matches) == 1, (text, [code for _, code in matches])
     match, code = matches[0]
-    parts = {name: value for name, value in match.groupdict().items()}
+    parts = dict(match.groupdict())
     for name in parts.keys() & {"e", "f", "g", "a", "k", "call"}:
         parts[name] = _read(EXPRESSIONS, parts[name], brackets)
     if "lambda {x}" in code or "lambda {n}" in code:

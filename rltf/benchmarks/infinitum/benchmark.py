@@ -179,7 +179,8 @@ class Infinitum(Benchmark):
                     return None
                 source = longer.source()
                 code = source.code()
-                if last and (split_of(canonical(code, constants=False)) != split or canonical(code, True) in trees):
+                structure, tree = (canonical(code, constants) for constants in (False, True))
+                if last and (split_of(structure) != split or tree in trees):
                     continue
                 cases = choose_cases(rng, code, source, self._tests)
                 if cases is not None:
@@ -187,7 +188,8 @@ class Infinitum(Benchmark):
             else:
                 return None
             draft = longer
-        trees.add(canonical(code, constants=True))
+        assert cases is not None
+        trees.add(tree)
         rng.shuffle(cases)
         return source, tuple(CallTest(source.name, inputs, result) for inputs, result in cases)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rltf.benchmarks.infinitum.constructs.base import Statement, statement
+from rltf.benchmarks.infinitum.constructs.base import Part, Statement, statement
 from rltf.benchmarks.infinitum.names import COUNTERS, ELEMENTS
 from rltf.benchmarks.infinitum.scope import Scope
 from rltf.benchmarks.mini.forms import Type, Variable
@@ -41,7 +41,7 @@ def nested_conditional(scope: Scope) -> Statement:
         "condition fails, set {v} to {third}.",
         "Let {v} be {third}, unless {c}: then let {v} be {first} if {d}, else {second}.",
     )
-    parts = {"c": outer, "d": inner, "first": first, "second": second, "third": third}
+    parts: dict[str, Part] = {"c": outer, "d": inner, "first": first, "second": second, "third": third}
     return statement("nested_conditional", result, code, templates, **parts)
 
 
@@ -85,7 +85,7 @@ def nested_loop(scope: Scope) -> Statement:
         "Set {v} to {k}, then go through {xs} and, for each number {x} of it, through {ys}; for each number {y} there "
         "increase {v} by {e}.",
     )
-    parts = {"k": start, "x": outer, "xs": source, "y": inner, "ys": inner_text, "e": value}
+    parts: dict[str, Part] = {"k": start, "x": outer, "xs": source, "y": inner, "ys": inner_text, "e": value}
     return statement("nested_loop", result, code, templates, **parts)
 
 
@@ -110,7 +110,7 @@ def while_loop(scope: Scope) -> Statement:
         "Set {n} to {a} without its sign and {v} to {k}; repeat while {n} is greater than {c}: add {e} to {v}, then "
         "{shrink}.",
     )
-    parts = {"n": left, "a": used, "k": start, "c": bound, "e": value, "shrink": shrink}
+    parts: dict[str, Part] = {"n": left, "a": used, "k": start, "c": bound, "e": value, "shrink": shrink}
     return statement("while_loop", result, code, templates, **parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rltf.benchmarks.infinitum.constructs.base import Statement, statement
+from rltf.benchmarks.infinitum.constructs.base import Part, Statement, statement
 from rltf.benchmarks.infinitum.english import VARIANTS, bracketed
 from rltf.benchmarks.infinitum.names import COUNTERS, ELEMENTS, HELPERS
 from rltf.benchmarks.infinitum.scope import FORM, Scope
@@ -33,8 +33,8 @@ def helper(scope: Scope) -> Statement:
         "Let {g} be the function that turns {x} into {e}, and {h} the one that turns {y} into {f}; compute {v} as "
         "{call}.",
     )
-    parts = {"g": first, "x": x, "e": first_value, "h": second, "y": y, "f": second_value, "call": calls}
-    return statement("helper", result, code, templates, **parts)
+    parts: dict[str, Part] = {"g": first, "x": x, "e": first_value, "h": second, "y": y, "f": second_value}
+    return statement("helper", result, code, templates, call=calls, **parts)
 
 
 def recursion(scope: Scope) -> Statement:
@@ -60,7 +60,7 @@ def recursion(scope: Scope) -> Statement:
         "for "
         "{rest}; compute {v} as {g} of {a}.",
     )
-    parts = {"g": name, "n": n, "k": base, "c": bound, "e": value, "rest": rest, "a": used}
+    parts: dict[str, Part] = {"g": name, "n": n, "k": base, "c": bound, "e": value, "rest": rest, "a": used}
     return statement("recursion", result, code, templates, **parts)
 
 

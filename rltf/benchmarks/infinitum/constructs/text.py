@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rltf.benchmarks.infinitum.constructs.base import Statement, statement
+from rltf.benchmarks.infinitum.constructs.base import Part, Statement, statement
 from rltf.benchmarks.infinitum.english import VARIANTS, bracketed
 from rltf.benchmarks.infinitum.names import CHARACTERS, LETTERS, SEPARATORS, WORDS
 from rltf.benchmarks.infinitum.scope import Scope
@@ -41,7 +41,7 @@ def string_building(scope: Scope) -> Statement:
         "{second}.",
     )
     grow = "append to" if at_end else "put in front of"
-    parts = {"start": starts, "c": c, "s": source, "grow": grow, "letters": repr(letters)}
+    parts: dict[str, Part] = {"start": starts, "c": c, "s": source, "grow": grow, "letters": repr(letters)}
     return statement("string_building", result, code, templates, first=first_text, second=second_text, **parts)
 
 
