@@ -300,6 +300,7 @@ def test_a_mistake_is_one_sentence(options, sentence):
 
 def test_more_items_than_there_are_is_one_sentence_with_their_number(monkeypatch):
     monkeypatch.setattr(module, "split_of", lambda structure: "test")
+    monkeypatch.setattr(module, "_ATTEMPTS", 2)
     whole = module.canonical
     # three programs in the world
     monkeypatch.setattr(module, "canonical", lambda code, constants: str(len(whole(code, constants)) % 3))

@@ -2,8 +2,9 @@
 
 The paper makes benchmark variations that cannot have leaked into training data, with the abstract syntax tree between
 task and code; its first instance, auto-regression, asks for Python from English, for debugging models and for comparing
-versions of one. Deviations, where its text is silent or ours differs:
+versions of one.
 
+Deviations, most of them where its text is silent:
 1. The grammar, its constructs, sizes and English are ours; the paper's are not published.
 2. An item tests one construct at a time (`isolate`), so that a failure names it; `isolate=false` mixes them.
 3. An item is a function of (seed, split, index), and the split of a program's structure does not depend on the seed: no
