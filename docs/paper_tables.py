@@ -43,7 +43,7 @@ PAPERS = {
     "2503.14286": ("TOPR", "tapered importance weights, the example of a page"),
     "2105.09938": ("APPS", "benchmark"),
     "2108.07732": ("MBPP", "benchmark"),
-    "2407.19772": ("Unseen code tests in infinitum", "items without end by construct; what one model breaks of another"),
+    "2407.19772": ("Unseen code tests in infinitum", "items without end by construct; what a new model breaks"),
     "2107.03374": ("HumanEval (Codex)", "benchmark; the unbiased pass@k; ranking by mean log-prob"),
     "2109.00859": ("CodeT5", "models"),
     "2305.07922": ("CodeT5+", "models"),

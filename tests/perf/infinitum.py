@@ -3,8 +3,8 @@
     python tests/perf/infinitum.py [--items 200] [--seeds 3]
 
 Prints JSON: CPU milliseconds an item (the middling and the mean, over all seeds), the mean by number of statements, and
-the largest share of items of the test split that two seeds have in common: the same statements; the same programs, names
-apart; the same structures, names and constants apart.
+the largest share of items of the test split that two seeds have in common: the same statements; the same programs,
+names apart; the same structures, names and constants apart.
 """
 
 from __future__ import annotations

@@ -127,14 +127,10 @@ def set_algebra(scope: Scope) -> Statement:
     rng, first = scope.rng, scope.source(Type.INTS)
     operator, summary = rng.choice(list(_RELATIONS)), rng.choice(list(_SUMMARIES))
     carried = scope.carried(first)
-    if not carried and rng.random() < 0.5:
-        second = scope.parameter(Type.INTS)
-        second_code, second_texts = f"set({second.name})", (second.name,) * VARIANTS
-    else:
-        members = rng.sample(_SET_MEMBERS, rng.randint(2, 5))
-        operands = (*carried, *map(Literal, sorted(members)))
-        second_code = f"{{{', '.join(o.code() for o in operands)}}}"
-        second_texts = tuple(f"{{{', '.join(bracketed(o, i) for o in operands)}}}" for i in range(VARIANTS))
+    # a second list in its place would leave a dozen programs, which every seed has
+    operands = (*carried, *map(Literal, sorted(rng.sample(_SET_MEMBERS, rng.randint(2, 5)))))
+    second_code = f"{{{', '.join(o.code() for o in operands)}}}"
+    second_texts = [f"{{{', '.join(bracketed(o, i) for o in operands)}}}" for i in range(VARIANTS)]
     type, text = _SUMMARIES[summary]
     result = scope.variable(type)
     code = (f"{result.name} = {summary}(set({first.name}) {operator} {second_code})",)
