@@ -67,8 +67,9 @@ CONTENTS = {
 NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
     "benchmark": "`mini` and `infinitum` (test items without end, by construct: "
-    "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed programs "
-    "of a run; files by `benchmark.path=` ([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
+    "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "
+    "programs of a run; files by `benchmark.path=` "
+    "([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
     "reward": "what a verdict is worth; `prm` is a process reward model ([add yours](docs/add_reward.md))",
     "algorithm": "loss and advantages; `rltf` is the paper's, `rltf_group` the default of small models "
     "([docs/credit.md](docs/credit.md), [add yours](docs/add_objective.md))",
