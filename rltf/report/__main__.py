@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m rltf.rep
 
 
 def _report_flips(options: argparse.Namespace, writers: Sequence[ReportWriter]) -> int:
-    """Writes the report of `--flips`, and prints its counts and its page's path."""
+    """Writes the report of `--flips`, and prints its page's path, and its counts to standard error."""
     out = options.out or Path("flips")
     try:
         first, second = read_sides(options.paths)
@@ -62,7 +62,8 @@ def _report_flips(options: argparse.Namespace, writers: Sequence[ReportWriter]) 
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(summary_line(first, second), *(page for page in pages if page is not None), sep="\n")
+    print(summary_line(first, second), file=sys.stderr)
+    print(*(page for page in pages if page is not None), sep="\n")
     return 0
 
 

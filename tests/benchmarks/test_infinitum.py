@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import pytest
 from infinitum_english import to_python
+from tokenizers import Tokenizer
 
 from rltf.benchmarks.infinitum import Infinitum
 from rltf.benchmarks.infinitum import benchmark as module
+from rltf.benchmarks.infinitum import tokenizer
 from rltf.benchmarks.infinitum.cases import choose_cases
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
 from rltf.benchmarks.infinitum.program import Draft, Source, canonical
@@ -25,6 +28,7 @@ from rltf.setup.instantiate import build
 from rltf.types import Outcome, Problem
 
 ITEMS = 170
+MINI_TOKENIZER = Path(__file__).parents[2] / "rltf" / "policies" / "tiny_tokenizer.json"
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +310,19 @@ def test_more_items_than_there_are_is_one_sentence_with_their_number(monkeypatch
     monkeypatch.setattr(module, "canonical", lambda code, constants: str(len(whole(code, constants)) % 3))
     with pytest.raises(ValueError, match=r"^benchmark.sizes.test is 9: there are 3 different items here, and [^\n]*$"):
         Infinitum(constructs={"arithmetic": 1}, statements={1: 1}, sizes={"test": 9}).problems("test")
+
+
+def test_a_tokenizer_of_its_own_gives_back_its_texts_in_fewer_tokens_than_that_of_mini(
+    tmp_path, monkeypatch, infinitum
+):
+    file = tmp_path / "tokenizer.json"
+    monkeypatch.setattr(sys, "argv", ["tokenizer", "--out", str(file), "--items", "30", "--vocabulary", "600"])
+    tokenizer.main()
+    own, of_mini = Tokenizer.from_file(str(file)), Tokenizer.from_file(str(MINI_TOKENIZER))
+    problem = infinitum.problems("test")[0]
+    ids = own.encode(problem.statement).ids
+    assert own.decode(ids) == problem.statement
+    assert len(ids) < len(of_mini.encode(problem.statement).ids)
 
 
 def test_the_config_builds_it(composed):

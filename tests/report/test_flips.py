@@ -108,11 +108,11 @@ def test_the_report_says_what_is_fixed_and_broken_by_construct(evaluation, tmp_p
     first = evaluation("first", "WP" * 8 + "WP" * 2)
     second = evaluation("second", "PP" * 8 + "WW" + "WP")
     assert main([str(first), str(second), "--flips", "--out", str(tmp_path / "out")]) == 0
-    line, page = capsys.readouterr().out.splitlines()
-    assert line == (
-        "20 problems, first -> second: 8 fixed, 1 broken, 9 passed and 2 failed by both; p = 0.039"  # 2 * 10 / 2**9
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "20 problems, first -> second: 8 fixed, 1 broken, 9 passed and 2 failed by both; p = 0.039\n"  # 2 * 10 / 2**9
     )
-    assert page == str(tmp_path / "out" / "report.html")
+    assert printed.out == f"{tmp_path / 'out' / 'report.html'}\n"
     text = (tmp_path / "out" / "report.md").read_text()
     # recursion: 2 / 2**8 = 0.0078, times two; loop: one flip alone
     assert "| recursion | 10 | 0.0 % | 80.0 % | 8 | 0 | 0.0078 | 0.016 |" in text
