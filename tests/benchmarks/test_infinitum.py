@@ -14,9 +14,8 @@ import pytest
 from infinitum_english import to_python
 from tokenizers import Tokenizer
 
-from rltf.benchmarks.infinitum import Infinitum
+from rltf.benchmarks.infinitum import Infinitum, tokenizer
 from rltf.benchmarks.infinitum import benchmark as module
-from rltf.benchmarks.infinitum import tokenizer
 from rltf.benchmarks.infinitum.cases import choose_cases
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
 from rltf.benchmarks.infinitum.program import Draft, Source, canonical
