@@ -14,7 +14,7 @@ import pytest
 from infinitum_english import to_python
 from tokenizers import Tokenizer
 
-from rltf.benchmarks.infinitum import Infinitum, tokenizer
+from rltf.benchmarks.infinitum import Infinitum
 from rltf.benchmarks.infinitum import benchmark as module
 from rltf.benchmarks.infinitum.cases import choose_cases
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
@@ -315,8 +315,9 @@ def test_a_tokenizer_of_its_own_gives_back_its_texts_in_fewer_tokens_than_that_o
     tmp_path, monkeypatch, infinitum
 ):
     file = tmp_path / "tokenizer.json"
-    monkeypatch.setattr(sys, "argv", ["tokenizer", "--out", str(file), "--items", "30", "--vocabulary", "600"])
-    tokenizer.main()
+    # in a process of its own: the trainer's threads do not start in one that has forked
+    command = [sys.executable, "-m", "rltf.benchmarks.infinitum.tokenizer", "--out", str(file), "--items", "30"]
+    subprocess.run([*command, "--vocabulary", "600"], check=True, capture_output=True)
     own, of_mini = Tokenizer.from_file(str(file)), Tokenizer.from_file(str(MINI_TOKENIZER))
     problem = infinitum.problems("test")[0]
     ids = own.encode(problem.statement).ids
