@@ -315,7 +315,7 @@ def test_a_tokenizer_of_its_own_gives_back_its_texts_in_fewer_tokens_than_that_o
     tmp_path, monkeypatch, infinitum
 ):
     file = tmp_path / "tokenizer.json"
-    # in a process of its own: the trainer's threads do not start in one that has forked
+    # in a process of its own: in one that had run the judge the library's trainer was seen to hang
     command = [sys.executable, "-m", "rltf.benchmarks.infinitum.tokenizer", "--out", str(file), "--items", "30"]
     subprocess.run([*command, "--vocabulary", "600"], check=True, capture_output=True)
     own, of_mini = Tokenizer.from_file(str(file)), Tokenizer.from_file(str(MINI_TOKENIZER))
