@@ -41,7 +41,7 @@ CONTENTS = {
     "loggers": "metrics.csv, W&B, MLflow and Trackio as Lightning loggers",
     "runs": "the run folder: names and formats of every file, written and read here; names of version 0.1",
     "benchmarks": "problems, prompts, where the program lies in an answer ([add_benchmark.md](add_benchmark.md)); "
-    "`mini/` is procedural",
+    "`mini/` and `infinitum/` are procedural ([infinitum.md](infinitum.md))",
     "adapters": "our rewards as reward functions of TRL, verl, OpenRLHF and verifiers "
     "([use-the-judge.md](use-the-judge.md))",
     "service": "the judge for others: `from rltf import Judge`, `rltf serve`, and the client of that "
@@ -68,8 +68,10 @@ CONTENTS = {
 
 NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
-    "benchmark": "`mini` is procedural and ships with the project, `repair` has the failed programs of a run; files by "
-    "`benchmark.path=` ([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
+    "benchmark": "`mini` and `infinitum` (test items without end, by construct: "
+    "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "
+    "programs of a run; files by `benchmark.path=` "
+    "([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
     "reward": "what a verdict is worth; `prm` is a process reward model, `grounding` and `static` read no test "
     "([docs/grounding.md](docs/grounding.md)) ([add yours](docs/add_reward.md))",
     "algorithm": "loss and advantages; `rltf` is the paper's, `rltf_group` the default of small models "

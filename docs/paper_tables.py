@@ -44,6 +44,7 @@ PAPERS = {
     "2503.14286": ("TOPR", "tapered importance weights, the example of a page"),
     "2105.09938": ("APPS", "benchmark"),
     "2108.07732": ("MBPP", "benchmark"),
+    "2407.19772": ("Unseen code tests in infinitum", "items without end by construct; what a new model breaks"),
     "2107.03374": ("HumanEval (Codex)", "benchmark; the unbiased pass@k; ranking by mean log-prob"),
     "2109.00859": ("CodeT5", "models"),
     "2305.07922": ("CodeT5+", "models"),
@@ -92,6 +93,7 @@ PAGES_OF_PAPERS = {
     "2503.14286": ["add_objective.md"],
     "2105.09938": ["benchmarks.md"],
     "2108.07732": ["benchmarks.md", "results/smollm2.md"],
+    "2407.19772": ["infinitum.md", "reports.md"],
     "2107.03374": ["benchmarks.md", "inference.md"],
 }
 

@@ -1,4 +1,5 @@
-"""`python -m rltf.report PATH...`: the report of a run, of several, of a sweep, or of an evaluation."""
+"""`python -m rltf.report PATH...`: the report of a run, of several, of a sweep, or of an evaluation; with `--flips`,
+what one evaluation fixes and breaks against another."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from rltf.report.compare.settings import group_by_benchmark, group_into_rows
 from rltf.report.draw.chart import WIDTH, FigureStyle
+from rltf.report.flips import build_flips, read_sides, summary_line
 from rltf.report.follow import follow
 from rltf.report.read.folders import read_runs, run_folders
 from rltf.report.read.results import evaluation_folders
@@ -41,10 +43,28 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m rltf.rep
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    if options.flips:
+        return _report_flips(options, writers)
     if options.follow:
         print("the page is written anew when the run has logged something; Ctrl-C ends that", file=sys.stderr)
         follow(options.paths, partial(_report_silently, options), EVERY)
     return _report(options, writers)
+
+
+def _report_flips(options: argparse.Namespace, writers: Sequence[ReportWriter]) -> int:
+    """Writes the report of `--flips`, and prints its page's path, and its counts to standard error."""
+    out = options.out or Path("flips")
+    try:
+        first, second = read_sides(options.paths)
+        document = build_flips(first, second)
+        out.mkdir(parents=True, exist_ok=True)
+        pages = [writer.write(document, out) for writer in writers]
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(summary_line(first, second), file=sys.stderr)
+    print(*(page for page in pages if page is not None), sep="\n")
+    return 0
 
 
 def _report_silently(options: argparse.Namespace) -> None:
@@ -104,6 +124,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--by", nargs="+", default=[], metavar="KEY", help="config groups or keys that make a row, e.g. --by reward"
+    )
+    parser.add_argument(
+        "--flips",
+        action="store_true",
+        help="compare two evaluations of the same problems, or one run before and after RL: what is fixed and what is "
+        "broken, with McNemar's exact test; written to ./flips",
     )
     parser.add_argument(
         "--follow",

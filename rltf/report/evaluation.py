@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rltf.report.compare.statistics import Estimate
+from rltf.report.compare.flips import passes
+from rltf.report.compare.statistics import Estimate, estimate_of_share
 from rltf.report.document import Document, Table, section, table
 from rltf.report.draw.bars import bar_chart, dot_chart
 from rltf.report.draw.chart import Chart
 from rltf.report.draw.numbers import percent
+from rltf.report.read.evaluation import ProblemOutcome
 from rltf.report.read.results import Evaluation
 from rltf.report.read.run import as_object
 from rltf.report.sections.overview import command, settings_table
@@ -18,6 +20,8 @@ from rltf.types import Outcome
 
 MOST_ERRORS = 12
 """Error types in the chart."""
+_WORDING = "paraphrase:"
+"""Start of the tag of a problem that is a wording of an item; the item's id is the problem's without the last part."""
 
 
 def build_evaluation(evaluation: Evaluation) -> Document:
@@ -35,7 +39,8 @@ def build_evaluation(evaluation: Evaluation) -> Document:
             "pass@k", _pass_table(shares), dot_chart("heldout", "pass@k", list(shares), [("", 0, shares)], "pass@k")
         ),
         *section("What became of the programs", *_outcome_parts(results), _error_chart(results)),
-        *section("Problems by kind", *kinds),
+        *section("Problems by kind", *kinds, _kinds_table(evaluation.problems)),
+        *section("Stability under paraphrase", _stability_table(evaluation.problems)),
         *section("The search", _search_table(as_object(results.get("inference")))),
     ]
     return Document(
@@ -82,6 +87,34 @@ def _kind_parts(results: Mapping[str, Any], key: str) -> list[Chart | None]:
     }
     name = "difficulty" if key == "by_difficulty" else "construct"
     return [dot_chart(name, f"pass@1 by {name}", list(shares), [("", 0, shares)], "pass@1")]
+
+
+def _kinds_table(problems: Sequence[ProblemOutcome]) -> Table | None:
+    """pass@1 of the problems with each tag, with intervals."""
+    shares: dict[str, list[float]] = {}
+    for problem in problems:
+        for tag in problem.tags:
+            shares.setdefault(tag, []).append(problem.passed / len(problem.draws))
+    body = [[tag, str(len(shares[tag])), share_text(estimate_of_share(shares[tag]))] for tag in sorted(shares)]
+    return table(["kind", "problems", "pass@1"], body, "In brackets Wilson's 95 % interval over problems.", folded=True)
+
+
+def _stability_table(problems: Sequence[ProblemOutcome]) -> Table | None:
+    """How many items end alike in all of their wordings; None where no item has several."""
+    items: dict[str, list[bool]] = {}
+    for problem in problems:
+        if any(tag.startswith(_WORDING) for tag in problem.tags):
+            items.setdefault(problem.problem_id.rpartition("/")[0], []).append(passes(problem))
+    several = [wordings for wordings in items.values() if len(wordings) > 1]
+    if not several:
+        return None
+    alike = estimate_of_share([float(len(set(wordings)) == 1) for wordings in several])
+    counts = [sum(map(all, several)), sum(not any(wordings) for wordings in several)]
+    row = [str(len(several)), *map(str, counts), str(len(several) - sum(counts)), share_text(alike)]
+    note = (
+        "An item passes by its greedy program, or by more than half of its draws. In brackets Wilson's 95 % interval."
+    )
+    return table(["items", "pass in all wordings", "fail in all", "differ", "stable"], [row], note)
 
 
 def _search_table(search: Mapping[str, Any]) -> Table | None:

@@ -102,6 +102,9 @@ def page_folder(tmp_path_factory) -> Callable[[Path], Path]:
     for name in ("RUN", "RUN_DIR", "outputs/DAY/TIME", "runs/start1"):
         shutil.copytree(first, base / name)
     run(base, "eval.py", "policy=RUN", "benchmark=mini", SIZES, *EVALUATED, "hydra.run.dir=outputs/eval/DAY/TIME")
+    for name in ("EVAL", "EVAL_A", "EVAL_B"):
+        shutil.copytree(base / "outputs/eval/DAY/TIME", base / name)
+    shutil.copy(ROOT / "rltf" / "policies" / "tiny_tokenizer.json", base / "tokenizer.json")
     write_problems(base)
     (base / "mine.py").write_text("import lightning.pytorch as L\n\n\nclass MyCallback(L.Callback):\n    pass\n")
     made: dict[Path, Path] = {}

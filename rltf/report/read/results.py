@@ -1,4 +1,4 @@
-"""`results.json` and `samples.jsonl`: what an evaluation of one policy found."""
+"""`results.json`, `evaluation.json` and `samples.jsonl`: what an evaluation of one policy found."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rltf.report.compare.statistics import Estimate
+from rltf.report.read.evaluation import ProblemOutcome, read_heldout
 from rltf.report.read.examples import Example
 from rltf.report.read.folders import natural_order
 from rltf.report.read.run import hydra_record
 from rltf.runs.defaults import flat_config
-from rltf.runs.files import RESULTS_FILE, SAMPLES_FILE
+from rltf.runs.files import EVALUATION_FILE, RESULTS_FILE, SAMPLES_FILE
 from rltf.runs.record import read_overrides
 from rltf.types import decode_error
 
@@ -36,6 +37,8 @@ class Evaluation:
     """Overrides that the user typed behind `python eval.py`."""
     config: Mapping[str, Any] | None = None
     """Dotted key of the composed config -> value; None when not recorded."""
+    problems: tuple[ProblemOutcome, ...] = ()
+    """Outcomes problem by problem; empty when not recorded."""
 
 
 def evaluation_folders(path: Path) -> list[Path]:
@@ -67,7 +70,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     except (OSError, ValueError):
         overrides = ()
     config = flat_config(hydra_record(folder, "config.yaml")) or None
-    return Evaluation(folder, results, estimates, tuple(_gallery(folder / SAMPLES_FILE)), overrides, config)
+    heldout = read_heldout(folder / EVALUATION_FILE)[0] if (folder / EVALUATION_FILE).is_file() else None
+    problems = () if heldout is None else heldout.before_rl
+    return Evaluation(folder, results, estimates, tuple(_gallery(folder / SAMPLES_FILE)), overrides, config, problems)
 
 
 def _gallery(path: Path) -> Iterator[Example]:
