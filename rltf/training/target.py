@@ -1,0 +1,47 @@
+"""The target of bootstrapped losses: a copy of the policy whose weights are a moving average of the policy's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from rltf.algorithms.target import TargetNetwork
+from rltf.policies.base import Policy
+
+
+class TargetPolicy:
+    """A copy of a policy that follows it. It is no submodule of anything: neither trained nor in a `state_dict`.
+
+    Args:
+        policy: the policy as it is now; it is copied.
+        network: how fast the copy follows.
+    """
+
+    def __init__(self, policy: Policy, network: TargetNetwork) -> None:
+        self.policy = copy.deepcopy(policy).requires_grad_(False).eval()
+        self._network = network
+
+    def move(self, policy: Policy) -> None:
+        """Moves the trained weights towards the policy's; once an optimiser step."""
+        pairs = list(self._pairs(policy))
+        self._network.move((weight for _, weight, _ in pairs), (weight for *_, weight in pairs))
+
+    def state_dict(self, policy: Policy) -> dict[str, Tensor]:
+        """The weights that the policy trains, by name; all others are the policy's own."""
+        return {name: weight.detach() for name, weight, _ in self._pairs(policy)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores weights that `state_dict` returned."""
+        for name, weight in self.policy.named_parameters():
+            if name in state:
+                weight.data.copy_(state[name])
+
+    def _pairs(self, policy: Policy) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Name, the target's weight and the policy's, of all weights that the policy trains."""
+        weights = dict(self.policy.named_parameters())
+        for name, weight in policy.named_parameters():
+            if weight.requires_grad:
+                yield name, weights[name], weight
