@@ -21,7 +21,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.groups import JudgedGroup
 from rltf.runs.files import RESULTS_FILE
 from rltf.runs.samples import write_samples
-from rltf.runs.summary import evaluation_metrics, evaluation_record, print_table, write_json
+from rltf.runs.summary import evaluation_metrics, evaluation_record, print_table, write_evaluation, write_json
 from rltf.setup.checks import read_evaluation_config
 from rltf.setup.components import Components
 from rltf.setup.instantiate import build
@@ -47,7 +47,7 @@ class CommandResult:
 
 
 def evaluate(cfg: DictConfig) -> CommandResult:
-    """Draws and judges programs of held-out problems; writes `samples.jsonl` and `results.json`.
+    """Draws and judges programs of held-out problems; writes `samples.jsonl`, `results.json` and `evaluation.json`.
 
     Raises:
         ValueError: the config asks for what cannot be; one sentence that names the key.
@@ -78,6 +78,7 @@ def evaluate(cfg: DictConfig) -> CommandResult:
         }
         if trainer.is_global_zero:
             write_json(folder / RESULTS_FILE, record)
+            write_evaluation(folder, "before", result)
             write_samples(folder, [group.triples() for group in groups])
             print_table(console, {benchmark: record})
             print_search(console, record["inference"])

@@ -65,7 +65,7 @@ def write_evaluation(folder: Path, name: Literal["before", "after"], result: Eva
 
     Args:
         folder: the run folder.
-        name: `before` or `after` RL; `before` begins the file anew.
+        name: `before` or `after` RL; `before` begins the file anew, and is all that an evaluation of one policy writes.
         result: of that evaluation.
     """
     path = folder / EVALUATION_FILE

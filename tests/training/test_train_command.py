@@ -118,6 +118,11 @@ def test_an_exported_policy_is_evaluated(finished, composed, tmp_path):
     assert len(samples) == 2 * 6
     assert len((result.folder / "samples_greedy.jsonl").read_text().splitlines()) == 6
     assert {"task_id", "completion", "solution"} <= set(samples[0])
+    problems = json.loads((result.folder / "evaluation.json").read_text())["before"]
+    assert [problem["problem_id"] for problem in problems] == [f"mini/0/test/{i}" for i in range(6)]
+    assert [problem["draws"].count("passed") for problem in problems] == [
+        r.passed for r in result.module.test_result.problems
+    ]
 
 
 def test_the_buffer_holds_what_its_config_says(composed):
