@@ -1,4 +1,4 @@
-"""Moving average of a policy's weights, the target of bootstrapped losses (Polyak averaging, as in arXiv 1509.02971):
+"""Moving average of a policy's weights, the target of bootstrapped losses (Polyak averaging):
 target <- target + rate (policy - target), once an optimiser step."""
 
 from __future__ import annotations
