@@ -34,7 +34,7 @@ class RewardAtEnd:
         OptionError: `scale` is not above 0, or `low` not below `high`.
     """
 
-    scale: float = 10.0
+    scale: float = 1.0
     low: float | None = None
     high: float | None = None
 
