@@ -19,7 +19,7 @@ How it deviates from the paper and its code (HanGuo97/soft-Q-learning-for-text-g
    change with the level of V: nothing teaches V', and the optimum is missed (total variation 0.23 and 0.37 in a world
    of two steps, `tests/algorithms/test_soft_q.py`; below 0.001 with it).
 3. A reward of 1 is 1 nat, in the place of the code's ends of -50 and 50, and the target moves by 0.01 a step in the
-   place of 0.001: runs here have a hundred to a few thousand steps. With 10 nats the 90 steps of a run push bad programs
+   place of 0.001: runs here have a hundred to a few thousand steps. With 10 nats 90 steps push bad programs
    down and end before values are learned (docs/results/soft_q.md).
 4. The code mixes demonstrations into the data and warms up on them; here they may be a supervised term beside.
 5. A program that the length limit cut ends there, with V = 0 behind it.
