@@ -41,9 +41,6 @@ from rltf.training.sharding import (
 from rltf.training.target import TargetPolicy
 from rltf.types import Sampling
 
-TARGET_KEY = "target"
-"""Key of the target's weights in checkpoints."""
-
 
 class RLTFModule(L.LightningModule):
     """Trains a policy on demonstrations and judged programs.
@@ -149,15 +146,15 @@ class RLTFModule(L.LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_frozen_weights(self, checkpoint)
-        if self._target is not None:  # the frozen start can be made again, a moving average cannot
-            checkpoint[TARGET_KEY] = self._target.state_dict(self.policy)
+        if self._target is not None:
+            self._target.save(checkpoint, self.policy)
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         upgrade_checkpoint(checkpoint)
         restore_frozen_weights(self, checkpoint)
-        if self._target is not None and TARGET_KEY in checkpoint:
-            self._target.load_state_dict(checkpoint[TARGET_KEY])
+        if self._target is not None:
+            self._target.load(checkpoint)
 
     @override
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:

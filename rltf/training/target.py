@@ -11,6 +11,9 @@ from torch import Tensor
 from rltf.algorithms.target import TargetNetwork
 from rltf.policies.base import Policy
 
+KEY = "target"
+"""Of the target's weights in checkpoints."""
+
 
 class TargetPolicy:
     """A copy of a policy that follows it. It is no submodule of anything: neither trained nor in a `state_dict`.
@@ -29,15 +32,17 @@ class TargetPolicy:
         pairs = list(self._pairs(policy))
         self._network.move((weight for _, weight, _ in pairs), (weight for *_, weight in pairs))
 
-    def state_dict(self, policy: Policy) -> dict[str, Tensor]:
-        """The weights that the policy trains, by name; all others are the policy's own."""
-        return {name: weight.detach() for name, weight, _ in self._pairs(policy)}
+    def save(self, checkpoint: dict[str, Any], policy: Policy) -> None:
+        """Adds the weights that the policy trains to a checkpoint, by name: the frozen start can be made again, a moving
+        average cannot. All others are the policy's own."""
+        checkpoint[KEY] = {name: weight.detach() for name, weight, _ in self._pairs(policy)}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores weights that `state_dict` returned."""
+    def load(self, checkpoint: Mapping[str, Any]) -> None:
+        """Restores the weights that `save` added; a checkpoint without them is one of a policy before RL."""
+        weights = checkpoint.get(KEY, {})
         for name, weight in self.policy.named_parameters():
-            if name in state:
-                weight.data.copy_(state[name])
+            if name in weights:
+                weight.data.copy_(weights[name])
 
     def _pairs(self, policy: Policy) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Name, the target's weight and the policy's, of all weights that the policy trains."""

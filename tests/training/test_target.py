@@ -68,11 +68,13 @@ def test_the_target_of_a_policy_with_frozen_weights_holds_the_trained_ones():
         for weight in policy.parameters():
             weight.add_(1.0)
     target.move(policy)
-    state = target.state_dict(policy)
+    checkpoint = {}
+    target.save(checkpoint, policy)
+    state = checkpoint["target"]
     names = {name for name, weight in policy.named_parameters() if weight.requires_grad}
     assert state.keys() == names
     assert all(torch.equal(state[name], weight) for name, weight in policy.named_parameters() if name in names)
     other = TargetPolicy(tiny_t5(d_model=32, layers=1), TargetNetwork(1.0))
-    other.load_state_dict(state)
+    other.load(checkpoint)
     assert all(torch.equal(dict(other.policy.named_parameters())[name], weight) for name, weight in state.items())
     assert not any(weight.requires_grad for weight in other.policy.parameters())
