@@ -33,8 +33,8 @@ class TargetPolicy:
         self._network.move((weight for _, weight, _ in pairs), (weight for *_, weight in pairs))
 
     def save(self, checkpoint: dict[str, Any], policy: Policy) -> None:
-        """Adds the weights that the policy trains to a checkpoint, by name: the frozen start can be made again, a moving
-        average cannot. All others are the policy's own."""
+        """Adds the weights that the policy trains to a checkpoint, by name; all others are the policy's own. The frozen
+        start can be made again, a moving average cannot."""
         checkpoint[KEY] = {name: weight.detach() for name, weight, _ in self._pairs(policy)}
 
     def load(self, checkpoint: Mapping[str, Any]) -> None:

@@ -19,8 +19,8 @@ def test_values_are_the_log_sum_exp_of_the_logits_that_each_token_is_drawn_from(
     assert values.dtype == torch.float32
     assert (values[~rows[3]] == 0).all()
     ours, own_entropy = policy.token_logprobs(*rows)
-    assert torch.equal(logprobs, ours)
-    assert torch.equal(entropy, own_entropy)
+    torch.testing.assert_close(logprobs, ours)
+    torch.testing.assert_close(entropy, own_entropy)
 
 
 def test_value_and_log_prob_add_up_to_the_logit_of_the_token(policy: TransformersPolicy):
