@@ -39,6 +39,7 @@ PAPERS = {
     "1707.06347": ("PPO", "a critic of returns beside a clipped objective"),
     "1506.02438": ("GAE", "advantages of tokens from a critic of returns"),
     "1909.08593": ("Fine-tuning from human preferences", "adaptive weight of the KL penalty"),
+    "2106.07704": ("Soft Q-learning for text", "path consistency: learns from any programs, whoever drew them"),
     "2304.06767": ("RAFT", "control arm: supervised training on programs that pass"),
     "2604.01193": ("Simple self-distillation", "control arm: supervised training on the policy's own programs"),
     "2503.14286": ("TOPR", "tapered importance weights, the example of a page"),
@@ -62,6 +63,7 @@ OPTIONS_OF_PAPERS = {
     "2402.14740": ["algorithm=rloo"],
     "1707.06347": ["critic=value algorithm=ppo"],
     "2305.18341": ["experiment=rlcf", "reward=grounding", "reward=static"],
+    "2106.07704": ["algorithm=soft_q"],
     "2304.06767": ["algorithm=raft"],
     "2604.01193": ["algorithm=ssd"],
 }
@@ -90,6 +92,7 @@ PAGES_OF_PAPERS = {
     "2509.18314": ["credit.md"],
     "2603.16158": ["credit.md"],
     "2501.03262": ["credit.md"],
+    "2106.07704": ["credit.md", "results/soft_q.md"],
     "2503.14286": ["add_objective.md"],
     "2105.09938": ["benchmarks.md"],
     "2108.07732": ["benchmarks.md", "results/smollm2.md"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from rltf.algorithms.objective import BatchLogprobs, TokenScores
 from rltf.types import RolloutBatch
 
 
@@ -26,10 +27,15 @@ def batch_of(weights, lengths=None, old_logprobs=None, versions=None):
     )
 
 
+def scored(logprobs_BT, batch, reference_BT=None):
+    """What an objective of log-probs reads."""
+    return BatchLogprobs(batch, logprobs_BT, None if reference_BT is None else TokenScores(reference_BT))
+
+
 def gradient(objective, logprobs, batch, reference=None):
     """(loss, d loss / d logprobs_BT) of total / count."""
     logprobs_BT = torch.tensor(logprobs, requires_grad=True)
-    loss = objective(logprobs_BT, batch, None if reference is None else torch.tensor(reference))
+    loss = objective(scored(logprobs_BT, batch, None if reference is None else torch.tensor(reference)))
     value = loss.total / loss.count
     value.backward()
     return value.item(), logprobs_BT.grad

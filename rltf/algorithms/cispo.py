@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rltf.algorithms.objective import Loss
+from rltf.algorithms.objective import BatchLogprobs, Loss, Need
 from rltf.algorithms.reinforce import Reinforce
 from rltf.types import RolloutBatch
 from rltf.validation import require
@@ -37,17 +37,17 @@ class CISPO:
         self._reinforce()  # which checks what is its own
 
     @property
-    def needs_reference(self) -> bool:
-        """True when the loss has a KL term."""
-        return self._reinforce().needs_reference
+    def needs(self) -> frozenset[Need]:
+        """The frozen reference, when the loss has a KL term."""
+        return self._reinforce().needs
 
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return self._reinforce().count(batch)
 
-    def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
+    def __call__(self, scored: BatchLogprobs) -> Loss:
         """Policy-gradient loss, with the metrics of `Reinforce`: `truncated_share` is that of bounded tokens."""
-        return self._reinforce()(logprobs_BT, batch, reference_logprobs_BT)
+        return self._reinforce()(scored)
 
     def _reinforce(self) -> Reinforce:
         return Reinforce(reduction=self.reduction, importance_clip=1.0 + self.eps_high, kl=self.kl)

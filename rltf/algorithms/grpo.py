@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rltf.algorithms.objective import Loss
+from rltf.algorithms.objective import BatchLogprobs, Loss, Need
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
@@ -45,19 +45,20 @@ class GRPO:
         require("dual_clip", self.dual_clip, above=1, optional=True)
 
     @property
-    def needs_reference(self) -> bool:
-        """True when the loss has a KL term."""
-        return self.kl > 0
+    def needs(self) -> frozenset[Need]:
+        """The frozen reference, when the loss has a KL term."""
+        return frozenset({"reference"} if self.kl > 0 else ())
 
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
-    def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
+    def __call__(self, scored: BatchLogprobs) -> Loss:
         """Clipped surrogate. Metrics: `ratio_mean`, `ratio_max`, `clipped_share` of tokens whose gradient the clip
         removed, `outside_support_share`, `kl`."""
-        in_support_BT = in_support(logprobs_BT, batch)
-        logprobs_BT = logprobs_BT.masked_fill(~in_support_BT, 0.0)
+        batch = scored.batch
+        in_support_BT = in_support(scored.logprobs_BT, batch)
+        logprobs_BT = scored.logprobs_BT.masked_fill(~in_support_BT, 0.0)
         old_BT = batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)
         ratio_BT = self._ratio(logprobs_BT, old_BT, in_support_BT)
         advantage_BT = batch.weight_BT
@@ -78,8 +79,8 @@ class GRPO:
             "outside_support_share": masked_mean(~in_support_BT, batch.mask_BT),
         }
         if self.kl:
-            assert reference_logprobs_BT is not None, "an objective with needs_reference was called without one"
-            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~in_support_BT, 0.0))
+            assert scored.reference is not None, "an objective that needs a reference was called without one"
+            kl_BT = k3(logprobs_BT, scored.reference.logprobs_BT.masked_fill(~in_support_BT, 0.0))
             terms_BT = terms_BT + self.kl * kl_BT
             metrics["kl"] = masked_mean(kl_BT, in_support_BT)
         total = find_reduction(self.reduction).total(terms_BT.masked_fill(~in_support_BT, 0.0), batch.mask_BT)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rltf.algorithms.objective import Loss, Objective
+from rltf.algorithms.objective import BatchLogprobs, Loss, Need, Objective
 from rltf.types import RolloutBatch
 from rltf.validation import OptionError
 
@@ -39,17 +39,6 @@ class WeightedObjective:
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise OptionError("weight", self.weight, "a number above 0 (null as a term drops it)")
-
-
-@dataclass(frozen=True)
-class BatchLogprobs:
-    """A batch and the policy's log-probs of its responses."""
-
-    batch: RolloutBatch
-    logprobs_BT: Tensor
-    """float32 with gradient."""
-    reference_logprobs_BT: Tensor | None = None
-    """float32 without gradient; None: the objective needs no reference."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +88,9 @@ class LossMix:
         return () if rl is None or getattr(rl.objective, "own_distribution", False) else ("rl",)
 
     @property
-    def needs_reference(self) -> bool:
-        """True when one of the terms needs the frozen reference's log-probs."""
-        return any(term.objective.needs_reference for term in self.terms.values())
+    def needs(self) -> frozenset[Need]:
+        """What one of the terms or several need beside log-probs."""
+        return frozenset[Need]().union(*(term.objective.needs for term in self.terms.values()))
 
     def counts(self, batches: Mapping[str, RolloutBatch]) -> dict[str, float]:
         """Count of each term in one micro-batch; 0 for a term without a batch."""
@@ -117,10 +106,7 @@ class LossMix:
             logprobs: term name -> batch with log-probs; a term may be absent.
             divisors: term name -> divisor, from `window_divisors`; None: the micro-batch is the whole window.
         """
-        losses = {
-            name: self.terms[name].objective(s.logprobs_BT, s.batch, s.reference_logprobs_BT)
-            for name, s in logprobs.items()
-        }
+        losses = {name: self.terms[name].objective(scored) for name, scored in logprobs.items()}
         total = combine_losses(losses, {name: self.terms[name].weight for name in losses}, divisors)
         metrics = {"loss/total": total.detach()}
         for name, loss in losses.items():

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rltf.algorithms.objective import Loss
+from rltf.algorithms.objective import BatchLogprobs, Loss, Need
 from rltf.algorithms.ratios import in_support, k3, log_ratio, masked_max, masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
@@ -42,20 +42,21 @@ class Reinforce:
         require("kl", self.kl, at_least=0)
 
     @property
-    def needs_reference(self) -> bool:
-        """True when the loss has a KL term."""
-        return self.kl > 0
+    def needs(self) -> frozenset[Need]:
+        """The frozen reference, when the loss has a KL term."""
+        return frozenset({"reference"} if self.kl > 0 else ())
 
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
-    def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
+    def __call__(self, scored: BatchLogprobs) -> Loss:
         """Policy-gradient loss. Metrics: `ratio_mean`, `ratio_max` of present to behaviour probability,
         `truncated_share` of tokens whose importance weight was cut, `outside_support_share` of tokens that the present
         policy can no longer draw (they get no gradient), `kl`."""
-        in_support_BT = in_support(logprobs_BT, batch)
-        logprobs_BT = logprobs_BT.masked_fill(~in_support_BT, 0.0)
+        batch = scored.batch
+        in_support_BT = in_support(scored.logprobs_BT, batch)
+        logprobs_BT = scored.logprobs_BT.masked_fill(~in_support_BT, 0.0)
         ratio_BT = torch.exp(log_ratio(logprobs_BT.detach(), batch.old_logprobs_BT.masked_fill(~in_support_BT, 0.0)))
 
         weight_BT = batch.weight_BT
@@ -72,8 +73,8 @@ class Reinforce:
         if self.importance_clip is not None:
             metrics["truncated_share"] = masked_mean(ratio_BT > self.importance_clip, in_support_BT)
         if self.kl:
-            assert reference_logprobs_BT is not None, "an objective with needs_reference was called without one"
-            kl_BT = k3(logprobs_BT, reference_logprobs_BT.masked_fill(~in_support_BT, 0.0))
+            assert scored.reference is not None, "an objective that needs a reference was called without one"
+            kl_BT = k3(logprobs_BT, scored.reference.logprobs_BT.masked_fill(~in_support_BT, 0.0))
             terms_BT = terms_BT + self.kl * kl_BT
             metrics["kl"] = masked_mean(kl_BT, in_support_BT)
         total = find_reduction(self.reduction).total(terms_BT, batch.mask_BT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rltf.algorithms.objective import Loss
+from rltf.algorithms.objective import BatchLogprobs, Loss, Need
 from rltf.algorithms.ratios import masked_mean
 from rltf.algorithms.reductions import find_reduction
 from rltf.types import RolloutBatch
@@ -29,16 +29,17 @@ class Supervised:
         return True
 
     @property
-    def needs_reference(self) -> bool:
-        """False: there is no KL term."""
-        return False
+    def needs(self) -> frozenset[Need]:
+        """Nothing beside log-probs."""
+        return frozenset()
 
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)
 
-    def __call__(self, logprobs_BT: Tensor, batch: RolloutBatch, reference_logprobs_BT: Tensor | None = None) -> Loss:
+    def __call__(self, scored: BatchLogprobs) -> Loss:
         """Weighted negative log-likelihood. Metric `nll`: nats per token, with every reduction."""
+        batch, logprobs_BT = scored.batch, scored.logprobs_BT
         terms_BT = -batch.weight_BT * logprobs_BT
         return Loss(
             total=find_reduction(self.reduction).total(terms_BT, batch.mask_BT),

@@ -10,7 +10,7 @@ from typing import Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from rltf.algorithms.loss_mix import LossMix
@@ -81,7 +81,8 @@ def train(cfg: DictConfig, benchmark: Benchmark | None = None) -> CommandResult:
 
 def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:
     """The checkpoint to continue from: of RL, else of the warm-up; None: the run begins. Checks the disk's room."""
-    prepare_folder(folder, _checkpoint_bytes(components))
+    keeps_target = OmegaConf.select(cfg, "algorithm.target") is not None
+    prepare_folder(folder, _checkpoint_bytes(components, keeps_target))
     checkpoint = newest(folder, ("last", "warmup")) if cfg.resume else None
     if checkpoint is not None:
         read_checkpoint(checkpoint, mmap=True)  # refused now rather than after an evaluation
@@ -103,7 +104,7 @@ def build_run(
     components.pipeline.multi_round_sampler = build_multi_round_sampler(cfg, components)
     callbacks = build_callbacks(cfg, components, mix.needs_rollouts)
     trainer = build_trainer(cfg, folder, loggers, callbacks.rl)
-    needs_start = config.reference or not config.rollouts.online or mix.needs_reference
+    needs_start = config.reference or not config.rollouts.online or "reference" in mix.needs
     module = RLTFModule(
         components.policy,
         components.sampling,
@@ -154,6 +155,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             lr=run.cfg.optimizer.lr,
             warmup_steps=schedule.warmup_steps,
             decay_steps=rollouts.updates * run.cfg.trainer.max_epochs if schedule.decay else None,
+            target=build(run.cfg, "algorithm.target"),
         ),
         start_version=run.config.warmup.steps,
     )
@@ -245,10 +247,11 @@ def _write_report(run: Run) -> None:
         log.warning("report.html was not written: %s: %s", type(error).__name__, error)
 
 
-def _checkpoint_bytes(components: Components) -> int:
-    """Bytes of a run's files: trained weights and Adam's two moments in five checkpoints (two of each phase, one being
-    written), the best weights and the exported policy, in float32."""
+def _checkpoint_bytes(components: Components, keeps_target: bool) -> int:
+    """Bytes of a run's files: trained weights, Adam's two moments and the target, if one is kept, in five checkpoints
+    (two of each phase, one being written), the best weights and the exported policy, in float32."""
     parameters = list(components.policy.parameters())
     weights = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return 4 * (5 * 3 * (trained + count_learned_weights(components.pipeline)) + trained + weights)
+    moments = 5 * 3 * (trained + count_learned_weights(components.pipeline))
+    return 4 * (moments + 5 * keeps_target * trained + trained + weights)

@@ -67,6 +67,19 @@ class Policy(nn.Module, ABC):
         batch are kept only where they are small."""
 
     @abstractmethod
+    def token_values(
+        self,
+        prompt_BS: Tensor,
+        prompt_mask_BS: Tensor,
+        response_BT: Tensor,
+        mask_BT: Tensor,
+        entropy: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """log-probs_BT of the response tokens and values_BT of the states that they are drawn from, both with gradient,
+        and entropy_BT as in `token_logprobs`. All of the model's own distribution. The value of a state is the
+        log-sum-exp of its logits, in nats: a log-prob is the token's logit minus that value."""
+
+    @abstractmethod
     def hidden_states(
         self, prompt_BS: Tensor, prompt_mask_BS: Tensor, response_BT: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from rltf.policies import compat, lora
 from rltf.policies.base import Policy
 from rltf.policies.dropout import PhaseDropout
 from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
-from rltf.policies.forward.logprobs import head_logprobs
+from rltf.policies.forward.logprobs import head_logprobs, target_logits
 from rltf.policies.text.encoding import encode_prompt
 from rltf.policies.text.token_bytes import TokenBytes
 from rltf.types import Prompt, Sampling, Span
@@ -126,11 +126,26 @@ class TransformersPolicy(Policy):
             hidden_UD = states.hidden_KD.index_select(0, draw_U // tokens)
             of_draws = head_logprobs(hidden_UD, head.weight, head.bias, draw_U % tokens, sampling, entropy)
             values = (of_draws[0].index_select(0, draw_N), of_draws[1].index_select(0, draw_N))
-        zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
-        logprobs_BT, entropy_BT = (
-            zeros.index_copy(0, states.token_N, value_N).view(mask_BT.shape) for value_N in values
-        )
+        logprobs_BT, entropy_BT = (_placed(value_N, states.token_N, mask_BT) for value_N in values)
         return logprobs_BT, entropy_BT
+
+    @override
+    def token_values(
+        self,
+        prompt_BS: Tensor,
+        prompt_mask_BS: Tensor,
+        response_BT: Tensor,
+        mask_BT: Tensor,
+        entropy: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A value is the token's logit, one product a token, minus its log-prob: no second pass over the vocabulary."""
+        hidden_ND, token_N = self.hidden_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
+        head, target_N = self.model.get_output_embeddings(), response_BT.flatten()[token_N]
+        logprobs_N, entropy_N = head_logprobs(hidden_ND, head.weight, head.bias, target_N, None, entropy)
+        logits_N = target_logits(hidden_ND, head.weight, head.bias, target_N)
+        by_token = (logprobs_N, logits_N - logprobs_N, entropy_N)
+        logprobs_BT, values_BT, entropy_BT = (_placed(value_N, token_N, mask_BT) for value_N in by_token)
+        return logprobs_BT, values_BT, entropy_BT
 
     @override
     def hidden_states(
@@ -218,6 +233,12 @@ class TransformersPolicy(Policy):
             yield
         finally:
             config.max_new_tokens = before
+
+
+def _placed(value_N: Tensor, token_N: Tensor, mask_BT: Tensor) -> Tensor:
+    """Values of N tokens at their places in the batch, 0 elsewhere."""
+    zeros = torch.zeros(mask_BT.numel(), device=mask_BT.device)
+    return zeros.index_copy(0, token_N, value_N).view(mask_BT.shape)
 
 
 def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:

@@ -111,6 +111,7 @@ def read_training_config(cfg: DictConfig) -> RunConfig:
         ValueError: the first mistake.
     """
     check_config(cfg, "train")
+    _check_target(cfg)
     _check_optimizer(cfg)
     return RunConfig.of(cfg)
 
@@ -189,6 +190,15 @@ def _matches(key: str, pattern: str) -> bool:
     return len(parts) == len(pattern_parts) and all(
         part in (name, "*") for name, part in zip(parts, pattern_parts, strict=True)
     )
+
+
+def _check_target(cfg: DictConfig) -> None:
+    """Whether there is a moving average of the policy where the loss reads one, and nowhere else."""
+    reads = "target" in build(cfg, "algorithm.mix").needs
+    target = OmegaConf.select(cfg, "algorithm.target._target_")
+    if reads != (target is not None):
+        expected = "rltf.algorithms.target.TargetNetwork, which algorithm.mix reads"
+        raise OptionError("algorithm.target", target, expected if reads else "null: nothing reads it")
 
 
 def _check_optimizer(cfg: DictConfig) -> None:

@@ -16,12 +16,14 @@ MULTI_ROUND_METHOD = "draw_in_rounds"
 
 
 def check_combinations(cfg: DictConfig) -> None:
-    """Checks credit against critic, and search and placement against what training needs.
+    """Checks credit against critic, the loss against its credit, and search and placement against what training needs.
 
     Raises:
         ValueError: two of them contradict each other; one sentence with a way out.
     """
+    check_rewards_of_tokens(cfg)
     check_credit(cfg)
+    check_target_strategy(cfg)
     check_training_search(cfg)
     check_placement(cfg)
 
@@ -86,6 +88,52 @@ def check_credit(cfg: DictConfig) -> None:
         raise ValueError("critic is one of values, which nothing reads: use algorithm=ppo, credit=gae or critic=none")
     if kind is not None and OmegaConf.select(cfg, "algorithm.mix.rl") is None:
         raise ValueError("critic learns from judged programs and algorithm.mix.rl=null judges none: use critic=none")
+
+
+def check_rewards_of_tokens(cfg: DictConfig) -> None:
+    """Whether a loss that learns from rewards of tokens gets rewards, and any other advantages.
+
+    Raises:
+        ValueError: it does not.
+    """
+    objective = OmegaConf.select(cfg, "algorithm.mix.rl.objective._target_")
+    credit = OmegaConf.select(cfg, "algorithm.credit._target_")
+    reads = objective is not None and bool(read_attribute(objective, "reads_rewards"))
+    gives = credit is not None and bool(read_attribute(credit, "gives_rewards"))
+    if gives and not reads:
+        raise ValueError(
+            f"algorithm.credit is {credit}, which gives rewards, and algorithm.mix.rl learns from advantages: leave it "
+            "out, or use algorithm=soft_q"
+        )
+    if not reads:
+        return
+    if not gives:
+        raise ValueError(
+            f"algorithm.credit is {credit} and algorithm=soft_q learns from rewards of tokens: expected "
+            "rltf.credit.at_end.RewardAtEnd"
+        )
+    for key in ("credit", "critic"):
+        if cfg.get(key) is not None:
+            raise ValueError(
+                f"{key} is {cfg[key].get('_target_')} and algorithm=soft_q learns from rewards alone, whose tokens its "
+                f"own values weigh: use {key}=none"
+            )
+
+
+def check_target_strategy(cfg: DictConfig) -> None:
+    """Refuses a moving average of weights that no process holds whole.
+
+    Raises:
+        ValueError: `trainer.strategy` shares weights or gradients out.
+    """
+    strategy = OmegaConf.select(cfg, "trainer.strategy", default="auto")
+    name = strategy if isinstance(strategy, str) else strategy.get("_target_", "")
+    whole = name == "auto" or name.startswith("ddp") or name.endswith((".DDPStrategy", ".SingleDeviceStrategy"))
+    if OmegaConf.select(cfg, "algorithm.target") is not None and not whole:
+        raise ValueError(
+            f"trainer.strategy is {name} and algorithm.target averages whole weights: expected trainer=cpu, "
+            "trainer=gpu or trainer=ddp"
+        )
 
 
 def check_trained_critic(cfg: DictConfig) -> None:

@@ -26,7 +26,7 @@ KEYS: Mapping[str, Collection[str]] = {"train": (*SHARED_KEYS, *TRAIN_KEYS), "ev
 GLOBAL_GROUPS = ("recipe", "experiment", "sweep", "debug")
 """Groups whose choices set keys of others: after a mistyped one with `+`, Hydra makes a key of it."""
 PLAIN_KEYS: Mapping[str, Collection[str]] = {
-    "algorithm": ("mix", "advantages", "credit", "selection"),
+    "algorithm": ("mix", "advantages", "credit", "selection", "target"),
     "paths": ("root", "sweeps", "warm_starts", "output_dir"),
 }
 """Node that is built from several others or from none -> its keys."""

@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 from typing_extensions import override
 
-from rltf.algorithms.loss_mix import BatchLogprobs
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.ratios import k1, masked_mean, policy_metrics
 from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
@@ -29,6 +29,7 @@ from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
+from rltf.training.scoring import Scorer
 from rltf.training.sharding import (
     ShardedStrategy,
     copy_full_weights,
@@ -37,7 +38,8 @@ from rltf.training.sharding import (
     restore_frozen_weights,
     shard_policy,
 )
-from rltf.types import RolloutBatch, Sampling
+from rltf.training.target import TargetPolicy
+from rltf.types import Sampling
 
 
 class RLTFModule(L.LightningModule):
@@ -62,6 +64,7 @@ class RLTFModule(L.LightningModule):
         self.keeps_start_policy = keeps_start_policy
         self._start_policy: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
         self._unsharded_policy: tuple[Policy, ...] = ()  # the same
+        self._target: TargetPolicy | None = None
         self._step_metrics = StepMetrics()
         self._trained: list[torch.nn.Parameter] = []
         self.start_version = 0
@@ -92,6 +95,7 @@ class RLTFModule(L.LightningModule):
         if phase.name == "rl" and self.keeps_start_policy:
             policy = self._unsharded_policy[0] if self._unsharded_policy else self.policy
             self._start_policy = (copy.deepcopy(policy).requires_grad_(False).eval(),)
+        self._target = None if phase.target is None else TargetPolicy(self.policy, phase.target)
 
     @property
     def phase_name(self) -> str:
@@ -110,7 +114,7 @@ class RLTFModule(L.LightningModule):
 
     @override
     def on_fit_start(self) -> None:
-        for policy in self._start_policy:
+        for policy in (*self._start_policy, *([self._target.policy] if self._target else [])):
             policy.to(self.device)
 
     @override
@@ -142,11 +146,15 @@ class RLTFModule(L.LightningModule):
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_frozen_weights(self, checkpoint)
+        if self._target is not None:
+            self._target.save(checkpoint, self.policy)
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         upgrade_checkpoint(checkpoint)
         restore_frozen_weights(self, checkpoint)
+        if self._target is not None:
+            self._target.load(checkpoint)
 
     @override
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
@@ -187,32 +195,24 @@ class RLTFModule(L.LightningModule):
         term_logprobs: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
-            logprobs_BT, entropy_BT = self._logprobs(self.policy, name, part)
-            reference_BT = None
-            if name == "rl" and self._start_policy:
-                with torch.no_grad():
-                    reference_BT = self._logprobs(self.start_policy, name, part)[0]
-                kl_BT, finite_BT = k1(logprobs_BT.detach(), reference_BT)
+            reference = self.start_policy if name == "rl" and self._start_policy else None
+            target = self._target.policy if self._target else None
+            scored, entropy_BT = self._scorer(name)(self.policy, part, reference, target, entropy=name == "rl")
+            term_logprobs[name] = scored
+            if scored.reference is not None:
+                kl_BT, finite_BT = k1(scored.logprobs_BT.detach(), scored.reference.logprobs_BT)
                 metrics["policy/kl"] = masked_mean(kl_BT, part.mask_BT & finite_BT)
-            term_logprobs[name] = BatchLogprobs(part, logprobs_BT, reference_BT)
             if name == "rl":
                 self._idle_iterations.add_programs(part)
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(term_logprobs, batch.divisors)
         return mixed.total, metrics | mixed.metrics
 
-    def _logprobs(self, policy: Policy, name: str, part: RolloutBatch) -> tuple[Tensor, Tensor]:
+    def _scorer(self, name: str) -> Scorer:
+        """What scores the batches of a loss term."""
         assert self.phase is not None
-        sampling = self.sampling if name in self.phase.mix.sampled_terms else None
-        logprobs_BT, entropy_BT = policy.token_logprobs(
-            part.prompt_BS,
-            part.prompt_mask_BS,
-            part.response_BT,
-            part.response_mask_BT,
-            sampling,
-            entropy=name == "rl" and policy is self.policy,
-        )
-        return logprobs_BT.masked_fill(~part.mask_BT, 0.0), entropy_BT
+        mix = self.phase.mix
+        return Scorer(mix.terms[name].objective.needs, self.sampling if name in mix.sampled_terms else None)
 
     @override
     def configure_gradient_clipping(
@@ -242,6 +242,8 @@ class RLTFModule(L.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         trainer = self.trainer
+        if self._target is not None and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._target.move(self.policy)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if trainer.global_step % every == 0:
             self.log_steps()

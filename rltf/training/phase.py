@@ -13,6 +13,7 @@ from torch.nn import Parameter
 from torch.optim import Adam, AdamW, Optimizer
 
 from rltf.algorithms.loss_mix import LossMix
+from rltf.algorithms.target import TargetNetwork
 from rltf.policies.precision import movable_share
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class Phase:
     """Optimiser steps of linear warm-up; constant afterwards."""
     decay_steps: int | None = None
     """Optimiser steps after which a cosine has brought the rate to a tenth of the peak; None: constant."""
+    target: TargetNetwork | None = None
+    """How fast a moving average of the policy follows it; None: the loss needs none."""
 
     def make_optimizer(self, parameters: Iterable[Parameter], fused: bool) -> Optimizer:
         """The optimiser of these parameters; a rate at which most of them cannot move is told.

@@ -6,7 +6,8 @@ import torch
 from objective_batches import batch_of
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
 from rltf.algorithms.supervised import Supervised

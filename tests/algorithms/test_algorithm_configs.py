@@ -7,12 +7,20 @@ from hydra.utils import instantiate
 from objective_batches import batch_of
 
 from rltf.algorithms.advantages import Advantages
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix
+from rltf.algorithms.loss_mix import LossMix
+from rltf.algorithms.objective import BatchLogprobs, TokenScores
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.setup.instantiate import build
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = sorted(path.stem for path in (CONFIGS / "algorithm").glob("*.yaml"))
+
+
+def scored_by_all(batch, logprobs_BT):
+    """What objectives read when every network says the same: values are 0."""
+    values_BT = torch.zeros_like(logprobs_BT)
+    scores = TokenScores(logprobs_BT.detach(), values_BT)
+    return BatchLogprobs(batch, logprobs_BT, scores, values_BT, scores)
 
 
 def component(group, name, *overrides):
@@ -28,7 +36,7 @@ def test_algorithm_composes_and_gives_a_finite_loss_with_gradient(name):
     assert isinstance(algorithm.advantages, Advantages)
     logprobs_BT = torch.full((2, 3), -1.0, requires_grad=True)
     batch = batch_of([[1.0] * 3, [-0.5] * 3], lengths=[3, 2], old_logprobs=[[-1.0] * 3] * 2)
-    loss = mix({term: BatchLogprobs(batch, logprobs_BT, logprobs_BT.detach()) for term in mix.terms})
+    loss = mix({term: scored_by_all(batch, logprobs_BT) for term in mix.terms})
     loss.total.backward()
     assert torch.isfinite(logprobs_BT.grad).all()
     assert logprobs_BT.grad[0, 0] < 0

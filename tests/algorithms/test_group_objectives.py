@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from rltf.algorithms.advantages import CreditedGroup
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.rollouts.collate import collate
 from rltf.types import Credit, FinishReason, Outcome, Program, Verdict
 
@@ -50,7 +51,7 @@ def gradient(name, rewards, ratio=1.0, spans=()):
     [rollouts] = built.advantages([CreditedGroup(group)])
     batch = collate(rollouts, 0, "right")
     logprobs_BT = torch.full(batch.mask_BT.shape, OLD + torch.tensor(ratio).log().item(), requires_grad=True)
-    loss = built.mix.terms["rl"].objective(logprobs_BT, batch)
+    loss = built.mix.terms["rl"].objective(BatchLogprobs(batch, logprobs_BT))
     (loss.total / loss.count).backward()
     return [r.advantage for r in rollouts], logprobs_BT.grad
 
@@ -99,5 +100,5 @@ def test_dapo_brings_its_length_penalty_to_any_reward_and_needs_no_reference(com
     cfg = composed("train", "algorithm=dapo", "reward=fine+adaptive")
     assert list(cfg.reward.terms) == ["fine", "adaptive", "overlong"]
     assert cfg.reward.terms.overlong.limit == cfg.generation.sampling.max_new_tokens
-    assert not algorithm("dapo").mix.needs_reference
+    assert not algorithm("dapo").mix.needs
     assert "overlong" not in composed("train", "reward=fine+adaptive").reward.terms

@@ -5,7 +5,8 @@ import torch
 
 from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.reinforce import Reinforce
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.collate import collate

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from objective_batches import batch_of
 
 from rltf.algorithms.grpo import GRPO
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.ratios import policy_metrics
 from rltf.algorithms.reductions import REDUCTIONS
 from rltf.algorithms.reinforce import Reinforce
@@ -140,8 +141,8 @@ def test_mix_says_which_data_it_needs():
         LossMix(supervised=WeightedObjective(Supervised())),
         LossMix(WeightedObjective(Supervised()), WeightedObjective(GRPO(kl=0.1))),
     )
-    assert (sft.needs_demonstrations, sft.needs_rollouts, sft.needs_reference) == (True, False, False)
-    assert (both.needs_demonstrations, both.needs_rollouts, both.needs_reference) == (True, True, True)
+    assert (sft.needs_demonstrations, sft.needs_rollouts, sft.needs) == (True, False, frozenset())
+    assert (both.needs_demonstrations, both.needs_rollouts, both.needs) == (True, True, {"reference"})
 
 
 def test_mix_without_terms_or_with_a_weight_of_zero_is_refused():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from objective_batches import batch_of, gradient
+from objective_batches import batch_of, gradient, scored
 
 from rltf.algorithms.cispo import CISPO
 from rltf.algorithms.grpo import GRPO
@@ -21,7 +21,7 @@ def test_gradient_of_one_token_matches_the_softmax_oracle():
     # d(-w log p_1)/dz = w (p - onehot_1), with w = 0.91 and z = [0.2, -0.1, 0.5]
     logits = torch.tensor([0.2, -0.1, 0.5], requires_grad=True)
     logprobs_BT = logits.log_softmax(0)[1].reshape(1, 1)
-    Reinforce()(logprobs_BT, batch_of([[0.91]])).total.backward()
+    Reinforce()(scored(logprobs_BT, batch_of([[0.91]]))).total.backward()
     assert logits.grad.tolist() == pytest.approx([0.29443, -0.69188, 0.39744], abs=1e-5)
     assert logits.grad.sum().item() == pytest.approx(0, abs=1e-6)
 
@@ -30,7 +30,7 @@ def test_gradient_of_one_token_matches_the_softmax_oracle():
 def test_fine_loss_of_a_uniform_policy_is_minus_24_953_whatever_the_span(span):
     # V = 8, T = 40, R_fine = -0.3, alpha = T / span: 0.3 * 40 * (-ln 8)
     weights = [[-0.3 * 40 / span] * span + [0.0] * (40 - span)]
-    loss = Reinforce()(torch.full((1, 40), -math.log(8)), batch_of(weights))
+    loss = Reinforce()(scored(torch.full((1, 40), -math.log(8)), batch_of(weights)))
     assert loss.total.item() == pytest.approx(-24.953, abs=1e-3)
 
 
@@ -55,7 +55,7 @@ def test_program_equal_to_its_baseline_gives_exactly_no_gradient():
 )
 def test_reductions_of_unequal_sequences(reduction, total, count):
     batch = batch_of([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]], lengths=[1, 3])
-    loss = Supervised(reduction)(torch.tensor([[-1.0, 0.0, 0.0], [-2.0, -3.0, -4.0]]), batch)
+    loss = Supervised(reduction)(scored(torch.tensor([[-1.0, 0.0, 0.0], [-2.0, -3.0, -4.0]]), batch))
     assert (loss.total.item(), loss.count.item()) == (pytest.approx(total), count)
 
 
@@ -64,7 +64,7 @@ def test_count_is_known_before_the_forward_pass_and_skips_empty_rows(objective):
     batch = batch_of([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]], lengths=[2, 1, 0])
     expected = 3 if objective.reduction == "token_mean" else 2
     assert objective.count(batch).item() == expected
-    assert objective(torch.full((3, 2), -1.0), batch).count.item() == expected
+    assert objective(scored(torch.full((3, 2), -1.0), batch)).count.item() == expected
 
 
 @pytest.mark.parametrize("objective", [o(reduction=r) for o in ALL for r in REDUCTIONS])
@@ -81,7 +81,7 @@ def test_supervised_loss_is_the_cross_entropy_of_torch():
     logits_BTV = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
     ids_BT = torch.randint(7, (2, 5), generator=torch.Generator().manual_seed(1))
     logprobs_BT = logits_BTV.log_softmax(-1).gather(-1, ids_BT[..., None])[..., 0]
-    loss = Supervised("token_mean")(logprobs_BT, batch_of([[1.0] * 5] * 2))
+    loss = Supervised("token_mean")(scored(logprobs_BT, batch_of([[1.0] * 5] * 2)))
     expected = torch.nn.functional.cross_entropy(logits_BTV.reshape(-1, 7), ids_BT.reshape(-1))
     torch.testing.assert_close(loss.total / loss.count, expected)
     torch.testing.assert_close(loss.metrics["nll"], expected)
@@ -104,7 +104,7 @@ def test_positive_advantages_clip_only_above_and_negative_only_below(advantage, 
     objective = GRPO(eps_low=0.2, eps_high=0.4)
     _, grad = gradient(objective, [[math.log(ratio)]], batch_of([[advantage]]))
     assert grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage, abs=1e-6)
-    loss = objective(torch.tensor([[math.log(ratio)]]), batch_of([[advantage]]))
+    loss = objective(scored(torch.tensor([[math.log(ratio)]]), batch_of([[advantage]])))
     assert loss.metrics["clipped_share"].item() == float(clipped)
     assert loss.metrics["ratio_max"].item() == pytest.approx(ratio)
 
@@ -140,8 +140,8 @@ def test_k3_estimates_the_kl_divergence_without_bias():
 @pytest.mark.parametrize("make", [Reinforce, GRPO])
 def test_kl_pulls_towards_the_reference(make):
     objective, batch = make(kl=0.5), batch_of([[0.0]], old_logprobs=[[-1.0]])
-    assert objective.needs_reference
-    assert not make().needs_reference
+    assert objective.needs == {"reference"}
+    assert not make().needs
     # d k3 / d log p = 1 - p_ref / p
     _, grad = gradient(objective, [[-1.0]], batch, reference=[[-2.0]])
     assert grad.item() == pytest.approx(0.5 * (1 - math.exp(-1)), rel=1e-5)
@@ -154,7 +154,7 @@ def test_importance_weight_of_a_stale_token_is_the_ratio_up_to_the_bound_without
     value, grad = gradient(Reinforce(importance_clip=2.0), [[-1.0, -1.0]], batch)
     assert value == pytest.approx(1.5 + 2.0)
     assert grad.tolist() == [pytest.approx([-1.5, -2.0])]
-    loss = Reinforce(importance_clip=2.0)(torch.tensor([[-1.0, -1.0]]), batch)
+    loss = Reinforce(importance_clip=2.0)(scored(torch.tensor([[-1.0, -1.0]]), batch))
     assert loss.metrics["truncated_share"].item() == 0.5
     assert loss.metrics["ratio_mean"].item() == pytest.approx((1.5 + 8.0) / 2)
 
@@ -171,7 +171,7 @@ def test_token_that_left_the_support_gets_no_gradient_and_is_counted(objective):
     assert math.isfinite(value)
     assert grad[0, 0] == 0
     assert grad[0, 1] < 0
-    loss = objective(torch.tensor([[-math.inf, -1.0]]), batch, torch.tensor([[-1.0, -1.0]]))
+    loss = objective(scored(torch.tensor([[-math.inf, -1.0]]), batch, torch.tensor([[-1.0, -1.0]])))
     assert loss.metrics["outside_support_share"].item() == 0.5
 
 
@@ -185,7 +185,7 @@ def test_extreme_ratios_stay_finite(objective, old, new):
 
 @pytest.mark.parametrize("objective", [o(reduction=r) for o in ALL for r in REDUCTIONS])
 def test_metrics_are_detached_scalars(objective):
-    loss = objective(torch.full((2, 3), -1.0, requires_grad=True), batch_of([[1.0] * 3] * 2))
+    loss = objective(scored(torch.full((2, 3), -1.0, requires_grad=True), batch_of([[1.0] * 3] * 2)))
     assert loss.metrics
     assert all(m.ndim == 0 and not m.requires_grad for m in loss.metrics.values())
 

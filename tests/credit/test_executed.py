@@ -7,6 +7,7 @@ import torch
 from rollout_strategies import build_rollout
 
 from rltf.algorithms.grpo import GRPO
+from rltf.algorithms.objective import BatchLogprobs, TokenScores
 from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.executed import ExecutedLinesCredit
 from rltf.execution import LocalExecutor
@@ -75,7 +76,7 @@ def test_gradient_at_masked_tokens_is_exactly_zero_and_elsewhere_as_without_the_
 
     def gradient(rollout):
         leaf = logits_BTV.clone().requires_grad_()
-        objective(leaf.log_softmax(-1)[..., 2], collate([rollout], 0, "right")).total.backward()
+        objective(BatchLogprobs(collate([rollout], 0, "right"), leaf.log_softmax(-1)[..., 2])).total.backward()
         return leaf.grad
 
     plain = gradient(rollout_of(LINES, None))
@@ -94,7 +95,7 @@ def test_tokens_that_are_left_out_feel_no_kl_and_count_in_no_mean():
     for leave_out in (False, True):
         batch = collate(ExecutedLinesCredit(leave_out)([rollout_of(LINES, (4, 5))]), 0, "right")
         leaf_BT = batch.old_logprobs_BT.clone().requires_grad_()
-        loss = objective(leaf_BT, batch, leaf_BT.detach() - 1.0)
+        loss = objective(BatchLogprobs(batch, leaf_BT, TokenScores(leaf_BT.detach() - 1.0)))
         loss.total.backward()
         counts.append(int(loss.count))
         pulls.append([t for t in (3, 4) if leaf_BT.grad[0, t] != 0])

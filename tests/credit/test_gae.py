@@ -7,6 +7,7 @@ import torch
 from critic_cases import program_of, reading, rollout_of
 
 from rltf.algorithms.grpo import GRPO
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.credit.chain import CreditChain
 from rltf.credit.critic_token import CriticTokenCredit
 from rltf.credit.executed import ExecutedLinesCredit
@@ -83,7 +84,7 @@ def test_where_nothing_has_moved_the_surrogate_is_minus_the_mean_advantage_and_i
     rollouts = [rollout_of([1, 2], critic=reading([0.5, 0.2])), rollout_of([3], reward=-1, critic=reading([0.1]))]
     batch = collate(GAECredit(whiten=False)(rollouts), 0, "right")
     logprobs_BT = batch.old_logprobs_BT.clone().requires_grad_()
-    loss = GRPO(reduction="token_mean")(logprobs_BT, batch)
+    loss = GRPO(reduction="token_mean")(BatchLogprobs(batch, logprobs_BT))
     assert float(loss.total.detach() / loss.count) == pytest.approx(-float(batch.weight_BT.sum()) / 3, rel=1e-6)
     loss.total.backward()
     torch.testing.assert_close(logprobs_BT.grad, -batch.weight_BT)

@@ -7,6 +7,7 @@ import torch
 from rollout_strategies import build_program
 
 from rltf.algorithms.advantages import CreditedGroup
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.credit.own_samples import OwnSamplesCredit
 from rltf.rollouts.collate import collate
 from rltf.setup.instantiate import build
@@ -28,7 +29,7 @@ def gradient(composed, name, outcomes=OUTCOMES):
     [rollouts] = build(algorithm, "algorithm.advantages")([CreditedGroup(group)])
     batch = collate(credit(rollouts), 0, "right")
     logprobs_BT = torch.full(batch.mask_BT.shape, -1.0, requires_grad=True)
-    loss = mix.terms["rl"].objective(logprobs_BT, batch)
+    loss = mix.terms["rl"].objective(BatchLogprobs(batch, logprobs_BT))
     (loss.total / loss.count.clamp(min=1)).backward()
     return [row[:length].tolist() for row, length in zip(logprobs_BT.grad, LENGTHS, strict=True)]
 
@@ -67,7 +68,8 @@ def test_own_samples_are_learned_under_the_policys_own_distribution(composed, na
     [rollouts] = build(composed("train", "algorithm=raft"), "algorithm.advantages")(
         [CreditedGroup([(build_program(), Verdict(Outcome.PASSED, 1, 1), ())])]
     )
-    RLTFModule._logprobs(module, policy, "rl", collate(rollouts, 0, "right"))
+    scorer = RLTFModule._scorer(module, "rl")
+    scorer(policy, collate(rollouts, 0, "right"), None, None, entropy=True)
     assert asked == [sampling if sees_sampling else None]
 
 

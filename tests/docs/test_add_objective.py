@@ -13,7 +13,7 @@ def test_the_objective_is_built_from_its_yaml(written, composed):
     search_path = f"hydra.searchpath=[file://{written('add_objective.md')}/configs]"
     cfg = composed("train", "algorithm=topr", search_path, TRUSTED, "algorithm.mix.rl.objective.bound=0.5")
     mix = build(cfg, "algorithm.mix")
-    assert (mix.needs_rollouts, mix.needs_demonstrations, mix.needs_reference) == (True, False, False)
+    assert (mix.needs_rollouts, mix.needs_demonstrations, mix.needs) == (True, False, frozenset())
     assert mix.terms["rl"].objective.bound == 0.5
 
 

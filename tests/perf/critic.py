@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 from rltf.algorithms.grpo import GRPO
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.credit.gae import GAECredit
 from rltf.critics.base import Critic
 from rltf.critics.outcome import OutcomeCritic
@@ -111,7 +112,8 @@ def train(policy: Policy, optimizer: torch.optim.Optimizer, programs: list[Rollo
         logprobs_BT, _ = policy.token_logprobs(
             batch.prompt_BS, batch.prompt_mask_BS, batch.response_BT, batch.response_mask_BT, entropy=True
         )
-        loss = GRPO(reduction="token_mean")(logprobs_BT, replace(batch, old_logprobs_BT=logprobs_BT.detach()))
+        scored = BatchLogprobs(replace(batch, old_logprobs_BT=logprobs_BT.detach()), logprobs_BT)
+        loss = GRPO(reduction="token_mean")(scored)
         (loss.total / loss.count).backward()
         optimizer.step()
         optimizer.zero_grad()

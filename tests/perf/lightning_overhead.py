@@ -21,7 +21,8 @@ import lightning.pytorch as L
 import torch
 from torch.utils.data import DataLoader
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.supervised import Supervised
 from rltf.callbacks.progress import Progress
 from rltf.commands.start import quiet_libraries

@@ -48,6 +48,7 @@ OPTIONS = {
     "curriculum=cccs": ["curriculum=cccs"],
     "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
     "algorithm=dapo": ["algorithm=dapo"],
+    "algorithm=soft_q": ["algorithm=soft_q"],
 }
 QUIET = [
     "logger=none",

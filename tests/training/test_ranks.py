@@ -3,7 +3,8 @@ import torch
 import torch.multiprocessing
 from objective_batches import batch_of
 
-from rltf.algorithms.loss_mix import BatchLogprobs, LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.loss_mix import LossMix, WeightedObjective, window_divisors
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.reinforce import Reinforce
 from rltf.training.ranks import mean_over_ranks
 

@@ -62,6 +62,24 @@ def head_logprobs(
     return logprobs_N, entropy_N
 
 
+def target_logits(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor) -> Tensor:
+    """Float32 logit_N of each target, with gradient: one product of its hidden state with its own row of the head, in
+    the types that `head_logprobs` multiplies in.
+
+    Args:
+        hidden_ND: what the head reads, scaled as the model scales it. Any floating type.
+        weight_VD: the head's weight.
+        bias_V: the head's bias, or None.
+        target_N: int64 token ids.
+    """
+    if torch.is_autocast_enabled(hidden_ND.device.type):
+        weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
+    # Products of short types are exact in float32, in which a head adds them up, too.
+    products_ND = hidden_ND.to(weight_VD.dtype).float() * weight_VD[target_N].float()
+    logits_N = products_ND.sum(-1)
+    return logits_N if bias_V is None else logits_N + bias_V.to(weight_VD.dtype)[target_N].float()
+
+
 class _BlockedHead(torch.autograd.Function):
     """log softmax(hidden @ weight.T / temperature)[target]."""
 
