@@ -36,16 +36,12 @@ def infinitum() -> Infinitum:
 
 
 def passes(problem: Problem, program: str) -> bool:
-    """A plain judge of the benchmark's own programs."""
-    names: dict = {}
+    """A plain judge of the benchmark's own programs, which may lack the statement that ends a loop."""
     try:
-        exec(program, names)
-        results = [
-            names[test.function](*[list(a) if isinstance(a, list) else a for a in test.args]) for test in problem.tests
-        ]
+        function = Program(counted(ast.parse(program)), problem.tests[0].function)
     except Exception:
         return False
-    return [test.expected for test in problem.tests] == results
+    return all(function(test.args) == test.expected for test in problem.tests)
 
 
 def nodes(problem: Problem, *kinds: type) -> list:

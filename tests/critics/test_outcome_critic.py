@@ -7,6 +7,7 @@ import torch
 from critic_cases import POLICIES, program_of, random_rollouts, rollout_of, shaken, started
 
 from rltf.algorithms.advantages import Advantages, CreditedGroup
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.reinforce import Reinforce
 from rltf.credit.critic_token import CriticTokenCredit
 from rltf.critics.outcome import OutcomeCritic
@@ -25,7 +26,7 @@ def test_a_fresh_critic_gives_each_of_four_outcomes_a_quarter_and_the_loss_is_a_
     for chosen in (rollouts, CriticTokenCredit()(read)):
         batch = collate(chosen, 0, "right")
         logprobs_BT = torch.linspace(-2, -1, batch.mask_BT.numel()).view(batch.mask_BT.shape) * batch.mask_BT
-        losses.append(Reinforce()(logprobs_BT, batch).total)
+        losses.append(Reinforce()(BatchLogprobs(batch, logprobs_BT)).total)
     assert losses[1] == 0.25 * losses[0]
 
 

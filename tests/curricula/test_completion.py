@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rltf.algorithms.advantages import Advantages
+from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.reinforce import Reinforce
 from rltf.benchmarks.mini import Mini
 from rltf.curricula.completion import CompletionCurriculum, statement_offsets
@@ -218,7 +219,7 @@ def test_log_probs_behind_a_prefix_are_those_of_the_sampler_and_the_prefix_gets_
     )
     torch.testing.assert_close(logprobs_BT[batch.mask_BT], batch.old_logprobs_BT[batch.mask_BT], rtol=1e-4, atol=1e-5)
     leaf_BT = logprobs_BT.detach().requires_grad_()
-    loss = Reinforce(reduction="token_mean")(leaf_BT, batch)
+    loss = Reinforce(reduction="token_mean")(BatchLogprobs(batch, leaf_BT))
     loss.total.backward()
     assert not leaf_BT.grad[~batch.mask_BT].any()
     assert loss.count == sum(len(r.program.token_ids) for r in rollouts)

@@ -94,7 +94,7 @@ SETTINGS = (
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
     ("credit=divergence",),
-    ("algorithm=soft_q",),
+    ("algorithm=soft_q", "benchmark=infinitum"),
     ("benchmark=repair", "model=smollm2_135m", "credit=tests", "reward=grounding"),
 )
 """Choices that together have every key."""

@@ -7,12 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "rltf"
 RUN_PROGRAMS = {
+    "benchmarks/infinitum/running.py",
     "benchmarks/mini/running.py",
     "execution/grader/text_test_code.py",
     "execution/inside/runner.py",
     "execution/inside/script.py",
 }
-"""Where programs are run: the mini benchmark's own, and in the sandbox, those that it is for."""
+"""Where programs are run: the procedural benchmarks' own, and in the sandbox, those that it is for."""
 JUDGE = {
     "execution/grader/connection.py",
     "execution/inside/channel.py",
