@@ -241,4 +241,5 @@ def test_training_programs_begin_where_the_critic_trusts_the_first_half(executor
     refined = groups[0][3].program
     assert len(refined.token_ids) == len(refined.logprobs) == len(RIGHT) - len(begin) + 1
     tests = [job.tests for job in executor.jobs]
-    assert (tests.count((EXAMPLE,)), tests.count((EXAMPLE, HIDDEN)), len(tests)) == (8, 7, 15)  # 4 and 3 different programs
+    # whole tests for 4 and 3 different programs
+    assert (tests.count((EXAMPLE,)), tests.count((EXAMPLE, HIDDEN)), len(tests)) == (8, 7, 15)
