@@ -38,6 +38,8 @@ REPLACED = {
     "model=smollm2_135m": ["model=tiny_causal"],
     "policy=smollm2_135m": ["policy=tiny_causal"],
     "policy=me/my-coder": ["policy=RUN"],
+    "inference.repair=REPAIR_RUN": ["inference.repair=RUN"],
+    "benchmark.prompt=doc": ["benchmark.prompt=doc", "model.max_prompt_tokens=256"],
     "model.path=MODEL": ["model.path=RUN/policy", "recipe=tiny_t5", "benchmark.path=mbpp.jsonl"],
     "logger.wandb.mode=online": ["logger.wandb.mode=offline"],
     "seed=1,2,3,4,5": ["seed=1"],
@@ -137,6 +139,10 @@ def shortened(name: str, words: list[str]) -> list[str]:
     if any(word.startswith("resume=") for word in words):
         return replaced
     added = list(EVALUATED) if name == "eval" else [*TINY, *EVALUATED]
+    if "evaluation.temperature=0" in replaced:  # one program a problem
+        added += ["evaluation.samples=1", "evaluation.ks=[1]"]
+    if {"+sweep=feedback_reward", "+sweep=feedback_credit", "experiment=long"} & {*replaced}:
+        added.append("generation.sampling.max_new_tokens=320")  # whole programs, to learn from
     if any(word.startswith("benchmark=mbpp") for word in replaced):
         if not any(word.startswith("benchmark.path=") for word in replaced):
             added.append("benchmark.path=mbpp.jsonl")
