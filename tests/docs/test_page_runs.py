@@ -184,7 +184,11 @@ def test_a_command_of_a_page_runs(typed, page_folder):
         run(folder, typed.words[1], *typed.words[2:])
     else:
         name = typed.words[1].removesuffix(".py")
-        run(folder, f"{name}.py", *shortened(name, list(typed.words[2:])))
+        words = shortened(name, list(typed.words[2:]))
+        for word in words:
+            if word.startswith("hydra.run.dir=runs/start"):  # one that the page makes itself
+                shutil.rmtree(folder / word.partition("=")[2], ignore_errors=True)
+        run(folder, f"{name}.py", *words)
 
 
 def torchrun(folder: Path, words: list[str]) -> None:
