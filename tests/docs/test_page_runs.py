@@ -143,6 +143,7 @@ def shortened(name: str, words: list[str]) -> list[str]:
         added += ["evaluation.samples=1", "evaluation.ks=[1]"]
     if {"+sweep=feedback_reward", "+sweep=feedback_credit", "experiment=long"} & {*replaced}:
         added.append("generation.sampling.max_new_tokens=320")  # whole programs, to learn from
+        added += ["evaluation.samples=10", "evaluation.ks=[1,10]"]  # for parts.py
     if any(word.startswith("benchmark=mbpp") for word in replaced):
         if not any(word.startswith("benchmark.path=") for word in replaced):
             added.append("benchmark.path=mbpp.jsonl")
@@ -181,7 +182,10 @@ def test_a_command_of_a_page_runs(typed, page_folder):
         assert all((folder / page).is_file() for page in pages)
         assert pages
     elif typed.words[1].startswith("docs/"):
-        run(folder, typed.words[1], *typed.words[2:])
+        script = folder / typed.words[1]  # it writes beside itself
+        script.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / typed.words[1], script)
+        run(folder, str(script), *typed.words[2:])
     else:
         name = typed.words[1].removesuffix(".py")
         words = shortened(name, list(typed.words[2:]))
