@@ -28,7 +28,6 @@ from rltf.types import (
 )
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 

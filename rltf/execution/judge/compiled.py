@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from rltf.execution.judge.outcomes import Decision, ErrorRecord, decide
 from rltf.execution.judge.progress import TestProgress
+from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.limits import Limits, Stop, StopReason
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.types import Outcome
@@ -48,7 +49,7 @@ def compiled(sandbox: Sandbox, progress: TestProgress) -> Iterator[None]:
     Raises:
         ZygoteLost: The sandbox broke.
     """
-    if progress.language != "cpp":
+    if progress.runtime is None or RUNTIMES[progress.runtime].compiler is None:
         yield
         return
     progress.binary = binary = Binary()
