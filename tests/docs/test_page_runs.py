@@ -42,6 +42,8 @@ REPLACED = {
     "benchmark.prompt=doc": ["benchmark.prompt=doc", "model.max_prompt_tokens=256"],
     "model.path=MODEL": ["model.path=RUN/policy", "recipe=tiny_t5", "benchmark.path=mbpp.jsonl"],
     "logger.wandb.mode=online": ["logger.wandb.mode=offline"],
+    # of commands that differ in a seed alone, the first is run
+    "job.data=[runs/prm_data1,runs/prm_data2]": ["job.data=[runs/prm_data1]"],
     "seed=1,2,3,4,5": ["seed=1"],
     "seed=1,2": ["seed=1"],
 }
