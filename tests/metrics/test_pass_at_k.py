@@ -100,6 +100,11 @@ def test_bootstrap_interval_is_fixed_by_its_seed():
     assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
 
 
+def test_bootstrap_interval_does_not_hang_on_the_order_of_the_problems():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_interval(values) == bootstrap_interval(values[::-1])
+
+
 def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
     generator = np.random.default_rng(0)
     covered = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rltf.metrics.evaluation import Evaluation
+from rltf.report.compare.statistics import estimate_over_problems
 from rltf.report.read.evaluation import read_heldout
-from rltf.runs.summary import write_evaluation
+from rltf.runs.summary import evaluation_record, write_evaluation
 from rltf.types import AssertTest, Category, ErrorReport, FinishReason, Outcome, Problem, Program, Verdict
 
 P, W, E = Outcome.PASSED, Outcome.WRONG_ANSWER, Outcome.RUNTIME_ERROR
@@ -48,6 +49,18 @@ def test_what_an_evaluation_found_is_read_back_draw_by_draw(tmp_path):
     assert heldout.values("after", "pass@1").tolist() == [0.5, 0.5]
     # runtime error to passed, wrong to wrong, wrong to runtime error, wrong to passed
     assert heldout.flow()[1:, 1:].tolist() == [[0, 0, 0.25], [0.25, 0.25, 0.25], [0, 0, 0]]
+
+
+def test_one_number_has_one_interval_in_the_summary_and_in_the_report(tmp_path):
+    result = evaluated(*[(P, W), (W, W), (E, P), (P, P)] * 6, (W, E))
+    write_evaluation(tmp_path, "after", result)
+    heldout, _ = read_heldout(tmp_path / "evaluation.json")
+    for k in ("1", "2"):
+        entry = evaluation_record(result)["pass_at_k_interval"][k]
+        estimate = estimate_over_problems(heldout.values("after", f"pass@{k}"))
+        assert (entry["value"], entry["low"], entry["high"]) == tuple(
+            round(end, 6) for end in (estimate.value, estimate.low, estimate.high)
+        )
 
 
 def test_a_run_that_begins_anew_forgets_the_results_of_the_last(tmp_path):

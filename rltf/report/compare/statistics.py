@@ -16,11 +16,10 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from rltf.metrics.intervals import bootstrap_interval, resampled_indices
+from rltf.metrics.intervals import RESAMPLES, bootstrap_interval, resampled_indices
 
 LEVEL = 0.95
 """Coverage of every interval in a report."""
-RESAMPLES = 4000
 
 Values = NDArray[np.float64]
 """Seeds by problems."""
@@ -68,7 +67,7 @@ def estimate_over_seeds(values: Sequence[float], bounded: bool = True) -> Estima
 
 def estimate_over_problems(values: Values) -> Estimate:
     """Mean of one value per problem of one seed; the interval is the bootstrap over problems."""
-    return Estimate(float(values.mean()), *bootstrap_interval(values, LEVEL, RESAMPLES))
+    return Estimate(float(values.mean()), *bootstrap_interval(values, LEVEL))
 
 
 def estimate_of_share(values: Sequence[float]) -> Estimate:
