@@ -1,4 +1,5 @@
-"""Gain over `reward=binary` against the number of parts of a program, one curve a choice of credit.
+"""Held-out results of each choice on long programs beside `reward=binary`, and the figure of the gain against the number
+of parts of a program, one curve a choice that was run with several.
 
     python docs/results/feedback/parts.py RUN...     # folders of runs, or of sweeps; writes parts.csv and parts.png
 
@@ -24,10 +25,21 @@ MEASURES = ("pass@1", "pass@10", "greedy", "tests")
 BINARY = "binary"
 
 
-def row_label(config: dict) -> str:
-    """The reward, or the credit where it takes the reward's place."""
-    credit = (config.get("credit") or {}).get("_target_", "")
-    return "credit=tests" if credit.endswith("PerTestCredit") else "+".join(config["reward"]["terms"])
+def row_label(choices: dict, config: dict) -> str:
+    """Reward, credit, algorithm and what advantages are divided by, as they are typed; defaults are left out."""
+    credit, algorithm, advantages = choices["credit"], choices["algorithm"], config["algorithm"]["advantages"]
+    words = [choices["reward"]] if algorithm == "rltf_group" else [f"algorithm={algorithm}"]
+    words += [f"credit={credit}"] if credit != "none" else []
+    if algorithm == "rltf_group" and credit == "none":
+        words += [f"normalize={advantages['normalize']}"] if advantages["normalize"] != "std" else []
+        words += ["terms=apart"] if advantages.get("terms", "together") != "together" else []
+        words += ["groups=all"] if advantages.get("groups", "all") == "all" and not _same_in_all_groups(choices) else []
+    return " ".join(words)
+
+
+def _same_in_all_groups(choices: dict) -> bool:
+    """Whether a group without a pass has no spread anyway."""
+    return choices["reward"] == BINARY
 
 
 def read_runs(folders: list[Path]) -> dict[tuple[int, str], dict[int, HeldOut]]:
@@ -36,9 +48,10 @@ def read_runs(folders: list[Path]) -> dict[tuple[int, str], dict[int, HeldOut]]:
     for folder in folders:
         for file in sorted(folder.rglob("evaluation.json")):
             config = yaml.safe_load((file.parent / "config.yaml").read_text(encoding="utf-8"))
+            hydra = yaml.safe_load((file.parent / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))["hydra"]
             heldout, _ = read_heldout(file)
             if heldout is not None and heldout.after_rl:
-                key = (config["benchmark"]["parts"][0], row_label(config))
+                key = (config["benchmark"]["parts"][0], row_label(hydra["runtime"]["choices"], config))
                 runs[key][config["seed"]] = heldout
     return runs
 
@@ -83,6 +96,8 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         curves = [r for r in rows if r["measure"] == measure and r["row"] != BINARY]
         for label in dict.fromkeys(str(r["row"]) for r in curves):
             points = [r for r in curves if r["row"] == label]
+            if len(points) == 1:
+                continue
             gains = np.array([100 * r["difference"] for r in points])
             bounds = [[0 if r[end] is None else 100 * abs(r["difference"] - r[end]) for r in points]
                       for end in ("low", "high")]  # fmt: skip
