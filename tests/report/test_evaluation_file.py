@@ -53,11 +53,11 @@ def test_what_an_evaluation_found_is_read_back_draw_by_draw(tmp_path):
 
 def test_one_number_has_one_interval_in_the_summary_and_in_the_report(tmp_path):
     result = evaluated(*[(P, W), (W, W), (E, P), (P, P)] * 6, (W, E))
-    write_evaluation(tmp_path, "after", result)
+    write_evaluation(tmp_path, "before", result)
     heldout, _ = read_heldout(tmp_path / "evaluation.json")
     for k in ("1", "2"):
         entry = evaluation_record(result)["pass_at_k_interval"][k]
-        estimate = estimate_over_problems(heldout.values("after", f"pass@{k}"))
+        estimate = estimate_over_problems(heldout.values("before", f"pass@{k}"))
         assert (entry["value"], entry["low"], entry["high"]) == tuple(
             round(end, 6) for end in (estimate.value, estimate.low, estimate.high)
         )
