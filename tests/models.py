@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from transformers import (
     CodeGenConfig,
     CodeGenForCausalLM,
@@ -17,8 +18,30 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from rltf.policies.codet5p.config import CodeT5pConfig
+from rltf.policies.codet5p.model import CodeT5pEncoderDecoderModel
+from rltf.policies.compat import decoder_prompt
+
 PAD, EOS, BOS = 0, 1, 2
 """Special tokens, unless a caller names others."""
+
+
+def greedy_by_generate(model: Any, prompt_ids: tuple[int, ...], **options: Any) -> list[int]:
+    """The greedy response to a prompt by transformers' `generate`.
+
+    Args:
+        model: of any family.
+        prompt_ids: the prompt.
+        **options: of `generate`.
+    """
+    ids = torch.tensor([prompt_ids])
+    read_first, extra = prompt_ids, {}
+    if model.config.is_encoder_decoder:
+        read_first = decoder_prompt(model, prompt_ids)
+        extra = {"decoder_input_ids": torch.tensor([read_first])}
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **extra, **options)[0]
+    response: list[int] = out[len(read_first) :].tolist()
+    return response
 
 
 def t5_model(
@@ -97,6 +120,30 @@ def codegen_model(
         "eos_token_id": EOS,
     }
     return CodeGenForCausalLM(CodeGenConfig(vocab_size=vocabulary, **fields | options)).eval()
+
+
+def codet5p_model(
+    vocabulary: int, width: int = 32, *, encoder: int = 16, heads: int = 4, layers: int = 2, **options: Any
+) -> CodeT5pEncoderDecoderModel:
+    """A CodeT5+ of the layout of 2B, for at most 256 tokens; in the decoder half of a head's dimensions rotate.
+
+    Args:
+        vocabulary: rows of both embeddings.
+        width: of the decoder.
+        encoder: width of the encoder, which has two layers.
+        heads: of both.
+        layers: of the decoder.
+        **options: further fields of both configurations.
+    """
+    shared = {"n_positions": 256, "n_head": heads, "bos_token_id": BOS, "pad_token_id": PAD, "eos_token_id": EOS}
+    fields = shared | {"vocab_size": vocabulary} | options
+    config = CodeT5pConfig(
+        encoder={"n_embd": encoder, "n_layer": 2, "rotary_dim": encoder // heads, **fields},
+        decoder={"n_embd": width, "n_layer": layers, "rotary_dim": width // heads // 2, **fields},
+        decoder_start_token_id=fields["eos_token_id"],
+        pad_token_id=fields["pad_token_id"],
+    )
+    return CodeT5pEncoderDecoderModel(config).eval()
 
 
 def gpt2_model(vocabulary: int) -> GPT2LMHeadModel:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rltf.generation.rows import GREEDY_DRAW
 from rltf.generation.token_sampling import row_key, uniforms
+from rltf.policies.compat import decoder_prompt
 from rltf.policies.distribution import support, truncates
 from rltf.types import Request, Sample, Sampling
 
@@ -35,11 +36,11 @@ def teacher_forced(policy: Any, request: Request, token_ids: tuple[int, ...]) ->
     drawn = torch.tensor([request.prefix_ids + token_ids])
     with torch.no_grad():
         if model.config.is_encoder_decoder:
-            start = torch.full((1, 1), model.config.decoder_start_token_id)
+            start = torch.tensor([decoder_prompt(model, request.prompt_ids)])
             out = model(
                 input_ids=torch.tensor([request.prompt_ids]), decoder_input_ids=torch.cat([start, drawn], 1)[:, :-1]
             )
-            return out.logits[0, len(request.prefix_ids) :]
+            return out.logits[0, start.shape[1] - 1 + len(request.prefix_ids) :]
         out = model(input_ids=torch.cat([torch.tensor([request.prompt_ids]), drawn], 1))
         return out.logits[0, len(request.prompt_ids) + len(request.prefix_ids) - 1 : -1]
 

@@ -18,6 +18,7 @@ from rltf.generation.modes import eval_mode
 from rltf.generation.rows import Row, check_lengths, response_end, rows_of, sample_of
 from rltf.generation.token_sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
+from rltf.policies.compat import decoder_prompt
 from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling
 from rltf.validation import require
@@ -86,17 +87,22 @@ def _seq2seq(policy: Policy, rows: list[Row]) -> Step:
     model = policy.model
     prompt_BS, mask_BS = _padded([row.request.prompt_ids for row in rows], policy, "right")
     encoded = model.get_encoder()(input_ids=prompt_BS, attention_mask=mask_BS, return_dict=True)
-    start = model.config.decoder_start_token_id
-    first_ids = torch.tensor([(start, *row.request.prefix_ids) for row in rows], device=model.device)
+    first_inputs = [decoder_prompt(model, row.request.prompt_ids) + row.request.prefix_ids for row in rows]
+    first_ids, decoder_mask = _padded(first_inputs, policy, "left")
+    is_padded = not decoder_mask.all()  # where the decoder reads prompts, too
     # Passed in because transformers sizes the one it makes by the encoder's depth (T5 with a deeper decoder fails).
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
 
     def step(token_B: Tensor | None) -> Tensor:
+        nonlocal decoder_mask
+        if token_B is not None:
+            decoder_mask = torch.cat([decoder_mask, decoder_mask.new_ones(len(rows), 1)], 1)
         ids = first_ids if token_B is None else token_B[:, None]
         out = model(
             encoder_outputs=encoded,
             attention_mask=mask_BS,
             decoder_input_ids=ids,
+            decoder_attention_mask=decoder_mask if is_padded else None,
             past_key_values=cache,
             use_cache=True,
         )

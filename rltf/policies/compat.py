@@ -20,6 +20,13 @@ def is_t5(model: PreTrainedModel) -> bool:
     return isinstance(model, T5ForConditionalGeneration)
 
 
+def decoder_prompt(model: PreTrainedModel, prompt_ids: tuple[int, ...]) -> tuple[int, ...]:
+    """What the decoder of an encoder-decoder reads before a response: its start token, and behind it the prompt, where
+    the family reads it twice (CodeT5+ 2B and 6B)."""
+    start: int = model.config.decoder_start_token_id
+    return (start, *prompt_ids) if getattr(model, "decoder_reads_prompt", False) else (start,)
+
+
 def t5_output_scale(config: Any) -> float:
     """What T5 multiplies its last hidden states with before the head. Old configurations say it by tied embeddings,
     from which loading fills the field."""

@@ -16,6 +16,7 @@ from rltf.generation.modes import eval_mode, training_mode
 from rltf.generation.sampler import Sampler
 from rltf.generation.vllm import VLLMSampler
 from rltf.policies.base import Policy
+from rltf.policies.compat import decoder_prompt
 from rltf.rollouts.collate import collate_programs
 from rltf.types import Program, Prompt, Request, Sample, Sampling
 from rltf.validation import sentence_of
@@ -85,8 +86,9 @@ def _reference(policy: Policy, prompt: tuple[int, ...], sample: Sample) -> tuple
     """log-probs (T,) of the drawn tokens and of the most probable ones, by a forward pass without cache or padding."""
     model, device = policy.model, policy.model.device
     if model.config.is_encoder_decoder:
-        inputs = {"decoder_input_ids": torch.tensor([(model.config.decoder_start_token_id, *sample.token_ids[:-1])])}
-        ids, first = prompt, 0
+        read_first = decoder_prompt(model, prompt)
+        inputs = {"decoder_input_ids": torch.tensor([read_first + sample.token_ids[:-1]])}
+        ids, first = prompt, len(read_first) - 1
     else:
         inputs, ids, first = {}, prompt + sample.token_ids[:-1], len(prompt) - 1
     on_device = {name: value.to(device) for name, value in inputs.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from models import EOS, PAD, codegen_model, gpt2_model, llama_model, qwen2_model, t5_model
+from models import EOS, PAD, codegen_model, codet5p_model, gpt2_model, llama_model, qwen2_model, t5_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -39,6 +39,7 @@ MODELS = {
     "llama": lambda: llama_model(VOCAB),
     "qwen2": lambda: qwen2_model(VOCAB),
     "codegen": lambda: codegen_model(VOCAB, 64, n_positions=96),
+    "codet5p": lambda: codet5p_model(VOCAB, 64, n_positions=96),
 }
 
 
@@ -48,11 +49,11 @@ def random_model(name: str, seed: int = 0) -> Any:
     model = MODELS[name]().eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            if not model.config.is_encoder_decoder and parameter.dim() == 2:
+            if model.config.model_type != "t5" and parameter.dim() == 2:
                 parameter *= 8
             if parameter.dim() == 1:
                 parameter += 0.3 * torch.randn_like(parameter)
-        if model.config.is_encoder_decoder and t5_output_scale(model.config) == 1.0:
+        if model.config.model_type == "t5" and t5_output_scale(model.config) == 1.0:
             # As the other T5 does in its forward: logits of 40 instead of 7 would be rounded that much more.
             model.decoder.final_layer_norm.weight *= model.config.d_model**-0.5
     return model

@@ -8,6 +8,7 @@ import rounding
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from models import greedy_by_generate
 from rounding import (
     LEAST_COMPARED,
     assert_same,
@@ -54,12 +55,8 @@ def test_greedy_tokens_equal_generate(policy, make_requests, sampler):
     requests = make_requests(LENGTHS, 1, greedy=True)
     samples = by_key(sampler, policy, requests, Sampling(max_new_tokens=24))
     for i, request in enumerate(requests):
-        ids = torch.tensor([request.prompt_ids])
-        out = policy.model.generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24, eos_token_id=1
-        )
-        drawn = out[0, 1:] if policy.model.config.is_encoder_decoder else out[0, len(request.prompt_ids) :]
-        assert samples[i, -1].token_ids == tuple(drawn.tolist())
+        generated = greedy_by_generate(policy.model, request.prompt_ids, max_new_tokens=24, eos_token_id=1)
+        assert list(samples[i, -1].token_ids) == generated
 
 
 @pytest.mark.parametrize(

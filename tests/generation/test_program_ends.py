@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
+from models import greedy_by_generate
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
@@ -34,8 +34,4 @@ def test_greedy_programs_end_where_generate_ends_with_a_list_of_end_tokens(
 
 def generated(policy: Any, prompt: tuple[int, ...], end_ids: tuple[int, ...]) -> list[int]:
     """What transformers' own `generate` writes."""
-    ids = torch.tensor([prompt])
-    out = policy.model.generate(
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW, eos_token_id=list(end_ids)
-    )[0]
-    return out[1 if policy.model.config.is_encoder_decoder else len(prompt) :].tolist()
+    return greedy_by_generate(policy.model, prompt, max_new_tokens=NEW, eos_token_id=list(end_ids))

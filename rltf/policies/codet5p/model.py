@@ -163,7 +163,11 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
         """
         if encoder_outputs is None:
             encoder_outputs = self.encoder(input_ids, attention_mask)
-        encoder = self._widened(encoder_outputs[0], attention_mask)
+        cross_cache = getattr(past_key_values, "cross_attention_cache", None)
+        if cross_cache is not None and cross_cache.get_seq_length():
+            encoder = EncoderStates(encoder_outputs[0], attention_mask)  # the cache is read in place of the states
+        else:
+            encoder = self._widened(encoder_outputs[0], attention_mask)
         hidden = self.decoder.transformer(
             decoder_input_ids, decoder_attention_mask, past_key_values, encoder
         ).last_hidden_state

@@ -19,7 +19,9 @@ _SHARDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class CodeGenLayer:
+    """What a step reads of a layer."""
+
     norm: nn.LayerNorm
     qkv: Tensor
     out: Tensor
@@ -43,15 +45,16 @@ class CodeGenDecoder(Decoder):
 
     def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
         super().__init__(model, compiled)
-        config, stack = model.config, model.transformer
+        decoder = self._decoder_model()
+        stack = decoder.transformer
+        config = stack.config
         self.layers, self.heads = len(stack.h), config.n_head
         self.head_dim = config.n_embd // config.n_head
         self._embedding = stack.wte.weight.detach()
         self._layers = [self._layer(block) for block in stack.h]
         self._norm = stack.ln_f
-        self._head, self._head_bias = transposed_weight(model.lm_head), bias_or_none(model.lm_head)
-        sin, cos = stack.h[0].attn.embed_positions.float().to(self.device).chunk(2, -1)
-        self._rotations = torch.complex(cos.contiguous(), sin.contiguous())[:, None]
+        self._head, self._head_bias = transposed_weight(decoder.lm_head), bias_or_none(decoder.lm_head)
+        self._rotations = self._rotation_table(stack)
 
     @classmethod
     @override
@@ -67,25 +70,36 @@ class CodeGenDecoder(Decoder):
     @override
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
         hidden = self._embedding.index_select(0, token_A)
-        count = hidden.shape[0]
         rotation = self._rotations.index_select(0, position_A)
         for i, layer in enumerate(self._layers):
-            normed = _normed(layer.norm, hidden)
-            qkv = apply_linear(normed, layer.qkv).view(count, 3 * self.heads, self.head_dim)
-            apply_rotary_(qkv[:, : 2 * self.heads], rotation, self.kernels)
-            context = cache.joint_attention(i, qkv)
-            inner = layer.activation(apply_linear(normed, layer.ff_in, layer.ff_in_bias))
-            hidden = add_linear(add_linear(hidden, context, layer.out), inner, layer.ff_out)
-            if layer.ff_out_bias is not None:
-                hidden = hidden + layer.ff_out_bias
-        return apply_linear(_normed(self._norm, hidden), self._head, self._head_bias)
+            hidden = self._block(i, layer, hidden, rotation, cache)
+        return apply_linear(normed(self._norm, hidden), self._head, self._head_bias)
 
-    def _layer(self, block: Any) -> _Layer:
+    def _decoder_model(self) -> Any:
+        """What has the stack as `transformer`, and the head."""
+        return self.model
+
+    def _rotation_table(self, stack: Any) -> Tensor:
+        """complex64 (positions, 1, rotating dimensions / 2)."""
+        sin, cos = stack.h[0].attn.embed_positions.float().to(self.device).chunk(2, -1)
+        return torch.complex(cos.contiguous(), sin.contiguous())[:, None]
+
+    def _block(self, index: int, layer: CodeGenLayer, hidden: Tensor, rotation: Tensor, cache: Cache) -> Tensor:
+        """A layer: (A, d) to (A, d)."""
+        x = normed(layer.norm, hidden)
+        qkv = apply_linear(x, layer.qkv).view(len(x), 3 * self.heads, self.head_dim)
+        apply_rotary_(qkv[:, : 2 * self.heads], rotation, self.kernels)
+        context = cache.joint_attention(index, qkv)
+        inner = layer.activation(apply_linear(x, layer.ff_in, layer.ff_in_bias))
+        out = add_linear(add_linear(hidden, context, layer.out), inner, layer.ff_out)
+        return out if layer.ff_out_bias is None else out + layer.ff_out_bias
+
+    def _layer(self, block: Any) -> CodeGenLayer:
         attention, mlp = block.attn, block.mlp
         # (in, shard, query/value/key, width of a shard) -> queries, keys, values of all heads.
         parts = transposed_weight(attention.qkv_proj).unflatten(1, (_SHARDS, 3, -1)).unbind(2)
         query, value, key = (part.flatten(1) for part in parts)
-        return _Layer(
+        return CodeGenLayer(
             norm=block.ln_1,
             qkv=torch.cat([query / attention.scale_attn, key, value], 1),
             out=transposed_weight(attention.out_proj),
@@ -97,5 +111,6 @@ class CodeGenDecoder(Decoder):
         )
 
 
-def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+def normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """The layer norm of x, (A, d)."""
     return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)

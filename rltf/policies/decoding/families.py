@@ -7,11 +7,12 @@ from typing import Any
 from rltf.policies.decoding.cache_c import CompiledCache
 from rltf.policies.decoding.cache_torch import StaticCache
 from rltf.policies.decoding.codegen import CodeGenDecoder
+from rltf.policies.decoding.codet5p import CodeT5pDecoder
 from rltf.policies.decoding.interfaces import Cache, Decoder
 from rltf.policies.decoding.llama import LlamaDecoder
 from rltf.policies.decoding.t5 import T5Decoder
 
-DECODERS: list[Any] = [T5Decoder, LlamaDecoder, CodeGenDecoder]
+DECODERS: list[Any] = [T5Decoder, LlamaDecoder, CodeGenDecoder, CodeT5pDecoder]
 """Decoders that the engine tries, the first one that fits a model; append your own."""
 
 
@@ -30,7 +31,7 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
         if decoder.fits(model):
             return decoder(model, horizon, compiled)
     raise ValueError(
-        f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2 or CodeGen model; "
+        f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2, CodeGen or CodeT5+ model; "
         "generation=hf serves the other families of transformers"
     )
 
