@@ -35,6 +35,8 @@ class Candidate:
     examples: Verdict | None
     """Verdict of the example tests; None: the problem has none, or they could not be judged."""
     round_name: SearchRound
+    match: float | None = None
+    """How well it matches the problem's text (`inference.score=match`), which then ranks it in the place of `logprob`."""
 
     @property
     def passes_examples(self) -> bool:
@@ -190,12 +192,13 @@ class Search(Inference):
 
 
 def submission_order(candidates: Sequence[Candidate]) -> list[int]:
-    """Indices of the candidates in the order of submission: by the share of example tests passed, then by mean
+    """Indices of the candidates in the order of submission: by the share of example tests passed, then by match or mean
     log-prob. Of equal texts only the first is submitted."""
 
     def rank(i: int) -> tuple[float, float]:
-        examples = candidates[i].examples
-        return (0.0 if examples is None else -examples.passed_share, -candidates[i].logprob)
+        examples, match = candidates[i].examples, candidates[i].match
+        score = candidates[i].logprob if match is None else match
+        return (0.0 if examples is None else -examples.passed_share, -score)
 
     by_text: dict[str, int] = {}
     for i in sorted(range(len(candidates)), key=rank):

@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 
 Kind = Literal["seq2seq", "causal"]
 Dtype = Literal["float32", "bfloat16", "float16"]
-_DTYPES: dict[str, torch.dtype] = {
+DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
 _HEADS: dict[str, tuple[str, ...]] = {
-    "seq2seq": ("ForConditionalGeneration",),
+    "seq2seq": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "causal": ("ForCausalLM", "LMHeadModel"),
 }
 
@@ -73,7 +73,7 @@ def pretrained(
     Raises:
         ValueError: what is missing or does not fit, in one sentence with the key.
     """
-    require("dtype", dtype, choices=_DTYPES)
+    require("dtype", dtype, choices=DTYPES)
     require("kind", kind, choices=_HEADS, optional=True)
     require("dropout", dropout, at_least=0, below=1, optional=True)
     require("rl_dropout", rl_dropout, at_least=0, below=1, optional=True)
@@ -91,7 +91,7 @@ def pretrained(
         "trust_remote_code": trust_remote_code,
         **({} if gguf_file is None else {"gguf_file": gguf_file}),
     }
-    config = _config(source.source, options)
+    config = read_config(source.source, options)
     kind = _kind(config, kind, name if path is None else path)
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -99,7 +99,9 @@ def pretrained(
     try:
         with compat.without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(source.source, **options)
-            model = auto.from_pretrained(source.source, config=config, dtype=_DTYPES[dtype], **options)
+            model, report = auto.from_pretrained(
+                source.source, config=config, dtype=DTYPES[dtype], output_loading_info=True, **options
+            )
     except UnpicklingError:
         raise ValueError(
             f"model.path: the weights of {source.source} are a pickle of more than tensors, which could run code: "
@@ -112,7 +114,12 @@ def pretrained(
         ) from None
     if gguf_file is not None:
         compat.forget_quantization(model)
-    policy_class = Seq2SeqPolicy if kind == "seq2seq" else CausalPolicy
+    policy_class: type[TransformersPolicy] = Seq2SeqPolicy if kind == "seq2seq" else CausalPolicy
+    if config.model_type == "codet5p":
+        from rltf.policies.codet5p.policy import CodeT5PlusPolicy as policy_class
+        from rltf.policies.codet5p.weights import check_complete
+
+        check_complete(report, "CodeT5+ 2B or 6B", source.source)
     policy = policy_class(model, tokenizer, max_prompt_tokens)
     if kind == "causal":
         _check_head(model)
@@ -132,16 +139,33 @@ def pretrained(
     return policy
 
 
-def _config(source: str, options: Mapping[str, Any]) -> Any:
+def read_config(source: str, options: Mapping[str, Any]) -> Any:
+    """The configuration of a model, of the families of CodeT5+ too.
+
+    Args:
+        source: a folder or a hub id.
+        options: of `from_pretrained`.
+
+    Raises:
+        ValueError: it does not load.
+    """
     from transformers import AutoConfig
 
+    from rltf.policies.codet5p.model import register
+    from rltf.policies.codet5p.weights import t5_config
+
+    register()
     try:
-        return AutoConfig.from_pretrained(source, **options)
+        of_t5 = None if "gguf_file" in options else t5_config(locate.WeightSource(source, options["local_files_only"]))
+        config = of_t5 or AutoConfig.from_pretrained(source, **options)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ValueError(
             f"model.path: the configuration of {source} does not load ({_first_line(error)}): expected a config.json "
             "that transformers knows"
         ) from None
+    if of_t5 is not None and not of_t5.is_encoder_decoder:
+        raise ValueError(f"model.path: {source} embeds texts and writes none: expected a model that generates text")
+    return config
 
 
 def _kind(config: Any, required: Kind | None, source: str) -> Kind:

@@ -56,7 +56,8 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
 
     targets = lora.target_modules
     if targets is None:  # decided here: peft would turn either into adapters on the experts of some families
-        targets = FAMILY_TARGETS.get(model.config.model_type) or _linear_layers(model)
+        family = model.config.model_type
+        targets = _OWN_TARGETS.get(family) or FAMILY_TARGETS.get(family) or _linear_layers(model)
     source = model.config.name_or_path
     config = peft.LoraConfig(
         r=lora.r,
@@ -183,6 +184,8 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
     model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
 
 
+_OWN_TARGETS = {"codet5p": ["qkv_proj", "q_attn"]}
+"""Layers with adapters in families that peft does not know: what it takes for CodeGen, and cross-attention's queries."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 

@@ -11,6 +11,7 @@ from rltf.setup.signatures import read_attribute, read_signature
 
 CREDIT_KEYS = ("algorithm.credit", "credit")
 CHAIN = "rltf.credit.chain.CreditChain"
+EMBEDDER = "rltf.policies.codet5p.embedding.embedder"
 MULTI_ROUND_METHOD = "draw_in_rounds"
 """Method of `rltf.rollouts.interfaces.MultiRoundSampler`."""
 
@@ -21,11 +22,25 @@ def check_combinations(cfg: DictConfig) -> None:
     Raises:
         ValueError: two of them contradict each other; one sentence with a way out.
     """
+    check_model_writes(cfg)
     check_rewards_of_tokens(cfg)
     check_credit(cfg)
     check_target_strategy(cfg)
     check_training_search(cfg)
     check_placement(cfg)
+
+
+def check_model_writes(cfg: DictConfig) -> None:
+    """Refuses a model that embeds texts where programs are drawn.
+
+    Raises:
+        ValueError: `model` is one.
+    """
+    if cfg.model._target_ == EMBEDDER:
+        raise ValueError(
+            "model=codet5p_110m_embedding embeds texts and writes none: expected a model that generates text; "
+            "reward.terms.grounding.discriminator.model takes it"
+        )
 
 
 def build_credit(cfg: DictConfig) -> TokenCredit | None:

@@ -37,6 +37,7 @@ TABLES = ("callbacks", "logger", "reward.terms", "benchmark.parts")
 KEYWORDS: Mapping[str, str] = {
     "generation.hosts": "rltf.generation.remote.RemoteSampler",
     "model.lora": "rltf.policies.lora.Lora",
+    "inference.matcher": "rltf.policies.codet5p.matching.Matcher",
 }
 """Node of keywords -> the class that gets them."""
 GIVEN_BY_CODE = ("params", "policy", "sampler", "pipeline", "logger", "callbacks")

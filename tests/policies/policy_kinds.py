@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from models import codegen_model, llama_model, t5_model
+from models import codegen_model, codet5p_model, llama_model, t5_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from rltf.policies.causal import CausalPolicy
+from rltf.policies.codet5p.policy import CodeT5PlusPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import load_tokenizer
 
@@ -125,7 +126,17 @@ def codegen_policy() -> CausalPolicy:
     return CausalPolicy(model, tokenizer, max_prompt_tokens=64)
 
 
-POLICIES = {"t5": seq2seq_policy, "llama": llama_policy, "codegen": codegen_policy}
+def codet5p_policy() -> CodeT5PlusPolicy:
+    tokenizer = codegen_type()
+    torch.manual_seed(0)
+    model = codet5p_model(len(tokenizer) + 9, initializer_range=0.3, bos_token_id=1, pad_token_id=330, eos_token_id=330)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and module.bias is not None:
+            torch.nn.init.normal_(module.bias, std=0.1)  # a bias of zero would hide that it is used
+    return CodeT5PlusPolicy(model, tokenizer, max_prompt_tokens=64)
+
+
+POLICIES = {"t5": seq2seq_policy, "llama": llama_policy, "codegen": codegen_policy, "codet5p": codet5p_policy}
 
 TOKENIZERS = {
     "roberta": roberta_type,

@@ -19,7 +19,7 @@ from rltf.setup.instantiate import build
 
 pytest.importorskip("peft", reason="the extra lora is not installed")
 
-TARGETS = {"t5": None, "llama": ["q_proj", "v_proj", "up_proj"], "codegen": ["qkv_proj"]}
+TARGETS = {"t5": None, "llama": ["q_proj", "v_proj", "up_proj"], "codegen": ["qkv_proj"], "codet5p": None}
 
 
 @pytest.fixture(params=POLICIES)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rltf.policies import compat
 from rltf.policies.causal import CausalPolicy
+from rltf.policies.codet5p.policy import CodeT5PlusPolicy
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.types import Sampling
 
@@ -39,6 +40,9 @@ def row_logits(policy: TransformersPolicy, prompt: Tensor, response: Tensor) -> 
     if isinstance(policy, CausalPolicy):
         ids = torch.cat([prompt, response])[None]
         return policy.model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+    if isinstance(policy, CodeT5PlusPolicy):
+        read = torch.cat([torch.tensor([policy.start_id]), prompt, response])[None, :-1]
+        return policy.model(input_ids=prompt[None], decoder_input_ids=read).logits[0, len(prompt) :]
     return policy.model(input_ids=prompt[None], labels=response[None]).logits[0]
 
 

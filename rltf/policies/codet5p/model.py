@@ -8,6 +8,8 @@ B rows, P prompts, S prompt tokens, T decoder tokens, L of them with those of th
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -71,6 +73,10 @@ class CodeT5pStack(nn.Module):
         for block in self.h:
             hidden = block(hidden, rotation, mask, encoder, past_key_values=cache, cross_cache=cross_cache)
         return BaseModelOutput(last_hidden_state=self.ln_f(hidden))
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding, as transformers' models give it."""
+        return self.wte
 
     def _visible(self, real_BL: Tensor, tokens: int) -> Tensor:
         """bool (B, 1, T or 1, L): which tokens each one sees. Padding sees itself, so that its softmax is not empty."""
@@ -181,6 +187,16 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
         if hasattr(self, "enc_to_dec_proj"):
             states_PSd = self.enc_to_dec_proj(states_PSd.to(self.enc_to_dec_proj.weight.dtype))
         return EncoderStates(states_PSd, mask_PS, index_B)
+
+
+@contextmanager
+def kept_in_float32(modules: Collection[str]) -> Iterator[None]:
+    """Inside, models are loaded with the weights of these modules in float32, whatever the type of the others."""
+    CodeT5pEncoderDecoderModel._keep_in_fp32_modules_strict = sorted(modules)
+    try:
+        yield
+    finally:
+        CodeT5pEncoderDecoderModel._keep_in_fp32_modules_strict = None
 
 
 def register() -> None:
