@@ -98,7 +98,9 @@ def pretrained(
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
     try:
         with compat.without_progress_bars():
-            tokenizer = AutoTokenizer.from_pretrained(source.source, **options)
+            # a T5 of CodeT5+ with further parts, whose configuration the tokenizer's class cannot read for itself
+            of_t5 = {"config": config} if hasattr(config, "embed_dim") else {}
+            tokenizer = AutoTokenizer.from_pretrained(source.source, **of_t5, **options)
             model, report = auto.from_pretrained(
                 source.source, config=config, dtype=DTYPES[dtype], output_loading_info=True, **options
             )

@@ -244,7 +244,7 @@ def _placed(value_N: Tensor, token_N: Tensor, mask_BT: Tensor) -> Tensor:
 def _end_ids(model: PreTrainedModel, eos_id: int) -> tuple[int, ...]:
     """The tokens at which transformers' `generate` would stop, the tokenizer's first. Instruct models have several (a
     turn's end and a text's end), and a prompt without a chat template is answered up to the other one."""
-    ids = getattr(model.generation_config, "eos_token_id", None)
+    ids = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed_ids = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
     rows = model.get_input_embeddings().weight.shape[0]
     return tuple(dict.fromkeys([eos_id, *(i for i in listed_ids if 0 <= i < rows)]))

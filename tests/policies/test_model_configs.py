@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 import yaml
-from policy_kinds import codegen_policy, llama_policy, seq2seq_policy
+from policy_kinds import codegen_policy, codet5p_policy, codet5p_t5_folder, llama_policy, seq2seq_policy
 
+from rltf.policies.codet5p.embedding import Embedder
 from rltf.policies.pretrained import TransformersPolicy
+from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.types import Prompt
 
 FILES = {file.stem: file for file in (Path(__file__).parents[2] / "configs" / "model").glob("*.yaml")}
 TINY = ["tiny_t5", "tiny_causal"]
+HEADS = {"codet5p_110m_embedding": "embedding", "codet5p_220m_bimodal": "bimodal"}
+"""T5 types with further parts -> what kind they are."""
 HUB = sorted(set(FILES) - {*TINY, "smollm2_135m", "pretrained"})  # `pretrained`: whatever eval.py is given
 
 
@@ -28,6 +32,7 @@ def read(name: str) -> tuple[Any, dict[str, Any]]:
 
 def test_the_models_that_the_design_names_are_there():
     paper = {"codet5_small", "codet5_220m", "codet5_770m", "codet5p_220m", "codet5p_770m", "codegen_350m", "codegen_2b"}
+    paper |= {f"codet5p_{size}" for size in ("2b", "6b", "220m_py", "770m_py", "220m_bimodal", "110m_embedding")}
     assert paper | {"tiny_t5", "tiny_causal", "smollm2_135m", "qwen25_coder_0_5b"} <= set(FILES)
 
 
@@ -67,9 +72,16 @@ def test_hub_models_without_weights_name_the_hub_id_and_the_key(name: str, monke
 def test_a_local_folder_of_its_kind_takes_the_place_of_the_hub(name: str, tmp_path: Path):
     """A small model of the same family; its context is shorter than the prompts of the real one."""
     build, keywords = read(name)
-    small = {"codet5": seq2seq_policy, "codegen": codegen_policy, "qwen25": llama_policy}
-    policy = next(make for prefix, make in small.items() if name.startswith(prefix))()
-    policy.export(tmp_path)
+    if name in HEADS:
+        codet5p_t5_folder(tmp_path, HEADS[name])
+    else:
+        small = {
+            **dict.fromkeys(("codet5p_2b", "codet5p_6b"), codet5p_policy),
+            **{"codet5": seq2seq_policy, "codegen": codegen_policy, "qwen25": llama_policy},
+        }
+        policy = next(make for prefix, make in small.items() if name.startswith(prefix))()
+        policy.export(tmp_path)
     loaded = build(**{**keywords, "path": str(tmp_path), "max_prompt_tokens": 64})
-    assert type(loaded) is type(policy)
+    kinds = {"embedding": Embedder, "bimodal": Seq2SeqPolicy}
+    assert type(loaded) is (kinds[HEADS[name]] if name in HEADS else type(policy))
     assert loaded.decode(loaded.encode_answer("def f():\n    pass\n"))[0] == "def f():\n    pass\n"

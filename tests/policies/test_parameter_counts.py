@@ -6,6 +6,9 @@ import pytest
 import torch
 from models import codegen_model, t5_model
 
+from rltf.policies.codet5p.config import CodeT5pConfig
+from rltf.policies.codet5p.load import count_weights, freeze
+from rltf.policies.codet5p.model import CodeT5pEncoderDecoderModel
 from rltf.policies.tiny import tiny_causal, tiny_t5
 
 
@@ -43,6 +46,34 @@ def test_codegen_sizes(d: int, layers: int, heads: int, rotary: int, millions: f
     count = sum(p.numel() for p in model.parameters())
     assert count == codegen_count(51_200, d, layers)
     assert count / 1e6 == pytest.approx(millions, abs=0.7)
+
+
+def crossing_count(d: int, encoder: int) -> int:
+    """The projection of the encoder's states with its bias; queries, keys, values and output of cross-attention."""
+    return encoder * d + d + 4 * d * d
+
+
+@pytest.mark.parametrize(
+    ("d", "layers", "heads", "count", "tuned"),
+    [(2560, 32, 32, 3_112_427_008, 333_070_848), (4096, 33, 16, 7_439_753_216, 375_539_712)],
+    ids=["2B", "6B, whose 33 layers are from memory"],
+)
+def test_codet5p_sizes(d: int, layers: int, heads: int, count: int, tuned: int):
+    """Encoder: a CodeGen-350M without its head. What the official tuning trains: encoder, projection, cross-attention."""
+    fields = {"vocab_size": 51_200, "n_positions": 2048}
+    config = CodeT5pConfig(
+        encoder={"n_embd": 1024, "n_layer": 20, "n_head": 16, "rotary_dim": 32, **fields},
+        decoder={"n_embd": d, "n_layer": layers, "n_head": heads, "rotary_dim": 64, **fields},
+    )
+    encoder = codegen_count(51_200, 1024, 20) - 51_200 * 1025
+    assert count_weights(config) == encoder + codegen_count(51_200, d, layers) + crossing_count(d, 1024) == count
+    assert encoder + crossing_count(d, 1024) == tuned
+    with torch.device("meta"):
+        model = CodeT5pEncoderDecoderModel(config)
+    freeze(model, "encoder+cross")
+    assert sum(w.numel() for w in model.parameters() if w.requires_grad) == tuned
+    freeze(model, "cross_attention")
+    assert sum(w.numel() for w in model.parameters() if w.requires_grad) == crossing_count(d, 1024)
 
 
 @pytest.mark.parametrize("build", [tiny_t5, tiny_causal])

@@ -24,7 +24,7 @@ OWNERS = {
     "one prompt": [0, 0, 0, 0],
 }
 """Which prompt each row has."""
-TARGETS = {"t5": None, "llama": ["q_proj", "v_proj", "up_proj"], "codegen": ["qkv_proj"]}
+TARGETS = {"t5": None, "llama": ["q_proj", "v_proj", "up_proj"], "codegen": ["qkv_proj"], "codet5p": None}
 """Layers that adapters go to."""
 
 

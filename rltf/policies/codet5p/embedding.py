@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoTokenizer, T5EncoderModel
+from transformers import T5EncoderModel
 from typing_extensions import override
 
 from rltf.policies import locate
-from rltf.policies.codet5p.weights import load_t5_type
+from rltf.policies.codet5p.weights import load_t5_type, load_tokenizer
 from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
@@ -125,7 +125,6 @@ def embedder(name: str, path: str | None = None, max_prompt_tokens: int = 512, d
     require("dropout", dropout, at_least=0, below=1, optional=True)
     source = locate.find_weights(name, path)
     model = load_t5_type(CodeT5pEmbeddingModel, "CodeT5+ 110M embedding", source)
-    tokenizer = AutoTokenizer.from_pretrained(source.source, local_files_only=source.local_only)
-    policy = Embedder(model, tokenizer, max_prompt_tokens)
+    policy = Embedder(model, load_tokenizer(source, model.config), max_prompt_tokens)
     policy.dropout = PhaseDropout(model, dropout)
     return policy

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoTokenizer, T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration
 
 from rltf.policies import locate
-from rltf.policies.codet5p.weights import load_t5_type
+from rltf.policies.codet5p.weights import load_t5_type, load_tokenizer
 from rltf.validation import require
 
 MATCH_TOKEN = "[ENC]"
@@ -72,7 +72,7 @@ class Matcher:
         try:
             source = locate.find_weights(name, path)
             self.model = load_t5_type(CodeT5pMatchingModel, "CodeT5+ 220M bimodal", source)
-            self.tokenizer = AutoTokenizer.from_pretrained(source.source, local_files_only=source.local_only)
+            self.tokenizer = load_tokenizer(source, self.model.config)
         except ValueError as error:
             raise ValueError(str(error).replace("model.path", "inference.matcher.path")) from None
         self._match_id = self.tokenizer.convert_tokens_to_ids(MATCH_TOKEN)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, T5Config
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, T5Config
 
 from rltf.policies import compat
 from rltf.policies.locate import WeightSource
@@ -83,6 +83,14 @@ def load_t5_type(
         ) from None
     check_complete(report, family, source.source, ignored=("decoder.", "lm_head.", "itm_head.", "temp"))
     return model.eval()
+
+
+def load_tokenizer(source: WeightSource, config: PretrainedConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, whose configuration transformers might not read."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        source.source, config=config, local_files_only=source.local_only, trust_remote_code=False
+    )
+    return tokenizer
 
 
 def check_memory(parameters: int, dtype: torch.dtype) -> None:
