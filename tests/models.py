@@ -34,11 +34,11 @@ def greedy_by_generate(model: Any, prompt_ids: tuple[int, ...], **options: Any) 
         prompt_ids: the prompt.
         **options: of `generate`.
     """
-    ids = torch.tensor([prompt_ids])
+    ids = torch.tensor([prompt_ids], device=model.device)
     read_first, extra = prompt_ids, {}
     if model.config.is_encoder_decoder:
         read_first = decoder_prompt(model, prompt_ids)
-        extra = {"decoder_input_ids": torch.tensor([read_first])}
+        extra = {"decoder_input_ids": torch.tensor([read_first], device=model.device)}
     out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **extra, **options)[0]
     response: list[int] = out[len(read_first) :].tolist()
     return response

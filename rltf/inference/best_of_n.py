@@ -57,7 +57,9 @@ class BestOfN(Search):
 
     def _matched(self, task: Task, candidates: list[Candidate]) -> list[Candidate]:
         assert self._matcher is not None
-        scores = self._matcher.scores(task.problem.statement or task.problem.starter, [c.program.text for c in candidates])
+        scores = self._matcher.scores(
+            task.problem.statement or task.problem.starter, [c.program.text for c in candidates]
+        )
         return [replace(candidate, match=score) for candidate, score in zip(candidates, scores, strict=True)]
 
 

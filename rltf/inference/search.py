@@ -36,7 +36,7 @@ class Candidate:
     """Verdict of the example tests; None: the problem has none, or they could not be judged."""
     round_name: SearchRound
     match: float | None = None
-    """How well it matches the problem's text (`inference.score=match`), which then ranks it in the place of `logprob`."""
+    """How well it matches the problem's text (`inference.score=match`), which then ranks it in place of `logprob`."""
 
     @property
     def passes_examples(self) -> bool:

@@ -185,7 +185,7 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
 
 
 _OWN_TARGETS = {"codet5p": ["qkv_proj", "q_attn"]}
-"""Layers with adapters in families that peft does not know: what it takes for CodeGen, and cross-attention's queries."""
+"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 

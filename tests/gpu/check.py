@@ -7,11 +7,14 @@ them, is left out, and the output says so. Expected on an H100, from floors: exa
 `generate` 20 s at 64 and 40 s at 256 rows, the engine's warm-up and graphs 30 s), iteration 250 s.
 
 - `exactness`: float32 greedy tokens of the engine against transformers' `generate`, and stored against recomputed
-  log-probs, for T5, Llama and CodeGen: by captured steps, in two calls with other weights, and kernel by kernel.
+  log-probs, for T5, Llama, CodeGen and the family of CodeT5+ 2B: by captured steps, in two calls with other weights,
+  and kernel by kernel.
 - `generation`: a T5 of CodeT5-770M's shape, bfloat16, source 800, new 512, 16 samples a prompt, at 64, 256 and 1,024
   rows: tokens a second against `generate` at the same number of rows (64 and 256), time of a step against the bytes it
   must move (weights, shared cross keys and values, own ones at the mean position) at 3.0 TB/s, the same without graphs,
   and four times as many prompts with realistic lengths.
+- `codet5p`: CodeT5+ 2B's shape with random weights: 32 programs of 256 tokens after prompts of 800 are drawn and
+  learned from, with `model.train=encoder+cross` and with `all`: tokens a second, time of a step, peak of memory.
 - `iteration`: whole iterations of train.py's own loop, with three switches turned off one after the other: the engine
   (`generation=hf`), the shared encoder, judging beside training (`rollouts.lag=0`).
 
@@ -38,12 +41,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import torch
+from codet5p import codet5p
 from decoding import TINY, BarePolicy, Clock, Sizes, generation, requests_of
 from hydra import compose, initialize_config_dir
-from models import PAD, codegen_model, llama_model, t5_model
+from models import codegen_model, codet5p_model, greedy_by_generate, llama_model, t5_model
 
 from rltf.commands.train import train
 from rltf.generation.engine.engine import Engine
+from rltf.policies.compat import decoder_prompt
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.types import Sampling
 
@@ -55,6 +60,7 @@ def exactness(device: str, sizes: Sizes, clock: Clock) -> dict[str, Any]:
         "t5": t5_model(512, 64),
         "llama": llama_model(512, 64),
         "codegen": codegen_model(512, 64),
+        "codet5p": codet5p_model(512, 64),
     }
     differences = {}
     for name, model in models.items():
@@ -68,11 +74,11 @@ def exactness(device: str, sizes: Sizes, clock: Clock) -> dict[str, Any]:
             if way != "graphs":
                 with torch.no_grad():
                     model.get_output_embeddings().weight.mul_(0.9)
-            differences[f"{name}, {way}"] = _compare_samples(name, model, engine, prompts, device)
+            differences[f"{name}, {way}"] = _compare_samples(model, engine, prompts, device)
     return differences
 
 
-def _compare_samples(name: str, model: Any, engine: Engine, prompts: list[list[int]], device: str) -> dict[str, Any]:
+def _compare_samples(model: Any, engine: Engine, prompts: list[list[int]], device: str) -> dict[str, Any]:
     samples = engine.sample(
         BarePolicy(model),  # type: ignore[arg-type]
         requests_of(prompts, 2, True),
@@ -81,16 +87,17 @@ def _compare_samples(name: str, model: Any, engine: Engine, prompts: list[list[i
     )
     wrong, worst = 0, 0.0
     for sample in samples:
-        ids = torch.tensor([prompts[sample.request]], device=device)
+        prompt = tuple(prompts[sample.request])
+        ids = torch.tensor([prompt], device=device)
         drawn = torch.tensor([sample.token_ids], device=device)
         if sample.draw == -1:
-            theirs = model.generate(input_ids=ids, do_sample=False, max_new_tokens=96)[0]
-            theirs = theirs[1:] if name == "t5" else theirs[ids.shape[1] :]
-            wrong += theirs.tolist()[: len(sample.token_ids)] != list(sample.token_ids)
+            theirs = greedy_by_generate(model, prompt, max_new_tokens=96)
+            wrong += theirs[: len(sample.token_ids)] != list(sample.token_ids)
         with torch.no_grad():
-            if name == "t5":
-                shifted = torch.cat([torch.full_like(ids[:, :1], PAD), drawn[:, :-1]], 1)
-                logits = model(input_ids=ids, decoder_input_ids=shifted).logits[0]
+            if model.config.is_encoder_decoder:
+                start = torch.tensor([decoder_prompt(model, prompt)], device=device)
+                read = torch.cat([start, drawn[:, :-1]], 1)
+                logits = model(input_ids=ids, decoder_input_ids=read).logits[0, start.shape[1] - 1 :]
             else:
                 logits = model(torch.cat([ids, drawn], 1)).logits[0, ids.shape[1] - 1 : -1]
         recomputed = logits.float().log_softmax(-1).gather(-1, drawn[0][:, None])[:, 0]
@@ -169,7 +176,7 @@ def main() -> None:
     results: dict[str, Any] = {"device": name, "torch": torch.__version__}
     failed = False
     clock = Clock(arguments.seconds)
-    for part in (exactness, generation, iteration):
+    for part in (exactness, generation, codet5p, iteration):
         if arguments.only not in part.__name__:
             continue
         start = time.perf_counter()

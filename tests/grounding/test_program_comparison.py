@@ -5,12 +5,14 @@ import random
 
 import pytest
 import torch
+from codet5p_folders import codet5p_t5_folder
 from critic_cases import POLICIES, started
 from grounding_cases import RIGHT, Benchmark
 from torch import distributed
 
 from rltf.grounding.comparison import Pair, ProgramComparison, normalised, pair_loss
 from rltf.grounding.discriminator import Discriminator
+from rltf.policies.codet5p.embedding import embedder
 from rltf.rollouts.collate import collate_demonstrations
 from rltf.validation import OptionError
 
@@ -48,6 +50,26 @@ def test_loss_and_reward_of_a_pair_by_hand():
     generated, reference = torch.tensor([0.2, 1.0, 1.0]), torch.tensor([1.0, 1.0, 0.2])
     assert pair_loss(generated, reference).tolist() == pytest.approx([0.371101, 0.693147, 1.171101], abs=1e-6)
     assert math.tanh(0.2 - 1) == pytest.approx(-0.664037, abs=1e-6)
+
+
+def test_the_embedding_model_of_codet5p_is_a_body_that_learns(tmp_path):
+    """Its tokens and states, not the policy's; its projection stays as it is, and the policy does."""
+    codet5p_t5_folder(tmp_path / "embedding", "embedding")
+    body = embedder("embedding", str(tmp_path / "embedding"), max_prompt_tokens=64)
+    policy = POLICIES["T5"]()
+    before = [weight.clone() for weight in policy.parameters()]
+    learner = started(Discriminator(hidden=0, lr=3e-3, passes=1.0, model=body).comparison(policy, Benchmark()))
+    [problem, _] = Benchmark().train
+    pair = learner.pair(problem, "def f(x):\n    return x", RIGHT)
+    assert pair.reference[1] == body.encode_answer(RIGHT)
+    assert learner.differences([pair]) == [0.0]
+    for _ in range(40):
+        learner.learn([pair] * 4)
+    assert learner.differences([pair])[0] < -1.0
+    assert all(torch.equal(weight, old) for weight, old in zip(policy.parameters(), before, strict=True))
+    trained = learner.network.trainable_parameters()
+    assert any(name.startswith("body.model.encoder.") for name in trained)
+    assert not any(".proj." in name for name in trained)
 
 
 @BOTH

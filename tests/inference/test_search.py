@@ -133,6 +133,49 @@ def test_the_best_of_n_passes_the_examples_and_ties_go_to_the_likelier_program(e
     assert set(record["with"]["pass_at_k"]) == {"1", "5"}
 
 
+def test_with_match_ties_go_to_the_program_that_matches_the_text_and_the_likelier_one_is_no_matter(
+    executor, monkeypatch
+):
+    """A matcher that likes long programs: RIGHT and SHORTCUT pass the example, and RIGHT, less likely, is longer."""
+    asked = []
+
+    class ByLength:
+        def __init__(self, **keywords):
+            asked.append(keywords)
+            self.model = self
+
+        def to(self, device):
+            asked.append(device)
+
+        def scores(self, text, programs):
+            asked.append((text, programs))
+            return [len(program) for program in programs]
+
+    monkeypatch.setattr("rltf.policies.codet5p.matching.Matcher", ByLength)
+    benchmark = OneExample("a")
+    drawn = [(WRONG, -0.3), (SHORTCUT, -0.1), (RIGHT, -0.9)]
+    search = BestOfN(
+        pipeline_of(benchmark, Scripted(policy={"a": drawn}), executor), score="match", matcher={"path": "somewhere"}
+    )
+    run(search, benchmark, draws=range(3))
+    assert search.results[0].submissions == (True, False, False)
+    assert asked == [{"path": "somewhere"}, "cpu", ("Add one (a).", [WRONG, SHORTCUT, RIGHT])]
+    plain = BestOfN(pipeline_of(benchmark, Scripted(policy={"a": drawn}), executor), matcher={"path": "nowhere"})
+    run(plain, benchmark, draws=range(3))
+    assert plain.results[0].submissions == (False, True, False)  # and no matcher is loaded
+    assert len(asked) == 3
+
+
+def test_a_matcher_that_is_not_there_and_other_scores_are_refused(executor, tmp_path):
+    pipeline = pipeline_of(OneExample("a"), Scripted(), executor)
+    with pytest.raises(ValueError, match=r"^inference\.matcher\.path is .*nowhere', where there is nothing: expected"):
+        BestOfN(pipeline, score="match", matcher={"path": str(tmp_path / "nowhere")})
+    with pytest.raises(ValueError, match=r"^matcher\.batch_size is 0: expected a whole number of at least 1"):
+        BestOfN(pipeline, score="match", matcher={"batch_size": 0})
+    with pytest.raises(ValueError, match=r"^score is 'tests': expected logprob or match"):
+        BestOfN(pipeline, score="tests")
+
+
 def test_sampling_judges_every_program_by_all_tests_alone(executor):
     benchmark = OneExample("a")
     search = PlainSampling(pipeline_of(benchmark, Scripted(policy={"a": [(RIGHT, -0.1), (SHORTCUT, -0.1)]}), executor))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import torch
 from models import codegen_model, codet5p_model, llama_model, t5_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from rltf.policies.causal import CausalPolicy
-from rltf.policies.codet5p.embedding import CodeT5pEmbeddingModel
-from rltf.policies.codet5p.matching import CodeT5pMatchingModel
 from rltf.policies.codet5p.policy import CodeT5PlusPolicy
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import load_tokenizer
@@ -139,32 +134,6 @@ def codet5p_policy() -> CodeT5PlusPolicy:
         if isinstance(module, torch.nn.Linear) and module.bias is not None:
             torch.nn.init.normal_(module.bias, std=0.1)  # a bias of zero would hide that it is used
     return CodeT5PlusPolicy(model, tokenizer, max_prompt_tokens=64)
-
-
-def codet5p_t5_folder(folder: Path, kind: str, **options: object) -> torch.nn.Module:
-    """Writes the embedding or the bimodal model as the hub has it, with random weights; returns it.
-
-    Args:
-        folder: is made.
-        kind: `embedding` or `bimodal`.
-        **options: further fields of the configuration.
-    """
-    tokenizer = roberta_type()
-    tokenizer.add_special_tokens({"additional_special_tokens": ["[ENC]", "[DEC]"]})
-    torch.manual_seed(0)
-    config = t5_model(len(tokenizer), **options).config
-    config.embed_dim = 12
-    model = (CodeT5pEmbeddingModel if kind == "embedding" else CodeT5pMatchingModel)(config).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.normal_(std=0.3) if weight.dim() == 2 else weight.add_(0.2 * torch.randn_like(weight))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    fields = json.loads((folder / "config.json").read_text())
-    fields["model_type"], fields["is_encoder_decoder"] = f"codet5p_{kind}", kind == "bimodal"
-    fields["auto_map"] = {"AutoConfig": f"configuration_codet5p_{kind}.Config", "AutoModel": "modeling.Model"}
-    (folder / "config.json").write_text(json.dumps(fields))
-    return model
 
 
 POLICIES = {"t5": seq2seq_policy, "llama": llama_policy, "codegen": codegen_policy, "codet5p": codet5p_policy}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from policy_kinds import codet5p_t5_folder, seq2seq_policy
+from codet5p_folders import codet5p_t5_folder
+from policy_kinds import seq2seq_policy
 from safetensors.torch import load_file, save_file
 from transformers import T5ForConditionalGeneration
 
@@ -64,7 +65,7 @@ def test_its_states_are_those_of_prompt_and_program_as_one_text(embedding: tuple
 def test_an_embedder_writes_no_text(embedding: tuple[Embedder, Any]):
     policy, _ = embedding
     ids = torch.tensor([[5, 6]])
-    with pytest.raises(ValueError, match="^model is 'CodeT5pEmbeddingModel': expected a model that writes text"):
+    with pytest.raises(ValueError, match=r"^model is 'CodeT5pEmbeddingModel': expected a model that writes text"):
         policy.token_logprobs(ids, ids > 0, ids, ids > 0)
     prompt = policy.encode_prompt(Prompt(head="", question="x", tail="\n"))
     assert prompt[0] == 1  # the text goes on behind the prompt
@@ -101,13 +102,17 @@ def test_what_is_no_bimodal_model_is_refused_with_the_key(bimodal: tuple[Path, A
     with pytest.raises(ValueError, match=r"^inference\.matcher\.path is '.*nowhere', where there is nothing: expected"):
         Matcher("x", str(tmp_path / "nowhere"))
     seq2seq_policy().export(tmp_path / "t5")
-    with pytest.raises(ValueError, match=r"^inference\.matcher\.path: .*t5 holds another model: expected CodeT5\+ 220M"):
+    with pytest.raises(
+        ValueError, match=r"^inference\.matcher\.path: .*t5 holds another model: expected CodeT5\+ 220M"
+    ):
         Matcher("x", str(tmp_path / "t5"))
     codet5p_t5_folder(tmp_path / "b", "bimodal")
     state = load_file(tmp_path / "b" / "model.safetensors")
     del state["itm_head.weight"]
     save_file(state, tmp_path / "b" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"^inference\.matcher\.path: .* lacks itm_head\.weight: expected the weights of"):
+    with pytest.raises(
+        ValueError, match=r"^inference\.matcher\.path: .* lacks itm_head\.weight: expected the weights of"
+    ):
         Matcher("x", str(tmp_path / "b"))
     seq2seq_policy().tokenizer.save_pretrained(bimodal[0] / "plain")
     for file in ("config.json", "model.safetensors"):
@@ -122,5 +127,7 @@ def test_an_embedding_folder_lacks_no_decoder_and_needs_its_projection(tmp_path:
     fields = json.loads((tmp_path / "b" / "config.json").read_text())
     fields["embed_dim"] = 5
     (tmp_path / "b" / "config.json").write_text(json.dumps(fields))
-    with pytest.raises(ValueError, match=r"has another shape of proj\.bias and 1 more: expected the weights of CodeT5\+ 110M"):
+    with pytest.raises(
+        ValueError, match=r"has another shape of proj\.bias and 1 more: expected the weights of CodeT5\+ 110M"
+    ):
         embedder("x", str(tmp_path / "b"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from policy_kinds import codegen_policy, codet5p_policy, codet5p_t5_folder, seq2seq_policy
+from codet5p_folders import codet5p_t5_folder
+from policy_kinds import codegen_policy, codet5p_policy, seq2seq_policy
 from safetensors.torch import load_file, save_file
 
 from rltf.policies.codet5p import weights
@@ -84,7 +85,9 @@ def test_other_families_are_refused_and_pretrained_takes_this_one(folder: Path, 
     assert type(pretrained("x", str(folder), max_prompt_tokens=64)) is CodeT5PlusPolicy
     for build, family in ((seq2seq_policy, "t5"), (codegen_policy, "codegen")):
         build().export(tmp_path / family)
-        with pytest.raises(ValueError, match=rf"^model\.path: .*{family} holds a {family}: expected a CodeT5\+ 2B or 6B"):
+        with pytest.raises(
+            ValueError, match=rf"^model\.path: .*{family} holds a {family}: expected a CodeT5\+ 2B or 6B"
+        ):
             load(tmp_path / family)
 
 
@@ -118,8 +121,8 @@ def test_weights_that_do_not_fit_into_memory_are_refused(folder: Path, monkeypat
     monkeypatch.setattr(weights, "free_memory", lambda: 100_000)
     with pytest.raises(ValueError, match=r"^model: 0\.00 billion weights take .* GB in float32 and 0\.0 GB are free"):
         load(folder)
+    monkeypatch.setattr(weights, "free_memory", lambda: 8_000_000_000)
     with pytest.raises(ValueError, match=r"3\.11 billion weights take 12\.4 GB in float32 and 8\.0 GB are free"):
-        monkeypatch.setattr(weights, "free_memory", lambda: 8_000_000_000)
         weights.check_memory(3_112_427_008, torch.float32)
     weights.check_memory(3_112_427_008, torch.bfloat16)
 
@@ -149,7 +152,9 @@ def test_adapters_of_an_exported_run_are_trained_on(folder: Path, tmp_path: Path
 
 def test_the_context_is_what_the_decoder_and_the_encoder_can_read(folder: Path):
     assert load(folder).context == 256
-    with pytest.raises(OptionError, match="max_prompt_tokens is 256: expected less than the model's context, 256 tokens"):
+    with pytest.raises(
+        OptionError, match="max_prompt_tokens is 256: expected less than the model's context, 256 tokens"
+    ):
         codet5p("x", str(folder), max_prompt_tokens=256)
 
 

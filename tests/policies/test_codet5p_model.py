@@ -1,4 +1,4 @@
-"""CodeT5+ 2B and 6B against transformers' CodeGen, of which both of its parts are made, and against the hub's layout."""
+"""CodeT5+ 2B and 6B against transformers' CodeGen, of which both parts are made, and against the hub's layout."""
 
 from __future__ import annotations
 

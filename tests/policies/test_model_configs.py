@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from policy_kinds import codegen_policy, codet5p_policy, codet5p_t5_folder, llama_policy, seq2seq_policy
+from codet5p_folders import codet5p_t5_folder
+from policy_kinds import codegen_policy, codet5p_policy, llama_policy, seq2seq_policy
 
 from rltf.policies.codet5p.embedding import Embedder
 from rltf.policies.pretrained import TransformersPolicy
@@ -77,7 +78,9 @@ def test_a_local_folder_of_its_kind_takes_the_place_of_the_hub(name: str, tmp_pa
     else:
         small = {
             **dict.fromkeys(("codet5p_2b", "codet5p_6b"), codet5p_policy),
-            **{"codet5": seq2seq_policy, "codegen": codegen_policy, "qwen25": llama_policy},
+            "codet5": seq2seq_policy,
+            "codegen": codegen_policy,
+            "qwen25": llama_policy,
         }
         policy = next(make for prefix, make in small.items() if name.startswith(prefix))()
         policy.export(tmp_path)

@@ -59,7 +59,7 @@ def crossing_count(d: int, encoder: int) -> int:
     ids=["2B", "6B, whose 33 layers are from memory"],
 )
 def test_codet5p_sizes(d: int, layers: int, heads: int, count: int, tuned: int):
-    """Encoder: a CodeGen-350M without its head. What the official tuning trains: encoder, projection, cross-attention."""
+    """The encoder is a CodeGen-350M without head. The official tuning trains it, the projection and cross-attention."""
     fields = {"vocab_size": 51_200, "n_positions": 2048}
     config = CodeT5pConfig(
         encoder={"n_embd": 1024, "n_layer": 20, "n_head": 16, "rotary_dim": 32, **fields},

@@ -121,6 +121,9 @@ TRAIN = {
     ("credit=tests", "algorithm=ppo", "critic=value"): "credit is rltf.credit.per_test.PerTestCredit and",
     ("credit=tree", "credit.normalize=rank"): "credit.normalize is 'rank': expected none, std, sample_std or batch",
     ("credit=tree", "algorithm=ppo", "critic=value"): "credit is rltf.credit.tree.PrefixTreeCredit and",
+    ("model=codet5p_2b", "model.train=decoder"): "model.train is 'decoder': expected all, cross_attention or encoder",
+    ("model=codet5p_2b", "+model.kind=causal"): "model.kind is not known",
+    ("model=codet5p_110m_embedding", "recipe=tiny_t5"): "model=codet5p_110m_embedding embeds texts and writes none",
     ("inference=best_of_n",): "inference=best_of_n chooses among programs and training learns from all",
     ("inference=critic_sampling", "curriculum=cccs"): "inference=critic_sampling and curriculum both say how",
     ("model=codet5_small", "+model.lora={r: 0}"): "model.lora.r is 0: expected a whole number of at least 1",
@@ -134,6 +137,21 @@ EVAL = {
         "policy=x",
         "generation.sampling.temperature=0",
     ): "generation.sampling.temperature is 0: expected a number",
+    (
+        "policy=x",
+        "inference=best_of_n",
+        "inference.score=likely",
+    ): "inference.score is 'likely': expected logprob or match",
+    (
+        "policy=x",
+        "inference=best_of_n",
+        "+inference.matcher.size=2",
+    ): "inference.matcher.size is not known",
+    (
+        "policy=x",
+        "inference=best_of_n",
+        "inference.matcher.batch_size=0",
+    ): "inference.matcher.batch_size is 0: expected a whole number of at least 1",
     ("policy=x", "critic=outcome"): "critic.weights is null and evaluation trains no critic: name a run's critic.pt",
 }
 

@@ -1,4 +1,4 @@
-"""Configuration of CodeT5+ 2B and 6B, as the hub's `config.json` has it: a CodeGen for the encoder, one for the decoder."""
+"""Configuration of CodeT5+ 2B and 6B, as the hub's `config.json` has it: a CodeGen as encoder, another as decoder."""
 
 from __future__ import annotations
 

@@ -2,11 +2,15 @@
 
     vector = normalise(W state_0 + b)         768 -> 256, of length 1
 
-As the body of another network (`reward.terms.grounding.discriminator.model`) it reads prompt and program as one text. Its
-states see the whole text, later tokens included: fit for judging finished programs, not for predicting while they are
-written.
+As the body of another network (`reward.terms.grounding.discriminator.model`) it reads prompt and program as one text.
+Its states see the whole text, later tokens included: fit for judging finished programs, not for predicting while they
+are written.
 
-Deviation: texts are encoded without special tokens inside (`</s>` in a program is text). B texts, L tokens, D width."""
+Deviations from the hub's code:
+1. A `</s>` inside a program is text and no special token.
+2. As a body it gives the states of the program's tokens, before the projection, which then is not trained.
+
+B texts, L tokens, D width."""
 
 from __future__ import annotations
 
@@ -108,7 +112,9 @@ class Embedder(TransformersPolicy):
         raise OptionError("model", type(self.model).__name__, "a model that writes text, and this one embeds it")
 
 
-def embedder(name: str, path: str | None = None, max_prompt_tokens: int = 512, dropout: float | None = None) -> Embedder:
+def embedder(
+    name: str, path: str | None = None, max_prompt_tokens: int = 512, dropout: float | None = None
+) -> Embedder:
     """Loads the embedding model and its tokenizer.
 
     Args:

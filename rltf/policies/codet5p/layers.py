@@ -2,13 +2,16 @@
 
     h + self_attention(norm(h)) + feed_forward(norm(h)) [+ cross_attention(norm(h), encoder states)]
 
-Deviations from the hub's code: 1. Attention is torch's `scaled_dot_product_attention`, whose half-precision kernels
-round otherwise than scores in float32 do. 2. A token's position is the number of real tokens before it, on whichever side a
-batch is padded; the hub's counts columns, which is the same with padding on the right. 3. A cached step rotates the
-queries of cross-attention at the token's position; the hub's code begins again at 0, and never reads its cache.
+Deviations from the hub's code:
+1. Attention is torch's `scaled_dot_product_attention`, whose half-precision kernels round otherwise than scores in
+   float32 do.
+2. A token's position is the number of real tokens before it, on whichever side a batch is padded; the hub's code counts
+   columns, which is the same with padding on the right.
+3. A cached step rotates the queries of cross-attention at the token's position; in the hub's code they begin at 0
+   again, and its cache is never read.
 
-B rows, P prompts, T tokens that are run, L tokens that are read, S encoder tokens, H heads, D width of a head, d width of
-the model.
+B rows, P prompts, T tokens that are run, L tokens that are read, S encoder tokens, H heads, D width of a head, d width
+of the model.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 `train` says which weights learn. The official tuning (`instruct_tune_codet5p.py` of salesforce/CodeT5) freezes the
 decoder but for its cross-attention, which it keeps in float32: `encoder+cross`, 333 M of the 2B's 3.1 G weights.
 
-Deviation: what is trained is kept in float32 altogether, the encoder included (see `rltf.policies.precision`)."""
+Deviations from that script:
+1. The encoder is kept in float32, too, where it is trained (see `rltf.policies.precision`).
+2. Rows of one prompt share its run through encoder and decoder; the gradient is the same, to rounding.
+"""
 
 from __future__ import annotations
 

@@ -2,12 +2,13 @@
 
     score = match logit + similarity
     similarity: product of the unit vectors of text and code, as the embedding model makes them
-    match logit: of a head with two classes (no match, match) on the decoder's state at the last `</s>`; the decoder reads
-                 the code, `[ENC]` in place of `<s>`, and attends to the text's encoder states
+    match logit: of a head with two classes (no match, match) on the decoder's state at the last `</s>`; the decoder
+                 reads the code, `[ENC]` in place of `<s>`, and attends to the text's encoder states
 
-Deviations: 1. Texts and programs to 512 tokens each; the script's 64 and 360 are for docstrings of CodeSearchNet. 2. A
-`</s>` inside a program is text, so each has one end. 3. Every program of a problem gets both parts of the score; the
-script computes the second for those that are most similar.
+Deviations from that script:
+1. Texts and programs are cut at 512 tokens; 64 and 360 there are for docstrings and functions of CodeSearchNet.
+2. A `</s>` inside a program is text, so each has one end.
+3. Every program gets both parts of the score; there only those that are most similar get the match logit.
 
 P programs, S text tokens, T code tokens, D width."""
 
@@ -78,8 +79,8 @@ class Matcher:
         self._match_id = self.tokenizer.convert_tokens_to_ids(MATCH_TOKEN)
         if self._match_id in (None, self.tokenizer.unk_token_id):
             raise ValueError(
-                f"inference.matcher.path: the tokenizer of {path or name} has no {MATCH_TOKEN}: expected that of CodeT5+ "
-                "220M bimodal"
+                f"inference.matcher.path: the tokenizer of {path or name} has no {MATCH_TOKEN}: expected that of "
+                "CodeT5+ 220M bimodal"
             )
 
     @torch.no_grad()

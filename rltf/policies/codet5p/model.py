@@ -1,7 +1,7 @@
 """CodeT5+ 2B and 6B under the names of the hub's weights, so that its folders load without its code.
 
-The encoder is a CodeGen-350M that sees its whole text; the decoder a CodeGen whose last layer attends to the encoder. It
-reads the start token, **then the prompt once more**, then what it has written.
+The encoder is a CodeGen-350M that sees its whole text; the decoder a CodeGen whose last layer attends to the encoder.
+It reads the start token, **then the prompt once more**, then what it has written.
 
 B rows, P prompts, S prompt tokens, T decoder tokens, L of them with those of the cache, d width.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class CodeT5pStack(nn.Module):
         self.config, self.causal = config, causal
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.drop = nn.Dropout(config.embd_pdrop)
+        self.rotary_dim: int = config.rotary_dim or config.n_embd // config.n_head
         last = config.n_layer - 1
         self.h = nn.ModuleList(CodeT5pBlock(config, i, causal and i == last) for i in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
@@ -67,7 +68,7 @@ class CodeT5pStack(nn.Module):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids[:1, :1]).expand(len(input_ids), length)
         position_BT = positions_of(attention_mask)[:, length - tokens :]
-        rotation = rotation_at(position_BT, self.h[0].attn.rotary_dim)
+        rotation = rotation_at(position_BT, self.rotary_dim)
         mask = self._visible(attention_mask.bool(), tokens)
         hidden = self.drop(self.wte(input_ids))
         for block in self.h:
@@ -110,8 +111,8 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
     config_class = CodeT5pConfig
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["CodeT5pBlock"]
-    _keys_to_ignore_on_load_unexpected = [r"\.causal_mask$"]
+    _no_split_modules: ClassVar[Any] = ["CodeT5pBlock"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[Any] = [r"\.causal_mask$"]
     decoder_reads_prompt = True
     """Whether the decoder reads the prompt, too (`rltf.policies.compat.decoder_prompt`)."""
 

@@ -2,7 +2,7 @@
 response. B rows, P distinct prompts, R rows that are decoded together, S prompt tokens, T response tokens, D width.
 
 The paper (section 3.3) and its scripts tune the model so: decoder input `[start] prompt response`, loss on the response
-alone. Deviation: rows of one prompt share its run through both parts; the gradient is the same, to rounding."""
+alone. Rows of one prompt share its run through both parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from rltf.validation import OptionError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 
 
 class CodeT5PlusPolicy(TransformersPolicy):
@@ -84,7 +83,7 @@ class CodeT5PlusPolicy(TransformersPolicy):
         decoder = self.model.decoder.transformer
         shares = saved >= MIN_SAVED_SHARE * (len(prompt_BS) * input_PS.shape[1] + sum(lengths)) and saved > 0
         # transformers' helpers want a model and look at its configuration and its layers, which the decoder has.
-        if not (shares and prefix_cache.can_read_prefixes(decoder)):  # type: ignore[arg-type]
+        if not (shares and prefix_cache.can_read_prefixes(decoder)):
             self.token_count.add(int(prompt_mask_BS.sum()), prompt_mask_BS.numel())
 
             def unshared_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
@@ -99,7 +98,7 @@ class CodeT5PlusPolicy(TransformersPolicy):
 
             return PromptForward(unshared_hidden)
         self.token_count.add(int(mask_PS.sum()), mask_PS.numel())
-        cache = prefix_cache.recording_cache(decoder)  # type: ignore[arg-type]
+        cache = prefix_cache.recording_cache(decoder)
         last_P1D = _last_real(decoder(input_PS, mask_PS, cache, encoder=states).last_hidden_state, mask_PS)
 
         def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:

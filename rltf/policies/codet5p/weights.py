@@ -15,7 +15,15 @@ from rltf.policies.locate import WeightSource
 
 T5Type = TypeVar("T5Type", bound=PreTrainedModel)
 
-_OWN_FIELDS = ("model_type", "architectures", "auto_map", "transformers_version", "torch_dtype", "dtype", "_name_or_path")
+_OWN_FIELDS = (
+    "model_type",
+    "architectures",
+    "auto_map",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "_name_or_path",
+)
 """Fields of a configuration that say which code reads it."""
 
 
@@ -41,8 +49,8 @@ def check_complete(report: Mapping[str, Any], family: str, source: str, ignored:
 
 
 def t5_config(source: WeightSource) -> T5Config | None:
-    """The configuration of a T5 with further parts (`codet5p_embedding`, the bimodal model), whose type transformers does
-    not know; None where the folder's model is no T5 of CodeT5+."""
+    """The configuration of a T5 with further parts (`codet5p_embedding`, the bimodal model), whose type transformers
+    does not know; None where the folder's model is no T5 of CodeT5+."""
     fields, _ = PretrainedConfig.get_config_dict(source.source, local_files_only=source.local_only)
     if not str(fields.get("model_type", "")).startswith("codet5p_") or "d_model" not in fields:
         return None
@@ -107,8 +115,8 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
     if needed > free:
         raise ValueError(
             f"model: {parameters / 1e9:.2f} billion weights take {needed / 1e9:.1f} GB in "
-            f"{str(dtype).removeprefix('torch.')} and {free / 1e9:.1f} GB are free: expected model.dtype=bfloat16, which "
-            "halves them where they are not trained (evaluation, model.lora, model.train=encoder+cross), or more memory"
+            f"{str(dtype).removeprefix('torch.')} and {free / 1e9:.1f} GB are free: expected model.dtype=bfloat16 "
+            "where they are not trained (evaluation, model.lora, model.train=encoder+cross), or more memory"
         )
 
 

@@ -1,8 +1,8 @@
 """CodeT5+ 2B and 6B: CodeGen's step, and cross-attention in the last layer.
 
-A row's prompt is read twice, by the encoder and behind the decoder's start token. Both have as many keys and values: those
-of `start, prompt without its last token` (the row begins with that one) and those of the encoder's tokens. So the latter
-are one more layer of the prompt's cache."""
+A row's prompt is read twice, by the encoder and behind the decoder's start token. Both have as many keys and values:
+those of `start, prompt without its last token` (the row begins with that one) and those of the encoder's tokens. So the
+latter are one more layer of the prompt's cache."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CodeT5pDecoder(CodeGenDecoder):
     def _rotation_table(self, stack: Any) -> Tensor:
         from rltf.policies.codet5p.layers import rotation_at  # imports transformers
 
-        rotation = rotation_at(torch.arange(self._positions, device=self.device)[None], stack.h[0].attn.rotary_dim)
+        rotation = rotation_at(torch.arange(self._positions, device=self.device)[None], stack.rotary_dim)
         return torch.complex(rotation.cos[0, 0], rotation.sin[0, 0])[:, None]
 
     @override

@@ -31,8 +31,8 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
         if decoder.fits(model):
             return decoder(model, horizon, compiled)
     raise ValueError(
-        f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2, CodeGen or CodeT5+ model; "
-        "generation=hf serves the other families of transformers"
+        f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2, CodeGen or CodeT5+ "
+        "model; generation=hf serves the other families of transformers"
     )
 
 
