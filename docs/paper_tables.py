@@ -48,7 +48,7 @@ PAPERS = {
     "2407.19772": ("Unseen code tests in infinitum", "items without end by construct; what a new model breaks"),
     "2107.03374": ("HumanEval (Codex)", "benchmark; the unbiased pass@k; ranking by mean log-prob"),
     "2109.00859": ("CodeT5", "models"),
-    "2305.07922": ("CodeT5+", "models"),
+    "2305.07922": ("CodeT5+", "models; ranking by match of text and code; embeddings"),
     "2203.13474": ("CodeGen", "models"),
     "2409.12186": ("Qwen2.5-Coder", "model"),
 }
@@ -65,6 +65,10 @@ OPTIONS_OF_PAPERS = {
     "2305.18341": ["experiment=rlcf", "reward=grounding", "reward=static"],
     "2106.07704": ["algorithm=soft_q"],
     "2304.06767": ["algorithm=raft"],
+    "2305.07922": [
+        *(f"model=codet5p_{size}" for size in ("220m", "770m", "220m_py", "770m_py", "2b", "6b")),
+        *("model=codet5p_220m_bimodal", "model=codet5p_110m_embedding", "inference=best_of_n inference.score=match"),
+    ],
     "2604.01193": ["algorithm=ssd"],
 }
 """Options of papers that the code names without their id, that are several settings, or that share a module."""
@@ -75,6 +79,8 @@ OPTIONS_OF_MODULES = {
     "rltf/algorithms/max_of_k.py": "algorithm.advantages.baseline=max_of_k",
     "rltf/algorithms/terms.py": "algorithm.advantages.terms=apart",
     "rltf/credit/kl_penalty.py": "algorithm=ppo",
+    "rltf/policies/codet5p/layers.py": "model=codet5p_2b",
+    "rltf/policies/codet5p/matching.py": "inference=best_of_n inference.score=match",
     "rltf/prm/data.py": "job=prm_data",
     "rltf/prm/__init__.py": "job=prm",
     "rltf/rewards/gates.py": "reward=overlong reward.terms.overlong.gate=passed",
@@ -98,6 +104,7 @@ PAGES_OF_PAPERS = {
     "2108.07732": ["benchmarks.md", "results/smollm2.md"],
     "2407.19772": ["infinitum.md", "reports.md"],
     "2107.03374": ["benchmarks.md", "inference.md"],
+    "2305.07922": ["codet5p.md"],
 }
 
 LISTS = re.compile(r"\b(How it (deviates|reads)|Deviations|they deviate)\b.*:$")

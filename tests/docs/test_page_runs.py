@@ -20,6 +20,7 @@ from pathlib import Path
 
 import fork_server
 import pytest
+from codet5p_folders import codet5p_folder, codet5p_t5_folder
 from pages import ROOT
 from test_page_commands import RUNS, of, without_repeats
 
@@ -36,6 +37,7 @@ REPLACED = {
     "model=codet5_770m": ["model=tiny_t5"],
     "benchmark.path=APPS_FOLDER": [],
     "model=smollm2_135m": ["model=tiny_causal"],
+    "model=codet5p_2b": ["model=codet5p_2b", "recipe=tiny_t5", "model.max_prompt_tokens=190"],
     "policy=smollm2_135m": ["policy=tiny_causal"],
     "policy=me/my-coder": ["policy=RUN"],
     "inference.repair=REPAIR_RUN": ["inference.repair=RUN"],
@@ -110,6 +112,9 @@ def page_folder(tmp_path_factory) -> Callable[[Path], Path]:
         shutil.copytree(base / "outputs/eval/DAY/TIME", base / name)
     shutil.copy(ROOT / "rltf" / "policies" / "tiny_tokenizer.json", base / "tokenizer.json")
     write_problems(base)
+    codet5p_folder(base / "CODET5P_2B")
+    codet5p_t5_folder(base / "EMBEDDING", "embedding")
+    codet5p_t5_folder(base / "BIMODAL", "bimodal")
     (base / "mine.py").write_text("import lightning.pytorch as L\n\n\nclass MyCallback(L.Callback):\n    pass\n")
     made: dict[Path, Path] = {}
 
