@@ -12,11 +12,14 @@ from codet5p_folders import codet5p_t5_folder
 from policy_kinds import codegen_policy, codet5p_policy, seq2seq_policy
 from safetensors.torch import load_file, save_file
 
+from rltf.generation.engine.engine import Engine
+from rltf.generation.hf import HFSampler
 from rltf.policies.codet5p import weights
 from rltf.policies.codet5p.load import codet5p
 from rltf.policies.codet5p.policy import CodeT5PlusPolicy
 from rltf.policies.load import pretrained
 from rltf.policies.precision import check_trained_weights
+from rltf.rollouts.self_check import check_sampler
 from rltf.types import Prompt
 from rltf.validation import OptionError
 
@@ -79,6 +82,14 @@ def test_what_learns_is_float32_beside_bfloat16_and_keeps_every_bit(folder: Path
         assert not weight.requires_grad or torch.equal(weight, exact[name]), name
     changed = step(policy, torch.bfloat16)
     assert changed == {name for name, weight in policy.model.named_parameters() if weight.requires_grad}
+
+
+@pytest.mark.parametrize("sampler", [Engine(), Engine(compiled=False), HFSampler()], ids=["engine", "torch", "hf"])
+def test_samplers_pass_the_check_with_weights_of_two_types(folder: Path, sampler: Engine | HFSampler):
+    """A difference of 0.03 nats is bfloat16's, although the model's first weights are float32."""
+    policy = load(folder, train="encoder+cross", dtype="bfloat16")
+    assert policy.model.dtype == torch.float32
+    check_sampler(policy, sampler, 8)
 
 
 def test_other_families_are_refused_and_pretrained_takes_this_one(folder: Path, tmp_path: Path):
