@@ -148,6 +148,64 @@ def test_names_are_those_of_the_hubs_weights():
     assert {m for m in modules if m.endswith(("ln_1", "ln_f", "fc_in", "fc_out", "lm_head", "dec_proj"))} == with_bias
 
 
+OLD_FIELDS: dict[str, Any] = {
+    "_name_or_path": "codegen",
+    "architectures": ["CodeGenForCausalLM"],
+    "is_encoder_decoder": False,
+    "add_cross_attention": True,
+    "cross_attention_hidden_size": None,
+    "is_decoder": True,
+    "tie_encoder_decoder": False,
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "chunk_size_feed_forward": 0,
+    "decoder_start_token_id": None,
+    "diversity_penalty": 0.0,
+    "do_sample": True,
+    "early_stopping": False,
+    "encoder_no_repeat_ngram_size": 0,
+    "exponential_decay_length_penalty": None,
+    "finetuning_task": None,
+    "forced_bos_token_id": None,
+    "num_beams": 1,
+    "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
+    "label2id": {"LABEL_0": 0, "LABEL_1": 1},
+    "length_penalty": 1.0,
+    "gradient_checkpointing": False,
+    "max_length": 20,
+    "min_length": 0,
+    "n_inner": None,
+    "num_return_sequences": 1,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "output_scores": False,
+    "prefix": None,
+    "pruned_heads": {},
+    "remove_invalid_values": False,
+    "repetition_penalty": 1.0,
+    "return_dict": True,
+    "return_dict_in_generate": False,
+    "scale_attn_weights": True,
+    "sep_token_id": None,
+    "summary_type": "cls_index",
+    "summary_use_proj": True,
+    "suppress_tokens": None,
+    "temperature": 1.0,
+    "tf_legacy_loss": False,
+    "top_k": 50,
+    "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50, "temperature": 1.0}},
+    "tokenizer_class": "GPT2Tokenizer",
+    "top_p": 1.0,
+    "torch_dtype": "float16",
+    "torchscript": False,
+    "transformers_version": "4.21.3",
+    "typical_p": 1.0,
+    "use_bfloat16": False,
+    "tie_word_embeddings": False,
+}
+"""What configurations of 2023 say besides sizes."""
+
+
 def write_as_the_hub_does(model: CodeT5pEncoderDecoderModel, folder: Path) -> None:
     """Half precision in a pickle, causal masks among the weights, and a configuration that names code of the hub."""
     model.config.save_pretrained(folder)
@@ -157,7 +215,9 @@ def write_as_the_hub_does(model: CodeT5pEncoderDecoderModel, folder: Path) -> No
         "AutoConfig": "configuration_codet5p.CodeT5pConfig",
         "AutoModelForSeq2SeqLM": "modeling_codet5p.CodeT5pEncoderDecoderModel",
     }
-    config["torch_dtype"] = "float16"
+    config |= {"torch_dtype": "float16", "transformers_version": None, "vocab_size": VOCABULARY}
+    for part in ("encoder", "decoder"):
+        config[part] |= OLD_FIELDS
     (folder / "config.json").write_text(json.dumps(config))
     state = {name: weight.half() for name, weight in model.state_dict().items()}
     for name in [name for name in state if name.endswith("qkv_proj.weight")]:
