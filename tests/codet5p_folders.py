@@ -41,7 +41,9 @@ def codet5p_t5_folder(folder: Path, kind: str, **options: object) -> torch.nn.Mo
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     fields = json.loads((folder / "config.json").read_text())
-    fields["model_type"], fields["is_encoder_decoder"] = f"codet5p_{kind}", kind == "bimodal"
+    fields["model_type"] = f"codet5p_{kind}"
+    if kind == "embedding":  # the hub's file says nothing of it: that is its own class's default
+        del fields["is_encoder_decoder"]
     fields["auto_map"] = {"AutoConfig": f"configuration_codet5p_{kind}.Config", "AutoModel": "modeling.Model"}
     (folder / "config.json").write_text(json.dumps(fields))
     return model

@@ -35,12 +35,12 @@ class CodeT5pEmbeddingModel(T5EncoderModel):
     """The encoder with its projection, under the names of the hub's weights.
 
     Args:
-        config: a `T5Config` with `embed_dim` (256 unless it says otherwise).
+        config: a `T5Config` with `embed_dim`.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.proj = nn.Linear(config.d_model, getattr(config, "embed_dim", 256))
+        self.proj = nn.Linear(config.d_model, config.embed_dim)
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:

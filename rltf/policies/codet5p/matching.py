@@ -33,12 +33,12 @@ class CodeT5pMatchingModel(T5ForConditionalGeneration):
     """The T5 with its projection and the head that matches, under the names of the hub's weights.
 
     Args:
-        config: a `T5Config` with `embed_dim` (256 unless it says otherwise).
+        config: a `T5Config` with `embed_dim`.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.proj = nn.Linear(config.d_model, getattr(config, "embed_dim", 256))
+        self.proj = nn.Linear(config.d_model, config.embed_dim)
         self.itm_head = nn.Linear(config.d_model, 2)
         self.post_init()
 

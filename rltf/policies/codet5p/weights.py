@@ -52,9 +52,12 @@ def t5_config(source: WeightSource) -> T5Config | None:
     """The configuration of a T5 with further parts (`codet5p_embedding`, the bimodal model), whose type transformers
     does not know; None where the folder's model is no T5 of CodeT5+."""
     fields, _ = PretrainedConfig.get_config_dict(source.source, local_files_only=source.local_only)
-    if not str(fields.get("model_type", "")).startswith("codet5p_") or "d_model" not in fields:
+    family = str(fields.get("model_type", ""))
+    if not family.startswith("codet5p_") or "d_model" not in fields:
         return None
-    return T5Config(**{name: value for name, value in fields.items() if name not in _OWN_FIELDS})
+    # What the hub's own classes have by default stands in no file: T5's default is another.
+    own = {"embed_dim": 256, "is_encoder_decoder": "embedding" not in family, **fields}
+    return T5Config(**{name: value for name, value in own.items() if name not in _OWN_FIELDS})
 
 
 def load_t5_type(
