@@ -264,7 +264,8 @@ def _unjudgeable(problem: Problem) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(problem.setup, "<setup>", "exec", dont_inherit=True)
+            if problem.language == "python":
+                compile(problem.setup, "<setup>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"its setup does not compile: {error}"
     for number, test in enumerate(problem.tests, start=1):

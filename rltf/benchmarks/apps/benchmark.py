@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -59,6 +59,8 @@ class Apps(DatasetBenchmark):
     """
 
     name = "apps"
+    prefix: ClassVar[str] = "apps"
+    """Start of the ids of problems that have numbers alone."""
 
     def __init__(
         self,
@@ -109,7 +111,7 @@ class Apps(DatasetBenchmark):
         split = row.value("split", str)
         if split not in ("train", "test"):
             raise ValueError(f"benchmark.path: {row.place} has the split {split!r}, expected train or test")
-        problem_id = _problem_id(row, split)
+        problem_id = self._problem_id(row, split)
         starter = row.value("starter_code", str, "")
         tests, entry_point = _tests(row, starter, problem_id)
         solutions = [normalize_line_ends(solution) for solution in _decoded(row, "solutions", [])]
@@ -129,17 +131,16 @@ class Apps(DatasetBenchmark):
             references=tuple(dict.fromkeys(solutions)),
         )
 
+    def _problem_id(self, row: Row, split: str) -> str:
+        """The id of a row: its own in packed files, made from the number in official ones."""
+        if isinstance(row.fields.get("id"), str):
+            return row.value("id", str)
+        return f"{self.prefix}/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
+
     def _split(self, split: str, problem_id: str) -> Split:
         if split == "test":
             return "test"
         return "validation" if hash_fraction(problem_id) < self._validation_share else "train"
-
-
-def _problem_id(row: Row, split: str) -> str:
-    """The id of a row: its own in packed files, made from the number in official ones."""
-    if isinstance(row.fields.get("id"), str):
-        return row.value("id", str)
-    return f"apps/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
 
 
 def _tests(row: Row, starter: str, problem_id: str) -> tuple[tuple[Test, ...], str | None]:
