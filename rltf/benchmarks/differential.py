@@ -140,11 +140,14 @@ def literal(value: Any) -> str:
 
 def shaped(value: Any, example: Any) -> Any:
     """The value with tuples and sets where the example has them: JSON has neither. Of an example's items the first one
-    stands for all where there are more items than it has.
+    stands for all where there are more items than it has. Beside a complex number, which JSON does not have either,
+    texts are complex numbers.
 
-    >>> shaped([[1, 2], [3]], ((0, 0),))
-    ((1, 2), (3,))
+    >>> shaped([[1, 2], [3]], ((0, 0),)), shaped(["0", "1j"], [1, 2j])
+    (((1, 2), (3,)), [0j, 1j])
     """
+    if isinstance(value, list) and isinstance(example, list) and any(isinstance(item, complex) for item in example):
+        return [complex(item) if isinstance(item, str) else item for item in value]
     if not isinstance(value, list) or not isinstance(example, list | tuple | set | frozenset):
         return value
     patterns = list(example)

@@ -26,8 +26,8 @@ _QUOTES = re.compile(r"\A\s*(?:'''|\"\"\")|(?:'''|\"\"\")\s*\Z")
 
 class MbppPlus(Mbpp):
     """MBPP+, each task with two tests: MBPP's inputs, and those that were added. Two layouts are read: rows of a
-    release of evalplus (`base_input`, `plus_input`, `assertion`) and rows of `evalplus/mbppplus` on the hub, whose `test`
-    is a loop over inputs and results beside the asserts of `test_list`. The prompt shows MBPP's first asserts.
+    release of evalplus (`base_input`, `plus_input`, `assertion`), and rows of `evalplus/mbppplus` on the hub, with a
+    `test` that loops over inputs and results beside the asserts of `test_list`. The prompt shows MBPP's first asserts.
 
     JSON has no tuples: arguments are tuples and sets where MBPP's asserts have them.
 

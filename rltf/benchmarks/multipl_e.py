@@ -35,6 +35,7 @@ STOPS: Mapping[str, tuple[str, ...]] = {
     "cpp": ("\n}",),
 }
 _NAME = re.compile(r"(\w+)\s*\([^()]*\)\s*\{\s*\Z")
+_UNDEFINED = re.compile(r'("(?:[^"\\]|\\.)*")|\bundefined\b', re.DOTALL)
 _LAST_WORD = """\
 def check(stdin, expected, printed):
     return printed.rstrip().endswith(expected)
@@ -154,15 +155,16 @@ def javascript_tests(text: str, function: str) -> tuple[CallTest, ...]:
     (CallTest(function='f', args=([1.0], 'a'), expected=True, or_in_list=False, tolerance=None, kind='call'),)
     """
     body = text.partition("let candidate =")[2].partition(";")[2]
-    body = body.rpartition("}")[0].strip()
+    # `assert.deepEqual` holds undefined equal to null, which is how the judge has it
+    body = _UNDEFINED.sub(lambda match: match[1] or "null", body.rpartition("}")[0].strip())
     tests = []
     while body:
         if not body.startswith("assert.deepEqual(candidate("):
-            raise ValueError(f"have a statement other than assert.deepEqual ({body.partition(chr(10))[0][:80]})")
+            raise ValueError(f"have a statement other than assert.deepEqual ({_first_line(body)})")
         args, rest = _values(body.removeprefix("assert.deepEqual(candidate("))
         expected, rest = _values(rest.removeprefix(",")) if rest.startswith(",") else ([], "")
         if len(expected) != 1:
-            raise ValueError(f"compare a call with other than one value ({body.partition(chr(10))[0][:80]})")
+            raise ValueError(f"compare a call with other than one value ({_first_line(body)})")
         tests.append(CallTest(function, tuple(args), expected[0]))
         body = rest.removeprefix(";").strip()
     return tuple(tests)
@@ -170,18 +172,20 @@ def javascript_tests(text: str, function: str) -> tuple[CallTest, ...]:
 
 def _values(text: str) -> tuple[list[Any], str]:
     """(values up to a closing bracket, text behind it)."""
-    decoder, values = json.JSONDecoder(), []
+    decoder, values = json.JSONDecoder(strict=False), []  # one row of HumanEval has line ends in its texts
     text = text.lstrip()
     while not text.startswith(")"):
         try:
             value, end = decoder.raw_decode(text)
         except (json.JSONDecodeError, RecursionError):
-            if not text.startswith("undefined"):
-                raise ValueError(f"hold a value that JSON does not have ({text[:40]})") from None
-            value, end = None, len("undefined")
+            raise ValueError(f"hold a value that JSON does not have ({_first_line(text)})") from None
         values.append(value)
         text = text[end:].lstrip().removeprefix(",").lstrip()
     return values, text[1:].lstrip()
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0][:80]
 
 
 def last_word(problem_id: str) -> str:
