@@ -38,6 +38,7 @@ class CodeContests(DatasetBenchmark):
         limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "code_contests"
@@ -55,6 +56,7 @@ class CodeContests(DatasetBenchmark):
         limit: int | None = None,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("language", language, choices=LANGUAGES)
         require("split", split, choices=SPLITS)
@@ -64,7 +66,7 @@ class CodeContests(DatasetBenchmark):
         require_prompt(prompt, language)
         self._language, self._generated, self._file_split = language, generated, split
         self._max_tests, self._max_references = max_tests, max_references
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def parse_row(self, row: Row) -> tuple[Split, Problem]:

@@ -33,6 +33,7 @@ class Contests(Apps):
         validation_share: part of the training problems that validates instead, chosen by id.
         keep_constant: trains on problems whose tests a constant program passes, too (those with one test).
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "contests"
@@ -50,6 +51,7 @@ class Contests(Apps):
         validation_share: float = 0.05,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("split", split, choices=("train", "test"))
         self._source_name, self._file_split = source, split
@@ -62,6 +64,7 @@ class Contests(Apps):
             validation_share=validation_share,
             keep_constant=keep_constant,
             chat=chat,
+            exclude=exclude,
         )
 
     @override

@@ -140,14 +140,17 @@ def literal(value: Any) -> str:
 
 def shaped(value: Any, example: Any) -> Any:
     """The value with tuples and sets where the example has them: JSON has neither. Of an example's items the first one
-    stands for all where there are more items than it has. Beside a complex number, which JSON does not have either,
-    texts are complex numbers.
+    stands for all where there are more items than it has. Text in the place of a number is a complex number, which
+    JSON does not have either.
 
-    >>> shaped([[1, 2], [3]], ((0, 0),)), shaped(["0", "1j"], [1, 2j])
-    (((1, 2), (3,)), [0j, 1j])
+    >>> shaped([[1, 2], [3]], ((0, 0),)), shaped(["1j"], [2])
+    (((1, 2), (3,)), [1j])
     """
-    if isinstance(value, list) and isinstance(example, list) and any(isinstance(item, complex) for item in example):
-        return [complex(item) if isinstance(item, str) else item for item in value]
+    if isinstance(value, str) and isinstance(example, int | float | complex):
+        try:
+            return complex(value)
+        except ValueError:
+            return value
     if not isinstance(value, list) or not isinstance(example, list | tuple | set | frozenset):
         return value
     patterns = list(example)

@@ -34,6 +34,7 @@ class KodCode(DatasetBenchmark):
         limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "kodcode"
@@ -51,6 +52,7 @@ class KodCode(DatasetBenchmark):
         limit: int | None = None,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("validation_share", validation_share, at_least=0, below=1)
         require("test_share", test_share, at_least=0, below=1)
@@ -63,7 +65,7 @@ class KodCode(DatasetBenchmark):
             if isinstance(names, str) or (names is not None and not names):
                 raise OptionError(key, names, "a list of names, or null for all")
         self._only = {field: tuple(names) for field, (_, names) in only.items() if names is not None}
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_hub(self, hub: str) -> list[Row]:

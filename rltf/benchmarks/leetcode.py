@@ -33,6 +33,7 @@ class LeetCode(Apps):
         validation_share: part of the training problems that validates instead, chosen by id.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "leetcode"
@@ -51,6 +52,7 @@ class LeetCode(Apps):
         validation_share: float = 0.05,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         self._since, self._until, self._file_split = read_day("since", since), read_day("until", until), split
         super().__init__(
@@ -62,6 +64,7 @@ class LeetCode(Apps):
             validation_share=validation_share,
             keep_constant=keep_constant,
             chat=chat,
+            exclude=exclude,
         )
 
     @override

@@ -33,6 +33,7 @@ class Mbpp(DatasetBenchmark):
         limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "mbpp"
@@ -45,8 +46,9 @@ class Mbpp(DatasetBenchmark):
         limit: int | None = None,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_hub(self, hub: str) -> list[Row]:

@@ -40,6 +40,7 @@ class MbppPlus(Mbpp):
             can be trained on (they are training problems of `mbpp`, too).
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "mbpp+"
@@ -53,11 +54,12 @@ class MbppPlus(Mbpp):
         splits: str = "all",
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("splits", splits, choices=("all", "mbpp"))
         self._all = splits == "all"
         self._shown: dict[str, tuple[Test, ...]] = {}
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_hub(self, hub: str) -> list[Row]:

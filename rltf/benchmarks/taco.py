@@ -32,6 +32,7 @@ class Taco(Apps):
         validation_share: part of the training problems that validates instead, chosen by id.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "taco"
@@ -50,6 +51,7 @@ class Taco(Apps):
         validation_share: float = 0.05,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("split", split, choices=("train", "test"))
         self._file_split = split
@@ -64,6 +66,7 @@ class Taco(Apps):
             validation_share,
             keep_constant,
             chat,
+            exclude,
         )
 
     @override

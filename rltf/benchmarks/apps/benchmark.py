@@ -56,6 +56,7 @@ class Apps(DatasetBenchmark):
         keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
             on stdin have one test, and their statement shows it.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "apps"
@@ -74,6 +75,7 @@ class Apps(DatasetBenchmark):
         validation_share: float = 0.05,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("validation_share", validation_share, at_least=0, below=1)
         if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
@@ -82,7 +84,7 @@ class Apps(DatasetBenchmark):
         self._difficulties_met: set[str] = set()
         self._max_statement, self._max_solution = max_statement, max_solution
         self._validation_share = validation_share
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_file(self, path: Path) -> list[Row]:
