@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m rltf.benchmar
             raise ValueError(f"benchmark={arguments.name} has no {arguments.split} problems")
         if arguments.problems is not None:
             problems = problems[:: max(1, len(problems) // max(1, arguments.problems))][: arguments.problems]
-        with LocalExecutor(workers=arguments.workers, timeout=arguments.timeout) as executor:
-            audits = audit(problems, executor, arguments.mutants, arguments.seed)
+        with LocalExecutor(workers=arguments.workers, timeout=arguments.timeout, max_timeouts=1) as executor:
+            audits = audit(problems, executor, arguments.mutants, arguments.seed, arguments.timeout)
     except (ValueError, OSError) as error:
         print(f"error: {sentence_of(error)}", file=sys.stderr)
         return 2
@@ -120,7 +120,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--mutants", type=int, default=12, help="of a problem at most; 0: references alone (default: 12)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of mutants")
-    parser.add_argument("--timeout", type=float, default=4.0, help="seconds a test (default: 4)")
+    parser.add_argument("--timeout", type=float, default=4.0, help="seconds a test at most (default: 4)")
     parser.add_argument("--workers", type=int, help="programs at the same time (default: twice the cores)")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of text")
     return parser

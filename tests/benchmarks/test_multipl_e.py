@@ -33,7 +33,8 @@ def js_row(**changes):
 def cpp_row(**changes):
     tests = (
         "}\nint main() {\n    auto candidate = add_one;\n"
-        "    assert(candidate((std::vector<long>({(long)1, (long)2}))) == (std::vector<long>({(long)2, (long)3})));\n}\n"
+        "    assert(candidate((std::vector<long>({(long)1, (long)2})))"
+        " == (std::vector<long>({(long)2, (long)3})));\n}\n"
     )
     row = {
         "name": "HumanEval_0_add_one",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rltf.benchmarks.constant import constant_passes
@@ -81,7 +81,9 @@ class ProblemAudit:
         return count
 
 
-def audit(problems: Sequence[Problem], judge: Judge, limit: int, seed: int = 0) -> list[ProblemAudit]:
+def audit(
+    problems: Sequence[Problem], judge: Judge, limit: int, seed: int = 0, timeout: float = 4.0
+) -> list[ProblemAudit]:
     """What the tests of each problem are worth, in the problems' order.
 
     Args:
@@ -89,6 +91,8 @@ def audit(problems: Sequence[Problem], judge: Judge, limit: int, seed: int = 0) 
         judge: an executor that runs all tests of a program, also after one has failed.
         limit: largest number of mutants of a problem; 0: references alone.
         seed: of the choice of mutants.
+        timeout: seconds a test of a mutant at most; else ten times what the reference takes, and half a second at
+            least. A mutant in twenty does not end.
     """
     references = [
         judge.submit(problem.job(problem.references[0])) if problem.references else None for problem in problems
@@ -99,13 +103,22 @@ def audit(problems: Sequence[Problem], judge: Judge, limit: int, seed: int = 0) 
         for problem, verdict in zip(problems, verdicts, strict=True)
     ]
     pending = [
-        [judge.submit(problem.job(mutant.text)) for mutant in of_problem]
-        for problem, of_problem in zip(problems, chosen, strict=True)
+        [
+            judge.submit(replace(problem.job(mutant.text), timeout=_time_limit(verdict, timeout)))
+            for mutant in of_problem
+        ]
+        for problem, of_problem, verdict in zip(problems, chosen, verdicts, strict=True)
     ]
     return [
         ProblemAudit(problem, verdict, _judged(of_problem, [future.result() for future in futures]), constant(problem))
         for problem, verdict, of_problem, futures in zip(problems, verdicts, chosen, pending, strict=True)
     ]
+
+
+def _time_limit(reference: Verdict | None, timeout: float) -> float:
+    """Seconds for a test of a mutant."""
+    tests = reference.tests if reference is not None else ()
+    return min(timeout, max([0.5, *(10 * test.seconds for test in tests)]))
 
 
 def constant(problem: Problem) -> bool:
