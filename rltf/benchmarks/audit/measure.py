@@ -92,7 +92,7 @@ def audit(
         limit: largest number of mutants of a problem; 0: references alone.
         seed: of the choice of mutants.
         timeout: seconds a test of a mutant at most; else ten times what the reference takes, and half a second at
-            least. A mutant in twenty does not end.
+            least: some mutants do not end.
     """
     references = [
         judge.submit(problem.job(problem.references[0])) if problem.references else None for problem in problems
