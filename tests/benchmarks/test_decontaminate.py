@@ -39,6 +39,12 @@ def test_a_short_statement_is_compared_as_a_whole():
     ]
 
 
+def test_asserts_that_a_statement_shows_are_no_part_of_the_task():
+    shown = f"{TEN}\nassert f(1) == 2\nassert f(2, 3, 4, 5, 6) == 7"
+    [found] = overlaps([problem("t", TEN)], [problem("e", shown)], n=4, share=1)
+    assert found.share == 1
+
+
 def test_a_frame_that_many_have_in_common_counts_for_none():
     frame = "write a function that returns what is asked for here"
     evaluation = [problem(f"e{number}", f"{frame} number{number}") for number in range(20)]

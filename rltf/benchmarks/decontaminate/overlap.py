@@ -36,6 +36,12 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def task_text(problem: Problem) -> str:
+    """The statement without the tests that it shows as asserts."""
+    lines = problem.statement.split("\n")
+    return "\n".join(line for line in lines if not line.lstrip().startswith("assert"))
+
+
 def word_runs(text: str, n: int) -> frozenset[tuple[str, ...]]:
     """All runs of `n` words; of a shorter text all of its words as one run.
 
@@ -64,7 +70,7 @@ def overlaps(train: Iterable[Problem], evaluation: Sequence[Problem], n: int, sh
     """
     require("n", n, at_least=2, whole=True)
     require("share", share, above=0, at_most=1)
-    runs = {problem.id: word_runs(problem.statement, n) for problem in evaluation}
+    runs = {problem.id: word_runs(task_text(problem), n) for problem in evaluation}
     frequency = Counter(run for of_problem in runs.values() for run in of_problem)
     common = {run for run, count in frequency.items() if count > max(2, len(runs) // 10)}
     runs = {name: of_problem - common for name, of_problem in runs.items()}
@@ -85,9 +91,10 @@ def _overlap(
     n: int,
     share: float,
 ) -> Iterator[Overlap]:
-    own = word_runs(problem.statement, n)
-    if len(words(problem.statement)) > n:  # texts shorter than a run are compared as a whole
-        own |= _short_runs(problem.statement, n, holders)
+    text = task_text(problem)
+    own = word_runs(text, n)
+    if len(words(text)) > n:  # texts shorter than a run are compared as a whole
+        own |= _short_runs(text, n, holders)
     shared = Counter(name for run in own for name in holders.get(run, ()))
     shares = {name: count / len(runs[name]) for name, count in shared.items()}
     same = next((solutions[form] for form in _forms(problem) if form in solutions), None)
