@@ -185,16 +185,18 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Position of the program in an answer: `lead + text[start:end]`."""
+    """Position of the program in an answer: `lead + text[start:end] + tail`."""
 
     start: int
     end: int
     lead: str = ""
     """Text in front that belongs to the program but was not sampled, e.g. `def f(`."""
+    tail: str = ""
+    """Text behind that belongs to the program but was not sampled: the brace at which sampling stopped."""
 
     def program(self, text: str) -> str:
         """The program that the answer `text` holds."""
-        return self.lead + text[self.start : self.end]
+        return self.lead + text[self.start : self.end] + self.tail
 
 
 @dataclass(frozen=True, slots=True)

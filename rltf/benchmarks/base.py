@@ -50,3 +50,8 @@ class Benchmark(ABC):
     def examples(self, problem: Problem) -> tuple[Test, ...]:
         """Tests that a solver may run before it answers: those that the statement or the prompt shows."""
         return ()
+
+    def part_weights(self) -> tuple[tuple[int, float], ...]:
+        """(number of training problems, weight) of each part of a benchmark whose parts are visited by weights, in the
+        order of `problems("train")`; empty: every problem is visited as often as any other."""
+        return ()

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, get_args
 from rltf.benchmarks.base import Benchmark
 from rltf.benchmarks.constant import constant_passes
 from rltf.benchmarks.examples import shown_examples
-from rltf.benchmarks.files import Row, read_rows
+from rltf.benchmarks.files import Row, read_ids, read_rows
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.prompts import FORMATS, Chat, PromptFormat
 from rltf.execution.pool.pending import encode_tests
@@ -32,6 +32,7 @@ KEPT_BY = "left out of training only; benchmark.keep_constant=true keeps them"
 ONE_TEST = f"with one test, which a constant program passes ({KEPT_BY})"
 UNJUDGEABLE = "with tests that cannot be judged"
 CONSTANT = f"with equal tests, which a constant program passes ({KEPT_BY})"
+LISTED = "named in benchmark.exclude (left out of training and validation)"
 MOST_NAMED = 20
 """Problems that are left out and named in the log; all are in `excluded_ids`."""
 
@@ -68,6 +69,7 @@ class DatasetBenchmark(Benchmark):
         limit: largest number of problems per split, the first ones; null: all.
         keep_constant: True: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat` (see `rltf.benchmarks.prompts.Chat`): `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
 
     Example::
 
@@ -92,6 +94,7 @@ class DatasetBenchmark(Benchmark):
         limit: int | None,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         self._format = _with_chat_options(_find_format(self.formats, prompt), prompt, chat or {})
         require("limit", limit, at_least=1, whole=True, optional=True)
@@ -101,7 +104,10 @@ class DatasetBenchmark(Benchmark):
         rows = self.rows_from_hub(str(hub)) if path is None else self.rows_from_file(Path(path).expanduser())
         self._unjudgeable: dict[str, str] = {}
         """Id of a problem that cannot be judged -> its place in the files, and why."""
-        self._splits, self.excluded_ids = _sort_problems(self._parse_rows(rows), keep_constant)
+        listed = frozenset() if exclude is None else read_ids(Path(exclude).expanduser())
+        self._splits, self.excluded_ids = _sort_problems(self._parse_rows(rows), keep_constant, listed)
+        if listed and LISTED not in self.excluded_ids:
+            raise ValueError(f"benchmark.exclude: {exclude} names no training problem of {self._source}")
         if self._unjudgeable:
             self.excluded_ids = MappingProxyType({**self.excluded_ids, UNJUDGEABLE: tuple(self._unjudgeable)})
         if not any(self._splits.values()):
@@ -241,13 +247,15 @@ def _with_chat_options(prompt_format: PromptFormat, prompt: str, options: Mappin
 
 
 def _sort_problems(
-    problems: Iterable[tuple[Split, Problem]], keep_constant: bool
+    problems: Iterable[tuple[Split, Problem]], keep_constant: bool, listed: frozenset[str]
 ) -> tuple[dict[Split, tuple[Problem, ...]], Mapping[str, tuple[str, ...]]]:
     splits: dict[Split, list[Problem]] = {split: [] for split in get_args(Split)}
     excluded_ids: dict[str, list[str]] = {}
     for split, problem in problems:
         if not problem.tests:
             excluded_ids.setdefault(NO_TESTS, []).append(problem.id)
+        elif problem.id in listed and split != "test":
+            excluded_ids.setdefault(LISTED, []).append(problem.id)
         elif split == "train" and not keep_constant and constant_passes(problem):
             excluded_ids.setdefault(_constant_reason(problem), []).append(problem.id)
         else:
@@ -264,7 +272,8 @@ def _unjudgeable(problem: Problem) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(problem.setup, "<setup>", "exec", dont_inherit=True)
+            if problem.language == "python":
+                compile(problem.setup, "<setup>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"its setup does not compile: {error}"
     for number, test in enumerate(problem.tests, start=1):

@@ -66,6 +66,21 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def read_ids(path: Path) -> frozenset[str]:
+    """The ids in a file, one a line.
+
+    Raises:
+        ValueError: the file is missing, unreadable or empty.
+    """
+    try:
+        ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"benchmark.exclude: {path} cannot be read as UTF-8 text ({error})") from None
+    if not ids:
+        raise ValueError(f"benchmark.exclude: {path} is empty, expected a problem id a line")
+    return ids
+
+
 @contextmanager
 def long_integers() -> Iterator[None]:
     """Lets `json` read integers of more than 4300 digits, which some APPS tests hold."""

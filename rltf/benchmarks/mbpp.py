@@ -33,6 +33,7 @@ class Mbpp(DatasetBenchmark):
         limit: largest number of problems per split; null: all.
         keep_constant: trains on problems whose tests a constant program passes, too.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "mbpp"
@@ -45,8 +46,9 @@ class Mbpp(DatasetBenchmark):
         limit: int | None = None,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_hub(self, hub: str) -> list[Row]:
@@ -54,16 +56,21 @@ class Mbpp(DatasetBenchmark):
 
     @override
     def parse_row(self, row: Row) -> tuple[Split, Problem] | None:
-        number = row.value("task_id", int)
-        split = _split(number)
-        if split is None:
-            return None
+        split = split_of(row.value("task_id", int))
+        return None if split is None else (split, self.problem_of(row))
+
+    def problem_of(self, row: Row) -> Problem:
+        """The problem in a row.
+
+        Raises:
+            ValueError: the row is malformed.
+        """
         reference = normalize_whitespace(row.value("code", str))
         tests = row.strings("test_list")
         plus_tests = row.value("test", str, "")
         setup = normalize_whitespace("\n".join([*row.strings("test_imports"), row.value("test_setup_code", str, "")]))
-        return split, Problem(
-            id=f"mbpp/{number}",
+        return Problem(
+            id=f"mbpp/{row.value('task_id', int)}",
             statement=row.value("text" if "text" in row.fields else "prompt", str),
             tests=tuple(AssertTest(test.strip()) for test in (*tests, plus_tests) if test.strip()),
             entry_point=called_function(tests[0], function_names(reference)) if tests else None,
@@ -72,7 +79,8 @@ class Mbpp(DatasetBenchmark):
         )
 
 
-def _split(number: int) -> Split | None:
+def split_of(number: int) -> Split | None:
+    """The split of a task by its number; None for the first ten, which are for prompts."""
     if number <= LAST_PROMPT_ID:
         return None
     if number <= LAST_TEST_ID:

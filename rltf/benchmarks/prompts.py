@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from rltf.benchmarks.answers import program_in_opened_block
+from rltf.benchmarks.languages import NAMES, other_program
 from rltf.types import AssertTest, CallTest, Extraction, Problem, Prompt, Test
 
 SHOWN_TESTS = 3
@@ -131,12 +132,13 @@ class Chat(PromptFormat):
             lines += ["The code must pass these tests:", *asserts]
         elif problem.entry_point is None:
             lines += ["The program reads standard input and writes standard output."]
-        tail = "".join(f"\n{line}" for line in [*lines, "Answer with one Python code block only."])
+        name = NAMES[problem.language]
+        tail = "".join(f"\n{line}" for line in [*lines, f"Answer with one {name} code block only."])
         return Prompt(
             "",
             problem.statement,
             tail,
-            answer="```python\n",
+            answer=f"```{problem.language}\n",
             chat=True,
             system=self.system,
             template=self.template,
@@ -149,7 +151,9 @@ class Chat(PromptFormat):
 
     def extract(self, problem: Problem, text: str) -> Extraction:
         """The text before the closing fence; of an answer that opens a fence of its own, by the rule of
-        `rltf.benchmarks.answers`."""
+        `rltf.benchmarks.answers` (Python) or `rltf.benchmarks.languages` (others)."""
+        if problem.language != "python":
+            return other_program(text)
         return program_in_opened_block(text, problem.entry_point).extraction
 
     def answer(self, problem: Problem, program: str) -> str:

@@ -28,7 +28,7 @@ def train_overrides(arguments: list[str]) -> list[str]:
         ValueError: `resume` names no run folder, or one whose overrides may not be taken over.
     """
     flags, overrides = split_flags(arguments)
-    overrides = _present(overrides)
+    overrides = mixed_overrides(flags, _present(overrides))
     model = last_value(overrides, "model")
     lacks_recipe = model and _has_choice(flags, "model", model) and not _has_choice(flags, "recipe", model)
     if lacks_recipe and last_value(overrides, "recipe") is None:
@@ -83,7 +83,7 @@ def policy_overrides(arguments: list[str]) -> list[str]:
         ValueError: a sweep over names of `configs/model` and others.
     """
     flags, overrides = split_flags(arguments)
-    overrides = _present(overrides)
+    overrides = mixed_overrides(flags, _present(overrides))
     for group in EVALUATION_LACKS:
         for override in [override for override in overrides if override.startswith(f"{group}=")]:
             _warn(f"{override} is of version 0.1 and will end with the next: an evaluation has no {group}")
@@ -96,6 +96,40 @@ def policy_overrides(arguments: list[str]) -> list[str]:
     if len(named) > 1:  # each job's policy is its model (`find_policy`)
         overrides = [override for override in overrides if not override.startswith("policy=")]
     return [*flags, *overrides, *([f"model={policy}"] if named else [])]
+
+
+def mixed_overrides(flags: list[str], overrides: list[str]) -> list[str]:
+    """The overrides, `benchmark=a+b` of benchmarks that have no file together as `benchmark=mixed` with both as parts.
+
+    Example:
+        >>> mixed_overrides([], ["benchmark=mini+mbpp", "seed=2"])
+        ['benchmark=mixed', '+benchmark@benchmark.parts.mini=mini', '+benchmark@benchmark.parts.mbpp=mbpp', 'seed=2']
+    """
+    result: list[str] = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        name = value.strip("\"'")
+        parts = _parts(flags, name) if key == "benchmark" and not _has_choice(flags, key, name) else ()
+        if len(set(parts)) < 2:
+            result.append(override)
+            continue
+        # `mbpp+` is the part `mbpp_plus`: a key has letters alone
+        nodes = [re.sub(r"\W", "_", part.replace("+", "_plus")) for part in parts]
+        result += ["benchmark=mixed"]
+        result += [f"+benchmark@benchmark.parts.{node}={part}" for node, part in zip(nodes, parts, strict=True)]
+    return result
+
+
+def _parts(flags: list[str], name: str) -> tuple[str, ...]:
+    """The benchmarks that a name joins with `+`, which may itself end a name: `mbpp++apps` is `mbpp+` and `apps`. Empty
+    where some part is none."""
+    if _has_choice(flags, "benchmark", name):
+        return (name,)
+    for match in re.finditer(r"\+", name):
+        first = name[: match.start()]
+        if _has_choice(flags, "benchmark", first) and (rest := _parts(flags, name[match.end() :])):
+            return (first, *rest)
+    return ()
 
 
 def split_flags(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -38,6 +38,8 @@ def headline(cfg: DictConfig) -> str:
     """One line for the person who started a command: what it does, and in which folder the results will be."""
     choices = group_choices()
     chosen = {group: choices[group] for group in ("model", "benchmark", "reward", "algorithm") if choices.get(group)}
+    if chosen.get("benchmark") == "mixed":
+        chosen["benchmark"] = "+".join(cfg.benchmark.parts)
     if "policy" in cfg:
         what = f"pass@k of {cfg.policy} on {chosen.get('benchmark')}"
     elif cfg.get("job") is not None:

@@ -23,6 +23,7 @@ from rltf.rollouts.collate import collate
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problem_order import ProblemOrder
+from rltf.rollouts.weighted_order import WeightedOrder
 from rltf.training.demonstrations import Demonstrations
 from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.ranks import all_gather, mean_over_ranks
@@ -110,7 +111,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.iteration = 0
         self._demonstrations: Demonstrations | None = None
         self._train_problems: list[Problem] | None = None
-        self._problem_order: ProblemOrder | None = None
+        self._problem_order: ProblemOrder | WeightedOrder | None = None
 
     @property
     def train_problems(self) -> list[Problem]:
@@ -120,10 +121,12 @@ class RolloutDataModule(L.LightningDataModule):
         return self._train_problems
 
     @property
-    def problem_order(self) -> ProblemOrder:
+    def problem_order(self) -> ProblemOrder | WeightedOrder:
         """The order in which this rank visits its training problems."""
         if self._problem_order is None:
-            self._problem_order = ProblemOrder(len(self.train_problems), self.seed, self.rank, self.world_size)
+            weights, of_rank = self.benchmark.part_weights(), (self.seed, self.rank, self.world_size)
+            count = len(self.train_problems)
+            self._problem_order = WeightedOrder(weights, *of_rank) if weights else ProblemOrder(count, *of_rank)
         return self._problem_order
 
     @property

@@ -161,6 +161,6 @@ def test_hub_rows_tell_their_split(tmp_path, monkeypatch):
     (tmp_path / "train.jsonl").write_text(json.dumps(mbpp_row(601)) + "\n")
     (row,) = hub_rows(str(tmp_path))
     assert row.fields["split"] == "train"
-    assert row.take("task_id", int) == 601
+    assert row.value("task_id", int) == 601
     with pytest.raises(ValueError, match=r"benchmark\.path is null and .* cannot be fetched"):
         hub_rows(str(tmp_path / "nowhere"))

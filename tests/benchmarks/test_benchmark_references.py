@@ -7,7 +7,10 @@ import pytest
 
 from rltf.benchmarks.apps.benchmark import Apps
 from rltf.benchmarks.humaneval import HumanEval
+from rltf.benchmarks.humaneval_plus import HumanEvalPlus
+from rltf.benchmarks.leetcode import LeetCode
 from rltf.benchmarks.mbpp import Mbpp
+from rltf.benchmarks.mbpp_plus import MbppPlus
 from rltf.execution import LocalExecutor
 from rltf.types import Job, Outcome
 
@@ -16,9 +19,18 @@ MBPP = (Mbpp, "mbpp.jsonl", {"keep_constant": True})
 SANITIZED = (Mbpp, "mbpp_sanitized.json", {"keep_constant": True})
 ORIGINAL = (Apps, "apps/apps_original.jsonl.gz", {"keep_constant": True})
 FUNCTION = (Apps, "apps/apps_function.jsonl.gz", {"keep_constant": True})
-LEETCODE = (Apps, "leetcode/leetcode_train.jsonl.gz", {"keep_constant": True})
-FILES = [HUMANEVAL, MBPP, SANITIZED, ORIGINAL, FUNCTION, LEETCODE]
-NAMES = [file for _, file, _ in FILES]
+LEETCODE = (LeetCode, "leetcode/leetcode_train.jsonl.gz", {"keep_constant": True})
+MBPP_PLUS = (MbppPlus, "mbpp_plus.jsonl.gz", {})
+HUMANEVAL_PLUS = (HumanEvalPlus, "humaneval.jsonl.gz", {"inputs": "humaneval_extra_inputs.jsonl.gz"})
+FILES = [HUMANEVAL, MBPP, SANITIZED, ORIGINAL, FUNCTION, LEETCODE, MBPP_PLUS, HUMANEVAL_PLUS]
+NAMES = [f"{kind.name}-{file}" for kind, file, _ in FILES]
+
+TOO_LARGE = {"mbpp/255", "mbpp/599"}
+"""Tasks of MBPP+ with inputs for which the reference needs more than 512 MB or 4 s."""
+NO_INPUTS = {f"HumanEval/{number}" for number in (32, 63, 76, 156)}
+"""Tasks with added inputs, of a development state, that are none of the task: the reference does not end, or its answer
+is none."""
+KNOWN = TOO_LARGE | NO_INPUTS
 
 
 def problems_of(benchmark):
@@ -47,13 +59,18 @@ def failures(file, problems):
     return failed
 
 
+def opened(shared_data, kind, file, options):
+    files = {key: str(shared_data / value) if key == "inputs" else value for key, value in options.items()}
+    return kind(path=str(shared_data / file), **files)
+
+
 def lacks_a_package(verdict):
     return verdict.error is not None and verdict.error.type == "ModuleNotFoundError"
 
 
 @pytest.mark.parametrize(("kind", "file", "options"), FILES, ids=NAMES)
 def test_a_sample_of_references_passes(shared_data, kind, file, options):
-    problems = problems_of(kind(path=str(shared_data / file), **options))
+    problems = [problem for problem in problems_of(opened(shared_data, kind, file, options)) if problem.id not in KNOWN]
     assert not failures(file, problems[:: max(1, len(problems) // 12)])
 
 
@@ -61,8 +78,8 @@ def test_a_sample_of_references_passes(shared_data, kind, file, options):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("kind", "file", "options"), FILES, ids=NAMES)
 def test_every_reference_passes_unless_it_lacks_a_package(shared_data, kind, file, options):
-    failed = failures(file, problems_of(kind(path=str(shared_data / file), **options)))
-    assert not [name for name, verdict in failed.items() if not lacks_a_package(verdict)]
+    failed = failures(file, problems_of(opened(shared_data, kind, file, options)))
+    assert not [name for name, verdict in failed.items() if not lacks_a_package(verdict) and name not in KNOWN]
 
 
 @pytest.mark.slow

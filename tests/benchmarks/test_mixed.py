@@ -1,9 +1,13 @@
 """Several benchmarks as one."""
 
+import re
+
 import pytest
 
 from rltf.benchmarks.mini import Mini
 from rltf.benchmarks.mixed import Mixed
+from rltf.commands.overrides import mixed_overrides
+from rltf.setup.benchmark import build_benchmark
 from rltf.types import Problem
 
 
@@ -52,3 +56,44 @@ def test_one_benchmark_or_an_id_twice_is_refused(parts):
         Mixed({"mini": parts["mini"]})
     with pytest.raises(ValueError, match="is the id of problems of two benchmarks"):
         Mixed({"mini": parts["mini"], "again": small(seed=1)})
+
+
+def test_weights_are_of_parts_and_numbers(parts):
+    assert Mixed(parts).part_weights() == ()
+    assert Mixed(parts, {"toy": 3}).part_weights() == ((6, 1.0), (2, 3.0))
+    with pytest.raises(ValueError, match=r"^weights is 'tos': expected names of parts: mini, toy"):
+        Mixed(parts, {"tos": 1})
+    with pytest.raises(ValueError, match=r"^weights.toy is -1: expected a number of at least 0"):
+        Mixed(parts, {"toy": -1})
+    with pytest.raises(ValueError, match="expected at least one above 0"):
+        Mixed(parts, {"mini": 0, "toy": 0})
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("benchmark=mini+mbpp", ["mini", "mbpp"]),
+        ("benchmark=mini+mbpp+apps", ["mini", "mbpp+apps"]),
+        ("benchmark=mbpp++humaneval+", ["mbpp+", "humaneval+"]),
+        ("benchmark='leetcode+taco'", ["leetcode", "taco"]),
+    ],
+)
+def test_names_that_are_joined_become_parts(override, parts):
+    first, *nodes = mixed_overrides([], [override])
+    assert first == "benchmark=mixed"
+    assert [node.partition("=")[2] for node in nodes] == parts
+    assert all(re.fullmatch(r"\+benchmark@benchmark\.parts\.\w+=[\w+]+", node) for node in nodes)
+
+
+def test_other_names_stay_as_they_are():
+    for override in ("benchmark=mbpp+apps", "benchmark=mini+minni", "benchmark=mini+mini", "benchmark=mbpp+", "seed=1"):
+        assert mixed_overrides([], [override]) == [override]
+
+
+def test_a_mix_on_the_command_line_has_the_keys_of_its_parts(composed):
+    overrides = mixed_overrides([], ["benchmark=mini+infinitum"])
+    keys = ["benchmark.parts.mini.sizes={train: 6, validation: 2, test: 3}", "benchmark.weights={infinitum: 2}"]
+    cfg = composed("train", *overrides, *keys, "benchmark.parts.infinitum.sizes={train: 4, validation: 1, test: 1}")
+    mixed = build_benchmark(cfg)
+    assert mixed.name == "mini+infinitum"
+    assert mixed.part_weights() == ((6, 1.0), (4, 2.0))

@@ -154,6 +154,8 @@ def shortened(name: str, words: list[str]) -> list[str]:
     if any(word.startswith("benchmark=mbpp") for word in replaced):
         if not any(word.startswith("benchmark.path=") for word in replaced):
             added.append("benchmark.path=mbpp.jsonl")
+    elif "benchmark=mini+mbpp" in replaced:
+        added.append(SIZES.replace("benchmark.", "benchmark.parts.mini."))
     elif "benchmark=repair" not in replaced:
         added.append(SIZES)
     for word, target in WRITES.items():

