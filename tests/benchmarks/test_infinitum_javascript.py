@@ -11,7 +11,7 @@ from rltf.benchmarks.infinitum import Infinitum
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
 from rltf.benchmarks.infinitum.javascript import LARGEST, to_javascript
 from rltf.benchmarks.infinitum.running import largest_number
-from rltf.execution import Job, LocalExecutor
+from rltf.execution import LocalExecutor
 from rltf.execution.languages import installed_runtimes
 from rltf.types import Outcome, Problem
 
@@ -32,7 +32,10 @@ def javascript(*statements: str, result: str = "t") -> str:
     [
         ("t = a // 2 % 5", "const t = ((Math.floor(a / 2) % 5) + 5) % 5;"),
         ("t = a - (b - 3) * -4", "const t = a - (b - 3) * -4;"),
-        ("t = abs(a) + len(xs) + sum(xs)", "const t = Math.abs(a) + xs.length + xs.reduce((sum, item) => sum + item, 0);"),
+        (
+            "t = abs(a) + len(xs) + sum(xs)",
+            "const t = Math.abs(a) + xs.length + xs.reduce((sum, item) => sum + item, 0);",
+        ),
         ("t = 1\nt += a * b", "let t = 1;\nt += a * b;"),
         ("q, r = divmod(a, 7)\nt = q * r", "const [q, r] = [Math.floor(a / 7), ((a % 7) + 7) % 7];\nconst t = q * r;"),
         ("h, *r = xs\nt = h + len(r)", "const [h, ...r] = xs;\nconst t = h + r.length;"),
@@ -155,7 +158,7 @@ def test_a_chat_answer_ends_at_its_closing_fence():
 
 def test_shown_tests_are_javascript():
     [problem] = Infinitum(seed=1, language="javascript", prompt="doc", **TINY).problems("test")
-    [first, *_] = [test for test in problem.tests]
+    first = problem.tests[0]
     line = f"// assert.deepStrictEqual({first.function}({json.dumps(first.args[0])}), {first.expected});"
     assert line in Infinitum(seed=1, language="javascript", prompt="doc", **TINY).prompt(problem).tail.split("\n")
 
@@ -163,5 +166,7 @@ def test_shown_tests_are_javascript():
 def test_without_quickjs_it_is_one_sentence(monkeypatch):
     languages = importlib.import_module("rltf.execution.languages")
     monkeypatch.setattr(languages, "installed_runtimes", dict)
-    with pytest.raises(ValueError, match=r"^language is 'javascript': expected another one, or pip install quickjs-ng$"):
+    with pytest.raises(
+        ValueError, match=r"^language is 'javascript': expected another one, or pip install quickjs-ng$"
+    ):
         Infinitum(language="javascript")
