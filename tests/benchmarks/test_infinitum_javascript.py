@@ -11,6 +11,7 @@ from rltf.benchmarks.infinitum import Infinitum
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
 from rltf.benchmarks.infinitum.javascript import LARGEST, to_javascript
 from rltf.benchmarks.infinitum.running import largest_number
+from rltf.benchmarks.infinitum.tokenizer import texts
 from rltf.execution import LocalExecutor
 from rltf.execution.languages import installed_runtimes
 from rltf.types import Outcome, Problem
@@ -161,6 +162,12 @@ def test_shown_tests_are_javascript():
     first = problem.tests[0]
     line = f"// assert.deepStrictEqual({first.function}({json.dumps(first.args[0])}), {first.expected});"
     assert line in Infinitum(seed=1, language="javascript", prompt="doc", **TINY).prompt(problem).tail.split("\n")
+
+
+def test_a_tokenizer_can_read_javascript():
+    *prompts, program = list(texts(1, 0, "javascript"))[:2]
+    assert "JavaScript function" in prompts[0]
+    assert program.startswith("function ")
 
 
 def test_without_quickjs_it_is_one_sentence(monkeypatch):
