@@ -90,11 +90,13 @@ def check(record: Any, returns: Returns) -> CheckedProgram:
     """The checked program of a line.
 
     Raises:
-        ValueError: it is no object with a program.
+        ValueError: it is no object with a program in Python.
     """
     key = next((key for key in PROGRAM_KEYS if isinstance(record, dict) and isinstance(record.get(key), str)), None)
     if key is None:
         raise ValueError(f"expected an object with the text of a program under {', '.join(PROGRAM_KEYS)}")
+    if record.get("language", "python") != "python":
+        raise ValueError(f"the program is in {record['language']}: expected Python, which these checks read")
     knows_task = "entry_point" in record
     task = Task(record.get("entry_point"), record.get("setup") or "", asks=knows_task)
     cut = record.get("finish") == "length"

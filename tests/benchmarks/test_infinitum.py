@@ -282,7 +282,11 @@ def test_every_format_asks_for_the_reference_and_gives_it_back(prompt):
         ({"constructs": {"loop": -1}}, "constructs.loop is -1: expected a number of at least 0"),
         ({"statements": {0: 1}}, "statements is 0: expected a whole number of at least 1 and at most 8"),
         ({"statements": {1: 0}}, "statements is .*: expected a frequency above 0"),
-        ({"language": "pyhton"}, r"language is 'pyhton': expected python \(did you mean python\?\)"),
+        ({"language": "pyhton"}, r"language is 'pyhton': expected python or javascript \(did you mean python\?\)"),
+        (
+            {"language": "javascritp"},
+            r"language is 'javascritp': expected python or javascript \(did you mean javascript\?\)",
+        ),
         ({"prompt": "dok"}, r"prompt is 'dok': expected plain or doc or chat or paper \(did you mean doc\?\)"),
         ({"sizes": {"tests": 3}}, r"sizes.tests is 3: expected only the names train, .*did you mean test\?"),
         ({"depth": 0}, "depth is 0: expected a whole number of at least 1 and at most 4"),

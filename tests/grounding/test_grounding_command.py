@@ -62,6 +62,7 @@ def test_a_file_of_python_is_one_program(tmp_path, capsys):
         ('{"a": 1}', "line 1: expected an object with the text of a program under program, solution, code, completion"),
         ("[1]", "line 1: expected an object"),
         ('{"program": "x = 1"}\n{', "line 2: "),
+        ('{"program": "let x", "language": "javascript"}', "line 1: the program is in javascript: expected Python"),
     ],
 )
 def test_a_file_that_holds_no_programs_is_refused_in_one_sentence(tmp_path, capsys, content, sentence):

@@ -1,6 +1,6 @@
 """What each option of credit, curriculum, search and selection takes of an iteration of the default run.
 
-    python tests/perf/options.py [--iterations 8] [--only NAME]
+    python tests/perf/options.py [--iterations 8] [--only NAME ...]
 
 Each option runs the default recipe for so many iterations from one warmed-up policy, in this process, on as many
 threads as the default has; the first iteration and the last are left out. Prints JSON: wall seconds of a middling
@@ -64,7 +64,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=8)
-    parser.add_argument("--only", default="", help="options whose name holds this")
+    parser.add_argument("--only", nargs="+", default=[""], help="options whose name holds one of these")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -75,7 +75,7 @@ def main() -> None:
         quietly(composed(*start))
         report: dict[str, Any] = {"load_average": os.getloadavg()[0], "iterations": arguments.iterations}
         for number, (name, options) in enumerate(OPTIONS.items()):
-            if arguments.only in name:
+            if any(part in name for part in arguments.only):
                 overrides = [option.format(prm=prm) if "{prm}" in option else option for option in options]
                 with_option, cpu = seconds(folder / f"{number}", overrides, arguments.iterations)
                 plain, plain_cpu = seconds(folder / f"{number}_plain", [], arguments.iterations)

@@ -217,6 +217,14 @@ def test_greedy_programs_alone_are_the_samples(tmp_path):
     assert not (tmp_path / "samples_greedy.jsonl").exists()
 
 
+def test_a_program_in_another_language_than_python_says_so(tmp_path):
+    problems = [Problem(f"p/{language}", "", (), language=language) for language in ("python", "javascript")]
+    verdict = Verdict(Outcome.PASSED, 1, 1)
+    write_samples(tmp_path, [[(problem, program(problem, "1", 0), verdict)] for problem in problems])
+    samples = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [sample.get("language") for sample in samples] == [None, "javascript"]
+
+
 @pytest.mark.parametrize(
     ("setup", "text", "expected"),
     [

@@ -3,6 +3,7 @@
 names -> english -> scope -> constructs    a statement, with its Python and its English in three phrasings
 program                                    a function of such statements; its structure, which decides the split
 running -> cases                           tests that every program with something left out fails
+javascript, formats                        the same programs in JavaScript; prompts in both languages
 benchmark                                  problems by (seed, split, index)
 """
 

@@ -12,7 +12,8 @@ Deviations, most of them where its text is silent:
 4. Tests are chosen against mutants: every program with one statement or operation left out, or one condition fixed,
    fails one of them, distractors apart.
 5. Two versions of a model are compared item by item with McNemar's exact test (`python -m rltf.report A B --flips`).
-6. Python is the only language that is run.
+6. Of other languages there is JavaScript alone, written from the same tree of Python (`javascript.py`): an item asks
+   for the same and has the same tests in both.
 """
 
 from __future__ import annotations
@@ -23,30 +24,24 @@ from random import Random
 from typing import Any, get_args
 
 from rltf.benchmarks.base import Benchmark
-from rltf.benchmarks.infinitum.cases import choose_cases
+from rltf.benchmarks.infinitum.cases import Cases, choose_cases
 from rltf.benchmarks.infinitum.constructs import CONSTRUCTS
 from rltf.benchmarks.infinitum.english import VARIANTS
+from rltf.benchmarks.infinitum.formats import FORMATS_OF
+from rltf.benchmarks.infinitum.javascript import LARGEST, to_javascript
 from rltf.benchmarks.infinitum.program import Draft, Source, canonical
+from rltf.benchmarks.infinitum.running import largest_number
 from rltf.benchmarks.mini.skeleton import split_of
-from rltf.benchmarks.prompts import FORMATS, Paper, PromptFormat
-from rltf.types import CallTest, Extraction, Problem, Prompt, Split, Test
+from rltf.execution.languages import require_language
+from rltf.types import CallTest, Extraction, Job, Problem, Prompt, Split, Test
 from rltf.validation import OptionError, nearest, require
 
 _SIZES: Mapping[Split, int] = {"train": 2000, "validation": 100, "test": 300}
 _STATEMENTS: Mapping[int, float] = {1: 1.0, 2: 1.0, 4: 1.0}
-_LANGUAGES = ("python",)
 _ATTEMPTS = 100
 """Functions begun without a new item after which the generator gives up."""
 _TRIES, _TRIES_LAST = 20, 60
 """Draws of a statement before the function is begun anew; the last one must also lead to the split."""
-
-
-class Plain(Paper):
-    """The task and a line break; the answer is the program."""
-
-    def prompt(self, problem: Problem) -> Prompt:
-        """The statement and a line break."""
-        return Prompt(head="", question=problem.statement, tail="\n")
 
 
 class Infinitum(Benchmark):
@@ -61,7 +56,7 @@ class Infinitum(Benchmark):
         depth: operations of the largest expression inside a construct; each item's limit is drawn from 1 to this.
         distractors: assignments in each item whose result nothing uses.
         paraphrases: wordings of each item, 1 to 3, with the same tests; each is a problem.
-        language: of the programs; `python`.
+        language: of the programs: `python` or `javascript`.
         prompt: `plain`, or `doc`, `chat` or `paper` (see `rltf.benchmarks.prompts`).
         tests_per_problem: tests, at least 3.
         examples_per_problem: tests that a solver may run, the first ones; the others are hidden.
@@ -91,8 +86,9 @@ class Infinitum(Benchmark):
     ) -> None:
         constructs = dict.fromkeys(CONSTRUCTS, 1.0) if constructs is None else constructs
         statements = _STATEMENTS if statements is None else statements
-        formats: dict[str, PromptFormat] = {"plain": Plain(), **FORMATS}
-        _check_choice("language", language, _LANGUAGES)
+        _check_choice("language", language, tuple(FORMATS_OF))
+        require_language(Job("", (), language=language))
+        formats = FORMATS_OF[language]
         _check_choice("prompt", prompt, tuple(formats))
         _check_table("sizes", sizes, get_args(Split))
         _check_table("constructs", constructs, tuple(CONSTRUCTS))
@@ -114,7 +110,7 @@ class Infinitum(Benchmark):
         self._statements = {number: statements[number] for number in sorted(statements)}
         self._isolate, self._depth, self._distractors = isolate, depth, distractors
         self._paraphrases, self._tests, self._examples = paraphrases, tests_per_problem, examples_per_problem
-        self._format = formats[prompt]
+        self._language, self._format = language, formats[prompt]
         self._problems: dict[Split, tuple[Problem, ...]] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
@@ -184,7 +180,7 @@ class Infinitum(Benchmark):
                 if last and (split_of(structure) != split or tree in trees):
                     continue
                 cases = choose_cases(rng, code, source, self._tests)
-                if cases is not None:
+                if cases is not None and not (last and self._is_too_large(code, source.name, cases)):
                     break
             else:
                 return None
@@ -194,9 +190,14 @@ class Infinitum(Benchmark):
         rng.shuffle(cases)
         return source, tuple(CallTest(source.name, inputs, result) for inputs, result in cases)
 
+    def _is_too_large(self, code: str, name: str, cases: Cases) -> bool:
+        """True for a program whose numbers its language does not have."""
+        return self._language == "javascript" and largest_number(code, name, [i for i, _ in cases]) > LARGEST
+
     def _worded(self, split: Split, index: int, source: Source, tests: tuple[Test, ...]) -> Iterator[Problem]:
         stem = f"{self._seed}/{split}/{index}"
-        wordings = source.wordings(Random(f"{stem}/english"), self._paraphrases)
+        wordings = source.wordings(Random(f"{stem}/english"), self._paraphrases, self._language)
+        code = source.code() if self._language == "python" else to_javascript(source.code())
         for i, statement in enumerate(wordings):
             yield Problem(
                 id=f"infinitum/{stem}/{i}",
@@ -204,8 +205,9 @@ class Infinitum(Benchmark):
                 tests=tests,
                 entry_point=source.name,
                 difficulty=_band(source.size),
-                references=(source.code(),),
+                references=(code,),
                 tags=(*source.constructs, f"size:{source.size}", f"depth:{source.depth}", f"paraphrase:{i}"),
+                language=self._language,
             )
 
 

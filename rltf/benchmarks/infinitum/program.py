@@ -14,7 +14,9 @@ from rltf.benchmarks.infinitum.scope import Scope
 from rltf.benchmarks.mini.forms import Variable
 from rltf.benchmarks.mini.steps import indented, tidy
 
-_HEADS = ("Write a function {0}.", "Define the function {0} as follows.", "Implement a function {0}.")
+_HEADS = ("Write a {1}function {0}.", "Define the {1}function {0} as follows.", "Implement a {1}function {0}.")
+_KINDS = {"python": "", "javascript": "JavaScript "}
+"""Language -> how the head of a task names it."""
 _ENDS = ("Return {0}.", "The result is {0}.", "Give back {0}.")
 
 
@@ -47,21 +49,23 @@ class Source:
         head = f"def {self.name}({', '.join(p.name for p in self.parameters)}):"
         return tidy("\n".join([head, *indented([*body, f"return {self.statements[-1].result.name}"])]))
 
-    def english(self, variants: Sequence[int]) -> str:
+    def english(self, variants: Sequence[int], language: str = "python") -> str:
         """The task in English.
 
         Args:
             variants: phrasing of the head, of each statement, and of the end.
+            language: of the function that is asked for.
         """
         head, *inner, end = variants
         signature = f"{self.name}({', '.join(p.name for p in self.parameters)})"
         clauses = [s.clauses[v] for s, v in zip(self.statements, inner, strict=True)]
-        return " ".join([_HEADS[head].format(signature), *clauses, _ENDS[end].format(self.statements[-1].result.name)])
+        asked = _HEADS[head].format(signature, _KINDS[language])
+        return " ".join([asked, *clauses, _ENDS[end].format(self.statements[-1].result.name)])
 
-    def wordings(self, rng: Random, count: int) -> list[str]:
+    def wordings(self, rng: Random, count: int, language: str = "python") -> list[str]:
         """`count` texts of the task, at most `VARIANTS`, no clause of which is phrased twice alike."""
         first = [rng.randrange(VARIANTS) for _ in range(len(self.statements) + 2)]
-        return [self.english([(v + i) % VARIANTS for v in first]) for i in range(count)]
+        return [self.english([(v + i) % VARIANTS for v in first], language) for i in range(count)]
 
     def distractor_lines(self) -> frozenset[int]:
         """Lines of the code (1-based) that belong to distractors; each is an assignment of one line."""
