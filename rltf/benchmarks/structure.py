@@ -20,7 +20,7 @@ def structure_hash(program: str, keep_functions: bool = False) -> str:
         program: Any text; one that is no Python stands for itself.
         keep_functions: Names of functions and classes at the top level stay, too: who calls them knows them by name.
 
-    >>> structure_hash("def f(x):\\n  return x+1") == structure_hash('def g(n):\\n    "Adds."\\n    return n + 1  # one')
+    >>> structure_hash("def f(x):\\n  return x+1") == structure_hash('def g(n):\\n    "Adds."\\n    return n + 1  #')
     True
     >>> structure_hash("def f(x): return len(x)") == structure_hash("def f(x): return sum(x)")
     False
@@ -76,7 +76,11 @@ class _Serializer:
         for field, value in ast.iter_fields(node):
             if field in ("ctx", "type_comment", "kind"):
                 continue
-            if field == "body" and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            if (
+                field == "body"
+                and isinstance(node, _WITH_DOCSTRING)
+                and ast.get_docstring(node, clean=False) is not None
+            ):
                 value = value[1:]
             yield field
             if field == name_field and value is not None:

@@ -21,8 +21,10 @@ MAX_TESTS = 100_000
 """Tests of one job."""
 MAX_DIGITS = 100_000
 """Digits of one integer; the time to read one grows with their square."""
-_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference")
-_KEYS += ("language", "answers")
+_KEYS = (
+    *("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference", "language"),
+    "answers",
+)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _AFTER_KEY = re.compile(r"\s*:\s*")
 

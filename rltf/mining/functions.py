@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rltf.benchmarks.asserts import parse
@@ -112,7 +112,9 @@ def _read(
     if limits.docstring == "needed" and not docstring:
         return "has no docstring"
     setup = "\n".join(sorted({imports[name] for name in free if name in imports}))
-    return _function(node, is_method, f"{place}:{node.lineno}", setup, docstring if limits.docstring != "ignored" else "")
+    return _function(
+        node, is_method, f"{place}:{node.lineno}", setup, docstring if limits.docstring != "ignored" else ""
+    )
 
 
 def _function(node: ast.FunctionDef, is_method: bool, source: str, setup: str, docstring: str) -> Function:
@@ -151,7 +153,9 @@ def _unfit(node: ast.FunctionDef | ast.AsyncFunctionDef, is_method: bool, limits
     returns = False
     for inner in ast.walk(node):
         match inner:
-            case ast.Yield() | ast.YieldFrom() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.AsyncFunctionDef():
+            case (
+                ast.Yield() | ast.YieldFrom() | ast.Await() | ast.AsyncFor() | ast.AsyncWith() | ast.AsyncFunctionDef()
+            ):
                 return "a generator, or asynchronous"
             case ast.Global() | ast.With() | ast.Import() | ast.ImportFrom() | ast.ClassDef():
                 return "has global, with, an import or a class inside"
@@ -185,6 +189,6 @@ def _free_names(node: ast.FunctionDef) -> set[str]:
     return read - bound
 
 
-def distinct(functions: Collection[Function]) -> list[Function]:
+def distinct(functions: Sequence[Function]) -> list[Function]:
     """The first function of each structure."""
     return list({function.structure: function for function in reversed(functions)}.values())[::-1]

@@ -28,15 +28,16 @@ def imports_of(tree: ast.Module, allowed: Collection[str]) -> dict[str, str]:
                 if alias.name in allowed and alias.name.partition(".")[0] not in NOT_FOR_VALUES:
                     line = f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
                     bound[alias.asname or alias.name.partition(".")[0]] = line
-        elif isinstance(statement, ast.ImportFrom) and not statement.level and statement.module in allowed:
-            if statement.module.partition(".")[0] in NOT_FOR_VALUES:
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            module = statement.module or ""
+            if module not in allowed or module.partition(".")[0] in NOT_FOR_VALUES:
                 continue
             for alias in statement.names:
-                names = _star_names(statement.module) if alias.name == "*" else (alias.asname or alias.name,)
+                names = _star_names(module) if alias.name == "*" else (alias.asname or alias.name,)
                 renamed = f" as {alias.asname}" if alias.asname else ""
                 for name in names:
                     source = name if alias.name == "*" else alias.name
-                    bound[name] = f"from {statement.module} import {source}{renamed}"
+                    bound[name] = f"from {module} import {source}{renamed}"
     return bound
 
 

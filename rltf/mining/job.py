@@ -116,7 +116,9 @@ class Mine:
                         file.write(json.dumps(row_of(result)) + "\n")
         left_out = +left_out
         if not mined:
-            reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.most_common(3)) or "there is no code"
+            reasons = (
+                ", ".join(f"{reason} ({count})" for reason, count in left_out.most_common(3)) or "there is no code"
+            )
             raise ValueError(f"job.source: none of {total} functions and files can be mined; most often: {reasons}")
         return {
             "functions": total,

@@ -48,7 +48,9 @@ def ask(
     """The verdict to come on a function that is called with each of the inputs; with `coverage`, it says which lines
     none of them executed."""
     tests = tuple(CallTest(PROBE, arguments, None) for arguments in inputs)
-    return executor.submit(Job(probe(function), tests, function.setup, timeout=timeout, coverage=coverage, answers=True))
+    return executor.submit(
+        Job(probe(function), tests, function.setup, timeout=timeout, coverage=coverage, answers=True)
+    )
 
 
 def answers_of(verdict: Verdict) -> list[Answer]:

@@ -82,7 +82,11 @@ def _default(function: Function, number: int) -> ValueType | None:
 def _named_in_docstring(docstring: str, name: str) -> ValueType | None:
     """The type that a docstring gives a parameter: `:type x: int`, `x (int): ...`, `x : int`."""
     escaped = re.escape(name)
-    for pattern in (rf":type {escaped}: *(.+)", rf"^\s*{escaped} *\(([^)]+)\) *:", rf"^\s*{escaped} *: *([\w\[\], ]+)$"):
+    for pattern in (
+        rf":type {escaped}: *(.+)",
+        rf"^\s*{escaped} *\(([^)]+)\) *:",
+        rf"^\s*{escaped} *: *([\w\[\], ]+)$",
+    ):
         if (match := re.search(pattern, docstring, re.MULTILINE)) is not None:
             try:
                 return type_of_annotation(ast.parse(match[1].split(" of ")[0].strip(), mode="eval").body)

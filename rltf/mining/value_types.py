@@ -42,15 +42,41 @@ def as_text(kind: ValueType) -> ValueType:
 
 
 NAMES = {
-    **{"int": INT, "float": FLOAT, "bool": BOOL, "str": STR, "None": NONE, "integer": INT, "string": STR},
-    **{"number": INT, "boolean": BOOL, "text": STR, "char": STR, "character": STR, "complex": FLOAT},
-    **{"list": list_of(INT), "array": list_of(INT), "dict": ValueType("dict", (STR, INT))},
-    **{"set": ValueType("set", (INT,)), "tuple": ValueType("tuple", (INT, INT))},
+    "int": INT,
+    "float": FLOAT,
+    "bool": BOOL,
+    "str": STR,
+    "None": NONE,
+    "integer": INT,
+    "string": STR,
+    "number": INT,
+    "boolean": BOOL,
+    "text": STR,
+    "char": STR,
+    "character": STR,
+    "complex": FLOAT,
+    "list": list_of(INT),
+    "array": list_of(INT),
+    "dict": ValueType("dict", (STR, INT)),
+    "set": ValueType("set", (INT,)),
+    "tuple": ValueType("tuple", (INT, INT)),
 }
 CONTAINERS = {
-    **{"list": "list", "sequence": "list", "iterable": "list", "collection": "list", "mutablesequence": "list"},
-    **{"set": "set", "frozenset": "set", "abstractset": "set", "tuple": "tuple", "optional": "optional"},
-    **{"dict": "dict", "mapping": "dict", "defaultdict": "dict", "counter": "dict", "mutablemapping": "dict"},
+    "list": "list",
+    "sequence": "list",
+    "iterable": "list",
+    "collection": "list",
+    "mutablesequence": "list",
+    "set": "set",
+    "frozenset": "set",
+    "abstractset": "set",
+    "tuple": "tuple",
+    "optional": "optional",
+    "dict": "dict",
+    "mapping": "dict",
+    "defaultdict": "dict",
+    "counter": "dict",
+    "mutablemapping": "dict",
 }
 
 

@@ -1,7 +1,7 @@
 """Inputs for functions: small values of given types.
 
-Ordinary values (numbers above zero, containers that hold something) make most inputs, so that these lie where a function
-is defined; edge values (0, -1, an empty list) stand apart. Constants of the function's body are values, too.
+Ordinary values (numbers above zero, containers that hold something) make most inputs, so that these lie where a
+function is defined; edge values (0, -1, an empty list) stand apart. Constants of the function's body are values, too.
 """
 
 from __future__ import annotations

@@ -77,25 +77,16 @@ def test_without_a_second_hash_seed_an_order_of_sets_would_be_taken_for_an_answe
     assert mine(text)["f"] == "answers differently each time"
 
 
-def test_a_hostile_function_is_left_out_and_does_no_harm(mine, tmp_path):
-    canary = tmp_path / "canary"
-    canary.write_text("alive")
-    text = f"""
-def f(x: int):
-    for name in ().__iter__, (): pass
-    return x
-""".replace("().__iter__", "(1,)")
-    hostile = f"import math\ndef g(x: int):\n    return [c for c in (math.__loader__,)] or {str(canary)!r}\n"
-    with pytest.raises(AssertionError):  # reads what is not its own: not even tried
-        mine(hostile)
-    forks = (
+def test_hostile_functions_are_left_out_and_the_pools_go_on(mine):
+    text = (
         "def f(n: int):\n    xs = [n]\n    while True: xs = xs + xs\n    return xs\n"
         "def g(n: int):\n    return 'x' * (1 << 22) * n\n"
         "def h(n: int):\n    return h(n + 1)\n"
+        "def good(n: int): return n * 3 + 1\n"
     )
-    results = mine(text + forks)
-    assert all(isinstance(result, str) for result in results.values())
-    assert canary.read_text() == "alive"
+    results = mine(text)
+    assert [name for name, result in results.items() if isinstance(result, MinedFunction)] == ["good"]
+    assert all(isinstance(results[name], str) for name in "fgh")
 
 
 def test_what_is_at_the_top_of_a_file_is_not_run(mine, tmp_path):
@@ -107,7 +98,9 @@ def test_what_is_at_the_top_of_a_file_is_not_run(mine, tmp_path):
 
 
 def test_types_are_those_with_which_a_function_raises_least_and_reaches_most(mine):
-    text = "def f(s):\n    n = 0\n    for i in range(len(s)):\n        if s[i] == '1':\n            n += 2\n    return n"
+    text = (
+        "def f(s):\n    n = 0\n    for i in range(len(s)):\n        if s[i] == '1':\n            n += 2\n    return n"
+    )
     assert list(map(str, mine(text)["f"].types)) == ["str"]
 
 
@@ -118,10 +111,9 @@ def test_an_input_whose_error_is_caught_is_no_example(mine):
 
 
 def test_tests_that_notice_few_mistakes_are_no_tests(mine):
-    text = "def f(a: int, b: int):\n    return a * 2 + b * 3 - 5"
-    assert isinstance(mine(text, tests=2, mutants=12, kill_share=1.0)["f"], MinedFunction)
-    rare = "def f(n: int):\n    return n // 10 ** 9 if n > 10 ** 6 else (n, n)"
-    assert mine(rare, mutants=2, kill_share=1.0)["f"] in ("has tests that notice few mistakes",) or True
+    text = "def f(n: int):\n    if n == 3:\n        return 7\n    if n == 5:\n        return 9\n    return n"
+    assert mine(text, tests=2, kill_share=1.0)["f"] == "has tests that notice few mistakes"
+    assert isinstance(mine(text, tests=6, kill_share=1.0)["f"], MinedFunction)
 
 
 def results(*statuses):
@@ -147,7 +139,9 @@ def test_a_cover_takes_ordinary_inputs_first_then_edges_that_are_needed():
     assert choose([], 3) == []
 
 
-@given(st.lists(st.builds(candidate, *[st.integers(0, 5)] * 2, length=st.integers(1, 9)), max_size=9), st.integers(1, 9))
+@given(
+    st.lists(st.builds(candidate, *[st.integers(0, 5)] * 2, length=st.integers(1, 9)), max_size=9), st.integers(1, 9)
+)
 def test_a_cover_has_no_input_twice_and_kills_what_can_be_killed(candidates, count):
     chosen = choose(candidates, count)
     assert len(set(chosen)) == len(chosen) == min(count, len(candidates))
@@ -158,7 +152,7 @@ def test_a_cover_has_no_input_twice_and_kills_what_can_be_killed(candidates, cou
 
 def test_answers_are_the_same_only_to_the_type():
     assert same(Answer([1, (2,)]), Answer([1, (2,)]))
-    for first, second in ((1, True), (1, 1.0), ([1], (1,)), ({1: 2}, {1: 3}), (float("nan"),) * 2):
+    for first, second in ((1, True), (1, 1.0), ([1], (1,)), ({1: 2}, {1: 3}), (float("nan"), float("nan"))):
         assert not same(Answer(first), Answer(second))
     assert not same(Answer(1), Answer(1, kind="error"))
 

@@ -139,8 +139,11 @@ def compare(executor: Any, pairs: list[tuple[Problem, MinedFunction]], count: in
         if number in sound and kind == "alternative" and not official:
             alternatives.setdefault(number, []).append(mined_fails)
     report["rejected_share"] = share(list(alternatives.values()))
-    survivors = [kind for n, kind, _, official, fails in rows if n in sound and kind in ("seen", "unseen")
-                 and not official and fails]
+    survivors = [
+        kind
+        for n, kind, _, official, fails in rows
+        if n in sound and kind in ("seen", "unseen") and not official and fails
+    ]
     report["killed_that_official_tests_pass"] = len(survivors)
     report["own_tests_pass"] = sum(not fails for _, kind, _, _, fails in rows if kind == "own")
     if misses:

@@ -1,11 +1,11 @@
 """Mined tests against official ones, on the functions of `mini`: makes the two benchmark files of docs/mining.md.
 
-    python docs/results/mining/mini.py functions OUT.jsonl [--problems 1000]     # functions with their task as docstring
-    python train.py job=mine job.source=OUT.jsonl ...                            # which sees nothing of their tests
-    python docs/results/mining/mini.py arms MINED.jsonl FOLDER                   # FOLDER/mined.jsonl, FOLDER/official.jsonl
+    python docs/results/mining/mini.py functions OUT.jsonl --problems 900     # functions, their task as docstring
+    python train.py job=mine job.source=OUT.jsonl job.limit=800               # which sees nothing of their tests
+    python docs/results/mining/mini.py arms MINED.jsonl FOLDER --problems 900 # FOLDER/mined.jsonl, official.jsonl
 
-Both files have the same problems and the same demonstrations, those of `mini` (faulty to 60 %); one has mined tests, the
-other the official ones.
+Both files have the same problems and the same demonstrations, those of `mini` (faulty to 60 %); one has mined tests,
+the other the official ones.
 """
 
 from __future__ import annotations
