@@ -60,7 +60,7 @@ class Mine:
         max_lines: int = 40,
         parameters: int = 4,
         imports: Sequence[str] = IMPORTS,
-        mutants: int = 12,
+        mutants: int = 24,
         kill_share: float = 0.5,
         timeout: float = 0.5,
         hash_seed: int = 1,

@@ -27,7 +27,7 @@ from rltf.mining.value_types import ValueType, as_text
 from rltf.mining.values import Constants, edge_inputs, ordinary_inputs
 from rltf.types import CallTest, Job, Outcome, Problem, Verdict
 
-TRIAL_INPUTS = 6
+TRIAL_INPUTS = 10
 """Inputs with which each combination of types is tried."""
 VARIES = "answers differently each time"
 MOST_ERRORS = 0.5
@@ -102,8 +102,8 @@ class Miner:
         return results
 
     def _with_types(self, functions: Sequence[Function]) -> list[tuple[ValueType, ...]]:
-        """For each function the types with which it raises least; of equals those that reach most of its lines, then
-        the likeliest."""
+        """For each function the types with which it does not raise on most inputs and that reach most of its lines; of
+        equals those with which it raises least, then the likeliest."""
         trials = []
         for function in functions:
             candidates = candidate_types(function)
@@ -111,7 +111,7 @@ class Miner:
             trials.append((candidates, [self._try(self._second, function, types) for types in tried]))
         settled = []
         for candidates, futures in trials:
-            merits = [_merit(future.result()) for future in futures] or [(0, 0)]
+            merits = [_merit(future.result()) for future in futures] or [(False, 0, 0)]
             settled.append(candidates[merits.index(min(merits))])
         return settled
 
@@ -227,10 +227,10 @@ def handler_lines(code: str) -> set[int]:
     return {line for node in handlers for s in node.body for line in range(s.lineno, (s.end_lineno or s.lineno) + 1)}
 
 
-def _merit(verdict: Verdict) -> tuple[int, int]:
-    """Errors of a trial, and lines that it did not reach: the fewer the better."""
+def _merit(verdict: Verdict) -> tuple[bool, int, int]:
+    """Whether a trial raised on most inputs, the lines that it did not reach, its errors: the fewer the better."""
     errors = sum(bool(answer.kind) for answer in oracle.answers_of(verdict))
-    return errors, len(verdict.unexecuted or ())
+    return errors > MOST_ERRORS * len(verdict.tests), len(verdict.unexecuted or ()), errors
 
 
 def _equal(first: Any, second: Any) -> bool:

@@ -109,7 +109,7 @@ class Values:
         self._alphabets = [*own, "abc", _LETTERS, "0123456789", "01"]
 
     def arguments(self, types: Sequence[ValueType]) -> tuple[Any, ...]:
-        """One value a type; in half of the draws lists and texts have one length, and numbers are at most that."""
+        """One value a type; in half of the draws lists and texts have one length, which numbers often are, too."""
         if len(types) > 1 and self._rng.random() < 0.5:
             length = self._rng.randint(1, LONGEST_LIST)
             return tuple(self.value(kind, length) for kind in types)
@@ -121,7 +121,7 @@ class Values:
         size = length if length is not None else rng.randint(1, LONGEST_LIST)
         match kind.name:
             case "int":
-                return rng.randint(1, length) if length is not None and rng.random() < 0.5 else self._integer()
+                return self._integer() if length is None else self._integer_beside(length)
             case "float":
                 return rng.randint(1, 2000) / 100
             case "bool":
@@ -139,7 +139,9 @@ class Values:
                 items = self._integers_of_one_kind(size if length is not None or rng.random() < 0.75 else 2 * size)
                 return sorted(items) if rng.random() < 0.25 else items
             case "list":
-                items = [self.value(of[0]) for _ in range(size)]
+                repeated = of[0].name == "str" and rng.random() < 0.3
+                items = [self.value(of[0]) for _ in range(2 if repeated else size)]
+                items = rng.choices(items, k=size) if repeated else items
                 return sorted(items) if of[0].name in ("float", "str") and rng.random() < 0.25 else items
             case "set":
                 return {self.value(of[0]) for _ in range(size)}
@@ -153,6 +155,11 @@ class Values:
         if self._integers and rng.random() < 0.2:
             return rng.choice(self._integers)
         return rng.randint(1, rng.choice(_RANGES))
+
+    def _integer_beside(self, length: int) -> int:
+        """A number beside a list or text of so many items: their number, a position, or any other."""
+        rng = self._rng
+        return rng.choice((length, rng.randint(1, length), self._integer()))
 
     def _integers_of_one_kind(self, size: int) -> list[int]:
         """Numbers of one range, or constants of the body, or zeros and ones."""

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=12)
     parser.add_argument("--tests", type=int, default=6)
     parser.add_argument("--inputs", type=int, default=40)
+    parser.add_argument("--mined-by", type=int, default=24, help="mutants by which tests are chosen")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--misses", default="", help="file for mutants that only official tests kill, and rejections")
     arguments = parser.parse_args()
@@ -55,7 +56,7 @@ def main() -> None:
         first.report(), second.report()
         left_out: Counter[str] = Counter()
         functions = list(readable(by_place, left_out))
-        limits = MiningLimits(arguments.inputs, arguments.tests, 12, 0.5, 0.5)
+        limits = MiningLimits(arguments.inputs, arguments.tests, arguments.mined_by, 0.5, 0.5)
         started, cpu = time.perf_counter(), sum(os.times()[:4])
         mined = []
         miner = Miner(first, second, limits, 0)
@@ -67,7 +68,7 @@ def main() -> None:
                     mined.append(result)
         seconds, cpu = time.perf_counter() - started, sum(os.times()[:4]) - cpu
         pairs = [(by_place[result.function.source.rpartition(":")[0]], result) for result in mined]
-        report = compare(second, pairs, arguments.mutants, arguments.misses)
+        report = compare(second, pairs, arguments)
     report |= {"problems": len(by_place), "mined": len(mined), "left_out": dict(left_out.most_common())}
     report |= {"wall_seconds_a_function": round(seconds / max(1, len(functions)), 3)}
     print(json.dumps(report, indent=1))
@@ -107,13 +108,13 @@ def readable(problems: dict[str, Problem], left_out: Counter[str]) -> Any:
             left_out[next((f for f in found if isinstance(f, str)), "has no function of its entry point")] += 1
 
 
-def compare(executor: Any, pairs: list[tuple[Problem, MinedFunction]], count: int, misses: str) -> dict[str, Any]:
+def compare(executor: Any, pairs: list[tuple[Problem, MinedFunction]], arguments: argparse.Namespace) -> dict[str, Any]:
     """Agreement of mined tests with official ones."""
     jobs, keys = [], []
     for number, (problem, mined) in enumerate(pairs):
         code = mined.function.code
-        seen = set(mutants_of_program(code, 12, 0))
-        for program in mutants_of_program(code, count, 1):
+        seen = set(mutants_of_program(code, arguments.mined_by, 0))
+        for program in mutants_of_program(code, arguments.mutants, 1):
             keys.append((number, "unseen" if program not in seen else "seen", program))
         for program in problem.references[1:]:
             keys.append((number, "alternative", program))
@@ -146,8 +147,8 @@ def compare(executor: Any, pairs: list[tuple[Problem, MinedFunction]], count: in
     ]
     report["killed_that_official_tests_pass"] = len(survivors)
     report["own_tests_pass"] = sum(not fails for _, kind, _, _, fails in rows if kind == "own")
-    if misses:
-        with Path(misses).open("w") as file:
+    if arguments.misses:
+        with Path(arguments.misses).open("w") as file:
             for number, kind, program, official, fails in rows:
                 wrong = fails and not official if kind == "alternative" else official and not fails
                 if number in sound and kind != "own" and wrong:
