@@ -145,7 +145,8 @@ class Miner:
         return oracle.ask(executor, draft.function, draft.inputs, self._limits.timeout, coverage)
 
     def _known(self, draft: _Draft, first: Verdict, second: Verdict) -> _Known | str:
-        """The inputs whose outputs are expectations, or the reason why the function is left out."""
+        """The inputs whose outputs are expectations, or the reason why the function is left out. One whose error the
+        function catches is none: what it answers then is its own choice."""
         answers, again = oracle.answers_of(first), oracle.answers_of(second)
         kinds = [answer.kind for answer in answers]
         if "timeout" in kinds:
@@ -156,7 +157,12 @@ class Miner:
             return "returns what is no plain value" if unsent else "raises on most inputs"
         if "changes" in kinds[: draft.ordinary]:
             return "changes its arguments"
-        usable = [at for at, answer in enumerate(answers) if not answer.kind and oracle.is_short(answer.value)]
+        handlers = handler_lines(draft.function.code)
+        usable = [
+            at
+            for at, (answer, result) in enumerate(zip(answers, first.tests, strict=True))
+            if not answer.kind and oracle.is_short(answer.value) and handlers.isdisjoint(result.executed or ())
+        ]
         if not all(oracle.same(answers[at], again[at]) for at in usable):
             return VARIES
         if len(usable) < self._limits.tests:
@@ -169,9 +175,7 @@ class Miner:
         tests = [oracle.call_test(draft.function, *pair) for pair in pairs]
         if constant_passes(Problem("", "", tuple(tests))):
             return "always returns the same"
-        handlers = handler_lines(draft.function.code)
-        caught = [not handlers.isdisjoint(result.executed or ()) for result in first.tests]
-        return _Known(draft, tuple(tests), [at < draft.ordinary and not caught[at] for at in usable])
+        return _Known(draft, tuple(tests), [at < draft.ordinary for at in usable])
 
     def _judge_mutants(self, known: _Known) -> list[Future[Verdict]]:
         """Verdicts to come on the function itself, and on its mutants."""
@@ -214,7 +218,7 @@ class _Known(NamedTuple):
     tests: tuple[CallTest, ...]
     """One for each usable input."""
     ordinary: list[bool]
-    """False for an edge input, and for one whose error the function catches: what it answers then is its own choice."""
+    """False for an edge input."""
 
 
 def handler_lines(code: str) -> set[int]:

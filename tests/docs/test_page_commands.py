@@ -44,7 +44,6 @@ ELSEWHERE = {
     r"python tests/perf/baselines/perf_compare\.py ": "tests/perf/baselines/test_perf_compare.py",
     r"python examples/trl_reward\.py ": "tests/adapters/test_trl_adapter.py",
     r"python -m rltf\.benchmarks\.infinitum\.tokenizer ": "tests/benchmarks/test_infinitum.py",
-    r"python docs/results/mining/mini\.py ": "tests/mining/test_mini_arms.py",
     r"python -m rltf\.grounding ": "tests/grounding/test_grounding_command.py",
     r"python docs/results/feedback/parts\.py ": "tests/docs/test_page_runs.py",
 }
