@@ -59,6 +59,7 @@ CONTENTS = {
     "curricula": "how much of a reference program a training program begins with ([credit.md](credit.md))",
     "grounding": "rewards from the text alone: static checks, and a discriminator that compares with references "
     "([grounding.md](grounding.md))",
+    "mining": "problems with tests out of functions that have none: `job=mine` ([mining.md](mining.md))",
     "prm": "a process reward model: labels of lines, the model, its rewards ([credit.md](credit.md))",
     "callbacks": "when to sample and when to save; progress, early stop, signals, rollouts.jsonl",
     "setup": "config to objects: typed nodes, checks, components, callbacks, loggers, trainer",
@@ -70,7 +71,7 @@ NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
     "benchmark": "`mini` and `infinitum` (test items without end, by construct: "
     "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "
-    "programs of a run; files by `benchmark.path=` "
+    "programs of a run, `mined` what `job=mine` made ([docs/mining.md](docs/mining.md)); files by `benchmark.path=` "
     "([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
     "reward": "what a verdict is worth; `prm` is a process reward model, `grounding` and `static` read no test "
     "([docs/grounding.md](docs/grounding.md)) ([add yours](docs/add_reward.md))",
@@ -90,8 +91,9 @@ NOTES = {
     "`schedule.warmup_steps`, `schedule.decay`",
     "trainer": "`gpu` is bf16; `ddp` and `fsdp` use several processes; `deepspeed` is experimental",
     "logger": "several at once: `logger=[csv,tensorboard]`; all but `csv` and `wandb` need the extra `loggers`",
-    "job": "another thing than to train a policy: `job=critic`, or a process reward model and its data "
-    "([docs/credit.md](docs/credit.md))",
+    "job": "another thing than to train a policy: `job=critic`, a process reward model and its data "
+    "([docs/credit.md](docs/credit.md)), or `mine`: unit tests for functions that have none "
+    "([docs/mining.md](docs/mining.md))",
     "experiment": "frozen combinations of several groups, as the ablations of docs/results use them",
     "sweep": "`-m +sweep=NAME`: ablations of five seeds ([docs/long-runs.md](docs/long-runs.md))",
     "debug": "two tiny iterations, or a profile",

@@ -290,6 +290,8 @@ class Job:
     """A program that passes the tests; one that gives a wrong answer is compared with it (`Verdict.divergence`)."""
     language: str = "python"
     """Of the program, its setup and its reference (`rltf.execution.languages`)."""
+    answers: bool = False
+    """Also return what the program answered in each `call` test (`Verdict.answers`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +365,10 @@ class Verdict:
     """Lines (1-based) that no test executed; None: not measured, or the program does not compile."""
     divergence: Divergence | None = None
     """Of a program that gives a wrong answer and was compared with a reference; else None."""
+    answers: tuple[str | None, ...] = ()
+    """What the program returned in each test, right or wrong, as the text that `rltf.execution.values.codec.loads`
+    reads; None: the test is no `call`, or nothing came back that can be sent in 64 KiB. Empty: not asked for
+    (`Job.answers`)."""
 
     @property
     def unjudgeable(self) -> bool:
@@ -423,6 +429,7 @@ class VerdictJSON(TypedDict):
     isolation: dict[str, str]
     unexecuted: list[int] | None
     divergence: NotRequired[DivergenceJSON]
+    answers: NotRequired[list[str | None]]
 
 
 def encode_error(error: ErrorReport | None) -> ErrorJSON | None:
@@ -469,6 +476,8 @@ def encode_verdict(verdict: Verdict) -> VerdictJSON:
     }
     if verdict.divergence is not None:
         record["divergence"] = encode_divergence(verdict.divergence)
+    if verdict.answers:
+        record["answers"] = list(verdict.answers)
     return record
 
 
@@ -524,6 +533,7 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
         isolation=dict(record["isolation"]),
         unexecuted=None if (lines := record["unexecuted"]) is None else tuple(lines),
         divergence=None if (row := record.get("divergence")) is None else decode_divergence(row),
+        answers=tuple(record.get("answers", ())),
     )
 
 

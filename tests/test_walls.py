@@ -41,6 +41,7 @@ MAY_IMPORT = {
         *("types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "training", "runs"),
         "metrics",
     },
+    "mining": {"types", "validation", "benchmarks", "execution", "rollouts"},
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
         *("rewards", "runs"),

@@ -22,7 +22,7 @@ from rltf.validation import OptionError
 _FORMAT = """
 input, one JSON object a line, without other keys:
   {"id", "program", "setup"?, "tests": [...], "timeout"?: seconds, "memory_mb"?, "coverage"?: true, "output"?: true,
-   "reference"?: a program that passes, "language"?: "python", "javascript" or "cpp"}
+   "reference"?: a program that passes, "language"?: "python", "javascript" or "cpp", "answers"?: true}
   a test is one of
   {"kind": "assert", "code": "assert f(1) == 2"}
   {"kind": "stdio", "stdin": "1 2\\n", "stdout": "3\\n", "tolerance"?: 1e-9, "checker"?: "..."}
@@ -40,6 +40,7 @@ output, one JSON object a line, in the order of the input:
   and, with "coverage", "unexecuted": the lines (from 1) that no test executed; absent when it does not compile;
   and "executed" of each test: the lines that it executed
   with "output", each stdio test has "output": {"stdout", "stderr", "exit_status"}
+  with "answers", "answers": what each call returned, as text of `rltf.execution.values.codec`; null: nothing to send
   and, with "reference", "divergence" of a program with a wrong answer: {"test", "line", "end_line"}, the first test
   with one (from 1) and the lines of the statement at which the program parts from the reference; null: none can be told
   outcome: passed, wrong_answer, runtime_error, syntax_error, timeout, memory_limit, output_limit, violation;

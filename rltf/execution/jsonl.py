@@ -21,7 +21,10 @@ MAX_TESTS = 100_000
 """Tests of one job."""
 MAX_DIGITS = 100_000
 """Digits of one integer; the time to read one grows with their square."""
-_KEYS = ("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference", "language")
+_KEYS = (
+    *("id", "program", "setup", "tests", "timeout", "memory_mb", "coverage", "output", "reference", "language"),
+    "answers",
+)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _AFTER_KEY = re.compile(r"\s*:\s*")
 
@@ -125,12 +128,12 @@ def _job(row: dict[str, Any]) -> Job:
     if len(tests) > MAX_TESTS:
         raise InvalidInput(f"`tests` has {len(tests):,} tests: expected at most {MAX_TESTS:,}")
     timeout, memory = _limit("timeout", row.get("timeout")), _limit("memory_mb", _rounded_up(row.get("memory_mb")))
-    coverage, output = (_flag(row, name) for name in ("coverage", "output"))
+    coverage, output, answers = (_flag(row, name) for name in ("coverage", "output", "answers"))
     reference = row.get("reference")
     if reference is not None and not isinstance(reference, str):
         raise InvalidInput(f"`reference` is {json_type(reference)}: expected a string")
     parsed = tuple(test for i, row in enumerate(tests) for test in records_of_row(f"tests[{i}]", row, setup))
-    job = Job(program, parsed, setup, timeout, memory, coverage, output, reference, language)
+    job = Job(program, parsed, setup, timeout, memory, coverage, output, reference, language, answers)
     try:
         require_language(job)
     except ValueError as e:

@@ -46,6 +46,8 @@ class LocalExecutor:
             this outcome (`rltf/execution/judge/errors.yaml`); None: the paper's table as it is.
         stop_at_first_failure: Leave the tests after the first failed one unrun; they count as failed.
         max_timeouts: After so many timeouts the rest of a program's tests is not run and counts as timeouts.
+        hash_seed: Seed of the hashes of texts in programs (PYTHONHASHSEED): the order of a set of texts hangs on it,
+            and is the same in all programs of a pool.
         without: Layers to leave out (`namespaces`, `landlock`, `seccomp`, `cgroup`), to see how programs fare on
             lesser hosts.
 
@@ -70,10 +72,17 @@ class LocalExecutor:
         errors: Mapping[str, Any] | None = None,
         stop_at_first_failure: bool = False,
         max_timeouts: int = 3,
+        hash_seed: int = 0,
         without: Sequence[str] = (),
     ) -> None:
-        numbers = {"timeout": timeout, "memory_mb": memory_mb, "output_kb": output_kb, "max_timeouts": max_timeouts}
-        check_options(numbers | {"workers": workers, "tasks": tasks, "scratch_mb": scratch_mb, "require": require})
+        numbers: dict[str, Any] = {
+            "timeout": timeout,
+            "memory_mb": memory_mb,
+            "output_kb": output_kb,
+            "max_timeouts": max_timeouts,
+        }
+        numbers |= {"tasks": tasks, "scratch_mb": scratch_mb, "hash_seed": hash_seed}
+        check_options(numbers | {"workers": workers, "require": require})
         self.workers = int(workers) if workers is not None else 2 * len(os.sched_getaffinity(0))
         require_host_limits(timeout, memory_mb, self.workers)
         self._settings: dict[str, Any] = {
@@ -84,6 +93,7 @@ class LocalExecutor:
                 "runtimes": installed_runtimes(),
                 "scratch_mb": int(scratch_mb),
                 "tasks": int(tasks),
+                "hash_seed": int(hash_seed),
                 "without": list(without),
             },
             "judge": {

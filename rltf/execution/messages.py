@@ -204,6 +204,7 @@ class JobJSON(TypedDict):
     output: bool
     reference: str | None
     language: str
+    answers: bool
 
 
 def job_message(number: int, job: Job, test_set: int) -> bytes:
@@ -218,6 +219,7 @@ def job_message(number: int, job: Job, test_set: int) -> bytes:
         output=job.output,
         reference=job.reference,
         language=job.language,
+        answers=job.answers,
     )
     return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
 

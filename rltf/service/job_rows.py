@@ -24,7 +24,7 @@ def row_of_job(key: int, job: Job) -> dict[str, Any]:
     """
     row: dict[str, Any] = {"id": key, "program": job.program, "setup": job.setup, "tests": list(map(_row, job.tests))}
     row |= {name: value for name in ("timeout", "memory_mb") if (value := getattr(job, name)) is not None}
-    row |= {name: True for name in ("coverage", "output") if getattr(job, name)}
+    row |= {name: True for name in ("coverage", "output", "answers") if getattr(job, name)}
     return row
 
 

@@ -35,6 +35,9 @@ MISSING: Mapping[str, str] = {
     "benchmark.run": "the folder of a run, whose failed programs are used",
     "job.data": "the folder of a run of job=prm_data, or a list of them",
     "job.runs": "the folder of a run, whose judged programs are read, or a list of them",
+    "job.source": "a folder or file of Python code, JSON lines of programs, or a list of them",
+    "benchmark.path": "mined.jsonl of a run of job=mine",
+    "benchmark.parts.mined.path": "mined.jsonl of a run of job=mine",
     "reward.terms.prm.model": "the folder of a run of job=prm",
 }
 """Key without a default -> what is expected."""
@@ -47,6 +50,7 @@ FILES: Mapping[str, str] = {
     "critic.weights": "the file critic.pt of a run, or null",
     "job.data": MISSING["job.data"],
     "job.runs": MISSING["job.runs"],
+    "job.source": MISSING["job.source"],
     "reward.terms.prm.model": MISSING["reward.terms.prm.model"],
 }
 """Key that names files -> what is expected there; `*` stands for any name."""

@@ -94,6 +94,7 @@ SETTINGS = (
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
     ("credit=divergence",),
+    ("benchmark=mined", "job=mine", "buffer=distinct"),
     ("algorithm=soft_q", "benchmark=infinitum"),
     ("benchmark=repair", "model=smollm2_135m", "credit=tests", "reward=grounding"),
     ("model=codet5p_2b", "inference=best_of_n"),

@@ -65,6 +65,7 @@ WRITES = {
     "job=prm_data": "PRM_DATA_RUN",
     "job=prm": "PRM_RUN",
     "benchmark=repair": "REPAIR_RUN",
+    "job=mine": "MINE_RUN",
 }
 """Word of a command -> the name by which others of its page speak of its folder. These run first."""
 
@@ -128,7 +129,10 @@ def page_folder(tmp_path_factory) -> Callable[[Path], Path]:
 
 
 def write_problems(folder: Path) -> None:
-    """Problems in the forms of MBPP and of its sanitized part, a few of each split."""
+    """Problems in the forms of MBPP and of its sanitized part, a few of each split; and code to be mined."""
+    (folder / "CODE").mkdir()
+    functions = [f"def f{n}(xs, k):\n    return sum(xs) * {n} + k\n" for n in range(2, 42)]
+    (folder / "CODE" / "functions.py").write_text("\n".join(functions))
     rows = []
     for number in (11, 12, 511, 512, *range(601, 606)):
         code = f"def add{number}(x):\n    return x + {number}"
@@ -156,7 +160,7 @@ def shortened(name: str, words: list[str]) -> list[str]:
             added.append("benchmark.path=mbpp.jsonl")
     elif "benchmark=mini+mbpp" in replaced:
         added.append(SIZES.replace("benchmark.", "benchmark.parts.mini."))
-    elif "benchmark=repair" not in replaced:
+    elif not {"benchmark=repair", "benchmark=mined"} & {*replaced}:
         added.append(SIZES)
     for word, target in WRITES.items():
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):

@@ -45,6 +45,8 @@ OPTIONS = {
     "reward=grounding": ["reward=grounding"],
     "reward=coarse+fine+adaptive+grounding": ["reward=coarse+fine+adaptive+grounding"],
     "experiment=rlcf": ["experiment=rlcf"],
+    "buffer=distinct": ["buffer=distinct"],
+    "experiment=actor_critic": ["experiment=actor_critic"],
     "curriculum=cccs": ["curriculum=cccs"],
     "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
     "algorithm=dapo": ["algorithm=dapo"],

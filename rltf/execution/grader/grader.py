@@ -152,6 +152,8 @@ class _Grading:
         self._tests = tests
         self._marks = marks
         self._scope: Scope | None = None
+        self._answers = False
+        """What calls return goes to the worker."""
         self._last = -1
         """The last test that is to be run."""
         self._requests = Requests(connection.send, connection.receive)
@@ -160,7 +162,7 @@ class _Grading:
         """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process) or `broken`
         (nobody knows what its next answer would belong to)."""
         page, marks, requests = self._page, self._marks, self._requests
-        self._last = job["indices"][-1]
+        self._last, self._answers = job["indices"][-1], job["answers"]
         at_load: tuple[int, ...] = ()
         if marks is not None:
             self._ping()
@@ -225,6 +227,8 @@ class _Grading:
         if "value" not in answer:
             return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
         value, expected = decode(answer["value"]), self._tests.expected(at)
+        if self._answers and len(text := json.dumps(answer["value"], separators=(",", ":"))) <= results.MAX_ANSWER:
+            self._worker.send({"at": at, "answer": text})
         right = same_value(value, expected, tolerance) or (or_in_list and same_value(value, [expected], tolerance))
         return results.PASSED if right else results.WRONG_ANSWER, None
 
@@ -273,7 +277,7 @@ def warm_up() -> None:
         for answer in answers:
             body = json.dumps(answer).encode()
             program.sendall(len(body).to_bytes(4, "big") + body)
-        job = {"program": {}, "number": 0, "indices": [0, 1], "stop_at_first_failure": False}
+        job = {"program": {}, "number": 0, "indices": [0, 1], "stop_at_first_failure": False, "answers": False}
         work = WorkerConnection(connection)
         work.send(_grade(work, Page(), job, tests, [channel.fileno()]))
         for end in (worker, connection, program, channel):

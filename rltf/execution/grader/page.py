@@ -13,6 +13,8 @@ from typing import Self
 
 MAX_TESTS = 100_000
 """Tests of a job."""
+MAX_ANSWER = 1 << 16
+"""Bytes of what a call returned that go into the verdict."""
 UNDECIDED, PASSED, WRONG_ANSWER, PROGRAM_ERROR, UNJUDGEABLE = range(5)
 """Results of a test; the error of the last two, and of a wrong answer if there is one, comes as a message."""
 LOADING = -1

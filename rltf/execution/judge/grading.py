@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rltf.execution.grader.page import LOADING, Page
+from rltf.execution.grader.page import LOADING, MAX_ANSWER, Page
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import (
     GRADER_MEMORY,
@@ -48,6 +48,8 @@ class Grading:
     """Position of a test -> error of the program, or `reason`."""
     executed: dict[int, list[int]] = field(default_factory=dict)
     """Position of a test -> lines that it executed."""
+    answers: dict[int, str] = field(default_factory=dict)
+    """Position of a test -> what its call returned, as text that nobody reads here."""
     stop: Stop = field(default_factory=lambda: Stop(StopReason.ANSWERED))
     """Why the judge waits no longer."""
     at: int | None = None
@@ -83,7 +85,7 @@ class Grader:
         Args:
             process: the program's, which has been sent nothing yet.
             job: `program` (message to the process), `test_set` (number), `tests` (all of them), `setup`, `indices`,
-                `stop_at_first_failure`.
+                `stop_at_first_failure`, `answers`.
             marks: descriptor of the memory of executed lines, for jobs with coverage.
             tick: called now and then while the program runs.
 
@@ -260,6 +262,8 @@ class _Watch:
                 self._grading.errors[at] = message["error"]
             elif type(at) is int and isinstance(message.get("executed"), list):
                 self._grading.executed[at] = [line for line in message["executed"] if type(line) is int]
+            elif type(at) is int and type(message.get("answer")) is str:
+                self._grading.answers[at] = message["answer"][:MAX_ANSWER]
 
 
 def _grading_seconds(tests: Sequence[JudgeTest]) -> float:

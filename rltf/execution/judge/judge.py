@@ -83,6 +83,7 @@ class Judge:
             max_timeouts=self._settings.max_timeouts,
             coverage=job["coverage"] and job["language"] == "python",
             output=job["output"],
+            answers=job["answers"],
             language=job["language"],
         )
         if self._has_syntax_error(progress):
@@ -240,6 +241,7 @@ class Judge:
             seconds=round(progress.cpu_seconds, 6),
             isolation={"judging": judging},
             unexecuted=unexecuted,
+            answers=tuple(progress.returned) if progress.answers else (),
         )
 
     def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:

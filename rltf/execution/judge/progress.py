@@ -36,6 +36,8 @@ class TestProgress:
     """The program says which lines it executes."""
     output: bool = False
     """What it prints in runs of the whole program is part of the verdict."""
+    answers: bool = False
+    """What it returns in calls is part of the verdict."""
     language: str = "python"
     trace: TraceMemory | None = None
     """Where the program is to say which values it computes; None: it does not."""
@@ -50,6 +52,8 @@ class TestProgress:
     """Lines that each test executed, where that is measured."""
     outputs: list[ProgramOutput | None] = field(init=False)
     """What the program printed in each test, where that is asked for."""
+    returned: list[str | None] = field(init=False)
+    """What the program returned in each call, where that is asked for."""
     order: list[int] = field(default_factory=list)
     """Tests in the order in which they were decided."""
     loaded: bool = False
@@ -68,6 +72,7 @@ class TestProgress:
         self.errors = [None] * len(self.tests)
         self.executed = [None] * len(self.tests)
         self.outputs = [None] * len(self.tests)
+        self.returned = [None] * len(self.tests)
 
     def start_clock(self) -> None:
         """Notes that a test begins now."""

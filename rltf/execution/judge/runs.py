@@ -37,6 +37,7 @@ def run_requesting(
             "tests": progress.tests,
             "indices": remaining,
             "stop_at_first_failure": progress.stop_at_first_failure,
+            "answers": progress.answers,
         }
         grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
         _mark_results(progress, grading, remaining)
@@ -52,6 +53,7 @@ def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[in
         reason = parse_error({"type": "Unjudgeable", "message": error.get("reason")}) if "reason" in error else None
         if at in grading.executed:
             progress.executed[at] = tuple(grading.executed[at])
+        progress.returned[at] = grading.answers.get(at, progress.returned[at])
         match result:
             case page.PASSED:
                 progress.mark(at, Outcome.PASSED, None, seconds)

@@ -97,6 +97,7 @@ class PendingJobs:
             job.coverage,
             job.reference,
             job.language,
+            job.answers,
             self._last_number if job.output else None,
         )
         if (verdict := self._verdicts.get(key)) is not None:

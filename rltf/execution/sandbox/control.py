@@ -32,7 +32,6 @@ ENVIRONMENT = {
     "HOME": "/tmp",
     "USER": "user",
     "LANG": "C.UTF-8",
-    "PYTHONHASHSEED": "0",  # verdicts do not depend on the order of sets
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }

@@ -18,6 +18,7 @@ LARGEST = {
     "workers": 4096,
     "node_workers": 4096,
     "max_timeouts": 1_000_000,
+    "hash_seed": (1 << 32) - 1,  # PYTHONHASHSEED's own
 }
 """Largest values of options: larger ones fit no clock, poll or rlimit."""
 
@@ -39,7 +40,7 @@ zygotes may take to start."""
 
 
 def require_limit(key: str, value: Any) -> None:
-    """Checks a limit: a number above 0 and at most `LARGEST[key]`; a whole one, but for `timeout`.
+    """Checks a limit: a number above 0 and at most `LARGEST[key]`; a whole one, but for `timeout`. A seed may be 0.
 
     Raises:
         OptionError: It makes no sense.
@@ -48,7 +49,10 @@ def require_limit(key: str, value: Any) -> None:
     Traceback (most recent call last):
     rltf.validation.OptionError: timeout is 10000000000.0: expected a number above 0 and at most 86400
     """
-    require(key, value, above=0, at_most=LARGEST[key], whole=key != "timeout")
+    if key == "hash_seed":
+        require(key, value, at_least=0, at_most=LARGEST[key], whole=True)
+    else:
+        require(key, value, above=0, at_most=LARGEST[key], whole=key != "timeout")
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class Sandbox:
         self._strangers = set(children(os.getpid()))
         stub = subprocess.Popen(
             command(zygote_control.fileno()),
-            env=ENVIRONMENT | START_ENVIRONMENT,
+            env=ENVIRONMENT | START_ENVIRONMENT | {"PYTHONHASHSEED": str(self._settings.hash_seed)},
             pass_fds=[zygote_control.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

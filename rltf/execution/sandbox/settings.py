@@ -19,6 +19,8 @@ class SandboxSettings:
     """All files of a program together, and each of them."""
     tasks: int = 24
     """Processes and threads of a program."""
+    hash_seed: int = 0
+    """Of the hashes of texts, on which the order of sets hangs."""
     without: tuple[str, ...] = ()
     """Layers left out: `namespaces`, `landlock`, `seccomp`, `cgroup`."""
 
