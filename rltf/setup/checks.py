@@ -45,6 +45,7 @@ FILES: Mapping[str, str] = {
     "benchmark.run": MISSING["benchmark.run"],
     "benchmark.parts.*.path": "a file or folder of problems",
     "critic.weights": "the file critic.pt of a run, or null",
+    "critic.body": "a folder with a policy, such as policy/ of a run of job=atc, or null",
     "job.data": MISSING["job.data"],
     "job.runs": MISSING["job.runs"],
     "reward.terms.prm.model": MISSING["reward.terms.prm.model"],
