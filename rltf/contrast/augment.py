@@ -109,10 +109,11 @@ def _replaced(text: str, nodes: Sequence[ast.AST], new_names: Mapping[str, str])
     lines = line_spans(text)
     places: list[tuple[int, str]] = []
     for node in nodes:
-        name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else None
+        if not isinstance(node, ast.Name | ast.arg):
+            continue
+        name = node.id if isinstance(node, ast.Name) else node.arg
         if name not in new_names:
             continue
-        assert isinstance(node, ast.Name | ast.arg)
         start, end = lines[node.lineno - 1]
         before = text[start:end].encode()[: node.col_offset].decode()  # columns of ast are bytes of UTF-8
         place = start + len(before)

@@ -57,7 +57,7 @@ class ContrastTraining(ContrastOptions):
     """Share of problems that are measured and not learned."""
 
     def __post_init__(self) -> None:
-        super(ContrastTraining, self).__post_init__()
+        super().__post_init__()
         require("steps", self.steps, at_least=0, whole=True)
         require("lr", self.lr, above=0)
         require("warmup", self.warmup, at_least=0, whole=True)
@@ -81,11 +81,12 @@ class ContrastTraining(ContrastOptions):
         for part, groups in (("learn from", training), ("hold out", held_out)):
             if sum(map(len, groups)) < 2:
                 raise ValueError(
-                    f"job.runs has {sum(map(len, groups))} programs of benchmark={pipeline.benchmark.name} with at least "
-                    f"{self.k + 1} lines of code to {part}: expected some, so more runs, or a smaller job.k"
+                    f"job.runs has {sum(map(len, groups))} programs of benchmark={pipeline.benchmark.name} with at "
+                    f"least {self.k + 1} lines of code to {part}: expected some, so more runs, or a smaller job.k"
                 )
         network = ContrastNetwork(policy, self)
-        network.start(policy, policy.model.device)
+        network.start(policy)
+        network.place(policy.model.device)
         self._train(policy, network, reader, training, seed)
         policy.export(folder / POLICY_FOLDER)
         metrics = self._measure(policy, network, reader, held_out)

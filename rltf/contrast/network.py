@@ -61,17 +61,15 @@ class ContrastNetwork(nn.Module):
         self._target = TargetNetwork(options.tau)
         self._copies: tuple[TargetPolicy, nn.Linear] | None = None  # in a tuple: no submodules, so they are not trained
 
-    def start(self, policy: Policy, device: torch.device) -> None:
-        """Makes the momentum copy of the policy's present weights.
+    def start(self, policy: Policy) -> None:
+        """Makes the momentum copy of the policy's present weights."""
+        self._copies = TargetPolicy(policy, self._target), copy.deepcopy(self.code).requires_grad_(False)
 
-        Args:
-            policy: the policy that is trained.
-            device: where all of it stays.
-        """
+    def place(self, device: torch.device) -> None:
+        """Moves layers and copies to a device."""
         self.to(device)
-        target = TargetPolicy(policy, self._target)
-        target.policy.to(device)
-        self._copies = target, copy.deepcopy(self.code).requires_grad_(False)
+        for part in self.copies:
+            (part.policy if isinstance(part, TargetPolicy) else part).to(device)
 
     @property
     def copies(self) -> tuple[TargetPolicy, nn.Linear]:
@@ -82,12 +80,11 @@ class ContrastNetwork(nn.Module):
     def forward(self, policy: Policy, batch: ContrastBatch) -> Loss:
         """The loss of a batch, with `accuracy` of its anchors, `accuracy_same_problem` among positives of their own
         problem (of anchors that have several), and `chance`, the accuracy of guessing."""
+        count = torch.tensor(batch.count, device=batch.anchor_N.device)
+        if not batch.count:  # programs of one line; every process of DDP has a gradient of every weight
+            return Loss(torch.stack([0.0 * weight.sum() for weight in self.parameters()]).sum(), count)
         logits_NN = self.logits(policy, batch)
         barred_NN = barred(batch, self._other_programs)
-        count = torch.tensor(float(len(logits_NN)), device=logits_NN.device)
-        if not len(logits_NN):  # a batch of short programs; every process of DDP has a gradient of every weight
-            zero = sum((0.0 * weight.sum() for weight in self.parameters()), torch.zeros((), device=logits_NN.device))
-            return Loss(zero, count)
         losses_N = contrast_loss(logits_NN, barred_NN)
         return Loss(losses_N.sum(), count, accuracies(logits_NN.detach(), barred_NN, batch.problem_N))
 

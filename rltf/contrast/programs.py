@@ -18,6 +18,9 @@ from rltf.types import FinishReason, Program
 MOST_OF_A_PROBLEM = 4
 """Programs of one problem in a batch: what they have in common tells nothing of them apart."""
 
+MOST_READ = 20_000
+"""Programs that are kept encoded."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinedProgram:
@@ -34,7 +37,7 @@ class LinedProgram:
 
 
 class ProgramReader:
-    """Reads programs, and augments them. Each text is encoded once.
+    """Reads programs, and augments them. The encoding of a text is kept.
 
     Args:
         policy: encodes them.
@@ -54,13 +57,11 @@ class ProgramReader:
         of code, no training problem of the benchmark, no answer in the prompt's format, or the tokenizer changes it."""
         key = problem_id, text
         if key not in self._read:
+            if len(self._read) == MOST_READ:
+                self._read.clear()
             program = self._encoded(problem_id, text)
             self._read[key] = program if program is not None and len(program.ends) > self._options.k else None
         return self._read[key]
-
-    def forget(self) -> None:
-        """Drops what was encoded, e.g. once an iteration's programs were trained on."""
-        self._read.clear()
 
     def augmented(self, program: LinedProgram, draw: Random) -> LinedProgram:
         """The program with other names, behind a window of tokens, and with unknown tokens in it; as many lines of code
@@ -88,7 +89,7 @@ class ProgramReader:
         decoded, spans = self.policy.decode(token_ids)
         if decoded != answer:
             return None
-        prompt_ids = (self.policy.eos_id,)
+        prompt_ids: tuple[int, ...] = (self.policy.eos_id,)
         if self._options.prompt:
             prompt_ids = self.policy.encode_prompt(self._benchmark.prompt(problem))
         extraction = self._benchmark.extract(problem, answer)

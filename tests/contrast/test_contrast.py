@@ -26,7 +26,7 @@ def batch_of(read, programs, k=1, seed=0):
 
 def started(policy, **options):
     network = ContrastNetwork(policy, ContrastOptions(**options))
-    network.start(policy, torch.device("cpu"))
+    network.start(policy)
     return network
 
 
@@ -49,7 +49,9 @@ def test_a_number_on_a_whole_row_changes_neither_loss_nor_gradient():
     plain = contrast_loss(logits_NN, NONE).sum()
     lowered = contrast_loss(logits_NN - logits_NN.detach().amax(1, keepdim=True), NONE).sum()
     torch.testing.assert_close(plain, lowered)
-    torch.testing.assert_close(*(torch.autograd.grad(loss, logits_NN, retain_graph=True)[0] for loss in (plain, lowered)))
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, logits_NN, retain_graph=True)[0] for loss in (plain, lowered))
+    )
 
 
 def test_a_positive_behind_the_same_beginning_is_no_negative():

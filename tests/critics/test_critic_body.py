@@ -88,7 +88,9 @@ def test_weights_of_a_trained_body_are_refused_where_the_body_stays(tmp_path):
     folder = other(POLICIES["T5"], tmp_path / "policy")
     started(OutcomeCritic(POLICIES["T5"](), body=folder)).save(tmp_path / "critic.pt")
     frozen = OutcomeCritic(POLICIES["T5"](), body=folder, train_body=False, weights=str(tmp_path / "critic.pt"))
-    with pytest.raises(ValueError, match="hold body.*which is not trained here: use the critic and the model of that"):
+    with pytest.raises(
+        ValueError, match=r"hold body\..* which is not trained here: use the critic and the model of that"
+    ):
         started(frozen)
 
 
