@@ -41,6 +41,10 @@ MAY_IMPORT = {
         *("types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "training", "runs"),
         "metrics",
     },
+    "contrast": {
+        *("types", "validation", "algorithms", "benchmarks", "critics", "generation", "policies", "prm", "rewards"),
+        *("rollouts", "runs", "training"),
+    },
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
         *("rewards", "runs"),

@@ -55,14 +55,15 @@ def collate_contrast(
     """The batch of some programs; their last k lines are no anchors.
 
     Args:
-        programs: at least one.
+        programs: to read; none: a batch without anchors.
         augmented: the same ones, augmented.
         k: lines from an anchor to its positive.
         pad_id: token id put at padding.
         prompt_padding: side of prompts that is padded, `left` or `right`.
     """
+    no_program = (pad_id,), (pad_id,)
     read, copies = (
-        collate_demonstrations([(p.prompt_ids, p.token_ids) for p in side], pad_id, prompt_padding)
+        collate_demonstrations([(p.prompt_ids, p.token_ids) for p in side] or [no_program], pad_id, prompt_padding)
         for side in (programs, augmented)
     )
     width, copy_width = read.response_BT.shape[1], copies.response_BT.shape[1]

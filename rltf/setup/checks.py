@@ -53,11 +53,12 @@ FILES: Mapping[str, str] = {
 """Key that names files -> what is expected there; `*` stands for any name."""
 
 
-LIGHT_NODES = ("reward", "benchmark", "algorithm.advantages", "algorithm.selection")
+LIGHT_NODES = ("reward", "benchmark", "auxiliary", "algorithm.advantages", "algorithm.selection")
 LIGHT_MODULES = (
     *(
         "rltf.rewards.",
         "rltf.grounding.",
+        "rltf.contrast.auxiliary_options.",
         "rltf.benchmarks.mini",
         "rltf.algorithms.advantages.",
         "rltf.algorithms.dynamic_sampling.",
