@@ -115,6 +115,14 @@ def test_a_body_of_another_tokenizer_is_refused_by_its_key(tmp_path):
         OutcomeCritic(policy, body=str(tmp_path / "policy"))
 
 
+def test_a_folder_without_a_policy_is_refused_and_that_of_a_run_is_known(tmp_path):
+    with pytest.raises(OptionError, match=r"^body is .*: expected a folder with a policy, such as"):
+        OutcomeCritic(POLICIES["T5"](), body=str(tmp_path))
+    folder = other(POLICIES["T5"], tmp_path / "policy")
+    bodies = [OutcomeCritic(POLICIES["T5"](), body=path).network.body for path in (folder, str(tmp_path))]
+    assert equal(*map(weights, bodies))
+
+
 def test_a_body_that_stays_is_named():
     with pytest.raises(OptionError, match="train_body is False: expected true with body=null, or body=FOLDER"):
         OutcomeCritic(POLICIES["T5"](), train_body=False)
