@@ -18,7 +18,7 @@ from rltf.benchmarks.base import Benchmark
 from rltf.contrast.batch import ContrastBatch, collate_contrast
 from rltf.contrast.network import ContrastNetwork
 from rltf.contrast.options import ContrastOptions
-from rltf.contrast.programs import LinedProgram, ProgramReader, draw_batch
+from rltf.contrast.programs import EncodedProgram, ProgramReader, draw_batch
 from rltf.policies.base import Policy
 from rltf.training.auxiliary import AUXILIARY, Auxiliary, AuxiliaryBatch
 from rltf.types import Rollout
@@ -47,7 +47,7 @@ class ContrastAuxiliary(Auxiliary):
     def prepare(self, rollouts: Sequence[Rollout], seed: str) -> ContrastBatch:
         """Different programs of a micro-batch, each encoded from its text: `options.rows` at most."""
         draw = Random(seed)
-        groups: dict[str, dict[str, LinedProgram]] = defaultdict(dict)
+        groups: dict[str, dict[str, EncodedProgram]] = defaultdict(dict)
         for rollout in rollouts:
             program = self._reader.read(rollout.program.problem_id, rollout.program.text)
             if program is not None:

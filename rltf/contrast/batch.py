@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rltf.contrast.programs import LinedProgram
+from rltf.contrast.programs import EncodedProgram
 from rltf.rollouts.collate import collate_demonstrations
 from rltf.types import RolloutBatch
 
@@ -50,7 +50,7 @@ class ContrastBatch:
 
 
 def collate_contrast(
-    programs: Sequence[LinedProgram], augmented: Sequence[LinedProgram], k: int, pad_id: int, prompt_padding: str
+    programs: Sequence[EncodedProgram], augmented: Sequence[EncodedProgram], k: int, pad_id: int, prompt_padding: str
 ) -> ContrastBatch:
     """The batch of some programs; their last k lines are no anchors.
 
@@ -62,11 +62,11 @@ def collate_contrast(
         prompt_padding: side of prompts that is padded, `left` or `right`.
     """
     no_program = (pad_id,), (pad_id,)
-    read, copies = (
+    batch, copy_batch = (
         collate_demonstrations([(p.prompt_ids, p.token_ids) for p in side] or [no_program], pad_id, prompt_padding)
         for side in (programs, augmented)
     )
-    width, copy_width = read.response_BT.shape[1], copies.response_BT.shape[1]
+    width, copy_width = batch.response_BT.shape[1], copy_batch.response_BT.shape[1]
     numbers: dict[Any, int] = {}
     rows = []
     for row, (program, copy) in enumerate(zip(programs, augmented, strict=True)):
@@ -82,4 +82,4 @@ def collate_contrast(
                 )
             )
     columns = torch.tensor(rows, dtype=torch.int64).view(-1, 5).unbind(1)
-    return ContrastBatch(read, copies, *columns)
+    return ContrastBatch(batch, copy_batch, *columns)

@@ -16,7 +16,7 @@ from rltf.benchmarks.splits import hash_fraction
 from rltf.contrast.batch import ContrastBatch, collate_contrast
 from rltf.contrast.network import ContrastNetwork
 from rltf.contrast.options import ContrastOptions
-from rltf.contrast.programs import LinedProgram, ProgramReader, draw_batch
+from rltf.contrast.programs import EncodedProgram, ProgramReader, draw_batch
 from rltf.critics.learner import adamw
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import RolloutPipeline
@@ -32,7 +32,7 @@ HELD_OUT_BATCHES = 8
 COLLAPSED = 1.5
 """Accuracy over that of guessing below which nothing was learned."""
 
-Groups = list[list[LinedProgram]]
+Groups = list[list[EncodedProgram]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class ContrastTraining(ContrastOptions):
 
     def _read_programs(self, reader: ProgramReader) -> tuple[Groups, Groups]:
         """Training and held-out programs by problem, each text once."""
-        groups: dict[str, dict[str, LinedProgram]] = defaultdict(dict)
+        groups: dict[str, dict[str, EncodedProgram]] = defaultdict(dict)
         for record in read_records(self.runs, ROLLOUTS_FILE, "job.runs", "the folder of a run"):
             program = reader.read(record["problem_id"], record["program"])
             if program is not None:

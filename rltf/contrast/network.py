@@ -84,9 +84,9 @@ class ContrastNetwork(nn.Module):
         if not batch.count:  # programs of one line; every process of DDP has a gradient of every weight
             return Loss(torch.stack([0.0 * weight.sum() for weight in self.parameters()]).sum(), count)
         logits_NN = self.logits(policy, batch)
-        barred_NN = barred(batch, self._other_programs)
-        losses_N = contrast_loss(logits_NN, barred_NN)
-        return Loss(losses_N.sum(), count, accuracies(logits_NN.detach(), barred_NN, batch.problem_N))
+        excluded_NN = excluded_negatives(batch, self._other_programs)
+        losses_N = contrast_loss(logits_NN, excluded_NN)
+        return Loss(losses_N.sum(), count, accuracies(logits_NN.detach(), excluded_NN, batch.problem_N))
 
     def logits(self, policy: Policy, batch: ContrastBatch) -> Tensor:
         """float32 logits_NN of anchors (rows) and positives, with gradient to the anchors."""
@@ -121,37 +121,37 @@ class ContrastNetwork(nn.Module):
         code.load_state_dict(state["code"])
 
 
-def barred(batch: ContrastBatch, other_programs: bool) -> Tensor:
-    """barred_NN, True where a positive is no negative of an anchor: it stands behind the same beginning.
+def excluded_negatives(batch: ContrastBatch, other_programs: bool) -> Tensor:
+    """excluded_NN, True where a positive is no negative of an anchor: it stands behind the same beginning.
 
     Args:
         batch: of anchors and positives.
         other_programs: other lines of the anchor's program are no negatives, either.
     """
-    barred_NN = batch.beginning_N[:, None] == batch.beginning_N
+    excluded_NN = batch.beginning_N[:, None] == batch.beginning_N
     if other_programs:
-        barred_NN |= batch.program_N[:, None] == batch.program_N
-    return barred_NN & ~torch.eye(len(barred_NN), dtype=torch.bool, device=barred_NN.device)
+        excluded_NN |= batch.program_N[:, None] == batch.program_N
+    return excluded_NN & ~torch.eye(len(excluded_NN), dtype=torch.bool, device=excluded_NN.device)
 
 
-def contrast_loss(logits_NN: Tensor, barred_NN: Tensor) -> Tensor:
-    """Loss of each anchor: the cross-entropy of its own positive among those that are not barred.
+def contrast_loss(logits_NN: Tensor, excluded_NN: Tensor) -> Tensor:
+    """Loss of each anchor: the cross-entropy of its own positive among all that are not excluded.
 
     >>> contrast_loss(5 * torch.eye(4), torch.zeros(4, 4, dtype=torch.bool))
     tensor([0.0200, 0.0200, 0.0200, 0.0200])
     """
     own_N = torch.arange(len(logits_NN), device=logits_NN.device)
-    return functional.cross_entropy(logits_NN.masked_fill(barred_NN, -torch.inf), own_N, reduction="none")
+    return functional.cross_entropy(logits_NN.masked_fill(excluded_NN, -torch.inf), own_N, reduction="none")
 
 
-def accuracies(logits_NN: Tensor, barred_NN: Tensor, problem_N: Tensor) -> dict[str, Tensor]:
+def accuracies(logits_NN: Tensor, excluded_NN: Tensor, problem_N: Tensor) -> dict[str, Tensor]:
     """`accuracy`, `accuracy_same_problem` and `chance`, as `ContrastNetwork.forward` has them. Without an anchor whose
     problem has several positives there is no `accuracy_same_problem`."""
     own_N = torch.arange(len(logits_NN), device=logits_NN.device)
-    hits_N = logits_NN.masked_fill(barred_NN, -torch.inf).argmax(1) == own_N
-    elsewhere_NN = barred_NN | (problem_N[:, None] != problem_N)
+    hits_N = logits_NN.masked_fill(excluded_NN, -torch.inf).argmax(1) == own_N
+    elsewhere_NN = excluded_NN | (problem_N[:, None] != problem_N)
     several_N = (~elsewhere_NN).sum(1) > 1
-    metrics = {"accuracy": hits_N.float().mean(), "chance": (1 / (~barred_NN).sum(1)).mean()}
+    metrics = {"accuracy": hits_N.float().mean(), "chance": (1 / (~excluded_NN).sum(1)).mean()}
     if bool(several_N.any()):
         in_problem_N = logits_NN.masked_fill(elsewhere_NN, -torch.inf).argmax(1) == own_N
         metrics["accuracy_same_problem"] = in_problem_N[several_N].float().mean()

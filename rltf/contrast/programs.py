@@ -18,12 +18,12 @@ from rltf.types import FinishReason, Program
 MOST_OF_A_PROBLEM = 4
 """Programs of one problem in a batch: what they have in common tells nothing of them apart."""
 
-MOST_READ = 20_000
+MOST_ENCODINGS = 20_000
 """Programs that are kept encoded."""
 
 
 @dataclass(frozen=True, slots=True)
-class LinedProgram:
+class EncodedProgram:
     """A program as tokens, with the ends of its lines of code."""
 
     problem_id: str
@@ -50,20 +50,20 @@ class ProgramReader:
         self._problems = {problem.id: problem for problem in benchmark.problems("train")}
         unknown = policy.tokenizer.unk_token_id
         self._unknown: int = policy.eos_id if unknown is None else unknown
-        self._read: dict[tuple[str, str], LinedProgram | None] = {}
+        self._encodings: dict[tuple[str, str], EncodedProgram | None] = {}
 
-    def read(self, problem_id: str, text: str) -> LinedProgram | None:
+    def read(self, problem_id: str, text: str) -> EncodedProgram | None:
         """The program as the policy would have written it; None where there is no anchor in it: fewer than k + 1 lines
         of code, no training problem of the benchmark, no answer in the prompt's format, or the tokenizer changes it."""
         key = problem_id, text
-        if key not in self._read:
-            if len(self._read) == MOST_READ:
-                self._read.clear()
+        if key not in self._encodings:
+            if len(self._encodings) == MOST_ENCODINGS:
+                self._encodings.clear()
             program = self._encoded(problem_id, text)
-            self._read[key] = program if program is not None and len(program.ends) > self._options.k else None
-        return self._read[key]
+            self._encodings[key] = program if program is not None and len(program.ends) > self._options.k else None
+        return self._encodings[key]
 
-    def augmented(self, program: LinedProgram, draw: Random) -> LinedProgram:
+    def augmented(self, program: EncodedProgram, draw: Random) -> EncodedProgram:
         """The program with other names, behind a window of tokens, and with unknown tokens in it; as many lines of code
         as before."""
         if draw.random() < self._options.rename:
@@ -73,11 +73,11 @@ class ProgramReader:
                 program = renamed
         tokens = shift_tokens(program.token_ids, min(program.line_breaks), self._options.shift, draw)
         tokens = mask_tokens(tokens, program.line_breaks, self._unknown, self._options.mask, draw)
-        return LinedProgram(
+        return EncodedProgram(
             program.problem_id, program.text, program.prompt_ids, tokens, program.ends, program.line_breaks
         )
 
-    def _encoded(self, problem_id: str, text: str) -> LinedProgram | None:
+    def _encoded(self, problem_id: str, text: str) -> EncodedProgram | None:
         problem = self._problems.get(problem_id)
         if problem is None:
             return None
@@ -99,13 +99,13 @@ class ProgramReader:
         program = Program(problem_id, whole, prompt_ids, token_ids, offsets, logprobs, FinishReason.EOS)
         with warnings.catch_warnings(action="ignore"):  # of the compiler, about somebody's program
             ends = tuple(step.end for step in program_steps(program))
-        with_break = {t for t, (start, end) in enumerate(spans) if "\n" in answer[start:end]}
-        return LinedProgram(
-            problem_id, text, prompt_ids, token_ids, ends, frozenset(with_break | {end - 1 for end in ends})
+        break_tokens = {t for t, (start, end) in enumerate(spans) if "\n" in answer[start:end]}
+        return EncodedProgram(
+            problem_id, text, prompt_ids, token_ids, ends, frozenset(break_tokens | {end - 1 for end in ends})
         )
 
 
-def draw_batch(groups: Sequence[Sequence[LinedProgram]], rows: int, draw: Random) -> list[LinedProgram]:
+def draw_batch(groups: Sequence[Sequence[EncodedProgram]], rows: int, draw: Random) -> list[EncodedProgram]:
     """Programs of a batch: of each of several problems a few, so that an anchor's negatives are also of its problem.
 
     Args:
@@ -113,7 +113,7 @@ def draw_batch(groups: Sequence[Sequence[LinedProgram]], rows: int, draw: Random
         rows: most programs.
         draw: chooses problems and programs.
     """
-    batch: list[LinedProgram] = []
+    batch: list[EncodedProgram] = []
     for group in draw.sample(groups, len(groups)):
         batch += draw.sample(group, min(len(group), MOST_OF_A_PROBLEM, rows - len(batch)))
         if len(batch) == rows:

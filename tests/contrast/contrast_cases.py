@@ -31,7 +31,7 @@ def references() -> list[tuple[str, str]]:
     return [(problem.id, text) for problem in mini().problems("train") for text in problem.references]
 
 
-def lined(read: ProgramReader, count: int = 1000):
+def encoded_references(read: ProgramReader, count: int = 1000):
     programs = (read.read(*pair) for pair in references())
     return [program for program in programs if program is not None][:count]
 

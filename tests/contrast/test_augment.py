@@ -4,7 +4,7 @@ import ast
 from random import Random
 
 import pytest
-from contrast_cases import lined, mini, reader
+from contrast_cases import encoded_references, mini, reader
 
 from rltf.contrast.augment import NAMES, mask_tokens, rename_locals, shift_tokens
 from rltf.execution import LocalExecutor
@@ -99,7 +99,7 @@ def test_a_tenth_of_the_tokens_become_unknown_and_line_ends_stay():
 def test_an_augmented_program_has_its_line_ends_where_tokens_hold_them():
     read = reader(shift=4, mask=0.5, rename=1.0)
     draw = Random(0)
-    programs = lined(read)
+    programs = encoded_references(read)
     assert len(programs) > 40
     differing = 0
     for program in programs:
@@ -115,5 +115,5 @@ def test_an_augmented_program_has_its_line_ends_where_tokens_hold_them():
 
 def test_without_augmentations_a_program_stays():
     read = reader(shift=0, mask=0.0, rename=0.0)
-    [program] = lined(read, 1)
+    [program] = encoded_references(read, 1)
     assert read.augmented(program, Random(0)) == program

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 import torch
-from contrast_cases import POLICIES, lined, mini, reader
+from contrast_cases import POLICIES, encoded_references, mini, reader
 
 from rltf.contrast.batch import ContrastBatch, collate_contrast
-from rltf.contrast.network import ContrastNetwork, accuracies, barred, contrast_loss
+from rltf.contrast.network import ContrastNetwork, accuracies, contrast_loss, excluded_negatives
 from rltf.contrast.options import ContrastOptions
 from rltf.contrast.programs import draw_batch
 from rltf.validation import OptionError
@@ -36,8 +36,10 @@ def test_equal_logits_of_eight_cost_ln_8():
 
 
 def test_losses_by_hand():
-    no_bars = torch.zeros(4, 4, dtype=torch.bool)
-    assert contrast_loss(5 * torch.eye(4), no_bars).mean().item() == pytest.approx(0.020012, abs=1e-6)  # ln(1 + 3 e^-5)
+    nothing_excluded = torch.zeros(4, 4, dtype=torch.bool)
+    assert contrast_loss(5 * torch.eye(4), nothing_excluded).mean().item() == pytest.approx(
+        0.020012, abs=1e-6
+    )  # ln(1 + 3 e^-5)
     logits_NN = torch.tensor([[2.0, 1, 0], [0, 2, 1], [1, 0, 2]])  # ln(1 + e^-1 + e^-2)
     losses_N = contrast_loss(logits_NN, NONE)
     torch.testing.assert_close(losses_N, torch.full((3,), 0.407606))
@@ -58,12 +60,12 @@ def test_a_positive_behind_the_same_beginning_is_no_negative():
     logits_NN = torch.tensor([[2.0, 1, 0], [0, 2, 1], [1, 0, 2]])
     numbers = [torch.tensor(row) for row in ([0, 0, 0], [0, 0, 0], [7, 7, 8], [0, 1, 1], [3, 3, 4])]
     batch = ContrastBatch(None, None, *numbers)
-    barred_NN = barred(batch, other_programs=False)
-    assert barred_NN.tolist() == [[False, True, False], [True, False, False], [False, False, False]]
-    losses_N = contrast_loss(logits_NN, barred_NN)
+    excluded_NN = excluded_negatives(batch, other_programs=False)
+    assert excluded_NN.tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+    losses_N = contrast_loss(logits_NN, excluded_NN)
     by_hand = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(-1)), math.log(1 + math.exp(-1) + math.exp(-2))]
     torch.testing.assert_close(losses_N, torch.tensor(by_hand))
-    assert barred(batch, other_programs=True).tolist() == [
+    assert excluded_negatives(batch, other_programs=True).tolist() == [
         [False, True, False],
         [True, False, True],
         [False, True, False],
@@ -85,7 +87,7 @@ def test_the_momentum_branch_has_no_gradient_and_everything_else_has(make):
     policy = make()
     read = reader(policy)
     network = started(policy)
-    loss = network(policy, batch_of(read, lined(read, 12)))
+    loss = network(policy, batch_of(read, encoded_references(read, 12)))
     loss.total.backward()
     target, code = network.copies
     assert all(not w.requires_grad and w.grad is None for w in (*target.policy.parameters(), *code.parameters()))
@@ -118,7 +120,7 @@ def test_the_same_line_end_without_augmentation_is_found_among_different_program
         network.predict[2].weight.zero_()
         network.predict[2].bias.zero_()
         network.compare.weight.copy_(torch.eye(128))
-    programs = list({program.token_ids: program for program in lined(read)}.values())
+    programs = list({program.token_ids: program for program in encoded_references(read)}.values())
     batch = batch_of(read, programs, k=0)
     loss = network(policy.eval(), batch)
     with torch.no_grad():
@@ -126,7 +128,7 @@ def test_the_same_line_end_without_augmentation_is_found_among_different_program
     # among vectors of one length the nearest has the largest product
     codes = torch.nn.functional.normalize(logits_NN.diagonal().sqrt().reciprocal()[:, None] * logits_NN, dim=1)
     nearest = (logits_NN.diagonal()[:, None] + logits_NN.diagonal() - 2 * logits_NN).masked_fill(
-        barred(batch, False), torch.inf
+        excluded_negatives(batch, False), torch.inf
     )
     assert (nearest.argmin(1) == torch.arange(len(nearest))).float().mean() > 0.99
     assert codes.isfinite().all()
@@ -140,7 +142,7 @@ def test_padding_and_neighbours_change_no_logit(make):
     policy = make().eval()
     read = reader(policy)
     network = started(policy)
-    programs = sorted(lined(read), key=lambda program: len(program.token_ids))
+    programs = sorted(encoded_references(read), key=lambda program: len(program.token_ids))
     short, long = programs[:3], programs[-1:]
     with torch.no_grad():
         alone = network.logits(policy, batch_of(read, short))
@@ -150,7 +152,7 @@ def test_padding_and_neighbours_change_no_logit(make):
 
 def test_the_last_k_lines_are_no_anchors_and_the_loss_counts_the_others():
     read = reader()
-    programs = lined(read, 10)
+    programs = encoded_references(read, 10)
     for k in (0, 1, 2):
         batch = batch_of(read, programs, k=k)
         assert batch.count == sum(max(0, len(program.ends) - k) for program in programs)
@@ -159,7 +161,7 @@ def test_the_last_k_lines_are_no_anchors_and_the_loss_counts_the_others():
 def test_programs_of_one_line_cost_nothing():
     read = reader()
     network = started(read.policy)
-    [program] = lined(read, 1)
+    [program] = encoded_references(read, 1)
     one_line = replace(program, ends=program.ends[:1])
     loss = network(read.policy, batch_of(read, [one_line, one_line]))
     assert (loss.total.item(), loss.count.item()) == (0.0, 0.0)
