@@ -60,6 +60,8 @@ CONTENTS = {
     "grounding": "rewards from the text alone: static checks, and a discriminator that compares with references "
     "([grounding.md](grounding.md))",
     "mining": "problems with tests out of functions that have none: `job=mine` ([mining.md](mining.md))",
+    "contrast": "contrast between a program's beginning and the same program some lines later: pretraining of a body, "
+    "and a loss beside RL ([contrastive.md](contrastive.md))",
     "prm": "a process reward model: labels of lines, the model, its rewards ([credit.md](credit.md))",
     "callbacks": "when to sample and when to save; progress, early stop, signals, rollouts.jsonl",
     "setup": "config to objects: typed nodes, checks, components, callbacks, loggers, trainer",
@@ -92,8 +94,10 @@ NOTES = {
     "trainer": "`gpu` is bf16; `ddp` and `fsdp` use several processes; `deepspeed` is experimental",
     "logger": "several at once: `logger=[csv,tensorboard]`; all but `csv` and `wandb` need the extra `loggers`",
     "job": "another thing than to train a policy: `job=critic`, a process reward model and its data "
-    "([docs/credit.md](docs/credit.md)), or `mine`: unit tests for functions that have none "
-    "([docs/mining.md](docs/mining.md))",
+    "([docs/credit.md](docs/credit.md)), `atc`: a critic's body, pretrained ([docs/contrastive.md](docs/contrastive.md)), "
+    "or `mine`: unit tests for functions that have none ([docs/mining.md](docs/mining.md))",
+    "auxiliary": "a loss beside RL that needs no verdict: contrast of lines "
+    "([docs/contrastive.md](docs/contrastive.md))",
     "experiment": "frozen combinations of several groups, as the ablations of docs/results use them",
     "sweep": "`-m +sweep=NAME`: ablations of five seeds ([docs/long-runs.md](docs/long-runs.md))",
     "debug": "two tiny iterations, or a profile",

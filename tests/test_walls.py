@@ -42,6 +42,10 @@ MAY_IMPORT = {
         "metrics",
     },
     "mining": {"types", "validation", "benchmarks", "execution", "rollouts"},
+    "contrast": {
+        *("types", "validation", "algorithms", "benchmarks", "critics", "generation", "policies", "prm", "rewards"),
+        *("rollouts", "runs", "training"),
+    },
     "callbacks": {
         *("types", "validation", "critics", "credit", "generation", "rollouts", "training", "metrics", "policies"),
         *("rewards", "runs"),

@@ -99,15 +99,24 @@ class LossMix:
             for name, term in self.terms.items()
         }
 
-    def __call__(self, logprobs: Mapping[str, BatchLogprobs], divisors: Mapping[str, float] | None = None) -> MixedLoss:
+    def __call__(
+        self,
+        logprobs: Mapping[str, BatchLogprobs],
+        divisors: Mapping[str, float] | None = None,
+        others: Mapping[str, tuple[Loss, float]] | None = None,
+    ) -> MixedLoss:
         """Loss of one micro-batch.
 
         Args:
             logprobs: term name -> batch with log-probs; a term may be absent.
             divisors: term name -> divisor, from `window_divisors`; None: the micro-batch is the whole window.
+            others: losses that are no functions of log-probs, and their weights, by names that are no term's.
         """
         losses = {name: self.terms[name].objective(scored) for name, scored in logprobs.items()}
-        total = combine_losses(losses, {name: self.terms[name].weight for name in losses}, divisors)
+        weights = {name: self.terms[name].weight for name in losses}
+        for name, (loss, weight) in (others or {}).items():
+            losses[name], weights[name] = loss, weight
+        total = combine_losses(losses, weights, divisors)
         metrics = {"loss/total": total.detach()}
         for name, loss in losses.items():
             metrics[f"loss/{name}"] = loss.total.detach() / loss.count.clamp(min=1)

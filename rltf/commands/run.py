@@ -16,6 +16,7 @@ from rltf.runs.summary import RunSummary
 from rltf.setup.callbacks import RunCallbacks
 from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
+from rltf.training.auxiliary import Auxiliary
 from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 
@@ -31,6 +32,8 @@ class Run:
     components: Components
     mix: LossMix
     """Loss of RL."""
+    auxiliary: Auxiliary | None
+    """A loss beside it."""
     loggers: Sequence[Logger]
     callbacks: RunCallbacks
     trainer: L.Trainer

@@ -40,6 +40,7 @@ from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import open_loggers
 from rltf.setup.trainer import build_trainer
+from rltf.training.auxiliary import AuxiliaryOptions
 from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
@@ -81,8 +82,8 @@ def train(cfg: DictConfig, benchmark: Benchmark | None = None) -> CommandResult:
 
 def find_checkpoint(cfg: DictConfig, folder: Path, components: Components) -> Path | None:
     """The checkpoint to continue from: of RL, else of the warm-up; None: the run begins. Checks the disk's room."""
-    keeps_target = OmegaConf.select(cfg, "algorithm.target") is not None
-    prepare_folder(folder, _checkpoint_bytes(components, keeps_target))
+    averages = sum(OmegaConf.select(cfg, key) is not None for key in ("algorithm.target", "auxiliary"))
+    prepare_folder(folder, _checkpoint_bytes(components, averages))
     checkpoint = newest(folder, ("last", "warmup")) if cfg.resume else None
     if checkpoint is not None:
         read_checkpoint(checkpoint, mmap=True)  # refused now rather than after an evaluation
@@ -101,6 +102,8 @@ def build_run(
 ) -> Run:
     """Loss, callbacks, trainer, module, data and summary of a run."""
     mix: LossMix = build(cfg, "algorithm.mix")
+    options: AuxiliaryOptions | None = build(cfg, "auxiliary")
+    auxiliary = None if options is None else options.bind(components.policy, components.benchmark)
     components.pipeline.multi_round_sampler = build_multi_round_sampler(cfg, components)
     callbacks = build_callbacks(cfg, components, mix.needs_rollouts)
     trainer = build_trainer(cfg, folder, loggers, callbacks.rl)
@@ -118,7 +121,9 @@ def build_run(
     summary = RunSummary(folder, content, writes=trainer.is_global_zero)
     if cfg.resume:
         summary.read_before()
-    return Run(cfg, config, folder, console, components, mix, loggers, callbacks, trainer, module, data, summary)
+    return Run(
+        cfg, config, folder, console, components, mix, auxiliary, loggers, callbacks, trainer, module, data, summary
+    )
 
 
 def begin(run: Run, checkpoint: Path | None) -> None:
@@ -156,6 +161,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             warmup_steps=schedule.warmup_steps,
             decay_steps=rollouts.updates * run.cfg.trainer.max_epochs if schedule.decay else None,
             target=build(run.cfg, "algorithm.target"),
+            auxiliary=run.auxiliary,
         ),
         start_version=run.config.warmup.steps,
     )
@@ -166,6 +172,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             accumulate=trainer.accumulate_grad_batches,
             batch_size=rollouts.batch_size,
             demonstrations=rollouts.demonstrations,
+            auxiliary=run.auxiliary,
         )
     )
     _fit(run, trainer, checkpoint if checkpoint is not None and _of_rl(checkpoint) else None)
@@ -247,11 +254,11 @@ def _write_report(run: Run) -> None:
         log.warning("report.html was not written: %s: %s", type(error).__name__, error)
 
 
-def _checkpoint_bytes(components: Components, keeps_target: bool) -> int:
-    """Bytes of a run's files: trained weights, Adam's two moments and the target, if one is kept, in five checkpoints
+def _checkpoint_bytes(components: Components, averages: int) -> int:
+    """Bytes of a run's files: trained weights, Adam's two moments and moving averages of weights in five checkpoints
     (two of each phase, one being written), the best weights and the exported policy, in float32."""
     parameters = list(components.policy.parameters())
     weights = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     moments = 5 * 3 * (trained + count_learned_weights(components.pipeline))
-    return 4 * (moments + 5 * keeps_target * trained + trained + weights)
+    return 4 * (moments + 5 * averages * trained + trained + weights)

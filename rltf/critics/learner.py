@@ -174,6 +174,11 @@ class Learner(ABC, Generic[Item]):
                     f"{self.noun}: the weights that were saved are of another {self.noun}, {name} has shape {shape} "
                     f"there and {tuple(parameter.shape)} here: use the {self.noun} and the model of that run"
                 )
+        if unread := [name for name in weights if name not in parameters]:
+            raise ValueError(
+                f"{self.noun}: the weights that were saved hold {unread[0]}, which is not trained here: use the "
+                f"{self.noun} and the model of that run, and its train_body"
+            )
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])

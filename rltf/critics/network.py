@@ -23,15 +23,31 @@ class CriticNetwork(nn.Module):
         policy: source of the body.
         outputs: K.
         hidden: width of a ReLU layer in the head; 0: the head is linear.
-        own_body: train a copy of the policy's body; False: use the policy's present states, without gradient.
+        own_body: the critic has a body of its own, which begins as the policy's; False: it uses the policy's present
+            states, without gradient.
         after_token: the state at a token is the one after the token was read; False: the one that it is drawn from.
+        body: with `own_body`, what the body begins as in the place of the policy (see `rltf.critics.body`); it is not
+            copied. None: the policy as it is when RL starts.
+        train_body: the body is trained with the head; False: its weights stay, and the head alone learns.
     """
 
-    def __init__(self, policy: Policy, outputs: int, hidden: int, own_body: bool, after_token: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        outputs: int,
+        hidden: int,
+        own_body: bool,
+        after_token: bool,
+        body: Policy | None = None,
+        train_body: bool = True,
+    ) -> None:
         super().__init__()
+        assert body is None or own_body, "the policy's states need no other body"
         self._policy = (policy,)  # in a tuple: no submodule
         self._after_token = after_token
-        self.body = _copy_body(policy) if own_body else None
+        self._follows_policy = body is None
+        self._trains_body = train_body
+        self.body = _as_body(body or _copy(policy), train_body) if own_body else None
         width = policy.model.get_output_embeddings().weight.shape[1]
         with torch.random.fork_rng(devices=[]):  # the weights are the same at any state of the global generator
             torch.manual_seed(0)
@@ -41,8 +57,8 @@ class CriticNetwork(nn.Module):
         nn.init.zeros_(last.bias)
 
     def sync_from_policy(self) -> None:
-        """Copies the policy's present weights into the body."""
-        if self.body is not None:
+        """Copies the policy's present weights into the body, unless it began as something else."""
+        if self.body is not None and self._follows_policy:
             with torch.no_grad():
                 for weight, policy_weight in zip(self.body.parameters(), self._policy[0].parameters(), strict=True):
                     weight.copy_(policy_weight)
@@ -53,24 +69,11 @@ class CriticNetwork(nn.Module):
 
     def states(self, batch: RolloutBatch) -> Tensor:
         """float32 states_BTD, 0 at padding."""
-        response_BT, response_mask_BT = batch.response_BT, batch.response_mask_BT
-        if self._after_token:  # the state that one more token would be drawn from has read the last one
-            response_BT = functional.pad(response_BT, (0, 1))
-            response_mask_BT = functional.pad(response_mask_BT, (1, 0), value=True)  # padding is on the right
-        if self.body is not None:
-            hidden_ND, token_N = self.body.hidden_states(
-                batch.prompt_BS, batch.prompt_mask_BS, response_BT, response_mask_BT
-            )
-        else:
-            policy = self._policy[0]
-            with eval_mode(policy):
-                hidden_ND, token_N = policy.hidden_states(
-                    batch.prompt_BS, batch.prompt_mask_BS, response_BT, response_mask_BT
-                )
-        normalised_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
-        zeros = normalised_ND.new_zeros(response_mask_BT.numel(), normalised_ND.shape[1])
-        states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, response_mask_BT.shape)
-        return states_BTD[:, 1:] if self._after_token else states_BTD
+        if self.body is not None and self._trains_body:
+            return response_states(self.body, batch, self._after_token)
+        policy = self._policy[0] if self.body is None else self.body
+        with eval_mode(policy):
+            return response_states(policy, batch, self._after_token)
 
     def forward(self, batch: RolloutBatch) -> Tensor:
         """float32 outputs_BTK; arbitrary at padding."""
@@ -83,9 +86,32 @@ class CriticNetwork(nn.Module):
         return outputs
 
 
-def _copy_body(policy: Policy) -> Policy:
-    """A copy with the same tokenizer; an untied output layer, which a critic does not use, is not trained."""
-    body = copy.deepcopy(policy, {id(policy.tokenizer): policy.tokenizer})
+def response_states(policy: Policy, batch: RolloutBatch, after_token: bool) -> Tensor:
+    """float32 states_BTD of the response tokens, normalised to mean 0 and variance 1; 0 at padding.
+
+    Args:
+        policy: reads prompts and responses.
+        batch: rows to read.
+        after_token: as in `CriticNetwork`.
+    """
+    response_BT, response_mask_BT = batch.response_BT, batch.response_mask_BT
+    if after_token:  # the state that one more token would be drawn from has read the last one
+        response_BT = functional.pad(response_BT, (0, 1))
+        response_mask_BT = functional.pad(response_mask_BT, (1, 0), value=True)  # padding is on the right
+    hidden_ND, token_N = policy.hidden_states(batch.prompt_BS, batch.prompt_mask_BS, response_BT, response_mask_BT)
+    normalised_ND = functional.layer_norm(hidden_ND.float(), hidden_ND.shape[-1:])
+    zeros = normalised_ND.new_zeros(response_mask_BT.numel(), normalised_ND.shape[1])
+    states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, response_mask_BT.shape)
+    return states_BTD[:, 1:] if after_token else states_BTD
+
+
+def _copy(policy: Policy) -> Policy:
+    """A copy with the same tokenizer."""
+    return copy.deepcopy(policy, {id(policy.tokenizer): policy.tokenizer})
+
+
+def _as_body(body: Policy, trained: bool) -> Policy:
+    """The same policy; an untied output layer, which a critic does not use, is not trained."""
     if (head := body.model.get_output_embeddings()).weight is not body.model.get_input_embeddings().weight:
         head.requires_grad_(False)
-    return body
+    return body if trained else body.requires_grad_(False)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from rltf.critics.base import Critic, masked_rows
+from rltf.critics.body import load_body
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticPrediction, Outcome, Program, Rollout, RolloutBatch, Verdict
@@ -30,10 +31,12 @@ class OutcomeCritic(Critic):
     """Predicts the class of a program's outcome at every token.
 
     Args:
-        policy: the body is a copy of it.
+        policy: the body is a copy of it, unless `body` names another.
         hidden: width of the head's ReLU layer; 0: the head is linear.
         pool: the maximum over tokens is that of the `logits` (official code) or of the `states` (paper).
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
+        body: a folder with a policy that the body begins as; None: the policy as it is when RL starts.
+        train_body: the body learns, too; False: the head alone does; only with `body`.
     """
 
     kind: ClassVar[Literal["outcome", "value"]] = "outcome"
@@ -48,10 +51,20 @@ class OutcomeCritic(Critic):
         passes: float = 1,
         batch_size: int = 8,
         weights: str | None = None,
+        body: str | None = None,
+        train_body: bool = True,
     ) -> None:
         require("hidden", hidden, at_least=0, whole=True)
         require("pool", pool, choices=("logits", "states"))
-        network = CriticNetwork(policy, CLASSES, hidden, own_body=True, after_token=True)
+        network = CriticNetwork(
+            policy,
+            CLASSES,
+            hidden,
+            own_body=True,
+            after_token=True,
+            body=load_body(body, policy, train_body),
+            train_body=train_body,
+        )
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.pool = pool
 

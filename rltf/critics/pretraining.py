@@ -4,6 +4,7 @@ its critic first)."""
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,17 +30,21 @@ class CriticPretraining:
         epochs: passes over the programs.
         held_out: share of problems that the critic is measured on and does not learn; which ones depends on their ids
             alone.
+        programs: number of programs to learn from, chosen by the seed; None: all.
 
     Raises:
         OptionError: a number is out of range.
         ValueError: a folder has no rollouts.
     """
 
-    def __init__(self, runs: str | Sequence[str], epochs: int = 1, held_out: float = 0.1) -> None:
+    def __init__(
+        self, runs: str | Sequence[str], epochs: int = 1, held_out: float = 0.1, programs: int | None = None
+    ) -> None:
         require("epochs", epochs, at_least=1, whole=True)
         require("held_out", held_out, above=0, below=1)
+        require("programs", programs, at_least=1, whole=True, optional=True)
         self._records = list(read_records(runs, ROLLOUTS_FILE, "job.runs", "the folder of a run"))
-        self._epochs, self._held_out = epochs, held_out
+        self._epochs, self._held_out, self._programs = epochs, held_out, programs
 
     def __call__(self, pipeline: RolloutPipeline, sampling: Sampling, seed: int, folder: Path) -> dict[str, Any]:
         """Trains the critic and writes `critic.pt`, for the option `critic.weights`.
@@ -66,6 +71,8 @@ class CriticPretraining:
                 f"job.runs has {len(training)} programs of benchmark={pipeline.benchmark.name} to learn from and "
                 f"{len(held_out)} that are held out: expected some of both"
             )
+        if self._programs is not None and self._programs < len(training):
+            training = random.Random(seed).sample(training, self._programs)
         critic.start(pipeline.policy.model.device)
         for epoch in range(self._epochs):
             log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training, passes=1)["loss"])

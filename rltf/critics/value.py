@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rltf.critics.base import Critic, masked_rows
+from rltf.critics.body import load_body
 from rltf.critics.network import CriticNetwork
 from rltf.policies.base import Policy
 from rltf.types import CriticPrediction, Rollout, RolloutBatch
@@ -24,11 +25,13 @@ class ValueCritic(Critic):
     """Predicts the return from each token on.
 
     Args:
-        policy: the body is a copy of it.
+        policy: the body is a copy of it, unless `body` names another.
         hidden: width of the head's ReLU layer; 0: the head is linear.
         clip: c, how far a value may move within one iteration; None: no clipping.
-        own_body: see `CriticNetwork`.
         lr, weight_decay, passes, batch_size, weights: see `Critic`.
+        own_body: see `CriticNetwork`.
+        body: a folder with a policy that the body begins as; None: the policy as it is when RL starts.
+        train_body: the body learns, too; False: the head alone does; only with `body`.
     """
 
     kind: ClassVar[Literal["outcome", "value"]] = "value"
@@ -44,10 +47,20 @@ class ValueCritic(Critic):
         batch_size: int = 8,
         weights: str | None = None,
         own_body: bool = True,
+        body: str | None = None,
+        train_body: bool = True,
     ) -> None:
         require("hidden", hidden, at_least=0, whole=True)
         require("clip", clip, above=0, optional=True)
-        network = CriticNetwork(policy, 1, hidden, own_body=own_body, after_token=False)
+        network = CriticNetwork(
+            policy,
+            1,
+            hidden,
+            own_body=own_body,
+            after_token=False,
+            body=load_body(body, policy, train_body),
+            train_body=train_body,
+        )
         super().__init__(network, policy.pad_id, policy.prompt_padding, lr, weight_decay, passes, batch_size, weights)
         self.clip = clip
 

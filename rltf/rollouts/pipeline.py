@@ -22,6 +22,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
+from rltf.rollouts.offsets import program_offsets
 from rltf.types import Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 logger = logging.getLogger(__name__)
@@ -275,19 +276,12 @@ class RolloutPipeline:
         text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
         text, offsets = _cut_at_stop(text, offsets, request.stop)
         extraction = self.benchmark.extract(problem, text)
-        start, end = extraction.start, extraction.end
-        shift = len(extraction.lead) - start
-        inside = offsets[len(request.prefix_ids) :]
-        if shift or start or end < len(text):
-            inside = tuple(  # tokens outside the program keep an empty range at its start or end
-                (min(max(a, start), end) + shift, min(max(b, start), end) + shift) for a, b in inside
-            )
         return Program(
             problem_id=problem.id,
             text=extraction.program(text),
             prompt_ids=request.prompt_ids,
             token_ids=sample.token_ids,
-            offsets=inside,
+            offsets=program_offsets(extraction, offsets[len(request.prefix_ids) :], text),
             logprobs=sample.logprobs,
             finish=sample.finish,
             version=version,

@@ -48,6 +48,7 @@ FILES: Mapping[str, str] = {
     "benchmark.run": MISSING["benchmark.run"],
     "benchmark.parts.*.path": "a file or folder of problems",
     "critic.weights": "the file critic.pt of a run, or null",
+    "critic.body": "a folder with a policy, such as policy/ of a run of job=atc, or null",
     "job.data": MISSING["job.data"],
     "job.runs": MISSING["job.runs"],
     "job.source": MISSING["job.source"],
@@ -56,11 +57,12 @@ FILES: Mapping[str, str] = {
 """Key that names files -> what is expected there; `*` stands for any name."""
 
 
-LIGHT_NODES = ("reward", "benchmark", "algorithm.advantages", "algorithm.selection")
+LIGHT_NODES = ("reward", "benchmark", "auxiliary", "algorithm.advantages", "algorithm.selection")
 LIGHT_MODULES = (
     *(
         "rltf.rewards.",
         "rltf.grounding.",
+        "rltf.contrast.auxiliary_options.",
         "rltf.benchmarks.mini",
         "rltf.algorithms.advantages.",
         "rltf.algorithms.dynamic_sampling.",

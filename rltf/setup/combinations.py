@@ -25,7 +25,8 @@ def check_combinations(cfg: DictConfig) -> None:
     check_model_writes(cfg)
     check_rewards_of_tokens(cfg)
     check_credit(cfg)
-    check_target_strategy(cfg)
+    check_averages(cfg)
+    check_auxiliary(cfg)
     check_training_search(cfg)
     check_placement(cfg)
 
@@ -135,7 +136,7 @@ def check_rewards_of_tokens(cfg: DictConfig) -> None:
             )
 
 
-def check_target_strategy(cfg: DictConfig) -> None:
+def check_averages(cfg: DictConfig) -> None:
     """Refuses a moving average of weights that no process holds whole.
 
     Raises:
@@ -144,10 +145,23 @@ def check_target_strategy(cfg: DictConfig) -> None:
     strategy = OmegaConf.select(cfg, "trainer.strategy", default="auto")
     name = strategy if isinstance(strategy, str) else strategy.get("_target_", "")
     whole = name == "auto" or name.startswith("ddp") or name.endswith((".DDPStrategy", ".SingleDeviceStrategy"))
-    if OmegaConf.select(cfg, "algorithm.target") is not None and not whole:
+    for key in ("algorithm.target", "auxiliary"):
+        if OmegaConf.select(cfg, key) is not None and not whole:
+            raise ValueError(
+                f"trainer.strategy is {name} and {key} averages whole weights: expected trainer=cpu, trainer=gpu or "
+                "trainer=ddp"
+            )
+
+
+def check_auxiliary(cfg: DictConfig) -> None:
+    """Whether there are programs that an auxiliary loss can read.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if cfg.get("auxiliary") is not None and OmegaConf.select(cfg, "algorithm.mix.rl") is None:
         raise ValueError(
-            f"trainer.strategy is {name} and algorithm.target averages whole weights: expected trainer=cpu, "
-            "trainer=gpu or trainer=ddp"
+            "auxiliary learns from judged programs and algorithm.mix.rl=null judges none: use auxiliary=none"
         )
 
 

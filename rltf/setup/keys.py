@@ -18,7 +18,7 @@ SHARED_KEYS = (
 )
 """Keys of every command's config."""
 TRAIN_KEYS = (
-    *("reward", "algorithm", "credit", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
+    *("reward", "algorithm", "credit", "auxiliary", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
     *("resume", "name", "group", "warmup", "rollouts", "schedule", "critic_lr", "reference", "report"),
 )
 KEYS: Mapping[str, Collection[str]] = {"train": (*SHARED_KEYS, *TRAIN_KEYS), "eval": (*SHARED_KEYS, "policy")}

@@ -5,7 +5,7 @@ then draws a fixed number of micro-batches, the same on every rank, with demonst
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,12 @@ from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problem_order import ProblemOrder
 from rltf.rollouts.weighted_order import WeightedOrder
+from rltf.training.auxiliary import AUXILIARY, Auxiliary, AuxiliaryBatch
 from rltf.training.demonstrations import Demonstrations
 from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.ranks import all_gather, mean_over_ranks
 from rltf.training.seeds import minibatch_seed
-from rltf.types import Problem, Rollout, Sampling, Split
+from rltf.types import Problem, Rollout, RolloutBatch, Sampling, Split
 
 CHECKED_PROBLEMS = 100
 """Training problems whose demonstrations are encoded where none are learned from."""
@@ -50,6 +51,8 @@ class StreamPlan:
     """Demonstrations per micro-batch."""
     total_updates: int | None = None
     """Optimiser steps of all epochs, if the last epoch is shorter; None: all epochs have `updates`."""
+    auxiliary: Auxiliary | None = None
+    """Makes a batch of its own beside the rollouts of each micro-batch; None: there is no auxiliary loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,26 +184,30 @@ class RolloutDataModule(L.LightningDataModule):
         plan = self.plan
         assert plan is not None
         rollouts = []
+        seed = minibatch_seed(self.seed, self.iteration)
         if plan.mix.needs_rollouts:
-            count = plan.updates * plan.accumulate * plan.batch_size
-            rollouts = self.buffer.sample(count, minibatch_seed(self.seed, self.iteration))
+            rollouts = self.buffer.sample(plan.updates * plan.accumulate * plan.batch_size, seed)
         self.iteration += 1
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
         size = plan.accumulate * plan.batch_size
         for update in range(self._epoch_updates()):
             step_rollouts = order_by_prompt(rollouts[update * size : (update + 1) * size])
-            step_batches = []
+            step_batches: list[tuple[dict[str, RolloutBatch], AuxiliaryBatch | None]] = []
             for index in range(plan.accumulate):
-                batches = {}
+                batches, auxiliary = {}, None
                 if plan.mix.needs_rollouts:
                     micro = step_rollouts[index * plan.batch_size : (index + 1) * plan.batch_size]
                     batches["rl"] = collate(micro, self.policy.pad_id, self.policy.prompt_padding)
+                    if plan.auxiliary is not None:
+                        auxiliary = plan.auxiliary.prepare(micro, f"{seed}/{update}/{index}")
                 if plan.mix.needs_demonstrations:
                     batches["supervised"] = self.demonstrations.batch(plan.demonstrations)
-                step_batches.append(batches)
-            counts = mean_over_ranks([plan.mix.counts(batches) for batches in step_batches], device)
-            for batches, divisors in zip(step_batches, window_divisors(counts, plan.accumulate), strict=True):
-                yield TrainBatch(batches, divisors)
+                step_batches.append((batches, auxiliary))
+            counts = mean_over_ranks([_counts(plan.mix, *batches) for batches in step_batches], device)
+            for (batches, auxiliary), divisors in zip(
+                step_batches, window_divisors(counts, plan.accumulate), strict=True
+            ):
+                yield TrainBatch(batches, divisors, auxiliary)
 
     @override
     def val_dataloader(self) -> DataLoader[list[JudgedGroup]]:
@@ -267,6 +274,11 @@ class RolloutDataModule(L.LightningDataModule):
         self.demonstrations.load_state_dict(state["demonstrations"])
         self.buffer.load_state_dict(state["buffer"])
         self.pipeline.load_state_dict(state["pipeline"])
+
+
+def _counts(mix: LossMix, batches: Mapping[str, RolloutBatch], auxiliary: AuxiliaryBatch | None) -> dict[str, float]:
+    """Count of each loss term in a micro-batch."""
+    return mix.counts(batches) | ({} if auxiliary is None else {AUXILIARY: auxiliary.count})
 
 
 def _loader(stream: Stream) -> DataLoader[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from rltf.training.auxiliary import AuxiliaryBatch
 from rltf.types import RolloutBatch
 
 
@@ -22,15 +23,19 @@ class TrainBatch:
     """Loss term (`supervised`, `rl`) -> its rows."""
     divisors: Mapping[str, float]
     """Loss term -> the number that its sum is divided by (see `rltf.algorithms.loss_mix`)."""
+    auxiliary: AuxiliaryBatch | None = None
+    """What an auxiliary loss reads; None: there is none."""
 
     def to(self, device: Any, **_: Any) -> TrainBatch:
         """The same batch on another device."""
-        return TrainBatch({name: batch.to(device) for name, batch in self.batches.items()}, self.divisors)
+        batches = {name: batch.to(device) for name, batch in self.batches.items()}
+        return TrainBatch(batches, self.divisors, self.auxiliary and self.auxiliary.to(device))
 
     @property
     def tokens(self) -> int:
         """Number of tokens of prompts and responses, padding included."""
-        return sum(part.prompt_BS.numel() + part.response_BT.numel() for part in self.batches.values())
+        of_terms = sum(part.prompt_BS.numel() + part.response_BT.numel() for part in self.batches.values())
+        return of_terms + (self.auxiliary.tokens if self.auxiliary is not None else 0)
 
     @property
     def longest_row_tokens(self) -> int:
@@ -41,15 +46,17 @@ class TrainBatch:
         """Micro-batches whose losses add up to this one's.
 
         Args:
-            pieces: of each loss term, at most one per row; 1: the batch itself, with all terms in one.
+            pieces: of each loss term, at most one per row; 1: the batch itself, with all terms in one. What an
+                auxiliary loss reads is a piece of its own, and whole.
         """
         if pieces == 1:
             return [self]
-        return [
+        of_terms = [
             TrainBatch({name: piece}, self.divisors)
             for name, batch in self.batches.items()
             for piece in _split_rows(batch, min(pieces, len(batch.mask_BT)))
         ]
+        return of_terms if self.auxiliary is None else [*of_terms, TrainBatch({}, self.divisors, self.auxiliary)]
 
 
 def _split_rows(batch: RolloutBatch, pieces: int) -> list[RolloutBatch]:

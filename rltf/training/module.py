@@ -1,4 +1,4 @@
-"""The LightningModule: policy, frozen reference, loss mix, optimiser and evaluation metrics.
+"""The LightningModule: policy, frozen reference, loss mix and optimiser; `rltf.training.evaluated` is its other half.
 
 One module serves both phases, `warmup` (supervised) and `rl`; `start` switches. Metrics of a step are collected in one
 dict and written every `log_every_n_steps`: each `self.log` would cost 0.25 ms."""
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
@@ -19,10 +18,10 @@ from typing_extensions import override
 
 from rltf.algorithms.objective import BatchLogprobs
 from rltf.algorithms.ratios import k1, masked_mean, policy_metrics
-from rltf.metrics.evaluation import Evaluation, EvaluationResult
 from rltf.policies.base import Policy
-from rltf.rollouts.groups import JudgedGroup
 from rltf.runs.legacy import upgrade_checkpoint
+from rltf.training.auxiliary import AUXILIARY, Auxiliary
+from rltf.training.evaluated import EvaluatedModule
 from rltf.training.idle import IdleIterations
 from rltf.training.log import StepMetrics, log_row
 from rltf.training.micro_batches import TrainBatch
@@ -42,7 +41,7 @@ from rltf.training.target import TargetPolicy
 from rltf.types import Sampling
 
 
-class RLTFModule(L.LightningModule):
+class RLTFModule(EvaluatedModule):
     """Trains a policy on demonstrations and judged programs.
 
     Args:
@@ -55,24 +54,21 @@ class RLTFModule(L.LightningModule):
     strict_loading = False  # the frozen reference is left out of checkpoints
 
     def __init__(self, policy: Policy, sampling: Sampling, ks: Sequence[int], keeps_start_policy: bool = False) -> None:
-        super().__init__()
+        super().__init__(ks)
         self.policy = policy
         self.sampling = sampling
-        self.evaluation = Evaluation(ks)
         self.phase: Phase | None = None
         """The phase that `fit` trains; None: `start` was not called, as in an evaluation."""
         self.keeps_start_policy = keeps_start_policy
         self._start_policy: tuple[Policy, ...] = ()  # in a tuple: no submodule, so neither trained nor saved
         self._unsharded_policy: tuple[Policy, ...] = ()  # the same
         self._target: TargetPolicy | None = None
+        self.auxiliary: Auxiliary | None = None
+        """The loss beside that of RL, and its layers; None: there is none, or RL has not begun."""
         self._step_metrics = StepMetrics()
         self._trained: list[torch.nn.Parameter] = []
         self.start_version = 0
         """Policy version at the start of the phase: optimiser steps of earlier phases."""
-        self.test_result: EvaluationResult | None = None
-        """Figures of the last test, over all ranks."""
-        self.test_groups: list[JudgedGroup] = []
-        """Programs of the last test, of this rank."""
         self.last_loss: float | None = None
         """Mean over the last logged steps, for the progress display."""
         self._logged_metrics: dict[str, float] = {}
@@ -96,6 +92,9 @@ class RLTFModule(L.LightningModule):
             policy = self._unsharded_policy[0] if self._unsharded_policy else self.policy
             self._start_policy = (copy.deepcopy(policy).requires_grad_(False).eval(),)
         self._target = None if phase.target is None else TargetPolicy(self.policy, phase.target)
+        self.auxiliary = phase.auxiliary
+        if self.auxiliary is not None:
+            self.auxiliary.start(self.policy)
 
     @property
     def phase_name(self) -> str:
@@ -112,10 +111,17 @@ class RLTFModule(L.LightningModule):
         """Optimiser steps over all phases: the policy version."""
         return self.start_version + self.trainer.global_step
 
+    @property
+    def _followers(self) -> list[TargetPolicy | Auxiliary]:
+        """What goes after the policy, step by step, with a state of its own in checkpoints."""
+        return [follower for follower in (self._target, self.auxiliary) if follower is not None]
+
     @override
     def on_fit_start(self) -> None:
-        for policy in (*self._start_policy, *([self._target.policy] if self._target else [])):
+        for policy in self._start_policy:
             policy.to(self.device)
+        for follower in self._followers:
+            follower.place(self.device)
 
     @override
     def on_train_start(self) -> None:
@@ -140,21 +146,27 @@ class RLTFModule(L.LightningModule):
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
         # a fused step unscales float16 gradients itself, after they were clipped: too late
         optimizer = phase.make_optimizer(self._trained, fused=self.trainer.precision != "16-mixed")
+        if self.auxiliary is not None:
+            optimizer.add_param_group({"params": self._auxiliary_weights, "lr": self.auxiliary.lr})
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    @property
+    def _auxiliary_weights(self) -> list[torch.nn.Parameter]:
+        return [] if self.auxiliary is None else list(self.auxiliary.parameters())
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_frozen_weights(self, checkpoint)
-        if self._target is not None:
-            self._target.save(checkpoint, self.policy)
+        for follower in self._followers:
+            follower.save(checkpoint, self.policy)
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         upgrade_checkpoint(checkpoint)
         restore_frozen_weights(self, checkpoint)
-        if self._target is not None:
-            self._target.load(checkpoint)
+        for follower in self._followers:
+            follower.load(checkpoint)
 
     @override
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
@@ -172,7 +184,8 @@ class RLTFModule(L.LightningModule):
         loss, piece_metrics = self._oom_retry.add_gradient(batch)
         for metrics_of_piece in piece_metrics:
             self._step_metrics.add({**metrics_of_piece, "loss/total": loss})
-        return loss + sum(0.0 * p.sum() for p in self._trained) if exchanges else loss
+        weights = [*self._trained, *self._auxiliary_weights]
+        return loss + sum(0.0 * weight.sum() for weight in weights) if exchanges else loss
 
     @override
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -205,7 +218,10 @@ class RLTFModule(L.LightningModule):
             if name == "rl":
                 self._idle_iterations.add_programs(part)
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
-        mixed = self.phase.mix(term_logprobs, batch.divisors)
+        others = {}
+        if self.auxiliary is not None and batch.auxiliary is not None:
+            others[AUXILIARY] = (self.auxiliary(self.policy, batch.auxiliary), self.auxiliary.weight)
+        mixed = self.phase.mix(term_logprobs, batch.divisors, others)
         return mixed.total, metrics | mixed.metrics
 
     def _scorer(self, name: str) -> Scorer:
@@ -228,6 +244,8 @@ class RLTFModule(L.LightningModule):
         norm = full_tensor(torch.nn.utils.clip_grad_norm_(self._trained, limit))
         self._idle_iterations.add_step(norm)
         nonfinite = ~torch.isfinite(norm)
+        if self.auxiliary is not None:  # apart: its layers, which begin at random, do not shrink the policy's step
+            nonfinite |= ~torch.isfinite(torch.nn.utils.clip_grad_norm_(self._auxiliary_weights, limit))
         self._step_metrics.add({"optimizer/skipped_share": nonfinite.float()})
         if nonfinite:
             optimizer.zero_grad(set_to_none=True)  # it leaves parameters without a gradient, and moments, as they are
@@ -242,8 +260,9 @@ class RLTFModule(L.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         trainer = self.trainer
-        if self._target is not None and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            self._target.move(self.policy)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            for follower in self._followers:
+                follower.move(self.policy)
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if trainer.global_step % every == 0:
             self.log_steps()
@@ -272,39 +291,12 @@ class RLTFModule(L.LightningModule):
         self._logged_metrics.update(row)
         log_row(self.trainer.loggers, row, phase=self.phase.name, iteration=self.trainer.current_epoch, step=self.steps)
 
+    @override
+    def log_validation(self, row: Mapping[str, float]) -> None:
+        if self.phase is not None:
+            self.log_row(row)
+
     def pop_logged_metrics(self) -> dict[str, float]:
         """The last value of every metric that was logged since the last call."""
         metrics, self._logged_metrics = self._logged_metrics, {}
         return metrics
-
-    @override
-    def on_validation_epoch_start(self) -> None:
-        self.evaluation.reset()
-
-    @override
-    def on_test_epoch_start(self) -> None:
-        self.evaluation.reset()
-        self.test_groups.clear()
-
-    @override
-    def validation_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
-        for group in batch:
-            self.evaluation.update(group.problem, group.programs, group.verdicts)
-
-    @override
-    def test_step(self, batch: Sequence[JudgedGroup], batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-        self.test_groups.extend(batch)
-
-    @override
-    def on_validation_epoch_end(self) -> None:
-        evaluation = self.evaluation.compute()
-        row = {f"val/{name}": value for name, value in evaluation.metrics().items()}
-        for k in evaluation.ks:  # for checkpoints of the best weights; the same on all ranks
-            self.log(f"val/pass@{k}", row[f"val/pass@{k}"], logger=False, sync_dist=True)
-        if self.phase is not None and not self.trainer.sanity_checking:
-            self.log_row(row)
-
-    @override
-    def on_test_epoch_end(self) -> None:
-        self.test_result = self.evaluation.compute()

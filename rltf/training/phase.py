@@ -15,6 +15,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from rltf.algorithms.loss_mix import LossMix
 from rltf.algorithms.target import TargetNetwork
 from rltf.policies.precision import movable_share
+from rltf.training.auxiliary import Auxiliary
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class Phase:
     """Optimiser steps after which a cosine has brought the rate to a tenth of the peak; None: constant."""
     target: TargetNetwork | None = None
     """How fast a moving average of the policy follows it; None: the loss needs none."""
+    auxiliary: Auxiliary | None = None
+    """A loss beside that of the mix; None: there is none."""
 
     def make_optimizer(self, parameters: Iterable[Parameter], fused: bool) -> Optimizer:
         """The optimiser of these parameters; a rate at which most of them cannot move is told.

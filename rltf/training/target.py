@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rltf.algorithms.target import TargetNetwork
@@ -26,6 +27,10 @@ class TargetPolicy:
     def __init__(self, policy: Policy, network: TargetNetwork) -> None:
         self.policy = copy.deepcopy(policy).requires_grad_(False).eval()
         self._network = network
+
+    def place(self, device: torch.device) -> None:
+        """Moves the copy to a device."""
+        self.policy.to(device)
 
     def move(self, policy: Policy) -> None:
         """Moves the trained weights towards the policy's; once an optimiser step."""

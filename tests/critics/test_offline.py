@@ -65,6 +65,19 @@ def test_it_learns_what_outcomes_look_like_and_the_next_run_begins_with_it(run, 
     assert kept["accuracy"] == 1.0
 
 
+def test_it_learns_from_as_many_programs_as_it_is_told_and_the_seed_says_which(run, tmp_path):
+    policy = POLICIES["T5"]()
+    seen = []
+    for seed in (1, 2):
+        critic = OutcomeCritic(policy)
+        learned = []
+        critic.learn = lambda items, passes, learned=learned: learned.extend(items) or {"loss": 0.0}
+        found = CriticPretraining(str(run), programs=20)(Pipeline(critic, policy), None, seed, tmp_path)
+        assert found["programs"] == len(learned) == 20
+        seen.append([rollout.program.problem_id for rollout in learned])
+    assert seen[0] != seen[1]
+
+
 @pytest.mark.parametrize(
     ("options", "critic", "expected"),
     [
@@ -72,6 +85,7 @@ def test_it_learns_what_outcomes_look_like_and_the_next_run_begins_with_it(run, 
         ({}, ValueCritic, "use critic=outcome"),
         ({"held_out": 1e-9}, OutcomeCritic, "0 that are held out"),
         ({"held_out": 0}, None, "^held_out is 0: expected a number above 0 and below 1"),
+        ({"programs": 0}, None, "^programs is 0: expected null or a whole number of at least 1"),
         ({"epochs": 0}, None, "^epochs is 0: expected a whole number of at least 1"),
         ({"runs": "nowhere"}, None, r"nowhere/rollouts\.jsonl cannot be read"),
     ],

@@ -13,10 +13,10 @@ from rltf.algorithms.loss_mix import LossMix
 honest = LossMix.__call__
 
 
-def mixed(self, scored, divisors):
+def mixed(self, scored, *more):
     if os.environ.get("LOCAL_RANK") == "1" and max(len(s.batch.mask_BT) for s in scored.values()) > 2:
         raise torch.OutOfMemoryError("CUDA out of memory")
-    return honest(self, scored, divisors)
+    return honest(self, scored, *more)
 
 
 if __name__ == "__main__":

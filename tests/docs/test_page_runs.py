@@ -61,6 +61,7 @@ NOT_RUN = {
 }
 """Pattern of a command that is composed and not run -> the reason."""
 WRITES = {
+    "job=atc": "ATC_RUN",
     "job=critic": "CRITIC_RUN",
     "job=prm_data": "PRM_DATA_RUN",
     "job=prm": "PRM_RUN",
@@ -166,8 +167,9 @@ def shortened(name: str, words: list[str]) -> list[str]:
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):
             added.append(f"hydra.run.dir={target}")
     added += ["job.problems=10", "job.samples=2", "job.completions=2"] if "job=prm_data" in replaced else []
+    added += ["job.steps=2", "job.k=0"] if "job=atc" in replaced else []  # such programs have few lines
     # of so few problems a tenth, chosen by their ids, would be none
-    added += ["job.held_out=0.5"] if {"job=critic", "job=prm"} & set(replaced) else []
+    added += ["job.held_out=0.5"] if {"job=critic", "job=prm", "job=atc"} & set(replaced) else []
     added += ["benchmark.held_out=0.5"] if "benchmark=repair" in replaced else []
     if any(word.startswith("+sweep=") for word in replaced):
         added.append("seed=1")

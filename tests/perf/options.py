@@ -51,6 +51,7 @@ OPTIONS = {
     "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
     "algorithm=dapo": ["algorithm=dapo"],
     "algorithm=soft_q": ["algorithm=soft_q"],
+    "auxiliary=atc": ["auxiliary=atc"],
 }
 QUIET = [
     "logger=none",

@@ -7,8 +7,19 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-GROUPS = ("algorithm", "benchmark", "buffer", "callbacks", "credit", "critic", "curriculum", "debug", "executor")
-GROUPS += ("generation", "job", "logger", "model", "optimizer", "recipe", "reward", "trainer")
+GROUPS = (
+    "algorithm",
+    "auxiliary",
+    "benchmark",
+    "buffer",
+    "callbacks",
+    "credit",
+    "critic",
+    "curriculum",
+    "debug",
+    "executor",
+)
+GROUPS += ("auxiliary", "generation", "job", "logger", "model", "optimizer", "recipe", "reward", "trainer")
 
 
 def _choices():

@@ -17,12 +17,12 @@ def test_without_learning_every_ratio_stays_one(composed, model, top_p, allowanc
     the normaliser by that token's mass: one draw in some thousand, and the test allows no more."""
     honest, gaps = LossMix.__call__, []
 
-    def measured(self, scored, divisors):
+    def measured(self, scored, *more):
         if "rl" in scored:
             batch, logprobs_BT = scored["rl"].batch, scored["rl"].logprobs_BT
             assert torch.isfinite(logprobs_BT[batch.mask_BT]).all(), "nothing that was drawn has left the support"
             gaps.append((logprobs_BT.detach() - batch.old_logprobs_BT)[batch.mask_BT].abs())
-        return honest(self, scored, divisors)
+        return honest(self, scored, *more)
 
     monkeypatch.setattr(LossMix, "__call__", measured)
     cfg = composed(

@@ -21,8 +21,8 @@ def poisoned(monkeypatch, bad):
     """The loss of the n-th RL micro-batch is NaN where `bad(n)`."""
     honest, seen = LossMix.__call__, []
 
-    def mixed(self, scored, divisors):
-        result = honest(self, scored, divisors)
+    def mixed(self, scored, *more):
+        result = honest(self, scored, *more)
         seen.extend(["rl"] if "rl" in scored else [])
         spoils = "rl" in scored and bad(len(seen))
         return MixedLoss(result.total * float("nan"), result.metrics) if spoils else result

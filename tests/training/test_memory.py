@@ -37,10 +37,10 @@ def gradient(composed, tmp_path, monkeypatch, smooth_units):
             if scarce(sum(seen[-1]), where):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-        def mixed(self, scored, divisors):
+        def mixed(self, scored, *more):
             seen.append([len(s.batch.mask_BT) for s in scored.values()])
             out_of_memory("forward")
-            return honest_mix(self, scored, divisors)
+            return honest_mix(self, scored, *more)
 
         def add_gradient(self, loss):
             half_way = self._trained[len(self._trained) // 2]

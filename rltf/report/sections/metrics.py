@@ -73,7 +73,8 @@ def learning_charts(rows: Sequence[Row]) -> list[Chart | None]:
 
 def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
     """Charts of entropy, KL to the start, losses, lengths, curriculum and groups."""
-    losses = [("total", "loss/total"), ("supervised", "loss/supervised"), ("RL", "loss/rl")]
+    losses = [("total", "loss/total"), ("supervised", "loss/supervised"), ("RL", "loss/rl"),
+              ("auxiliary", "loss/auxiliary")]  # fmt: skip
     entropy = [("policy", "policy/entropy"), ("on its own programs", "rl/entropy")]
     groups = [("none pass", "none_pass"), ("all pass", "all_pass"), ("some pass", "some_pass")]
     if len(rows) > 1:
@@ -89,6 +90,9 @@ def policy_charts(rows: Sequence[Row]) -> list[Chart | None]:
                  [("one step", "rl/residual_single"), ("to the end", "rl/residual_multi")], "nats"),
         *_charts(rows, "value", "Value of a state against the start's (soft Q-learning)",
                  [("value", "rl/value_mean"), ("reward still to come", "rl/return_mean")], "nats"),
+        *_charts(rows, "contrast", "Anchors whose own positive is nearest (contrast)",
+                 [("of the batch", "auxiliary/accuracy"), ("of their problem", "auxiliary/accuracy_same_problem"),
+                  ("guessing", "auxiliary/chance")], "share of anchors", share=True, zero=True),
         *_charts(rows, "ratio", "Probability ratio to the policy that drew", [("mean", "rl/ratio_mean")], "ratio"),
         *_charts(rows, "grad_norm", "Norm of the gradient", [("before clipping", "optimizer/grad_norm")], "norm",
                  zero=True),
