@@ -34,6 +34,7 @@ APART = (
 )
 """A history of best rewards for each term."""
 DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
+REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.gain=1", "benchmark.difficulties={easy: 1}")
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
 
@@ -60,7 +61,8 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)]
+    ("chosen", "lag"),
+    [(ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1), (REPLAY, 0), (REPLAY, 1)],
 )
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
