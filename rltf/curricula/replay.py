@@ -2,16 +2,16 @@
 
 A group of programs that all pass or all fail teaches nothing; one of which half pass teaches most. So the next programs
 of a problem that is too hard begin with a prefix of an own program that passed (a head start), those of one that is too
-easy with a prefix of an own program that failed (a handicap). The prefix is context and carries no loss. It is a part of
-the tokens as they were drawn, so nothing is encoded anew. Each problem has a number, its `lead`:
+easy with a prefix of an own program that failed (a handicap). The prefix is context and carries no loss. It is a part
+of the tokens as they were drawn, so nothing is encoded anew. Each problem has a number, its `lead`:
 
     lead <- clip(lead + gain * (target - share that passed), -longest, longest)
 
 The next prefix has |lead| of the tokens of the newest program of that kind; without such a program the lead is 0.
 
 How it deviates from the paper, whose sections on control were not at hand:
-1. A problem is replayed when its turn comes, in the place of its plain programs. The paper replays states of an agent in
-   groups of their own, beside plain ones.
+1. A problem is replayed when its turn comes, in the place of its plain programs. The paper replays states of an agent
+   in groups of their own, beside plain ones.
 2. The rule of the lead is ours: the paper says that length and direction follow the pass rate of the group.
 3. The program that is replayed is the newest one that passed (failed), of several the first drawn. Programs that the
    length limit cut are not replayed.
@@ -110,9 +110,9 @@ class PrefixReplay:
         self._leads[problem.id] = min(max(lead, -self._longest), self._longest) if possible else 0.0
 
     def metrics(self) -> dict[str, float]:
-        """Metrics over the problems met so far: their number `curriculum/problems`, the mean share of a program that is
-        replayed `curriculum/given_share`, and the shares of problems written whole `curriculum/whole_share`, with a head
-        start, with a handicap, and left without a head start because none of their programs ever passed
+        """Metrics over the problems met so far: their number `curriculum/problems`, the mean share of a program that
+        is replayed `curriculum/given_share`, and the shares of problems written whole `curriculum/whole_share`, with a
+        head start, with a handicap, and left without a head start because none of their programs ever passed
         (`curriculum/unmet_share`)."""
         if not self._leads:
             return {}

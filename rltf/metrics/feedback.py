@@ -46,6 +46,7 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         **_lengths(sampled),
         **_coverage(sampled),
         **_divergence(sampled),
+        **_repairs(sampled),
         **_greedy(greedy),
     }
 
@@ -64,6 +65,20 @@ def _divergence(sampled: Sequence[Rollout]) -> dict[str, float]:
     """Share of the wrong answers that were compared with a reference whose diverging statement is known."""
     compared = [r.verdict.divergence for r in sampled if r.verdict.divergence is not None]
     return {"rollout/divergence_share": fmean(d.line is not None for d in compared)} if compared else {}
+
+
+def _repairs(sampled: Sequence[Rollout]) -> dict[str, float]:
+    """Of the programs that repair a failed one: their share of all, how many pass, and of how many groups some do;
+    empty without repair turns."""
+    repairs = [r for r in sampled if r.program.turn]
+    if not repairs:
+        return {}
+    passed = [fmean(r.verdict.outcome is Outcome.PASSED for r in group) for group in by_problem(repairs)]
+    return {
+        "rollout/repair/share": len(repairs) / len(sampled),
+        "rollout/repair/passed": fmean(r.verdict.outcome is Outcome.PASSED for r in repairs),
+        "rollout/repair/some_pass": fmean(0 < share < 1 for share in passed),
+    }
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:

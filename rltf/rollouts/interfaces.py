@@ -63,19 +63,16 @@ class RolloutCritic(Protocol):
         ...
 
 
-class Curriculum(Protocol):
-    """Chooses how much of a training problem's reference program the policy is given."""
-
-    def prefix_ids(self, problem: Problem) -> tuple[int, ...]:
-        """Token ids that the problem's next programs begin with; empty: the policy writes the whole program."""
-        ...
+@runtime_checkable
+class RolloutMemory(Protocol):
+    """What is remembered of judged training programs from one iteration to the next."""
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
         """Updates the problem's state by its judged programs of one iteration; called in the order of iterations."""
         ...
 
     def metrics(self) -> dict[str, float]:
-        """Metrics of the curriculum's present state, by full name (`curriculum/...`)."""
+        """Metrics of the present state, by full name (`curriculum/...`, `repair/...`)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -84,6 +81,15 @@ class Curriculum(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned."""
+        ...
+
+
+class Curriculum(RolloutMemory, Protocol):
+    """Chooses how a training problem's programs begin: with a part of a reference or of an own program, or with
+    nothing."""
+
+    def prefix_ids(self, problem: Problem) -> tuple[int, ...]:
+        """Token ids that the problem's next programs begin with; empty: the policy writes the whole program."""
         ...
 
 
@@ -124,7 +130,7 @@ class NextProblems(Protocol):
 @runtime_checkable
 class ProblemPlan(Protocol):
     """Decides the order of training problems and of demonstrations. What it learns of judged programs it is told as a
-    `Curriculum`, which a class may be as well: `Components` takes a curriculum with these methods as the plan."""
+    `RolloutMemory`: `Components` takes a curriculum or a `MultiRoundSampler` with these methods as the plan."""
 
     def problem_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> NextProblems:
         """The order of this rank's training problems.
@@ -148,7 +154,8 @@ class ProblemPlan(Protocol):
 
 @runtime_checkable
 class MultiRoundSampler(Protocol):
-    """Draws training programs in more than one round (`inference=` of `train.py`)."""
+    """Draws training programs in more than one round, or from other prompts than the tasks (`inference=` of
+    `train.py`). It may be a `RolloutMemory` and a `ProblemPlan`, too."""
 
     def draw_in_rounds(
         self,

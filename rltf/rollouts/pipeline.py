@@ -21,7 +21,7 @@ from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
-from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
+from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, RolloutMemory, TokenCredit
 from rltf.types import Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 logger = logging.getLogger(__name__)
@@ -222,9 +222,10 @@ class RolloutPipeline:
             for judged, drawn_group in zip(judged_groups, all_groups, strict=True)
         ]
         groups = self.advantages(harvest)
+        memories = self._memories().values()
         for judged, group in zip(judged_groups, groups, strict=True):
-            if self.curriculum is not None and group:
-                self.curriculum.update(judged.problem, group)
+            for memory in memories if group else ():
+                memory.update(judged.problem, group)
         if self.critic is None and self.credit is None:
             return groups
         rollouts = [rollout for group in groups for rollout in group]
@@ -254,20 +255,25 @@ class RolloutPipeline:
             "no reason given" if verdict.error is None else verdict.error.message,
         )
 
+    def _memories(self) -> dict[str, RolloutMemory]:
+        """What remembers judged programs, by its name in checkpoints."""
+        parts = {"curriculum": self.curriculum, "inference": self.multi_round_sampler}
+        return {name: part for name, part in parts.items() if isinstance(part, RolloutMemory)}
+
     def metrics(self) -> dict[str, float]:
-        """The curriculum's metrics; empty without a curriculum."""
-        return {} if self.curriculum is None else self.curriculum.metrics()
+        """Metrics of the curriculum and of repair turns; empty without them."""
+        return {name: value for memory in self._memories().values() for name, value in memory.metrics().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """State of baselines and curriculum for a checkpoint, in plain builtins."""
-        curriculum = {} if self.curriculum is None else self.curriculum.state_dict()
-        return {"advantages": self.advantages.state_dict(), "curriculum": curriculum}
+        """State of baselines, curriculum and repair turns for a checkpoint, in plain builtins."""
+        memories = {name: memory.state_dict() for name, memory in self._memories().items()}
+        return {"advantages": self.advantages.state_dict(), "curriculum": {}, **memories}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned."""
         self.advantages.load_state_dict(state["advantages"])
-        if self.curriculum is not None:
-            self.curriculum.load_state_dict(state["curriculum"])
+        for name, memory in self._memories().items():
+            memory.load_state_dict(state[name])
 
     def _extract_program(
         self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int
@@ -294,6 +300,7 @@ class RolloutPipeline:
             draw=sample.draw,
             greedy=sample.draw == -1,
             prefix_ids=request.prefix_ids,
+            turn=request.turn,
         )
 
 

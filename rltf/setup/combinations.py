@@ -167,8 +167,8 @@ def check_training_search(cfg: DictConfig) -> None:
     name = read_attribute(cfg.inference._target_, "name")
     if name != "sample" and not draws_in_rounds(cfg):
         raise ValueError(
-            f"inference={name} chooses among programs and training learns from all: use inference=sample, or "
-            "critic_sampling"
+            f"inference={name} chooses among programs and training learns from all: use inference=sample, "
+            "critic_sampling or repair"
         )
     if draws_in_rounds(cfg) and cfg.get("curriculum") is not None:
         raise ValueError(
@@ -196,10 +196,13 @@ def check_placement(cfg: DictConfig) -> None:
             "process: use generation.placement=colocated"
         )
     if draws_in_rounds(cfg):
-        raise ValueError(
-            "inference=critic_sampling asks a critic between two draws and generation.placement=separate draws in "
-            "processes that have none: use inference=sample or generation.placement=colocated"
+        name = read_attribute(cfg.inference._target_, "name")
+        why = (
+            "repairs programs that this process had judged and generation.placement=separate draws ahead of it"
+            if name == "repair"
+            else "asks a critic between two draws and generation.placement=separate draws in processes that have none"
         )
+        raise ValueError(f"inference={name} {why}: use inference=sample or generation.placement=colocated")
 
 
 def _described(kind: str | None) -> str:

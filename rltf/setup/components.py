@@ -157,9 +157,12 @@ class Components:
 
     @property
     def problem_plan(self) -> ProblemPlan | None:
-        """What decides which training problem comes next: a curriculum that does; None: all have their turn."""
-        curriculum = self.pipeline.curriculum
-        return curriculum if isinstance(curriculum, ProblemPlan) else None
+        """What decides which training problem comes next: a curriculum or a search that does; None: all have their
+        turn."""
+        for part in (self.pipeline.curriculum, self.pipeline.multi_round_sampler):
+            if isinstance(part, ProblemPlan):
+                return part
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -144,8 +144,10 @@ def test_a_replay_goes_on_where_its_state_was_taken():
 
 @pytest.mark.parametrize(
     "options",
-    [{"target": 0.0}, {"target": 1.0}, {"gain": 0.0}, {"gain": 1.1}, {"longest": 1.0}, {"handicap": 2}]
-    + [{"new_tokens": 0}],
+    [
+        *({"target": 0.0}, {"target": 1.0}, {"gain": 0.0}, {"gain": 1.1}, {"longest": 1.0}, {"handicap": 2}),
+        {"new_tokens": 0},
+    ],
 )
 def test_a_replay_that_cannot_be_is_refused_by_its_key(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is"):

@@ -34,6 +34,7 @@ APART = (
 )
 """A history of best rewards for each term."""
 DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
+REPAIR = ("algorithm=dapo", "reward=binary", "inference=repair", "inference.share=0.5", "model.max_prompt_tokens=256")
 REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.gain=1", "benchmark.difficulties={easy: 1}")
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
@@ -62,12 +63,15 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
 
 @pytest.mark.parametrize(
     ("chosen", "lag"),
-    [(ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1), (REPLAY, 0), (REPLAY, 1)],
+    [
+        *((ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)),
+        *((REPLAY, 0), (REPLAY, 1), (REPAIR, 0), (REPAIR, 1)),
+    ],
 )
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))
-    assert any(record.get("given") for record in records(whole.folder))
+    assert any(record.get("given") or record.get("turn") for record in records(whole.folder))
 
     def dies(self, trainer, module):
         if trainer.max_epochs == 5 and trainer.current_epoch == 3:
