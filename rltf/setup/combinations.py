@@ -13,6 +13,8 @@ CREDIT_KEYS = ("algorithm.credit", "credit")
 CHAIN = "rltf.credit.chain.CreditChain"
 MULTI_ROUND_METHOD = "draw_in_rounds"
 """Method of `rltf.rollouts.interfaces.MultiRoundSampler`."""
+PLAN_METHOD = "problem_order"
+"""Method of `rltf.rollouts.interfaces.ProblemPlan`."""
 
 
 def check_combinations(cfg: DictConfig) -> None:
@@ -170,11 +172,14 @@ def check_training_search(cfg: DictConfig) -> None:
             f"inference={name} chooses among programs and training learns from all: use inference=sample, "
             "critic_sampling or repair"
         )
-    if draws_in_rounds(cfg) and cfg.get("curriculum") is not None:
-        raise ValueError(
-            f"inference={name} and curriculum both say how training programs begin: use inference=sample or "
-            "curriculum=none"
-        )
+    curriculum = OmegaConf.select(cfg, "curriculum._target_")
+    if curriculum is None or not draws_in_rounds(cfg):
+        return
+    way_out = "use inference=sample or curriculum=none"
+    if read_attribute(curriculum, "begins_programs") is not False:
+        raise ValueError(f"inference={name} and curriculum both say how training programs begin: {way_out}")
+    if read_attribute(cfg.inference._target_, PLAN_METHOD) and read_attribute(curriculum, PLAN_METHOD):
+        raise ValueError(f"inference={name} and curriculum both choose training problems: {way_out}")
 
 
 def check_placement(cfg: DictConfig) -> None:

@@ -34,6 +34,7 @@ APART = (
 )
 """A history of best rewards for each term."""
 DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
+POOLS = ("algorithm=dapo", "reward=binary", "curriculum=pool", "benchmark.difficulties={easy: 1}")
 REPAIR = ("algorithm=dapo", "reward=binary", "inference=repair", "inference.share=0.5", "model.max_prompt_tokens=256")
 REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.gain=1", "benchmark.difficulties={easy: 1}")
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
@@ -65,13 +66,13 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
     ("chosen", "lag"),
     [
         *((ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)),
-        *((REPLAY, 0), (REPLAY, 1), (REPAIR, 0), (REPAIR, 1)),
+        *((REPLAY, 0), (REPLAY, 1), (REPAIR, 0), (REPAIR, 1), (POOLS, 0), (POOLS, 1)),
     ],
 )
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))
-    assert any(record.get("given") or record.get("turn") for record in records(whole.folder))
+    assert chosen is POOLS or any(record.get("given") or record.get("turn") for record in records(whole.folder))
 
     def dies(self, trainer, module):
         if trainer.max_epochs == 5 and trainer.current_epoch == 3:
@@ -85,7 +86,8 @@ def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_p
     resumed = train(composed("train", *options, f"paths.output_dir={broken}", f"resume={broken}"))
     before, after = whole.module.policy.state_dict(), resumed.module.policy.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    pipelines = [run.data.pipeline.state_dict() for run in (whole, resumed)]
-    assert pipelines[0] == pipelines[1]
+    for state in ("pipeline", "problem_order"):
+        states = [getattr(run.data, state).state_dict() for run in (whole, resumed)]
+        assert states[0] == states[1]
     without_time = [[{**r, "seconds": 0} for r in records(run.folder)] for run in (whole, resumed)]
     assert without_time[0] == without_time[1]
