@@ -32,6 +32,7 @@ from rltf.inference.search import Candidate, DrawRequest, Search, Task
 from rltf.policies.base import Policy
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problem_order import ProblemOrder
+from rltf.rollouts.returning_order import ReturningOrder
 from rltf.types import Outcome, Problem, Program, Request, Rollout, Sampling, Verdict
 from rltf.validation import require
 
@@ -108,19 +109,19 @@ class RepairTurns(Search):
             requests.append(Request(problem.id, prompt_ids, tuple(draws), greedy, stop=stop, turn=turn))
         return self._pipeline.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
 
-    def problem_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> RepairOrder:
-        """The order of this rank's training problems, some of which are repair turns (`ProblemPlan`)."""
-        return RepairOrder(self, [problem.id for problem in problems], seed, rank, world_size)
+    def problem_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> ReturningOrder:
+        """The order of this rank's training problems, some of which come back to be repaired (`ProblemPlan`)."""
+        return ReturningOrder(self, [problem.id for problem in problems], seed, rank, world_size)
 
     def demonstration_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> ProblemOrder:
         """The order of this rank's demonstrations, all in their turn (`ProblemPlan`)."""
         return ProblemOrder(len(problems), seed, rank, world_size)
 
-    def repairs_of(self, problems: int) -> int:
-        """How many of so many problems may be repair turns now."""
-        return min(round(self._share * problems), len(self._pool))
+    def waiting(self, n: int) -> int:
+        """How many of an iteration's `n` problems may be repair turns."""
+        return min(round(self._share * n), len(self._pool))
 
-    def choose_repairs(self, count: int, others: Sequence[str], rng: random.Random) -> list[str]:
+    def choose(self, count: int, others: Sequence[str], rng: random.Random) -> list[str]:
         """Ids of at most `count` problems of the pool that are none of the `others`. Their failed programs leave the
         pool, and the next programs drawn for them are repairs."""
         waiting = [problem_id for problem_id in self._pool if problem_id not in set(others)]
@@ -185,55 +186,3 @@ class RepairTurns(Search):
         failure = Failure.from_verdict(program.text, verdict)
         prompt_ids = policy.encode_prompt(repair_prompt(self._pipeline.benchmark.prompt(problem), failure))
         return prompt_ids if len(prompt_ids) < policy.max_prompt_tokens else None
-
-
-class RepairOrder:
-    """The order of training problems in which a share are repair turns (a `NextProblems`); the others have their turn
-    as without them.
-
-    Args:
-        turns: knows which failed programs wait.
-        problem_ids: of all ranks.
-        seed: of the order, and of the choice among failed programs.
-        rank: this process, 0-based.
-        world_size: number of processes.
-    """
-
-    def __init__(self, turns: RepairTurns, problem_ids: Sequence[str], seed: int, rank: int, world_size: int) -> None:
-        self._turns, self._ids = turns, problem_ids
-        self._order = ProblemOrder(len(problem_ids), seed, rank, world_size)
-        self._index_of = {problem_id: index for index, problem_id in enumerate(problem_ids)}
-        self._stream = f"repair/{seed}/{rank}"
-        self._choices = 0
-
-    def __len__(self) -> int:
-        """Number of this rank's problems."""
-        return len(self._order)
-
-    def start_iteration(self, iteration: int, iterations: int) -> None:
-        """Does nothing: every iteration goes on where the one before ended."""
-
-    def next_indices(self, n: int) -> list[int]:
-        """The next `n` problem indices: problems in their turn, then those whose failed program is repaired."""
-        count = self._turns.repairs_of(n)
-        plain = self._order.next_indices(n - count)
-        rng = random.Random(f"{self._stream}/{self._choices}")
-        chosen = self._turns.choose_repairs(count, [self._ids[index] for index in plain], rng)
-        self._choices += 1
-        plain += self._order.next_indices(count - len(chosen))
-        return plain + [self._index_of[problem_id] for problem_id in chosen]
-
-    def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint, in plain builtins."""
-        return {"order": self._order.state_dict(), "choices": self._choices}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores a state that `state_dict` returned.
-
-        Raises:
-            ValueError: it is of other problems, another seed, or an order without repair turns.
-        """
-        if "order" not in state:
-            raise ValueError("checkpoint's problem order has no repair turns, expected that of inference=repair")
-        self._order.load_state_dict(state["order"])
-        self._choices = int(state["choices"])

@@ -15,6 +15,8 @@ MULTI_ROUND_METHOD = "draw_in_rounds"
 """Method of `rltf.rollouts.interfaces.MultiRoundSampler`."""
 PLAN_METHOD = "problem_order"
 """Method of `rltf.rollouts.interfaces.ProblemPlan`."""
+RETURN_METHOD = "choose"
+"""Method of `rltf.rollouts.returning_order.Returns`."""
 
 
 def check_combinations(cfg: DictConfig) -> None:
@@ -199,6 +201,12 @@ def check_placement(cfg: DictConfig) -> None:
         raise ValueError(
             "trainer.strategy starts several processes and generation.placement=separate works with one training "
             "process: use generation.placement=colocated"
+        )
+    curriculum = OmegaConf.select(cfg, "curriculum._target_")
+    if curriculum is not None and read_attribute(curriculum, RETURN_METHOD):
+        raise ValueError(
+            f"curriculum is {curriculum}, which brings back problems that this process had judged, and "
+            "generation.placement=separate draws ahead of it: use curriculum=none or generation.placement=colocated"
         )
     if draws_in_rounds(cfg):
         name = read_attribute(cfg.inference._target_, "name")

@@ -136,7 +136,7 @@ def test_a_problem_is_no_repair_where_it_has_its_turn_in_the_same_iteration(watc
     problems = turns._pipeline.benchmark.problems("train")
     for problem in problems:
         turns.update(problem, [rollout(problem.id, Outcome.WRONG_ANSWER)])
-    assert turns.choose_repairs(3, ["a", "b"], random.Random(0)) in (["c", "d"], ["d", "c"])
+    assert turns.choose(3, ["a", "b"], random.Random(0)) in (["c", "d"], ["d", "c"])
     assert list(turns._pool) == ["a", "b"]
 
 
@@ -155,7 +155,7 @@ def test_pool_and_order_go_on_where_their_state_was_taken(watched):
     assert other.metrics() == turns.metrics()
     assert [order.next_indices(2) for _ in range(3)] == [other_order.next_indices(2) for _ in range(3)]
     assert other._due == turns._due
-    with pytest.raises(ValueError, match="has no repair turns"):
+    with pytest.raises(ValueError, match="in which no problem comes back"):
         order.load_state_dict({"passes": 0})
 
 

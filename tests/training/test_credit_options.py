@@ -34,9 +34,10 @@ APART = (
 )
 """A history of best rewards for each term."""
 DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
-POOLS = ("algorithm=dapo", "reward=binary", "curriculum=pool", "benchmark.difficulties={easy: 1}")
+EASY = ("benchmark.difficulties={easy: 1}",)
+POOLS = ("algorithm=dapo", "reward=binary", "curriculum=pool", *EASY)
 REPAIR = ("algorithm=dapo", "reward=binary", "inference=repair", "inference.share=0.5", "model.max_prompt_tokens=256")
-REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.gain=1", "benchmark.difficulties={easy: 1}")
+REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.target=0.9", "curriculum.within=0", *EASY)
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
 
