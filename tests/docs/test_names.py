@@ -93,7 +93,9 @@ SETTINGS = (
         "logger=[csv,wandb,mlflow]",
     ),
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
-    ("credit=divergence",),
+    ("credit=divergence", "curriculum=prefix"),
+    ("curriculum=pool",),
+    ("inference=repair",),
     ("algorithm=soft_q", "benchmark=infinitum"),
     ("benchmark=repair", "model=smollm2_135m", "credit=tests", "reward=grounding"),
 )
