@@ -15,6 +15,7 @@ from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.dynamic_sampling import DynamicSampling
 from rltf.benchmarks.base import Benchmark
 from rltf.execution.executor import Executor
+from rltf.generation.rows import cut_at_stop
 from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
@@ -279,7 +280,7 @@ class RolloutPipeline:
         self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int
     ) -> Program:
         text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
-        text, offsets = _cut_at_stop(text, offsets, request.stop)
+        text, offsets = cut_at_stop(text, offsets, request.stop)
         extraction = self.benchmark.extract(problem, text)
         start, end = extraction.start, extraction.end
         shift = len(extraction.lead) - start
@@ -302,14 +303,3 @@ class RolloutPipeline:
             prefix_ids=request.prefix_ids,
             turn=request.turn,
         )
-
-
-def _cut_at_stop(
-    text: str, offsets: tuple[tuple[int, int], ...], stop: tuple[str, ...]
-) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Text up to the first stop string; tokens beyond it keep an empty range at its end."""
-    stop_positions = [position for s in stop if (position := text.find(s)) >= 0]
-    if not stop_positions:
-        return text, offsets
-    end = min(stop_positions)
-    return text[:end], tuple((min(a, end), min(b, end)) for a, b in offsets)
