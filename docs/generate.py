@@ -83,7 +83,8 @@ NOTES = {
     "([docs/credit.md](docs/credit.md))",
     "critic": "`critic=outcome credit=critic_token` (CodeRL), `critic=value algorithm=ppo`",
     "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass; `prefix`: with a "
-    "part of an own program, until half pass; `pool`: problems by their pass rate ([docs/curricula.md](docs/curricula.md))",
+    "part of an own program, until half pass; `pool`: problems by their pass rate "
+    "([docs/curricula.md](docs/curricula.md))",
     "inference": "for eval.py, and `critic_sampling` or `repair` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
