@@ -90,5 +90,7 @@ def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_p
     for state in ("pipeline", "problem_order"):
         states = [getattr(run.data, state).state_dict() for run in (whole, resumed)]
         assert states[0] == states[1]
+    assert ("curriculum" in whole.summary) == (chosen is not SEARCH)
+    assert resumed.summary.get("curriculum") == whole.summary.get("curriculum")
     without_time = [[{**r, "seconds": 0} for r in records(run.folder)] for run in (whole, resumed)]
     assert without_time[0] == without_time[1]
