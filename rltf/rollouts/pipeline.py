@@ -258,8 +258,10 @@ class RolloutPipeline:
 
     def _memories(self) -> dict[str, RolloutMemory]:
         """What remembers judged programs, by its name in checkpoints."""
-        parts = {"curriculum": self.curriculum, "inference": self.multi_round_sampler}
-        return {name: part for name, part in parts.items() if isinstance(part, RolloutMemory)}
+        memories: dict[str, RolloutMemory] = {} if self.curriculum is None else {"curriculum": self.curriculum}
+        if isinstance(self.multi_round_sampler, RolloutMemory):
+            memories["inference"] = self.multi_round_sampler
+        return memories
 
     def metrics(self) -> dict[str, float]:
         """Metrics of the curriculum and of repair turns; empty without them."""
