@@ -51,12 +51,13 @@ CONTENTS = {
     "generation": "samplers: `engine/` (continuous batching, shared prompts, a random stream per program), the plain "
     "reference `hf`, vLLM, and sampling in other processes",
     "rollouts": "the pipeline from problems to rollouts, buffer, batches, order of problems; knows no Lightning",
-    "inference": "search at test time, and the tasks of a repair model ([inference.md](inference.md))",
+    "inference": "search at test time, repair turns, and the tasks of a repair model ([inference.md](inference.md))",
     "training": "the LightningModule, the DataModule, demonstrations, what survives out-of-memory and lost ranks",
     "critics": "networks that learn from judged programs ([credit.md](credit.md))",
     "credit": "rules that weigh single tokens: executed lines, lines by test, lines that part from a reference, the "
     "group's prefix tree, a critic's predictions, GAE ([credit.md](credit.md))",
-    "curricula": "how much of a reference program a training program begins with ([credit.md](credit.md))",
+    "curricula": "how training programs begin, and which problem comes next by its pass rate "
+    "([curricula.md](curricula.md))",
     "grounding": "rewards from the text alone: static checks, and a discriminator that compares with references "
     "([grounding.md](grounding.md))",
     "mining": "problems with tests out of functions that have none: `job=mine` ([mining.md](mining.md))",
@@ -84,8 +85,10 @@ NOTES = {
     "`divergence`: a wrong answer is blamed on the line that parts from a reference "
     "([docs/credit.md](docs/credit.md))",
     "critic": "`critic=outcome credit=critic_token` (CodeRL), `critic=value algorithm=ppo`",
-    "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass",
-    "inference": "for eval.py, and `critic_sampling` in training ([docs/inference.md](docs/inference.md))",
+    "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass; `prefix`: with a "
+    "part of an own program, until half pass; `pool`: problems by their pass rate "
+    "([docs/curricula.md](docs/curricula.md))",
+    "inference": "for eval.py, and `critic_sampling` or `repair` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
     "executor": "this machine, or every node of a Ray cluster ([docs/execution.md](docs/execution.md))",

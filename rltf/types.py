@@ -230,6 +230,8 @@ class Request:
     """Start of every response that is not drawn: context for the policy."""
     stop: tuple[str, ...] = ()
     """Stop strings, looked for in the decoded response."""
+    turn: int = 0
+    """0: the prompt is the task; 1 and up: it also reports a failed program of the turn before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,8 @@ class Program:
     prefix_ids: tuple[int, ...] = ()
     """Start of the response before `token_ids` that was not drawn: context without loss. Its characters are in
     `text`."""
+    turn: int = 0
+    """0: it answers the task; 1 and up: it repairs a failed program of the turn before (see `Request`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ MAY_IMPORT = {
         *("types", "validation", "benchmarks", "metrics", "policies", "generation", "rollouts", "training", "runs"),
     },
     "credit": {"types", "validation", "rewards", "policies", "algorithms", "rollouts", "training"},
-    "curricula": {"types", "validation", "benchmarks", "rewards", "policies"},
+    "curricula": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts"},
     "prm": {"types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "runs"},
     "grounding": {
         *("types", "validation", "benchmarks", "rewards", "policies", "rollouts", "critics", "training", "runs"),

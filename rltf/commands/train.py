@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import lightning.pytorch as L
@@ -173,6 +174,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             batch_size=rollouts.batch_size,
             demonstrations=rollouts.demonstrations,
             auxiliary=run.auxiliary,
+            iterations=trainer.max_epochs,
         )
     )
     _fit(run, trainer, checkpoint if checkpoint is not None and _of_rl(checkpoint) else None)
@@ -207,6 +209,7 @@ def export(run: Run) -> None:
 def finish(run: Run, final_result: EvaluationResult) -> None:
     """Writes the summary and the report, and prints the table."""
     sampled = sum(all_gather(run.callbacks.generation.sampled))
+    memories = all_gather(run.components.pipeline.metrics())
     if not run.trainer.is_global_zero:
         return
     writer, watch = run.callbacks.of_kind(RolloutWriter), run.callbacks.of_kind(StopOnCollapse)
@@ -216,6 +219,8 @@ def finish(run: Run, final_result: EvaluationResult) -> None:
         "programs_sampled": sampled,
         **({} if writer is None else {"programs_judged": writer.judged}),
     }
+    if all(memories):
+        run.summary.content["curriculum"] = {name: round(fmean(m[name] for m in memories), 6) for name in memories[0]}
     run.summary.finish(final_result, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
     _write_report(run)
     print_table(run.console, run.summary.content["evaluation"])

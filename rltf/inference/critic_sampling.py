@@ -184,7 +184,10 @@ class CriticSampling(Search):
         ]
         shares = _share_draws([index for index, _ in repairing], draws)
         return [
-            (index, DrawRequest(tasks[index], share, self._repair_ids(self._repair_model, tasks[index], candidate)))
+            (
+                index,
+                DrawRequest(tasks[index], share, self._repair_ids(self._repair_model, tasks[index], candidate), turn=1),
+            )
             for (index, candidate), share in zip(repairing, shares, strict=True)
         ]
 

@@ -68,6 +68,8 @@ class DrawRequest:
     """First tokens of every program, taken from an earlier candidate."""
     prefix_logprobs: tuple[float, ...] = ()
     """Log-probs of the prefix's tokens in that candidate."""
+    turn: int = 0
+    """0: the prompt is the task; 1 and up: it reports a failed program of the turn before."""
 
 
 class Search(Inference):
@@ -117,7 +119,7 @@ class Search(Inference):
         greedy_count = len(judged.programs) - len(candidates)
         passed = [verdict.outcome is Outcome.PASSED for verdict in judged.verdicts[greedy_count:]]
         by_round = {name: [i for i, c in enumerate(candidates) if c.round_name == name] for name in ROUNDS}
-        last_round = [*by_round["refined"], *by_round["repaired"]] or by_round["drawn"]
+        last_round = self.final_candidates(candidates)
         self.results.append(
             SearchResult(
                 judged.problem.id,
@@ -133,6 +135,11 @@ class Search(Inference):
         return JudgedGroup(
             judged.problem, tuple(judged.programs[i] for i in evaluated), tuple(judged.verdicts[i] for i in evaluated)
         )
+
+    def final_candidates(self, candidates: Sequence[Candidate]) -> list[int]:
+        """Indices of one problem's programs that pass@k is computed from: those of the last round."""
+        later = [i for i, candidate in enumerate(candidates) if candidate.round_name != "drawn"]
+        return later or list(range(len(candidates)))
 
     def draw_candidates(
         self,
@@ -155,7 +162,7 @@ class Search(Inference):
             version: optimiser steps that had made its weights.
         """
         pipeline_requests = [
-            Request(r.task.problem.id, r.prompt_ids, r.draws, prefix_ids=r.prefix_ids, stop=r.task.stop)
+            Request(r.task.problem.id, r.prompt_ids, r.draws, prefix_ids=r.prefix_ids, stop=r.task.stop, turn=r.turn)
             for r in requests
         ]
         problems = [request.task.problem for request in requests]

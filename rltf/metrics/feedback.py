@@ -46,6 +46,8 @@ def feedback_metrics(rollouts: Sequence[Rollout], terms: Iterable[str] = (), top
         **_lengths(sampled),
         **_coverage(sampled),
         **_divergence(sampled),
+        **_parts("prefix", [r for r in sampled if r.program.prefix_ids], len(sampled)),
+        **_parts("repair", [r for r in sampled if r.program.turn], len(sampled)),
         **_greedy(greedy),
     }
 
@@ -64,6 +66,19 @@ def _divergence(sampled: Sequence[Rollout]) -> dict[str, float]:
     """Share of the wrong answers that were compared with a reference whose diverging statement is known."""
     compared = [r.verdict.divergence for r in sampled if r.verdict.divergence is not None]
     return {"rollout/divergence_share": fmean(d.line is not None for d in compared)} if compared else {}
+
+
+def _parts(name: str, part: Sequence[Rollout], programs: int) -> dict[str, float]:
+    """Of the programs that begin with a prefix, or repair a failed one: their share of all, how many pass, and of how
+    many of their groups some do; empty without such programs."""
+    if not part:
+        return {}
+    passed = [fmean(r.verdict.outcome is Outcome.PASSED for r in group) for group in by_problem(part)]
+    return {
+        f"rollout/{name}/share": len(part) / programs,
+        f"rollout/{name}/passed": fmean(r.verdict.outcome is Outcome.PASSED for r in part),
+        f"rollout/{name}/some_pass": fmean(0 < share < 1 for share in passed),
+    }
 
 
 def _by_term(sampled: Sequence[Rollout], terms: Iterable[str]) -> dict[str, float]:

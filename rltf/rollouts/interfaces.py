@@ -1,6 +1,6 @@
 """Protocols of the components that a config may add to the pipeline: `credit=` weighs single tokens, `critic=` predicts
-outcomes or returns, `curriculum=` begins training programs, `inference=` draws them in several rounds. An
-implementation is one class in one file and one yaml of its group."""
+outcomes or returns, `curriculum=` begins training programs and may choose their problems, `inference=` draws them in
+several rounds. An implementation is one class in one file and one yaml of its group."""
 
 from __future__ import annotations
 
@@ -63,19 +63,16 @@ class RolloutCritic(Protocol):
         ...
 
 
-class Curriculum(Protocol):
-    """Chooses how much of a training problem's reference program the policy is given."""
-
-    def prefix_ids(self, problem: Problem) -> tuple[int, ...]:
-        """Token ids that the problem's next programs begin with; empty: the policy writes the whole program."""
-        ...
+@runtime_checkable
+class RolloutMemory(Protocol):
+    """What is remembered of judged training programs from one iteration to the next."""
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
         """Updates the problem's state by its judged programs of one iteration; called in the order of iterations."""
         ...
 
     def metrics(self) -> dict[str, float]:
-        """Metrics of the curriculum's present state, by full name (`curriculum/...`)."""
+        """Metrics of the present state, by full name (`curriculum/...`, `repair/...`)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,9 +84,78 @@ class Curriculum(Protocol):
         ...
 
 
+class Curriculum(RolloutMemory, Protocol):
+    """Chooses how a training problem's programs begin: with a part of a reference or of an own program, or with
+    nothing."""
+
+    def prefix_ids(self, problem: Problem) -> tuple[int, ...]:
+        """Token ids that the problem's next programs begin with; empty: the policy writes the whole program."""
+        ...
+
+
+class NextProblems(Protocol):
+    """Says which of a rank's training problems come next. The one without a plan is `ProblemOrder`."""
+
+    def __len__(self) -> int:
+        """Number of this rank's problems."""
+        ...
+
+    def start_iteration(self, iteration: int, iterations: int) -> None:
+        """Called before the problems of an iteration are drawn, and again before each further draw in it. A supervised
+        warm-up, which has every problem in its turn, calls it never.
+
+        Args:
+            iteration: 0-based.
+            iterations: of the whole run.
+        """
+        ...
+
+    def next_indices(self, n: int) -> list[int]:
+        """The next `n` indices into the problems of all ranks."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint, in plain builtins."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state that `state_dict` returned.
+
+        Raises:
+            ValueError: it is of other problems, another seed or another plan.
+        """
+        ...
+
+
+@runtime_checkable
+class ProblemPlan(Protocol):
+    """Decides the order of training problems and of demonstrations. What it learns of judged programs it is told as a
+    `RolloutMemory`: `Components` takes a curriculum or a `MultiRoundSampler` with these methods as the plan."""
+
+    def problem_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> NextProblems:
+        """The order of this rank's training problems.
+
+        Args:
+            problems: of all ranks.
+            seed: of the run.
+            rank: this process, 0-based.
+            world_size: number of processes.
+
+        Raises:
+            ValueError: there are too few problems.
+        """
+        ...
+
+    def demonstration_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> NextProblems:
+        """The order of this rank's demonstrations; arguments as of `problem_order`, with the problem of each
+        demonstration: one that has several comes as often."""
+        ...
+
+
 @runtime_checkable
 class MultiRoundSampler(Protocol):
-    """Draws training programs in more than one round (`inference=` of `train.py`)."""
+    """Draws training programs in more than one round, or from other prompts than the tasks (`inference=` of
+    `train.py`). It may be a `RolloutMemory` and a `ProblemPlan`, too."""
 
     def draw_in_rounds(
         self,

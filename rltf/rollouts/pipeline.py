@@ -15,13 +15,14 @@ from rltf.algorithms.advantages import Advantages, CreditedGroup
 from rltf.algorithms.dynamic_sampling import DynamicSampling
 from rltf.benchmarks.base import Benchmark
 from rltf.execution.executor import Executor
+from rltf.generation.rows import cut_at_stop
 from rltf.generation.sampler import Sampler
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
-from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
+from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, RolloutMemory, TokenCredit
 from rltf.rollouts.offsets import program_offsets
 from rltf.types import Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
@@ -223,9 +224,10 @@ class RolloutPipeline:
             for judged, drawn_group in zip(judged_groups, all_groups, strict=True)
         ]
         groups = self.advantages(harvest)
+        memories = self._memories().values()
         for judged, group in zip(judged_groups, groups, strict=True):
-            if self.curriculum is not None and group:
-                self.curriculum.update(judged.problem, group)
+            for memory in memories if group else ():
+                memory.update(judged.problem, group)
         if self.critic is None and self.credit is None:
             return groups
         rollouts = [rollout for group in groups for rollout in group]
@@ -255,26 +257,33 @@ class RolloutPipeline:
             "no reason given" if verdict.error is None else verdict.error.message,
         )
 
+    def _memories(self) -> dict[str, RolloutMemory]:
+        """What remembers judged programs, by its name in checkpoints."""
+        memories: dict[str, RolloutMemory] = {} if self.curriculum is None else {"curriculum": self.curriculum}
+        if isinstance(self.multi_round_sampler, RolloutMemory):
+            memories["inference"] = self.multi_round_sampler
+        return memories
+
     def metrics(self) -> dict[str, float]:
-        """The curriculum's metrics; empty without a curriculum."""
-        return {} if self.curriculum is None else self.curriculum.metrics()
+        """Metrics of the curriculum and of repair turns; empty without them."""
+        return {name: value for memory in self._memories().values() for name, value in memory.metrics().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """State of baselines and curriculum for a checkpoint, in plain builtins."""
-        curriculum = {} if self.curriculum is None else self.curriculum.state_dict()
-        return {"advantages": self.advantages.state_dict(), "curriculum": curriculum}
+        """State of baselines, curriculum and repair turns for a checkpoint, in plain builtins."""
+        memories = {name: memory.state_dict() for name, memory in self._memories().items()}
+        return {"advantages": self.advantages.state_dict(), "curriculum": {}, **memories}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned."""
         self.advantages.load_state_dict(state["advantages"])
-        if self.curriculum is not None:
-            self.curriculum.load_state_dict(state["curriculum"])
+        for name, memory in self._memories().items():
+            memory.load_state_dict(state[name])
 
     def _extract_program(
         self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int
     ) -> Program:
         text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
-        text, offsets = _cut_at_stop(text, offsets, request.stop)
+        text, offsets = cut_at_stop(text, offsets, request.stop)
         extraction = self.benchmark.extract(problem, text)
         return Program(
             problem_id=problem.id,
@@ -288,15 +297,5 @@ class RolloutPipeline:
             draw=sample.draw,
             greedy=sample.draw == -1,
             prefix_ids=request.prefix_ids,
+            turn=request.turn,
         )
-
-
-def _cut_at_stop(
-    text: str, offsets: tuple[tuple[int, int], ...], stop: tuple[str, ...]
-) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Text up to the first stop string; tokens beyond it keep an empty range at its end."""
-    stop_positions = [position for s in stop if (position := text.find(s)) >= 0]
-    if not stop_positions:
-        return text, offsets
-    end = min(stop_positions)
-    return text[:end], tuple((min(a, end), min(b, end)) for a, b in offsets)

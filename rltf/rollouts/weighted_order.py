@@ -36,6 +36,9 @@ class WeightedOrder:
         """Number of this rank's problems, those of parts with weight 0 left out."""
         return sum(len(order) for order in self._orders if order is not None)
 
+    def start_iteration(self, iteration: int, iterations: int) -> None:
+        """Changes nothing: the shares are the same in every iteration."""
+
     def next_indices(self, n: int) -> list[int]:
         """The next `n` problem indices; those of a part are all different unless its share of `n` exceeds the number of
         its problems on this rank."""

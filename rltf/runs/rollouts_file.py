@@ -35,10 +35,10 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = (),
     `program`, `finish`, `outcome`, `passed`, `total`, `error`, `failed` (the first test with the program's outcome:
     number from 1, text), `reward`, `baseline`, `advantage`, `credits` (term, value, token span or null), `offsets`
     (characters of each token in `program`), `seconds`. Where it applies: `given` (tokens that began the response and
-    were not drawn), `unexecuted` (lines that no test executed), `divergence` (where a wrong answer was compared with a
-    reference: number of the test, first and last line of the diverging statement; null: none can be told), `weights`
-    (of each token, where `credit` weighed
-    them; null: left out of the loss), `tests` (where `credit` compared them one by one: status, advantage, executed
+    were not drawn), `turn` (from 1: it repairs a failed program of the turn before), `unexecuted` (lines that no test
+    executed), `divergence` (where a wrong answer was compared with a reference: number of the test, first and last line
+    of the diverging statement; null: none can be told), `weights` (of each token, where `credit` weighed them; null:
+    left out of the loss), `tests` (where `credit` compared them one by one: status, advantage, executed
     lines such as `1-3,7`), `critic` (what it said: see `rltf.types.CriticPrediction`).
     """
     program, verdict = rollout.program, rollout.verdict
@@ -65,6 +65,8 @@ def rollout_record(rollout: Rollout, iteration: int, tests: Sequence[Test] = (),
     }
     if program.prefix_ids:
         record["given"] = len(program.prefix_ids)
+    if program.turn:
+        record["turn"] = program.turn
     if verdict.unexecuted is not None:
         record["unexecuted"] = verdict.unexecuted
     if verdict.divergence is not None:

@@ -14,6 +14,10 @@ CHAIN = "rltf.credit.chain.CreditChain"
 EMBEDDER = "rltf.policies.codet5p.embedding.embedder"
 MULTI_ROUND_METHOD = "draw_in_rounds"
 """Method of `rltf.rollouts.interfaces.MultiRoundSampler`."""
+PLAN_METHOD = "problem_order"
+"""Method of `rltf.rollouts.interfaces.ProblemPlan`."""
+RETURN_METHOD = "choose"
+"""Method of `rltf.rollouts.returning_order.Returns`."""
 
 
 def check_combinations(cfg: DictConfig) -> None:
@@ -196,14 +200,17 @@ def check_training_search(cfg: DictConfig) -> None:
     name = read_attribute(cfg.inference._target_, "name")
     if name != "sample" and not draws_in_rounds(cfg):
         raise ValueError(
-            f"inference={name} chooses among programs and training learns from all: use inference=sample, or "
-            "critic_sampling"
+            f"inference={name} chooses among programs and training learns from all: use inference=sample, "
+            "critic_sampling or repair"
         )
-    if draws_in_rounds(cfg) and cfg.get("curriculum") is not None:
-        raise ValueError(
-            f"inference={name} and curriculum both say how training programs begin: use inference=sample or "
-            "curriculum=none"
-        )
+    curriculum = OmegaConf.select(cfg, "curriculum._target_")
+    if curriculum is None or not draws_in_rounds(cfg):
+        return
+    way_out = "use inference=sample or curriculum=none"
+    if read_attribute(curriculum, "begins_programs") is not False:
+        raise ValueError(f"inference={name} and curriculum both say how training programs begin: {way_out}")
+    if read_attribute(cfg.inference._target_, PLAN_METHOD) and read_attribute(curriculum, PLAN_METHOD):
+        raise ValueError(f"inference={name} and curriculum both choose training problems: {way_out}")
 
 
 def check_placement(cfg: DictConfig) -> None:
@@ -224,11 +231,20 @@ def check_placement(cfg: DictConfig) -> None:
             "trainer.strategy starts several processes and generation.placement=separate works with one training "
             "process: use generation.placement=colocated"
         )
-    if draws_in_rounds(cfg):
+    curriculum = OmegaConf.select(cfg, "curriculum._target_")
+    if curriculum is not None and read_attribute(curriculum, RETURN_METHOD):
         raise ValueError(
-            "inference=critic_sampling asks a critic between two draws and generation.placement=separate draws in "
-            "processes that have none: use inference=sample or generation.placement=colocated"
+            f"curriculum is {curriculum}, which brings back problems that this process had judged, and "
+            "generation.placement=separate draws ahead of it: use curriculum=none or generation.placement=colocated"
         )
+    if draws_in_rounds(cfg):
+        name = read_attribute(cfg.inference._target_, "name")
+        why = (
+            "repairs programs that this process had judged and generation.placement=separate draws ahead of it"
+            if name == "repair"
+            else "asks a critic between two draws and generation.placement=separate draws in processes that have none"
+        )
+        raise ValueError(f"inference={name} {why}: use inference=sample or generation.placement=colocated")
 
 
 def _described(kind: str | None) -> str:

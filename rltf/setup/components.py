@@ -22,12 +22,14 @@ from rltf.policies.precision import check_trained_weights
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.interfaces import Curriculum, ProblemPlan
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.self_check import check_sampler
 from rltf.setup.benchmark import build_benchmark, check_references
 from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
+from rltf.setup.signatures import read_signature
 from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
 from rltf.types import Sampling
 
@@ -93,7 +95,7 @@ class Components:
             clock,
             critic=critic,
             credit=credit,
-            curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
+            curriculum=build_curriculum(cfg, benchmark, policy),
             selection=build(cfg, "algorithm.selection"),
         )
         pinning = None
@@ -151,7 +153,17 @@ class Components:
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             inference=inference,
+            problem_plan=self.problem_plan,
         )
+
+    @property
+    def problem_plan(self) -> ProblemPlan | None:
+        """What decides which training problem comes next: a curriculum or a search that does; None: all have their
+        turn."""
+        for part in (self.pipeline.curriculum, self.pipeline.multi_round_sampler):
+            if isinstance(part, ProblemPlan):
+                return part
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -161,3 +173,17 @@ class Components:
             self.clock.on_phase = None
             self.pinning.close()
         self.executor.close()
+
+
+def build_curriculum(cfg: DictConfig, benchmark: Benchmark, policy: Policy) -> Curriculum | None:
+    """The curriculum of a run, given benchmark and policy where it asks for them; None without one.
+
+    Raises:
+        ValueError: it refused its options.
+    """
+    target = OmegaConf.select(cfg, "curriculum._target_")
+    signature = None if target is None else read_signature(target)
+    parts = {"benchmark": benchmark, "policy": policy}
+    asked = parts if signature is None else {name: part for name, part in parts.items() if name in signature.parameters}
+    curriculum: Curriculum | None = build(cfg, "curriculum", **asked)
+    return curriculum

@@ -8,15 +8,14 @@ from rltf.commands.evaluate import evaluate
 from rltf.commands.train import train
 
 MINI = (
-    "debug=default",
     "benchmark.sizes={train: 60, validation: 4, test: 6}",
     "generation.sampling.max_new_tokens=40",
 )
-QUIET = ("report=false", "callbacks.progress=null", "logger=none", "warmup.steps=0")
+QUIET = ("debug=default", "report=false", "callbacks.progress=null", "logger=none", "warmup.steps=0")
 EVAL = ("model=tiny_t5", "policy=tiny_t5", "evaluation={problems: 4, samples: 3, ks: [1, 2]}")
 
 
-@pytest.mark.parametrize("inference", ["sample", "best_of_n", "critic_sampling"])
+@pytest.mark.parametrize("inference", ["sample", "best_of_n", "critic_sampling", "repair"])
 def test_every_choice_composes_and_is_named_after_its_file(composed, inference):
     from hydra.utils import get_object
 
@@ -39,7 +38,7 @@ def test_choosing_changes_neither_the_programs_nor_pass_at_k(composed, tmp_path)
     samples = [(tmp_path / name / "samples.jsonl").read_text().splitlines() for name in results]
     texts = [[json.loads(line)["solution"] for line in lines] for lines in samples]
     assert texts[0] == texts[1]
-    assert len(texts[0]) == 4 * 3 + 4
+    assert len(texts[0]) == 4 * 3
 
 
 @pytest.mark.slow
@@ -59,6 +58,18 @@ def test_the_critic_of_a_run_is_the_one_that_is_asked(composed, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_policy_repairs_what_fails_the_examples(composed, tmp_path):
+    options = ("inference=repair", "inference.turns=2", "model.max_prompt_tokens=400")
+    cfg = composed("eval", *MINI, *EVAL, *options, f"paths.output_dir={tmp_path}")
+    outcome = evaluate(cfg)
+    record = outcome.summary["inference"]
+    assert record["problems"] == {"all": 4, "with_examples": 4, "drawn": 4, "refined": 0, "repaired": 4}
+    assert record["budget"]["programs"] == {"drawn": 12, "refined": 0, "repaired": 24}  # random weights pass nothing
+    turns = [[p.turn for p in judged.programs if not p.greedy] for judged in outcome.module.test_groups]
+    assert turns == [[2, 2, 2]] * 4
+
+
+@pytest.mark.slow
 def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_programs(composed, tmp_path):
     run, repair = tmp_path / "run", tmp_path / "repair"
     first = ("rollouts.problems=30", "trainer.max_epochs=2", f"paths.output_dir={run}")
@@ -70,7 +81,7 @@ def test_a_repair_model_is_trained_on_a_runs_failures_and_rewrites_failed_progra
         "algorithm=sft",
         "model.max_prompt_tokens=256",
     )
-    outcome = train(composed("train", MINI[0], MINI[2], *QUIET, *stage, f"paths.output_dir={repair}"))
+    outcome = train(composed("train", MINI[1], *QUIET, *stage, f"paths.output_dir={repair}"))
     assert outcome.summary["benchmark"] == "mini/repair"
     search = ("inference=critic_sampling", f"inference.repair={repair}", "inference.max_prompt_tokens=256")
     record = evaluate(composed("eval", *MINI, *EVAL, *search, f"paths.output_dir={tmp_path / 'eval'}")).summary

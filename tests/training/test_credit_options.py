@@ -34,6 +34,10 @@ APART = (
 )
 """A history of best rewards for each term."""
 DIVERGENCE = tuple(option.replace("credit=executed", "credit=divergence") for option in ALL)
+EASY = ("benchmark.difficulties={easy: 1}",)
+POOLS = ("algorithm=dapo", "reward=binary", "curriculum=pool", *EASY)
+REPAIR = ("algorithm=dapo", "reward=binary", "inference=repair", "inference.share=0.5", "model.max_prompt_tokens=256")
+REPLAY = ("algorithm=grpo", "curriculum=prefix", "curriculum.target=0.9", "curriculum.within=0", *EASY)
 BY_TEST = tuple(option.replace("credit=executed", "credit=tests") for option in ALL)
 
 
@@ -60,12 +64,16 @@ def test_options_combine_and_leave_their_marks(composed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chosen", "lag"), [(ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)]
+    ("chosen", "lag"),
+    [
+        *((ALL, 0), (ALL, 1), (BY_TEST, 1), (DIVERGENCE, 1), (SEARCH, 1), (APART, 1)),
+        *((REPLAY, 0), (REPLAY, 1), (REPAIR, 0), (REPAIR, 1), (POOLS, 0), (POOLS, 1)),
+    ],
 )
 def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_path, monkeypatch, chosen, lag):
     options = (*SMALL, *chosen, f"rollouts.lag={lag}")
     whole = train(composed("train", *options, f"paths.output_dir={tmp_path / 'whole'}"))
-    assert any(record.get("given") for record in records(whole.folder))
+    assert chosen is POOLS or any(record.get("given") or record.get("turn") for record in records(whole.folder))
 
     def dies(self, trainer, module):
         if trainer.max_epochs == 5 and trainer.current_epoch == 3:
@@ -79,7 +87,10 @@ def test_a_run_with_every_option_goes_on_after_a_stop_to_the_bit(composed, tmp_p
     resumed = train(composed("train", *options, f"paths.output_dir={broken}", f"resume={broken}"))
     before, after = whole.module.policy.state_dict(), resumed.module.policy.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    pipelines = [run.data.pipeline.state_dict() for run in (whole, resumed)]
-    assert pipelines[0] == pipelines[1]
+    for state in ("pipeline", "problem_order"):
+        states = [getattr(run.data, state).state_dict() for run in (whole, resumed)]
+        assert states[0] == states[1]
+    assert ("curriculum" in whole.summary) == (chosen is not SEARCH)
+    assert resumed.summary.get("curriculum") == whole.summary.get("curriculum")
     without_time = [[{**r, "seconds": 0} for r in records(run.folder)] for run in (whole, resumed)]
     assert without_time[0] == without_time[1]

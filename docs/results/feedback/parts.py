@@ -1,5 +1,4 @@
-"""Held-out results of each choice on long programs beside `reward=binary`, and the figure of the gain against the number
-of parts of a program, one curve a choice that was run with several.
+"""Held-out results of each choice on long programs beside `reward=binary`, and the figure of its gain by number of parts.
 
     python docs/results/feedback/parts.py RUN...     # folders of runs, or of sweeps; writes parts.csv and parts.png
 
