@@ -166,6 +166,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             accumulate=trainer.accumulate_grad_batches,
             batch_size=rollouts.batch_size,
             demonstrations=rollouts.demonstrations,
+            iterations=trainer.max_epochs,
         )
     )
     _fit(run, trainer, checkpoint if checkpoint is not None and _of_rl(checkpoint) else None)

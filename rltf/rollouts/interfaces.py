@@ -1,6 +1,6 @@
 """Protocols of the components that a config may add to the pipeline: `credit=` weighs single tokens, `critic=` predicts
-outcomes or returns, `curriculum=` begins training programs, `inference=` draws them in several rounds. An
-implementation is one class in one file and one yaml of its group."""
+outcomes or returns, `curriculum=` begins training programs and may choose their problems, `inference=` draws them in
+several rounds. An implementation is one class in one file and one yaml of its group."""
 
 from __future__ import annotations
 
@@ -84,6 +84,65 @@ class Curriculum(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores a state that `state_dict` returned."""
+        ...
+
+
+class NextProblems(Protocol):
+    """Says which of a rank's training problems come next. The one without a plan is `ProblemOrder`."""
+
+    def __len__(self) -> int:
+        """Number of this rank's problems."""
+        ...
+
+    def start_iteration(self, iteration: int, iterations: int) -> None:
+        """Called before the problems of an iteration are drawn, and again before each further draw in it. A supervised
+        warm-up, which has every problem in its turn, calls it never.
+
+        Args:
+            iteration: 0-based.
+            iterations: of the whole run.
+        """
+        ...
+
+    def next_indices(self, n: int) -> list[int]:
+        """The next `n` indices into the problems of all ranks."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint, in plain builtins."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state that `state_dict` returned.
+
+        Raises:
+            ValueError: it is of other problems, another seed or another plan.
+        """
+        ...
+
+
+@runtime_checkable
+class ProblemPlan(Protocol):
+    """Decides the order of training problems and of demonstrations. What it learns of judged programs it is told as a
+    `Curriculum`, which a class may be as well: `Components` takes a curriculum with these methods as the plan."""
+
+    def problem_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> NextProblems:
+        """The order of this rank's training problems.
+
+        Args:
+            problems: of all ranks.
+            seed: of the run.
+            rank: this process, 0-based.
+            world_size: number of processes.
+
+        Raises:
+            ValueError: there are too few problems.
+        """
+        ...
+
+    def demonstration_order(self, problems: Sequence[Problem], seed: int, rank: int, world_size: int) -> NextProblems:
+        """The order of this rank's demonstrations; arguments as of `problem_order`, with the problem of each
+        demonstration: one that has several comes as often."""
         ...
 
 

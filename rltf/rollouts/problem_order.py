@@ -44,6 +44,9 @@ class ProblemOrder:
         """Number of this rank's problems."""
         return len(self._share)
 
+    def start_iteration(self, iteration: int, iterations: int) -> None:
+        """Does nothing: every iteration goes on where the one before ended."""
+
     def next_indices(self, n: int) -> list[int]:
         """The next `n` problem indices, all different unless `n` exceeds the number of this rank's problems."""
         indices: list[int] = []

@@ -22,6 +22,7 @@ from rltf.policies.precision import check_trained_weights
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
+from rltf.rollouts.interfaces import ProblemPlan
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.self_check import check_sampler
 from rltf.setup.benchmark import build_benchmark, check_references
@@ -151,7 +152,14 @@ class Components:
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             inference=inference,
+            problem_plan=self.problem_plan,
         )
+
+    @property
+    def problem_plan(self) -> ProblemPlan | None:
+        """What decides which training problem comes next: a curriculum that does; None: all have their turn."""
+        curriculum = self.pipeline.curriculum
+        return curriculum if isinstance(curriculum, ProblemPlan) else None
 
     def __enter__(self) -> Self:
         return self

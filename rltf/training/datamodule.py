@@ -21,6 +21,7 @@ from rltf.policies.base import Policy
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.collate import collate
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
+from rltf.rollouts.interfaces import NextProblems, ProblemPlan
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problem_order import ProblemOrder
 from rltf.training.demonstrations import Demonstrations
@@ -49,6 +50,8 @@ class StreamPlan:
     """Demonstrations per micro-batch."""
     total_updates: int | None = None
     """Optimiser steps of all epochs, if the last epoch is shorter; None: all epochs have `updates`."""
+    iterations: int | None = None
+    """Epochs over which a plan of problems stretches; None: the plan waits, and every problem has its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ class RolloutDataModule(L.LightningDataModule):
         rank: this process, 0-based.
         world_size: number of processes, which share the problems out.
         inference: search that finds the programs of the test; None: they are sampled.
+        problem_plan: decides the order of problems and demonstrations; None: all in their turn.
     """
 
     def __init__(
@@ -99,9 +103,10 @@ class RolloutDataModule(L.LightningDataModule):
         rank: int = 0,
         world_size: int = 1,
         inference: Inference | None = None,
+        problem_plan: ProblemPlan | None = None,
     ) -> None:
         super().__init__()
-        self.inference = inference
+        self.inference, self.problem_plan = inference, problem_plan
         self.benchmark, self.policy, self.pipeline, self.buffer = benchmark, policy, pipeline, buffer
         self.validation_plan, self.test_plan = validation, test
         self.seed, self.rank, self.world_size, self.max_tokens = seed, rank, world_size, max_tokens
@@ -110,7 +115,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.iteration = 0
         self._demonstrations: Demonstrations | None = None
         self._train_problems: list[Problem] | None = None
-        self._problem_order: ProblemOrder | None = None
+        self._problem_order: NextProblems | None = None
 
     @property
     def train_problems(self) -> list[Problem]:
@@ -120,10 +125,14 @@ class RolloutDataModule(L.LightningDataModule):
         return self._train_problems
 
     @property
-    def problem_order(self) -> ProblemOrder:
+    def problem_order(self) -> NextProblems:
         """The order in which this rank visits its training problems."""
         if self._problem_order is None:
-            self._problem_order = ProblemOrder(len(self.train_problems), self.seed, self.rank, self.world_size)
+            problems, place = self.train_problems, (self.seed, self.rank, self.world_size)
+            plan = self.problem_plan
+            self._problem_order = (
+                ProblemOrder(len(problems), *place) if plan is None else plan.problem_order(problems, *place)
+            )
         return self._problem_order
 
     @property
@@ -131,13 +140,26 @@ class RolloutDataModule(L.LightningDataModule):
         """Demonstrations of the training problems, encoded on first use."""
         if self._demonstrations is None:
             self._demonstrations = Demonstrations(
-                self.benchmark, self.policy, self.train_problems, self.max_tokens, self.seed, self.rank, self.world_size
+                self.benchmark,
+                self.policy,
+                self.train_problems,
+                self.max_tokens,
+                self.seed,
+                self.rank,
+                self.world_size,
+                self.problem_plan,
             )
         return self._demonstrations
 
     def next_problems(self, count: int) -> list[Problem]:
-        """This rank's next `count` training problems: none twice before all were visited once."""
+        """This rank's next `count` training problems; without a plan none twice before all were visited once."""
+        self._start_iteration(self.problem_order)
         return [self.train_problems[i] for i in self.problem_order.next_indices(count)]
+
+    def _start_iteration(self, order: NextProblems | Demonstrations) -> None:
+        iterations = None if self.plan is None else self.plan.iterations
+        if iterations is not None and self.trainer is not None:
+            order.start_iteration(self.trainer.current_epoch, iterations)
 
     def check_texts(self, demonstrates: bool) -> None:
         """Encodes a prompt for training and one of the test, and demonstrations, so that a tokenizer or a chat template
@@ -182,6 +204,8 @@ class RolloutDataModule(L.LightningDataModule):
             count = plan.updates * plan.accumulate * plan.batch_size
             rollouts = self.buffer.sample(count, minibatch_seed(self.seed, self.iteration))
         self.iteration += 1
+        if plan.mix.needs_demonstrations:
+            self._start_iteration(self.demonstrations)
         device = self.trainer.strategy.root_device if self.trainer is not None else "cpu"
         size = plan.accumulate * plan.batch_size
         for update in range(self._epoch_updates()):

@@ -11,6 +11,7 @@ from typing import Any
 from rltf.benchmarks.base import Benchmark
 from rltf.policies.base import Policy
 from rltf.rollouts.collate import collate_demonstrations
+from rltf.rollouts.interfaces import NextProblems, ProblemPlan
 from rltf.rollouts.problem_order import ProblemOrder
 from rltf.types import Problem, RolloutBatch
 
@@ -39,6 +40,7 @@ class Demonstrations:
         seed: of the order.
         rank: this process, 0-based.
         world_size: number of processes, which share the pairs out.
+        plan: decides their order; None: all in their turn.
 
     Raises:
         ValueError: the tokenizer changes more than `MAX_CHANGED_SHARE` of the answers.
@@ -53,10 +55,12 @@ class Demonstrations:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        plan: ProblemPlan | None = None,
     ) -> None:
         self._policy = policy
         self.changed = self.too_long = 0
         self._pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        problem_of_pair: list[Problem] = []
         loss = ""
         for problem in problems:
             prompt: tuple[int, ...] | None = None
@@ -71,8 +75,13 @@ class Demonstrations:
                 else:
                     prompt = prompt or policy.encode_prompt(benchmark.prompt(problem))
                     self._pairs.append((prompt, answer))
+                    problem_of_pair.append(problem)
         self._tell_changed(type(policy.tokenizer).__name__, loss)
-        self._order = ProblemOrder(len(self._pairs), seed, rank, world_size) if self._pairs else None
+        self._order: NextProblems | None = None
+        if self._pairs and plan is not None:
+            self._order = plan.demonstration_order(problem_of_pair, seed, rank, world_size)
+        elif self._pairs:
+            self._order = ProblemOrder(len(self._pairs), seed, rank, world_size)
         self._seed = seed
         self._pool_number = 0
         self._ready_batches: deque[list[int]] = deque()
@@ -93,7 +102,7 @@ class Demonstrations:
             )
         log.warning("%s; they are left out of supervised training", counts)
 
-    def require_any(self) -> ProblemOrder:
+    def require_any(self) -> NextProblems:
         """The order of the pairs.
 
         Raises:
@@ -106,6 +115,10 @@ class Demonstrations:
                 "or set algorithm.mix.supervised=null and warmup.steps=0"
             )
         return self._order
+
+    def start_iteration(self, iteration: int, iterations: int) -> None:
+        """Tells the order that an iteration begins (see `NextProblems`)."""
+        self.require_any().start_iteration(iteration, iterations)
 
     def batch(self, size: int) -> RolloutBatch:
         """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by
