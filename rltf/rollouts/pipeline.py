@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from rltf.algorithms.advantages import Advantages, CreditedGroup
@@ -68,7 +69,7 @@ class RolloutPipeline:
         """Programs that `collect_rollouts` met and that could not be judged, without reward. Whoever collects clears it
         (`rltf.callbacks.generation`, once an iteration)."""
         self._told_unjudgeable = False
-        self._prompts: dict[str, tuple[int, ...]] = {}
+        self._prompts: dict[tuple[str, bool], tuple[int, ...]] = {}
 
     @property
     def rewards(self) -> RewardStack:
@@ -82,11 +83,13 @@ class RolloutPipeline:
         assert self._advantages is not None, "this pipeline judges programs and gives no advantages"
         return self._advantages
 
-    def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
-        """The problem's encoded prompt; rendered at the first call only."""
-        ids = self._prompts.get(problem.id)
+    def prompt_ids(self, problem: Problem, training: bool = False) -> tuple[int, ...]:
+        """The problem's encoded prompt; rendered at the first call only. `training`: see `Prompt.training`."""
+        ids = self._prompts.get((problem.id, training))
         if ids is None:
-            ids = self._prompts[problem.id] = self.policy.encode_prompt(self.benchmark.prompt(problem))
+            prompt = self.benchmark.prompt(problem)
+            ids = self.policy.encode_prompt(replace(prompt, training=True) if training else prompt)
+            self._prompts[problem.id, training] = ids
         return ids
 
     def start_rollouts(
@@ -125,7 +128,14 @@ class RolloutPipeline:
             )
         else:
             requests = [
-                Request(p.id, self.prompt_ids(p), tuple(draws), greedy, prefix_of(p), self.benchmark.prompt(p).stop)
+                Request(
+                    p.id,
+                    self.prompt_ids(p, training),
+                    tuple(draws),
+                    greedy,
+                    prefix_of(p),
+                    self.benchmark.prompt(p).stop,
+                )
                 for p in problems
             ]
             programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)

@@ -29,6 +29,7 @@ from rltf.setup.benchmark import build_benchmark, check_references
 from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
+from rltf.setup.prompts import start_prompts
 from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
 from rltf.types import Sampling
 
@@ -48,6 +49,8 @@ class Components:
     """Wall time by phase."""
     pinning: CorePinning | None
     """Of the sandbox to its cores; None: several training processes share the machine, or judging happens elsewhere."""
+    tasks: ProblemPlan | None = None
+    """Decides which training problem comes next; None: all have their turn, or a curriculum decides."""
 
     @classmethod
     def build(
@@ -97,10 +100,15 @@ class Components:
             curriculum=build(cfg, "curriculum", benchmark=benchmark, policy=policy),
             selection=build(cfg, "algorithm.selection"),
         )
+        tasks: ProblemPlan | None = build(cfg, "tasks") if training else None
+        if tasks is not None and isinstance(pipeline.curriculum, ProblemPlan):
+            raise ValueError("tasks= and curriculum= both say which problem comes next: expected one of them")
+        if training:
+            start_prompts(policy, benchmark)
         pinning = None
         if isinstance(executor, LocalExecutor) and OmegaConf.select(cfg, "trainer.strategy", default="auto") == "auto":
             pinning = clock.on_phase = CorePinning(executor.use_cores, cores.threads)
-        return cls(policy, benchmark, executor, sampling, pipeline, clock, pinning)
+        return cls(policy, benchmark, executor, sampling, pipeline, clock, pinning, tasks)
 
     def datamodule(
         self,
@@ -157,9 +165,10 @@ class Components:
 
     @property
     def problem_plan(self) -> ProblemPlan | None:
-        """What decides which training problem comes next: a curriculum that does; None: all have their turn."""
+        """What decides which training problem comes next: a plan of tasks, or a curriculum that does; None: all have
+        their turn."""
         curriculum = self.pipeline.curriculum
-        return curriculum if isinstance(curriculum, ProblemPlan) else None
+        return self.tasks or (curriculum if isinstance(curriculum, ProblemPlan) else None)
 
     def __enter__(self) -> Self:
         return self

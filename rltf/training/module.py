@@ -139,7 +139,8 @@ class RLTFModule(L.LightningModule):
         assert phase is not None, "start(phase) comes before fit"
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
         # a fused step unscales float16 gradients itself, after they were clipped: too late
-        optimizer = phase.make_optimizer(self._trained, fused=self.trainer.precision != "16-mixed")
+        groups = self.policy.parameter_groups()
+        optimizer = phase.make_optimizer(groups or self._trained, fused=self.trainer.precision != "16-mixed")
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -192,6 +193,7 @@ class RLTFModule(L.LightningModule):
     def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and detached metrics of a micro-batch or a piece of it, from log-probs under the present weights."""
         assert self.phase is not None
+        self.policy.pop_auxiliary_loss()  # of a pass that ran out of memory
         term_logprobs: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
@@ -206,6 +208,8 @@ class RLTFModule(L.LightningModule):
                 self._idle_iterations.add_programs(part)
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(term_logprobs, batch.divisors)
+        if (auxiliary := self.policy.pop_auxiliary_loss()) is not None:
+            return mixed.total + auxiliary, metrics | mixed.metrics | {"loss/auxiliary": auxiliary.detach()}
         return mixed.total, metrics | mixed.metrics
 
     def _scorer(self, name: str) -> Scorer:
