@@ -12,11 +12,10 @@ from torch import Tensor
 from transformers.models.t5.modeling_t5 import T5Stack
 
 from rltf.policies import compat
+from rltf.policies.prompt_pool import PromptPool  # transformers evaluates the annotation below
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from rltf.policies.prompt_pool import PromptPool
 
 
 class PromptedEncoder(T5Stack):
@@ -30,6 +29,7 @@ class PromptedEncoder(T5Stack):
         words = self.embed_tokens.num_embeddings
         if input_ids is None or not bool((input_ids[:, 0] >= words).all()):
             return super().forward(input_ids=input_ids, attention_mask=attention_mask, **options)
+        options.pop("inputs_embeds", None)  # None, from the whole model's forward
         pool = self.learned_prompts[0]
         places = pool.options.places
         code_B, word_BS = input_ids[:, 0] - words, input_ids[:, places:]
