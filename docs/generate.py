@@ -82,6 +82,9 @@ NOTES = {
     "([docs/credit.md](docs/credit.md))",
     "critic": "`critic=outcome credit=critic_token` (CodeRL), `critic=value algorithm=ppo`",
     "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass",
+    "tasks": "`sequential`, `replay`, `multitask`: parts of a benchmark one after the other "
+    "([docs/continual.md](docs/continual.md))",
+    "prompts": "learned vectors in front of prompts, the weights frozen ([docs/continual.md](docs/continual.md))",
     "inference": "for eval.py, and `critic_sampling` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",

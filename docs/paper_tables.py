@@ -45,6 +45,7 @@ PAPERS = {
     "2503.14286": ("TOPR", "tapered importance weights, the example of a page"),
     "2105.09938": ("APPS", "benchmark"),
     "2108.07732": ("MBPP", "benchmark"),
+    "2307.02435": ("Continual learning for code", "tasks one after the other; prompt pools with teacher forcing"),
     "2407.19772": ("Unseen code tests in infinitum", "items without end by construct; what a new model breaks"),
     "2107.03374": ("HumanEval (Codex)", "benchmark; the unbiased pass@k; ranking by mean log-prob"),
     "2109.00859": ("CodeT5", "models"),
@@ -64,6 +65,7 @@ OPTIONS_OF_PAPERS = {
     "1707.06347": ["critic=value algorithm=ppo"],
     "2305.18341": ["experiment=rlcf", "reward=grounding", "reward=static"],
     "2106.07704": ["algorithm=soft_q"],
+    "2307.02435": ["tasks=sequential", "tasks=replay", "prompts=pool", "prompts=pool_tf", "benchmark=codetask_mini"],
     "2304.06767": ["algorithm=raft"],
     "2604.01193": ["algorithm=ssd"],
 }
@@ -74,6 +76,8 @@ OPTIONS_OF_MODULES = {
     "rltf/algorithms/dynamic_sampling.py": "algorithm=dapo",
     "rltf/algorithms/max_of_k.py": "algorithm.advantages.baseline=max_of_k",
     "rltf/algorithms/terms.py": "algorithm.advantages.terms=apart",
+    "rltf/policies/prompt_pool.py": "prompts=pool_tf",
+    "rltf/rollouts/tasks.py": "tasks=replay",
     "rltf/credit/kl_penalty.py": "algorithm=ppo",
     "rltf/prm/data.py": "job=prm_data",
     "rltf/prm/__init__.py": "job=prm",
@@ -96,6 +100,7 @@ PAGES_OF_PAPERS = {
     "2503.14286": ["add_objective.md"],
     "2105.09938": ["benchmarks.md"],
     "2108.07732": ["benchmarks.md", "results/smollm2.md"],
+    "2307.02435": ["continual.md", "results/continual.md"],
     "2407.19772": ["infinitum.md", "reports.md"],
     "2107.03374": ["benchmarks.md", "inference.md"],
 }

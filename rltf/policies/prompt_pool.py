@@ -1,12 +1,12 @@
 """Learned prompts in front of a frozen encoder-decoder, chosen by keys: continual learning by prompt pools, with
-teacher forcing of the pool while it is trained (arXiv 2307.02435, after L2P, 2112.08654).
+teacher forcing of the pool while it is trained (arXiv 2307.02435).
 
 A key holds `tokens` vectors. The query of a prompt is the mean of the encoder's states over it, without learned
 vectors; `pool` takes the `keys` keys of highest cosine to it, and adds -`pull` times the sum of their cosines to the
 loss. With teacher forcing a training prompt takes the keys of its task instead: `keys - (tasks - 1) * shared_per_pair`
 of its own, and `shared_per_pair` with each other task; held-out prompts choose freely among all keys.
 
-How it differs from the paper's code (awslabs/codetask-cl-pptf):
+How it deviates from the paper's code (awslabs/codetask-cl-pptf):
 1. The learned vectors take places in the prompt: ids beyond the vocabulary, one for each task and one for a free
    choice, so that samplers, masks, buffers and checkpoints need know nothing of them.
 2. Keys begin as queries of the first problems of their task; vectors as means of parts of those problems' embeddings,

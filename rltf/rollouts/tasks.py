@@ -3,7 +3,7 @@
 A task is a part of the training problems, by `Problem.task` or by their difficulty. An iteration belongs to one task;
 each has as many iterations. Before the first iteration (in a supervised warm-up) every problem has its turn.
 
-How it differs from the paper's code:
+How it deviates from the paper's code:
 1. The paper shows the whole memory once at the end of each epoch. Here a share of every iteration's problems is from
    the memory, in equal parts of the finished tasks: an iteration of RL has no epochs.
 2. In RL the memory holds problems; programs are drawn anew.

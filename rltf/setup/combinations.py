@@ -26,6 +26,7 @@ def check_combinations(cfg: DictConfig) -> None:
     check_target_strategy(cfg)
     check_training_search(cfg)
     check_placement(cfg)
+    check_prompts(cfg)
 
 
 def build_credit(cfg: DictConfig) -> TokenCredit | None:
@@ -133,6 +134,21 @@ def check_target_strategy(cfg: DictConfig) -> None:
         raise ValueError(
             f"trainer.strategy is {name} and algorithm.target averages whole weights: expected trainer=cpu, "
             "trainer=gpu or trainer=ddp"
+        )
+
+
+def check_prompts(cfg: DictConfig) -> None:
+    """Refuses learned prompts in several processes, which exchange a gradient of 0 for those that a step does not use:
+    AdamW would move them.
+
+    Raises:
+        ValueError: `trainer.strategy` is one of several processes.
+    """
+    strategy = OmegaConf.select(cfg, "trainer.strategy", default="auto")
+    if OmegaConf.select(cfg, "model.prompts") is not None and strategy != "auto":
+        name = strategy if isinstance(strategy, str) else strategy.get("_target_", "")
+        raise ValueError(
+            f"trainer.strategy is {name} and prompts= learns in one process alone: expected trainer=cpu or trainer=gpu"
         )
 
 

@@ -49,6 +49,9 @@ OPTIONS = {
     "inference=critic_sampling, with the critic": ["inference=critic_sampling", *CRITIC],
     "algorithm=dapo": ["algorithm=dapo"],
     "algorithm=soft_q": ["algorithm=soft_q"],
+    "tasks=replay, with two validations": [  # for --iterations 8, the default
+        *("tasks=replay", "tasks.by=difficulty", "tasks.order=[easy,medium]", "trainer.check_val_every_n_epoch=5"),
+    ],
 }
 QUIET = [
     "logger=none",

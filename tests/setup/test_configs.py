@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GROUPS = ("algorithm", "benchmark", "buffer", "callbacks", "credit", "critic", "curriculum", "debug", "executor")
-GROUPS += ("generation", "job", "logger", "model", "optimizer", "recipe", "reward", "trainer")
+GROUPS += ("generation", "job", "logger", "model", "optimizer", "prompts", "recipe", "reward", "tasks", "trainer")
 
 
 def _choices():

@@ -1,7 +1,7 @@
 """Four tasks on the programs of `mini`, for continual learning: the procedural small sister of CodeTask-CL
 (arXiv 2307.02435), whose tasks are generation, refinement, translation and summarisation.
 
-How it differs from CodeTask-CL:
+How it deviates from CodeTask-CL:
 1. All four are made from one source of programs, so tasks differ in what is asked and not in what it is asked of.
 2. Answers are judged: programs by their tests, English by comparison, since each program has one English. CodeTask-CL
    measures BLEU.
