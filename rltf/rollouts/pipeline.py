@@ -23,6 +23,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.finite import check_finite
 from rltf.rollouts.groups import JudgedGroup, PendingRollouts
 from rltf.rollouts.interfaces import Curriculum, MultiRoundSampler, RolloutCritic, TokenCredit
+from rltf.rollouts.stops import cut_at_stop
 from rltf.types import Problem, Program, Request, Rollout, Sample, Sampling, Verdict
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class RolloutPipeline:
         """Programs that `collect_rollouts` met and that could not be judged, without reward. Whoever collects clears it
         (`rltf.callbacks.generation`, once an iteration)."""
         self._told_unjudgeable = False
-        self._prompts: dict[tuple[str, bool], tuple[int, ...]] = {}
+        self._requests: dict[tuple[str, bool], Request] = {}
 
     @property
     def rewards(self) -> RewardStack:
@@ -83,14 +84,18 @@ class RolloutPipeline:
         assert self._advantages is not None, "this pipeline judges programs and gives no advantages"
         return self._advantages
 
-    def prompt_ids(self, problem: Problem, training: bool = False) -> tuple[int, ...]:
-        """The problem's encoded prompt; rendered at the first call only. `training`: see `Prompt.training`."""
-        ids = self._prompts.get((problem.id, training))
-        if ids is None:
-            prompt = self.benchmark.prompt(problem)
-            ids = self.policy.encode_prompt(replace(prompt, training=True) if training else prompt)
-            self._prompts[problem.id, training] = ids
-        return ids
+    def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
+        """The problem's encoded prompt; rendered at the first call only."""
+        return self._request(problem, training=False).prompt_ids
+
+    def _request(self, problem: Problem, training: bool) -> Request:
+        """A request for no program yet, with the prompt as it is in training, or held out (`Prompt.training`)."""
+        request = self._requests.get((problem.id, training))
+        if request is None:
+            prompt = replace(self.benchmark.prompt(problem), training=training)
+            request = Request(problem.id, self.policy.encode_prompt(prompt), (), stop=prompt.stop)
+            self._requests[problem.id, training] = request
+        return request
 
     def start_rollouts(
         self,
@@ -128,14 +133,7 @@ class RolloutPipeline:
             )
         else:
             requests = [
-                Request(
-                    p.id,
-                    self.prompt_ids(p, training),
-                    tuple(draws),
-                    greedy,
-                    prefix_of(p),
-                    self.benchmark.prompt(p).stop,
-                )
+                replace(self._request(p, training), draws=tuple(draws), greedy=greedy, prefix_ids=prefix_of(p))
                 for p in problems
             ]
             programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)
@@ -283,7 +281,7 @@ class RolloutPipeline:
         self, policy: Policy, problem: Problem, request: Request, sample: Sample, version: int
     ) -> Program:
         text, offsets = policy.decode(request.prefix_ids + sample.token_ids)
-        text, offsets = _cut_at_stop(text, offsets, request.stop)
+        text, offsets = cut_at_stop(text, offsets, request.stop)
         extraction = self.benchmark.extract(problem, text)
         start, end = extraction.start, extraction.end
         shift = len(extraction.lead) - start
@@ -305,14 +303,3 @@ class RolloutPipeline:
             greedy=sample.draw == -1,
             prefix_ids=request.prefix_ids,
         )
-
-
-def _cut_at_stop(
-    text: str, offsets: tuple[tuple[int, int], ...], stop: tuple[str, ...]
-) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Text up to the first stop string; tokens beyond it keep an empty range at its end."""
-    stop_positions = [position for s in stop if (position := text.find(s)) >= 0]
-    if not stop_positions:
-        return text, offsets
-    end = min(stop_positions)
-    return text[:end], tuple((min(a, end), min(b, end)) for a, b in offsets)

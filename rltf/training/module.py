@@ -29,7 +29,7 @@ from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
-from rltf.training.scoring import Scorer
+from rltf.training.scoring import Scorer, with_auxiliary_loss
 from rltf.training.sharding import (
     ShardedStrategy,
     copy_full_weights,
@@ -139,8 +139,8 @@ class RLTFModule(L.LightningModule):
         assert phase is not None, "start(phase) comes before fit"
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
         # a fused step unscales float16 gradients itself, after they were clipped: too late
-        groups = self.policy.parameter_groups()
-        optimizer = phase.make_optimizer(groups or self._trained, fused=self.trainer.precision != "16-mixed")
+        trained = self.policy.parameter_groups() or self._trained
+        optimizer = phase.make_optimizer(trained, fused=self.trainer.precision != "16-mixed")
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -208,9 +208,7 @@ class RLTFModule(L.LightningModule):
                 self._idle_iterations.add_programs(part)
                 metrics |= policy_metrics(part, entropy_BT, self.steps)
         mixed = self.phase.mix(term_logprobs, batch.divisors)
-        if (auxiliary := self.policy.pop_auxiliary_loss()) is not None:
-            return mixed.total + auxiliary, metrics | mixed.metrics | {"loss/auxiliary": auxiliary.detach()}
-        return mixed.total, metrics | mixed.metrics
+        return with_auxiliary_loss(self.policy, mixed.total, metrics | mixed.metrics)
 
     def _scorer(self, name: str) -> Scorer:
         """What scores the batches of a loss term."""
@@ -248,8 +246,7 @@ class RLTFModule(L.LightningModule):
         trainer = self.trainer
         if self._target is not None and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._target.move(self.policy)
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_steps()
 
     @override
@@ -263,8 +260,7 @@ class RLTFModule(L.LightningModule):
             return
         self._logged_step = self.steps
         row = self._step_metrics.means()
-        efficiency = self.policy.token_count.pop_efficiency()
-        if efficiency is not None:
+        if (efficiency := self.policy.token_count.pop_efficiency()) is not None:
             row["perf/token_efficiency"] = efficiency
         row["optimizer/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.last_loss = row.get("loss/total")
