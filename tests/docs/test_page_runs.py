@@ -151,11 +151,11 @@ def shortened(name: str, words: list[str]) -> list[str]:
             added.append("benchmark.path=mbpp.jsonl")
     elif "benchmark=repair" not in replaced:
         added.append(SIZES)
-    if any("continual" in word or word.startswith("tasks=") for word in replaced):
-        # each task has as many iterations, and a validation problem
-        added += ["trainer.max_epochs=12", "trainer.check_val_every_n_epoch=1", "rollouts.demonstrations=2"]
+    if "tasks.by=difficulty" in replaced:  # as many iterations of each task, and validation problems
         added += ["benchmark.sizes={train: 60, validation: 40, test: 6}", "evaluation.validation_problems=40"]
-        added += ["warmup.steps=0"]
+        added += ["trainer.max_epochs=3", "trainer.check_val_every_n_epoch=1"]
+    elif any("continual" in word for word in replaced):
+        added += ["evaluation.validation_problems=4", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=1"]
     for word, target in WRITES.items():
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):
             added.append(f"hydra.run.dir={target}")
