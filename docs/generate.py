@@ -72,7 +72,7 @@ CONTENTS = {
 
 NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
-    "benchmark": "`mini` and `infinitum` (test items without end, by construct: "
+    "benchmark": "`mini`, `codetask_mini` (four tasks) and `infinitum` (test items without end, by construct: "
     "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "
     "programs of a run, `mined` what `job=mine` made ([docs/mining.md](docs/mining.md)); files by `benchmark.path=` "
     "([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
@@ -88,6 +88,9 @@ NOTES = {
     "curriculum": "`cccs`: programs begin with a part of a reference, and less of it as they pass; `prefix`: with a "
     "part of an own program, until half pass; `pool`: problems by their pass rate "
     "([docs/curricula.md](docs/curricula.md))",
+    "tasks": "`sequential`, `replay`, `multitask`: parts of a benchmark one after the other "
+    "([docs/continual.md](docs/continual.md))",
+    "prompts": "learned vectors in front of prompts, the weights frozen ([docs/continual.md](docs/continual.md))",
     "inference": "for eval.py, and `critic_sampling` or `repair` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference, `vllm` experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
@@ -97,8 +100,9 @@ NOTES = {
     "trainer": "`gpu` is bf16; `ddp` and `fsdp` use several processes; `deepspeed` is experimental",
     "logger": "several at once: `logger=[csv,tensorboard]`; all but `csv` and `wandb` need the extra `loggers`",
     "job": "another thing than to train a policy: `job=critic`, a process reward model and its data "
-    "([docs/credit.md](docs/credit.md)), `atc`: a critic's body, pretrained ([docs/contrastive.md](docs/contrastive.md)), "
-    "or `mine`: unit tests for functions that have none ([docs/mining.md](docs/mining.md))",
+    "([docs/credit.md](docs/credit.md)), `atc`: a critic's body, pretrained "
+    "([docs/contrastive.md](docs/contrastive.md)), or `mine`: unit tests for functions that have none "
+    "([docs/mining.md](docs/mining.md))",
     "auxiliary": "a loss beside RL that needs no verdict: contrast of lines "
     "([docs/contrastive.md](docs/contrastive.md))",
     "experiment": "frozen combinations of several groups, as the ablations of docs/results use them",

@@ -158,6 +158,8 @@ class Problem:
     """Language constructs in the reference, for results by construct."""
     language: str = "python"
     """In which programs are written."""
+    task: str = ""
+    """Name of the task that it is one problem of, in a benchmark of several; empty: there is one task."""
 
     def job(self, program: str, coverage: bool = False, reference: str | None = None) -> Job:
         """The job that judges a program by the problem's tests; arguments as the fields of `Job`."""
@@ -181,6 +183,10 @@ class Prompt:
     """With `chat`: keywords of the chat template, e.g. `enable_thinking`."""
     stop: tuple[str, ...] = ()
     """Strings at which the answer ends (not part of the program)."""
+    task: str = ""
+    """Of the problem (`Problem.task`), for policies that have prompts of their own for each task."""
+    training: bool = False
+    """True: of a training problem, whose task a policy may be told that has to find it out by itself later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from rltf.algorithms.loss_mix import LossMix
 from rltf.benchmarks.base import Benchmark
+from rltf.callbacks.continual import ContinualCallback
 from rltf.callbacks.phase_timer import PhaseTimer
 from rltf.callbacks.rollout_writer import RolloutWriter
 from rltf.callbacks.stop_on_collapse import StopOnCollapse
@@ -40,6 +41,7 @@ from rltf.setup.credit import count_learned_weights, kl_penalty
 from rltf.setup.generation import build_multi_round_sampler
 from rltf.setup.instantiate import build
 from rltf.setup.loggers import open_loggers
+from rltf.setup.tasks import check_tasks
 from rltf.setup.trainer import build_trainer
 from rltf.training.auxiliary import AuxiliaryOptions
 from rltf.training.datamodule import StreamPlan
@@ -116,6 +118,7 @@ def build_run(
         bool(needs_start or kl_penalty(components.pipeline)),
     )
     data = components.datamodule(config.evaluation, config.seed, trainer, build(cfg, "buffer"))
+    check_tasks(cfg, components, data)
     data.check_texts(demonstrates=bool(config.warmup.steps) or mix.needs_demonstrations)
     choices = {group: group_choices().get(group) for group in ("model", "reward", "algorithm")}
     content = {"benchmark": components.benchmark.name, **choices, "seed": config.seed}
@@ -224,6 +227,8 @@ def finish(run: Run, final_result: EvaluationResult) -> None:
     run.summary.finish(final_result, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
     _write_report(run)
     print_table(run.console, run.summary.content["evaluation"])
+    if (continual := run.callbacks.of_kind(ContinualCallback)) is not None:
+        continual.print(run.console)
     run.console.print(f"run folder {run.folder}")
 
 

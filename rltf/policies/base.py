@@ -90,6 +90,15 @@ class Policy(nn.Module, ABC):
     def prefill(self, prompt_BS: Tensor, prompt_mask_BS: Tensor) -> Any:
         """Runs B prompts once: the `PromptStates` that a decoder's `step` continues (see `rltf.policies.decoding`)."""
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Trained parameters in groups with peak rates of their own, as an optimiser takes them (`params`, `lr`). By
+        default none: all are trained at the rate of the phase."""
+        return []
+
+    def pop_auxiliary_loss(self) -> Tensor | None:
+        """What forward passes since the last call add to the loss, with gradient. By default, nothing."""
+        return None
+
     def start_phase(self, supervised: bool) -> None:
         """Sets what differs between supervised training and RL: dropout. By default, nothing does."""
 

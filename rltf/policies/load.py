@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from rltf.policies.causal import CausalPolicy
 from rltf.policies.dropout import PhaseDropout
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
+from rltf.policies.prompt_pool import PROMPTS_FILE, PromptPool, Prompts
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.validation import OptionError, require
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Kind = Literal["seq2seq", "causal"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPES: dict[str, torch.dtype] = {
@@ -51,6 +53,7 @@ def pretrained(
     rl_dropout: float | None = 0.0,
     gradient_checkpointing: bool = False,
     lora: Lora | Mapping[str, Any] | None = None,
+    prompts: Prompts | Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
 ) -> TransformersPolicy:
     """Loads a model and its tokenizer. In evaluation mode, as `from_pretrained` leaves it.
@@ -68,6 +71,8 @@ def pretrained(
         rl_dropout: of all layers in RL, adapters included; None: as in supervised training.
         gradient_checkpointing: recompute layers in backward; less memory, a third more work.
         lora: adapters to train in place of the weights: keywords of `rltf.policies.lora.Lora`.
+        prompts: learned prompts to train in place of the weights: keywords of `rltf.policies.prompt_pool.Prompts`;
+            those of a folder that has some are read with its weights.
         trust_remote_code: run model code that comes with the weights. Only for sources you trust.
 
     Raises:
@@ -78,7 +83,9 @@ def pretrained(
     require("dropout", dropout, at_least=0, below=1, optional=True)
     require("rl_dropout", rl_dropout, at_least=0, below=1, optional=True)
     if lora is not None and not isinstance(lora, Lora):
-        lora = _lora(lora)
+        lora = _keywords("lora", Lora, lora)
+    if prompts is not None and not isinstance(prompts, Prompts):
+        prompts = _keywords("prompts", Prompts, prompts)
     base = None if path is None else adapters.base_of(path)
     adapter_folder = path if base is not None else None
     if base is not None:
@@ -129,6 +136,7 @@ def pretrained(
         adapters.add_adapters(model, lora)
     if adapter_folder is not None:
         adapters.load_adapters(model, Path(adapter_folder).expanduser())
+    _add_prompts(policy, prompts, None if path is None else Path(path).expanduser(), adapters_too=lora is not None)
     policy.dropout = PhaseDropout(model, dropout, rl_dropout)
     if gradient_checkpointing:
         try:
@@ -229,11 +237,31 @@ _LOGIT_FIELDS = re.compile(r"(?!.*(attn|attention|router)).*logits?_(.*cap|scal)
 _LARGE_LOGIT = 1000.0
 
 
-def _lora(keywords: Mapping[str, Any]) -> Lora:
+def _add_prompts(policy: TransformersPolicy, prompts: Prompts | None, folder: Path | None, adapters_too: bool) -> None:
+    """Gives a policy new learned prompts, or those of its folder."""
+    file = None if folder is None else folder / PROMPTS_FILE
+    exported = file is not None and file.is_file()
+    if prompts is None and not exported:
+        return
+    if exported and prompts is not None:
+        raise ValueError(f"{file} holds learned prompts, which training goes on with: expected prompts=none")
+    if not isinstance(policy, Seq2SeqPolicy):
+        raise ValueError(
+            f"model.path holds a {type(policy.model).__name__} and prompts= puts learned vectors into an encoder: "
+            "expected a T5 type, or prompts=none"
+        )
+    if adapters_too:
+        raise ValueError("model.lora and prompts= both train something in place of the weights: expected one of them")
+    width = policy.model.get_input_embeddings().weight.shape[1]
+    assert prompts is not None or folder is not None
+    policy.add_prompts(PromptPool(prompts, width) if prompts is not None else PromptPool.load(folder, width))  # type: ignore[arg-type]
+
+
+def _keywords(key: str, kind: type[T], keywords: Mapping[str, Any]) -> T:
     try:
-        return Lora(**keywords)
+        return kind(**keywords)
     except OptionError as error:
-        raise error.below("lora") from error
+        raise error.below(key) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,7 +4,9 @@ decoded together, G groups of them with one prompt, S prompt tokens, T response 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,7 +17,9 @@ from rltf.policies.forward.length_buckets import PASS_TOKENS, length_buckets
 from rltf.policies.forward.response_trees import response_trees
 from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
 from rltf.policies.pretrained import PromptForward, TokenStates, TransformersPolicy
-from rltf.policies.text.encoding import encode_target
+from rltf.policies.prompt_pool import PromptPool
+from rltf.policies.text.encoding import encode_prompt, encode_target
+from rltf.types import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -69,6 +73,93 @@ class Seq2SeqPolicy(TransformersPolicy):
             cross_attention.share_prompts(model)
             tree_attention.share_beginnings(model)
         self.start_id: int = model.config.decoder_start_token_id
+        self.prompt_pool: PromptPool | None = None
+        """Learned prompts; None: there are none."""
+
+    def add_prompts(self, pool: PromptPool) -> None:
+        """Puts learned prompts in front of all prompts, and freezes the model.
+
+        Raises:
+            ValueError: they leave no room for a prompt.
+        """
+        from rltf.policies.forward.prompted_encoder import prompt_with
+
+        if self.max_prompt_tokens <= pool.options.places:
+            raise ValueError(
+                f"model.max_prompt_tokens is {self.max_prompt_tokens}, and model.prompts takes {pool.options.places} "
+                f"({pool.options.keys} keys of {pool.options.tokens} tokens): expected room for a prompt after them"
+            )
+        self.model.requires_grad_(False)
+        self.prompt_pool = pool
+        prompt_with(self.model, pool)
+
+    def start_prompts(self, prompts: Mapping[str, Sequence[Prompt]]) -> None:
+        """Sets learned prompts before training, by the first problems of each task.
+
+        Args:
+            prompts: task -> prompts of its first problems, at most as many as there are keys.
+
+        Raises:
+            ValueError: a task has none.
+        """
+        from rltf.policies.forward.prompted_encoder import prompt_queries
+
+        pool = self.prompt_pool
+        assert pool is not None, "add_prompts comes first"
+        embeddings = self.model.get_input_embeddings().weight.detach()
+        size = embeddings.square().mean().sqrt()
+        queries, vectors = {}, {}
+        for task in pool.options.tasks:
+            if not prompts.get(task):
+                raise ValueError(f"model.prompts.tasks names {task}, of which there is no training problem")
+            ids = [torch.tensor(self._encode_words(p), device=embeddings.device) for p in prompts[task]]
+            encoder = self.model.get_encoder()
+            queries[task] = torch.cat([prompt_queries(encoder, i[None], torch.ones_like(i)[None]) for i in ids])
+            parts = [
+                torch.stack([part.mean(0) for part in embeddings[i].float().tensor_split(pool.options.tokens)])
+                for i in (i.repeat(1 + pool.options.tokens // len(i)) for i in ids)
+            ]
+            vectors[task] = torch.stack([part * size / part.square().mean().sqrt() for part in parts])
+        pool.start_from(queries, vectors)
+
+    @override
+    def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        """Ids of the prompt; before them one beyond the vocabulary for each learned vector."""
+        if self.prompt_pool is None:
+            return super().encode_prompt(prompt)
+        code = self.prompt_pool.code(prompt.task, prompt.training)
+        words = self.model.get_input_embeddings().num_embeddings
+        return (words + code,) * self.prompt_pool.options.places + self._encode_words(prompt)
+
+    def _encode_words(self, prompt: Prompt) -> tuple[int, ...]:
+        assert self.prompt_pool is not None
+        places = self.prompt_pool.options.places
+        try:
+            return encode_prompt(self.tokenizer, prompt, self.max_prompt_tokens - places)
+        except ValueError as error:
+            raise ValueError(f"{error}; learned prompts take {places} tokens of it") from None
+
+    @override
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Vectors and keys of learned prompts, each at a rate of its own."""
+        pool = self.prompt_pool
+        if pool is None:
+            return super().parameter_groups()
+        groups = [(pool.vectors, pool.options.lr), (pool.keys, pool.options.key_lr)]
+        return [{"params": list(params), "lr": lr} for params, lr in groups if len(params)]
+
+    @override
+    def pop_auxiliary_loss(self) -> Tensor | None:
+        """The pull of chosen keys towards queries."""
+        return None if self.prompt_pool is None else self.prompt_pool.pop_pull_loss()
+
+    @override
+    def export(self, folder: Path, max_new_tokens: int | None = None) -> None:
+        """As `TransformersPolicy.export`; learned prompts go to a file of their own, which transformers does not
+        read."""
+        super().export(folder, max_new_tokens)
+        if self.prompt_pool is not None:
+            self.prompt_pool.save(folder)
 
     @override
     def encode_answer(self, text: str) -> tuple[int, ...]:

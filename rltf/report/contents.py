@@ -10,6 +10,7 @@ from rltf.report.compare.results import row_results
 from rltf.report.compare.settings import Row, all_runs
 from rltf.report.document import Document, section
 from rltf.report.read.examples import Example
+from rltf.report.sections.continual import continual_tables
 from rltf.report.sections.critic import critic_tables
 from rltf.report.sections.heldout import error_parts, flow_parts, heldout_by_row, kind_parts, pass_at_k_chart
 from rltf.report.sections.metrics import (
@@ -48,6 +49,7 @@ def build_document(rows: Sequence[Row], notices: Sequence[str], folder: Path) ->
             results_chart(results, rows),
             pass_at_k_chart(heldout, rows),
         ),
+        *section("Continual learning", *continual_tables(rows)),
         *section("Learning", *learning_charts(rows)),
         *section("What became of the programs", *flow_parts(heldout), *error_parts(heldout, rows)),
         *section("Held-out problems by kind", *kind_parts(heldout, rows)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from rltf.algorithms.advantages import Advantages, CreditedGroup
@@ -70,7 +71,7 @@ class RolloutPipeline:
         """Programs that `collect_rollouts` met and that could not be judged, without reward. Whoever collects clears it
         (`rltf.callbacks.generation`, once an iteration)."""
         self._told_unjudgeable = False
-        self._prompts: dict[str, tuple[int, ...]] = {}
+        self._requests: dict[tuple[str, bool], Request] = {}
 
     @property
     def rewards(self) -> RewardStack:
@@ -86,10 +87,16 @@ class RolloutPipeline:
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
         """The problem's encoded prompt; rendered at the first call only."""
-        ids = self._prompts.get(problem.id)
-        if ids is None:
-            ids = self._prompts[problem.id] = self.policy.encode_prompt(self.benchmark.prompt(problem))
-        return ids
+        return self._request(problem, training=False).prompt_ids
+
+    def _request(self, problem: Problem, training: bool) -> Request:
+        """A request for no program yet, with the prompt as it is in training, or held out (`Prompt.training`)."""
+        request = self._requests.get((problem.id, training))
+        if request is None:
+            prompt = replace(self.benchmark.prompt(problem), training=training)
+            request = Request(problem.id, self.policy.encode_prompt(prompt), (), stop=prompt.stop)
+            self._requests[problem.id, training] = request
+        return request
 
     def start_rollouts(
         self,
@@ -127,7 +134,7 @@ class RolloutPipeline:
             )
         else:
             requests = [
-                Request(p.id, self.prompt_ids(p), tuple(draws), greedy, prefix_of(p), self.benchmark.prompt(p).stop)
+                replace(self._request(p, training), draws=tuple(draws), greedy=greedy, prefix_ids=prefix_of(p))
                 for p in problems
             ]
             programs = self.draw_programs(problems, requests, sampling, seed, version=version, policy=policy)

@@ -35,14 +35,15 @@ class ProblemOrder:
         self._identity = {"count": count, "seed": seed, "rank": rank, "world_size": world_size}
         shuffled = list(range(count))
         random.Random(f"deal/{seed}").shuffle(shuffled)
-        self._share = sorted(shuffled[rank::world_size])
+        self.share = sorted(shuffled[rank::world_size])
+        """Indices of this rank's problems, rising."""
         self._passes = 0
         self._remaining: deque[int] = deque()
         """Indices to come in the present pass."""
 
     def __len__(self) -> int:
         """Number of this rank's problems."""
-        return len(self._share)
+        return len(self.share)
 
     def start_iteration(self, iteration: int, iterations: int) -> None:
         """Does nothing: every iteration goes on where the one before ended."""
@@ -75,7 +76,7 @@ class ProblemOrder:
     def _reshuffle(self, avoid: set[int]) -> None:
         """Starts a pass. Indices that the present call has returned already go last: the same problem twice in one
         iteration would draw the same programs twice."""
-        order = list(self._share)
+        order = list(self.share)
         random.Random(f"{self._identity['seed']}/{self._identity['rank']}/{self._passes}").shuffle(order)
         order.sort(key=avoid.__contains__)
         self._remaining = deque(order)

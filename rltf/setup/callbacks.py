@@ -13,6 +13,7 @@ from rltf.setup.components import Components
 from rltf.setup.credit import critic_callbacks, reward_callbacks
 from rltf.setup.generation import generation_callback
 from rltf.setup.instantiate import build
+from rltf.setup.tasks import continual_callbacks
 
 Kind = TypeVar("Kind", bound=L.Callback)
 
@@ -46,5 +47,7 @@ def build_callbacks(cfg: DictConfig, components: Components, needs_rollouts: boo
     nodes = [name for name in cfg.get("callbacks") or {} if cfg.callbacks[name] is not None]
     callbacks: list[L.Callback] = [build(cfg, f"callbacks.{name}") for name in nodes]
     generation = generation_callback(cfg, components)
+    plan = continual_callbacks(components)
     learning = [*critic_callbacks(components.pipeline), *reward_callbacks(components.pipeline)]
-    return RunCallbacks(callbacks, [*callbacks, *([generation, *learning] if needs_rollouts else [])], generation)
+    rl = [*callbacks, *plan, *([generation, *learning] if needs_rollouts else [])]
+    return RunCallbacks(callbacks, rl, generation)

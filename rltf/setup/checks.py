@@ -57,7 +57,7 @@ FILES: Mapping[str, str] = {
 """Key that names files -> what is expected there; `*` stands for any name."""
 
 
-LIGHT_NODES = ("reward", "benchmark", "auxiliary", "algorithm.advantages", "algorithm.selection")
+LIGHT_NODES = ("reward", "benchmark", "auxiliary", "algorithm.advantages", "algorithm.selection", "tasks")
 LIGHT_MODULES = (
     *(
         "rltf.rewards.",
@@ -66,6 +66,7 @@ LIGHT_MODULES = (
         "rltf.benchmarks.mini",
         "rltf.algorithms.advantages.",
         "rltf.algorithms.dynamic_sampling.",
+        "rltf.rollouts.tasks.",
     ),
 )
 """Nodes that are built for the sake of their mistakes, where all their classes are in modules that import nothing heavy

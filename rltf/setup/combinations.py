@@ -33,6 +33,7 @@ def check_combinations(cfg: DictConfig) -> None:
     check_auxiliary(cfg)
     check_training_search(cfg)
     check_placement(cfg)
+    check_prompts(cfg)
 
 
 def check_model_writes(cfg: DictConfig) -> None:
@@ -166,6 +167,21 @@ def check_auxiliary(cfg: DictConfig) -> None:
     if cfg.get("auxiliary") is not None and OmegaConf.select(cfg, "algorithm.mix.rl") is None:
         raise ValueError(
             "auxiliary learns from judged programs and algorithm.mix.rl=null judges none: use auxiliary=none"
+        )
+
+
+def check_prompts(cfg: DictConfig) -> None:
+    """Refuses learned prompts in several processes, which exchange a gradient of 0 for those that a step does not use:
+    AdamW would move them.
+
+    Raises:
+        ValueError: `trainer.strategy` is one of several processes.
+    """
+    strategy = OmegaConf.select(cfg, "trainer.strategy", default="auto")
+    if OmegaConf.select(cfg, "model.prompts") is not None and strategy != "auto":
+        name = strategy if isinstance(strategy, str) else strategy.get("_target_", "")
+        raise ValueError(
+            f"trainer.strategy is {name} and prompts= learns in one process alone: expected trainer=cpu or trainer=gpu"
         )
 
 

@@ -29,6 +29,7 @@ from rltf.setup.benchmark import build_benchmark, check_references
 from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
+from rltf.setup.prompts import start_prompts
 from rltf.setup.signatures import read_signature
 from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
 from rltf.types import Sampling
@@ -49,6 +50,8 @@ class Components:
     """Wall time by phase."""
     pinning: CorePinning | None
     """Of the sandbox to its cores; None: several training processes share the machine, or judging happens elsewhere."""
+    tasks: ProblemPlan | None = None
+    """Decides which training problem comes next; None: all have their turn, or a curriculum decides."""
 
     @classmethod
     def build(
@@ -98,10 +101,15 @@ class Components:
             curriculum=build_curriculum(cfg, benchmark, policy),
             selection=build(cfg, "algorithm.selection"),
         )
+        tasks: ProblemPlan | None = build(cfg, "tasks") if training else None
+        if tasks is not None and isinstance(pipeline.curriculum, ProblemPlan):
+            raise ValueError("tasks= and curriculum= both say which problem comes next: expected one of them")
+        if training:
+            start_prompts(policy, benchmark)
         pinning = None
         if isinstance(executor, LocalExecutor) and OmegaConf.select(cfg, "trainer.strategy", default="auto") == "auto":
             pinning = clock.on_phase = CorePinning(executor.use_cores, cores.threads)
-        return cls(policy, benchmark, executor, sampling, pipeline, clock, pinning)
+        return cls(policy, benchmark, executor, sampling, pipeline, clock, pinning, tasks)
 
     def datamodule(
         self,
@@ -158,12 +166,10 @@ class Components:
 
     @property
     def problem_plan(self) -> ProblemPlan | None:
-        """What decides which training problem comes next: a curriculum or a search that does; None: all have their
-        turn."""
-        for part in (self.pipeline.curriculum, self.pipeline.multi_round_sampler):
-            if isinstance(part, ProblemPlan):
-                return part
-        return None
+        """What decides which training problem comes next: a plan of tasks, or a curriculum or a search that does; None:
+        all have their turn."""
+        parts = (self.tasks, self.pipeline.curriculum, self.pipeline.multi_round_sampler)
+        return next((part for part in parts if isinstance(part, ProblemPlan)), None)
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,8 @@ SHARED_KEYS = (
 )
 """Keys of every command's config."""
 TRAIN_KEYS = (
-    *("reward", "algorithm", "credit", "auxiliary", "job", "curriculum", "buffer", "optimizer", "callbacks", "logger"),
+    *("reward", "algorithm", "credit", "auxiliary", "job", "curriculum", "tasks", "buffer", "optimizer", "callbacks"),
+    "logger",
     *("resume", "name", "group", "warmup", "rollouts", "schedule", "critic_lr", "reference", "report"),
 )
 KEYS: Mapping[str, Collection[str]] = {"train": (*SHARED_KEYS, *TRAIN_KEYS), "eval": (*SHARED_KEYS, "policy")}
@@ -38,6 +39,7 @@ KEYWORDS: Mapping[str, str] = {
     "generation.hosts": "rltf.generation.remote.RemoteSampler",
     "model.lora": "rltf.policies.lora.Lora",
     "inference.matcher": "rltf.policies.codet5p.matching.Matcher",
+    "model.prompts": "rltf.policies.prompt_pool.Prompts",
 }
 """Node of keywords -> the class that gets them."""
 GIVEN_BY_CODE = ("params", "policy", "sampler", "pipeline", "logger", "callbacks")

@@ -6,6 +6,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rltf.benchmarks.base import Benchmark
@@ -13,6 +14,7 @@ from rltf.policies.base import Policy
 from rltf.rollouts.collate import collate_demonstrations
 from rltf.rollouts.interfaces import NextProblems, ProblemPlan
 from rltf.rollouts.problem_order import ProblemOrder
+from rltf.rollouts.tasks import TaskOrder
 from rltf.types import Problem, RolloutBatch
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class Demonstrations:
                 elif len(answer) > max_tokens:
                     self.too_long += 1
                 else:
-                    prompt = prompt or policy.encode_prompt(benchmark.prompt(problem))
+                    prompt = prompt or policy.encode_prompt(replace(benchmark.prompt(problem), training=True))
                     self._pairs.append((prompt, answer))
                     problem_of_pair.append(problem)
         self._tell_changed(type(policy.tokenizer).__name__, loss)
@@ -117,8 +119,13 @@ class Demonstrations:
         return self._order
 
     def start_iteration(self, iteration: int, iterations: int) -> None:
-        """Tells the order that an iteration begins (see `NextProblems`)."""
-        self.require_any().start_iteration(iteration, iterations)
+        """Tells the order that an iteration begins (see `NextProblems`). Pairs that were drawn ahead of it are left out
+        where they are of another task."""
+        order = self.require_any()
+        segment = order.segment if isinstance(order, TaskOrder) else None
+        order.start_iteration(iteration, iterations)
+        if isinstance(order, TaskOrder) and order.segment != segment:
+            self._ready_batches.clear()
 
     def batch(self, size: int) -> RolloutBatch:
         """The next `size` pairs, of similar length: `POOL_BATCHES` batches of pairs are drawn at a time, sorted by

@@ -28,7 +28,7 @@ from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
-from rltf.training.scoring import Scorer
+from rltf.training.scoring import Scorer, with_auxiliary_loss
 from rltf.training.sharding import (
     ShardedStrategy,
     copy_full_weights,
@@ -144,8 +144,9 @@ class RLTFModule(EvaluatedModule):
         phase = self.phase
         assert phase is not None, "start(phase) comes before fit"
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
+        trained = self.policy.parameter_groups() or self._trained
         # a fused step unscales float16 gradients itself, after they were clipped: too late
-        optimizer = phase.make_optimizer(self._trained, fused=self.trainer.precision != "16-mixed")
+        optimizer = phase.make_optimizer(trained, fused=self.trainer.precision != "16-mixed")
         if self.auxiliary is not None:
             optimizer.add_param_group({"params": self._auxiliary_weights, "lr": self.auxiliary.lr})
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, phase.lr_factor)
@@ -205,6 +206,7 @@ class RLTFModule(EvaluatedModule):
     def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and detached metrics of a micro-batch or a piece of it, from log-probs under the present weights."""
         assert self.phase is not None
+        self.policy.pop_auxiliary_loss()  # of a pass that ran out of memory
         term_logprobs: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
@@ -222,7 +224,7 @@ class RLTFModule(EvaluatedModule):
         if self.auxiliary is not None and batch.auxiliary is not None:
             others[AUXILIARY] = (self.auxiliary(self.policy, batch.auxiliary), self.auxiliary.weight)
         mixed = self.phase.mix(term_logprobs, batch.divisors, others)
-        return mixed.total, metrics | mixed.metrics
+        return with_auxiliary_loss(self.policy, mixed.total, metrics | mixed.metrics)
 
     def _scorer(self, name: str) -> Scorer:
         """What scores the batches of a loss term."""
@@ -263,8 +265,7 @@ class RLTFModule(EvaluatedModule):
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             for follower in self._followers:
                 follower.move(self.policy)
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_steps()
 
     @override
@@ -278,8 +279,7 @@ class RLTFModule(EvaluatedModule):
             return
         self._logged_step = self.steps
         row = self._step_metrics.means()
-        efficiency = self.policy.token_count.pop_efficiency()
-        if efficiency is not None:
+        if (efficiency := self.policy.token_count.pop_efficiency()) is not None:
             row["perf/token_efficiency"] = efficiency
         row["optimizer/lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.last_loss = row.get("loss/total")

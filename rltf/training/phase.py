@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch.nn import Parameter
 from torch.optim import Adam, AdamW, Optimizer
@@ -40,19 +40,20 @@ class Phase:
     auxiliary: Auxiliary | None = None
     """A loss beside that of the mix; None: there is none."""
 
-    def make_optimizer(self, parameters: Iterable[Parameter], fused: bool) -> Optimizer:
+    def make_optimizer(self, parameters: Iterable[Parameter] | Sequence[dict[str, Any]], fused: bool) -> Optimizer:
         """The optimiser of these parameters; a rate at which most of them cannot move is told.
 
         Args:
-            parameters: what it updates.
+            parameters: what it updates: parameters, or groups of them (see `Policy.parameter_groups`).
             fused: one kernel per step, for optimisers that have this option and where `optimizer` leaves it open.
         """
         option = inspect.signature(self.optimizer).parameters.get("fused")
         options = {"fused": fused} if option is not None and option.default is None else {}
-        parameters = list(parameters)
-        optimizer = self.optimizer(parameters, lr=self.lr, **options)
+        trained = list(parameters)
+        optimizer = self.optimizer(trained, lr=self.lr, **options)
+        at_lr = [p for p in trained if isinstance(p, Parameter)]  # groups have rates of their own
         # Others than Adam move by the rate times a gradient that nobody knows yet.
-        if isinstance(optimizer, Adam | AdamW) and (share := movable_share(parameters, self.lr)) < 0.5:
+        if at_lr and isinstance(optimizer, Adam | AdamW) and (share := movable_share(at_lr, self.lr)) < 0.5:
             key = "optimizer.lr" if self.name == "rl" else "warmup.lr"
             log.warning(
                 "%s is %g: such a step leaves %.0f%% of the weights as they are", key, self.lr, 100 * (1 - share)

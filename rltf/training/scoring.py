@@ -54,3 +54,11 @@ class Scorer:
             return TokenScores(logprobs_BT.masked_fill(undrawn_BT, 0.0), values_BT), entropy_BT
         logprobs_BT, entropy_BT = policy.token_logprobs(*tokens, self.sampling, entropy=entropy)
         return TokenScores(logprobs_BT.masked_fill(undrawn_BT, 0.0)), entropy_BT
+
+
+def with_auxiliary_loss(policy: Policy, total: Tensor, metrics: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """(loss, its metrics) with what the policy's forward passes add to them (`Policy.pop_auxiliary_loss`)."""
+    auxiliary = policy.pop_auxiliary_loss()
+    if auxiliary is None:
+        return total, metrics
+    return total + auxiliary, {**metrics, "loss/auxiliary": auxiliary.detach()}

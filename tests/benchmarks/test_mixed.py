@@ -1,6 +1,7 @@
 """Several benchmarks as one."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from rltf.benchmarks.mini import Mini
 from rltf.benchmarks.mixed import Mixed
 from rltf.commands.overrides import mixed_overrides
 from rltf.setup.benchmark import build_benchmark
-from rltf.types import Problem
+from rltf.types import Problem, Prompt
 
 
 class Toy(Mini):
@@ -18,7 +19,7 @@ class Toy(Mini):
         return [Problem(id=f"toy/{split}/{i}", statement="", tests=(), references=("pass",)) for i in range(2)]
 
     def prompt(self, problem):
-        return f"toy prompt of {problem.id}"
+        return Prompt("", f"toy prompt of {problem.id}", "")
 
 
 def small(seed, kind=Mini):
@@ -35,16 +36,25 @@ def test_training_problems_are_of_all_and_held_out_ones_of_the_first(parts):
     assert mixed.name == "mini+toy"
     train = [problem.id for problem in mixed.problems("train")]
     assert train == [problem.id for part in parts.values() for problem in part.problems("train")]
-    assert mixed.problems("test") == parts["mini"].problems("test")
-    assert mixed.problems("validation") == parts["mini"].problems("validation")
+    for split in ("test", "validation"):
+        assert mixed.problems(split) == [replace(p, task="mini") for p in parts["mini"].problems(split)]
+
+
+def test_held_out_problems_can_be_of_all_parts_in_turn(parts):
+    held_out = Mixed(parts, held_out="all").problems("test")
+    mini, toy = ([p.id for p in part.problems("test")] for part in parts.values())
+    assert [problem.id for problem in held_out] == [mini[0], toy[0], mini[1], toy[1], mini[2]]
+    assert [problem.task for problem in held_out] == ["mini", "toy", "mini", "toy", "mini"]
+    with pytest.raises(ValueError, match="held_out is 'last'"):
+        Mixed(parts, held_out="last")
 
 
 def test_a_problem_keeps_the_prompt_and_rules_of_its_own_benchmark(parts):
     mixed = Mixed(parts)
     toy = mixed.problems("train")[-1]
     held_out = mixed.problems("test")[0]
-    assert mixed.prompt(toy) == "toy prompt of toy/train/1"
-    assert mixed.prompt(held_out) == parts["mini"].prompt(held_out)
+    assert mixed.prompt(toy) == Prompt("", "toy prompt of toy/train/1", "", task="toy")
+    assert mixed.prompt(held_out) == replace(parts["mini"].prompt(held_out), task="mini")
     assert mixed.demonstrations(toy) == parts["toy"].demonstrations(toy)
     answer = parts["mini"].answer(held_out, held_out.references[0])
     assert mixed.answer(held_out, held_out.references[0]) == answer

@@ -163,6 +163,11 @@ def shortened(name: str, words: list[str]) -> list[str]:
         added.append(SIZES.replace("benchmark.", "benchmark.parts.mini."))
     elif not {"benchmark=repair", "benchmark=mined"} & {*replaced}:
         added.append(SIZES)
+    if "tasks.by=difficulty" in replaced:  # as many iterations of each task, and validation problems
+        added += ["benchmark.sizes={train: 60, validation: 40, test: 6}", "evaluation.validation_problems=40"]
+        added += ["trainer.max_epochs=3", "trainer.check_val_every_n_epoch=1"]
+    elif any("continual" in word for word in replaced):
+        added += ["evaluation.validation_problems=4", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=1"]
     for word, target in WRITES.items():
         if word in replaced and not any(w.startswith("hydra.run.dir=") for w in replaced):
             added.append(f"hydra.run.dir={target}")

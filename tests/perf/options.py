@@ -55,6 +55,9 @@ OPTIONS = {
     "algorithm=dapo": ["algorithm=dapo"],
     "algorithm=soft_q": ["algorithm=soft_q"],
     "auxiliary=atc": ["auxiliary=atc"],
+    "tasks=replay, with two validations": [  # for --iterations 8, the default
+        *("tasks=replay", "tasks.by=difficulty", "tasks.order=[easy,medium]", "trainer.check_val_every_n_epoch=5"),
+    ],
 }
 QUIET = [
     "logger=none",

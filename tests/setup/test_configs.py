@@ -7,19 +7,9 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-GROUPS = (
-    "algorithm",
-    "auxiliary",
-    "benchmark",
-    "buffer",
-    "callbacks",
-    "credit",
-    "critic",
-    "curriculum",
-    "debug",
-    "executor",
-)
-GROUPS += ("auxiliary", "generation", "job", "logger", "model", "optimizer", "recipe", "reward", "trainer")
+GROUPS = ("algorithm", "auxiliary", "benchmark", "buffer", "callbacks", "credit", "critic", "curriculum", "debug")
+GROUPS += ("executor", "generation", "job", "logger", "model", "optimizer", "prompts", "recipe", "reward", "tasks")
+GROUPS += ("trainer",)
 
 
 def _choices():

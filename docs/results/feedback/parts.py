@@ -1,4 +1,4 @@
-"""Held-out results of each choice on long programs beside `reward=binary`, and the figure of its gain by number of parts.
+"""Held-out results of each choice on long programs beside `reward=binary`, and the figure of its gain by parts.
 
     python docs/results/feedback/parts.py RUN...     # folders of runs, or of sweeps; writes parts.csv and parts.png
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from rltf.benchmarks.mini.edits import node_slots, replaced_node
@@ -34,17 +34,21 @@ _OPERATOR: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
 }
 
 
-def break_program(rng: Random, code: str, passes: Callable[[str], bool]) -> tuple[str, str] | None:
+def break_program(
+    rng: Random, code: str, passes: Callable[[str], bool], frequencies: Mapping[str, float] | None = None
+) -> tuple[str, str] | None:
     """(wrong program, kind of its mistake); None where no mistake fails the tests.
 
     Args:
         rng: Random generator.
         code: A correct program.
         passes: True for a program that passes the tests.
+        frequencies: kind of mistake -> relative frequency; None: all kinds, as in `KINDS`.
     """
-    kinds = list(KINDS)
+    frequencies = {kind: frequency for kind, (_, frequency) in KINDS.items()} if frequencies is None else frequencies
+    kinds = list(frequencies)
     while kinds:
-        kind = rng.choices(kinds, [KINDS[k][1] for k in kinds])[0]
+        kind = rng.choices(kinds, [frequencies[k] for k in kinds])[0]
         kinds.remove(kind)
         candidates = list(KINDS[kind][0](code))
         rng.shuffle(candidates)

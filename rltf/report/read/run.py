@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rltf.report.read.continual import Continual, read_continual
 from rltf.report.read.evaluation import HeldOut, read_heldout
 from rltf.report.read.metrics import Metrics, read_metrics
 from rltf.report.read.rollouts import Rollouts, read_rollouts
 from rltf.runs.defaults import flat_config
-from rltf.runs.files import EVALUATION_FILE, METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE
+from rltf.runs.files import CONTINUAL_FILE, EVALUATION_FILE, METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE
 from rltf.runs.record import read_overrides, read_summary, read_yaml
 
 FILES = (METRICS_FILE, ROLLOUTS_FILE, SUMMARY_FILE)
@@ -28,6 +29,8 @@ class Run:
     """Content of `summary.json`; empty when there is none."""
     heldout: HeldOut | None = None
     """None when the folder has no `evaluation.json`."""
+    continual: Continual | None = None
+    """Scores by task; None when the folder has no `continual.json`."""
     overrides: tuple[str, ...] = ()
     """Overrides that the user typed behind `python train.py`."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -95,13 +98,17 @@ def read_run(folder: Path) -> Run:
     if (folder / EVALUATION_FILE).is_file():
         heldout, file_notices = read_heldout(folder / EVALUATION_FILE)
         notices += file_notices
+    continual = None
+    if (folder / CONTINUAL_FILE).is_file():
+        continual, file_notices = read_continual(folder / CONTINUAL_FILE)
+        notices += file_notices
     if not (metrics.curves or rollouts.programs or summary):
         raise ValueError(f"{folder} has nothing to show yet: {' '.join(notices)}")
     try:
         overrides = tuple(read_overrides(folder))
     except (OSError, ValueError):
         overrides = ()
-    return Run(folder, metrics, rollouts, summary, heldout, overrides, *_config(folder), tuple(notices))
+    return Run(folder, metrics, rollouts, summary, heldout, continual, overrides, *_config(folder), tuple(notices))
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
