@@ -58,7 +58,7 @@ class HumanEvalPlus(HumanEval):
             tests = [*problem.tests, *self._check(problem, added, 0.0)]
             return split, replace(problem, tests=tuple(tests))
         split, problem = super().parse_row(Row(row.place, {**row.fields, "test": "def check(candidate): ..."}))
-        tolerance = float(row.value("atol", int | float, 0))  # type: ignore[arg-type]
+        tolerance = tolerance_of(row)
         tests = [
             test
             for field in ("base_input", "plus_input")
@@ -85,6 +85,18 @@ def inputs_of(row: Row, field: str) -> list[list[Any]]:
     if not isinstance(inputs, list) or not all(isinstance(arguments, list) for arguments in inputs):
         raise ValueError(f"benchmark.path: {row.place} has no list of argument lists in {field!r}")
     return inputs
+
+
+def tolerance_of(row: Row) -> float:
+    """How far numbers may be off: the field `atol`, 0 where a row has none.
+
+    Raises:
+        ValueError: it is no number of at least 0.
+    """
+    value = row.fields.get("atol") or 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"benchmark.path: {row.place} has {value!r} in 'atol', expected a number of at least 0")
+    return float(value)
 
 
 def read_inputs(path: Path) -> dict[str, list[list[Any]]]:

@@ -14,7 +14,7 @@ from rltf.benchmarks.asserts import parse
 from rltf.benchmarks.differential import differential_check, shaped
 from rltf.benchmarks.files import Row
 from rltf.benchmarks.hub import hub_rows
-from rltf.benchmarks.humaneval_plus import inputs_of
+from rltf.benchmarks.humaneval_plus import inputs_of, tolerance_of
 from rltf.benchmarks.mbpp import Mbpp, split_of
 from rltf.benchmarks.prompts import SHOWN_TESTS
 from rltf.benchmarks.references import normalize_whitespace
@@ -87,7 +87,7 @@ class MbppPlus(Mbpp):
         reference = normalize_whitespace(row.value("canonical_solution", str))
         lines = [line.strip() for line in row.value("assertion", str, "").split("\n") if line.strip()]
         asserts = [line for line in lines if line.startswith("assert")]
-        tolerance = float(row.value("atol", int | float, 0))  # type: ignore[arg-type]
+        tolerance = tolerance_of(row)
         examples = [arguments for line in asserts if (arguments := example_arguments(line, function)) is not None]
         tests = []
         for field in ("base_input", "plus_input"):

@@ -151,6 +151,8 @@ def test_bad_rows_are_named_by_file_and_line(jsonl):
         MbppPlus(path=jsonl(plus_row(task_id="x/2")))
     with pytest.raises(ValueError, match=r"rows.jsonl line 2 has no list of argument lists in 'plus_input'"):
         MbppPlus(path=jsonl(plus_row(), plus_row(task_id="Mbpp/3", plus_input=[1])))
+    with pytest.raises(ValueError, match=r"rows.jsonl line 1 has 'small' in 'atol', expected a number of at least 0"):
+        MbppPlus(path=jsonl(plus_row(atol="small")))
     with pytest.raises(ValueError, match=r"^splits is 'official': expected all or mbpp"):
         MbppPlus(path=jsonl(plus_row()), splits="official")
 
