@@ -72,8 +72,8 @@ CONTENTS = {
 
 NOTES = {
     "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
-    "benchmark": "`mini`, `codetask_mini` (four tasks) and `infinitum` (test items without end, by construct, in Python "
-    "or JavaScript: "
+    "benchmark": "`mini`, `codetask_mini` (four tasks) and `infinitum` (test items without end, by construct, "
+    "in Python or JavaScript: "
     "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "
     "programs of a run, `mined` what `job=mine` made ([docs/mining.md](docs/mining.md)); files by `benchmark.path=` "
     "([docs/benchmarks.md](docs/benchmarks.md), [add yours](docs/add_benchmark.md))",
