@@ -30,13 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from models import EOS, PAD, llama_model, t5_model
+from models import EOS, PAD, codet5p_model, llama_model, t5_model
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from rltf.generation.engine import decode_state
 from rltf.generation.engine.engine import Engine
 from rltf.generation.engine.row_states import RowAdmission, RowStates
+from rltf.policies.compat import decoder_prompt
 from rltf.policies.context import context_of
 from rltf.policies.load import pretrained
 from rltf.types import Request, Sampling
@@ -72,11 +73,17 @@ def llama() -> Any:
     return llama_model(512, 128, inner=512, layers=4, kv_heads=4)
 
 
+def codet5p() -> Any:
+    """The layout of CodeT5+ 2B: encoder of d 64 and 2 layers, decoder of d 128 and 4, random weights."""
+    return codet5p_model(512, 128, encoder=64, layers=4)
+
+
 CELLS = (
     Cell("T5 d128 2+2, B 16, 64/64", t5, 16, 8, 64, 64, fixed_goal=3.0, realistic_goal=5.0),
     Cell("T5 d128 2+2, B 16, 256/192", t5, 16, 8, 256, 192, fixed_goal=3.7, realistic_goal=6.0),
     Cell("T5 d128 2+2, B 64, 256/192", t5, 64, 8, 256, 192, fixed_goal=3.7, realistic_goal=6.0),
     Cell("Llama d128 4 layers, B 16, 256/192", llama, 16, 8, 256, 192, fixed_goal=4.0, realistic_goal=6.0),
+    Cell("CodeT5+ d128 2+4 layers, B 16, 64/64", codet5p, 16, 8, 64, 64),
     Cell("default run: T5 d128 3+3, B 128, 40/96", lambda: t5(3, 640), 128, 8, 40, 96, vocabulary=640),
 )
 
@@ -163,11 +170,15 @@ def by_generate(cell: Cell, model: Any, requests: list[Request], lengths: dict[t
     for first in range(0, len(requests), per_batch):
         batch = range(first, first + per_batch)
         ids = torch.tensor([requests[i].prompt_ids for i in batch])
-        prompt = 1 if model.config.is_encoder_decoder else ids.shape[1]
+        prompt, read_first = ids.shape[1], {}
+        if model.config.is_encoder_decoder:
+            decoder_ids = torch.tensor([decoder_prompt(model, requests[i].prompt_ids) for i in batch])
+            prompt, read_first = decoder_ids.shape[1], {"decoder_input_ids": decoder_ids}
         forced = [lengths[i, draw] for i in batch for draw in range(cell.samples)]
         out = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
+            **read_first,
             do_sample=True,
             top_k=0,
             num_return_sequences=cell.samples,

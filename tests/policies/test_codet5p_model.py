@@ -133,6 +133,15 @@ def test_padding_on_either_side_changes_nothing(side: str):
     torch.testing.assert_close(real, alone, rtol=1e-5, atol=1e-5)
 
 
+def test_the_loss_is_the_mean_over_labels_that_are_no_padding():
+    model, prompt = shaken(), ids(5, rows=1)
+    labels = torch.tensor([[-100, -100, 7, 9]])
+    with torch.no_grad():
+        loss = model(input_ids=prompt, labels=labels).loss
+    log_probs = logits(model, prompt, torch.tensor([[model.config.decoder_start_token_id, 0, 0, 7]])).log_softmax(-1)[0]
+    assert float(loss) == pytest.approx(-float(log_probs[2, 7] + log_probs[3, 9]) / 2, rel=1e-5)
+
+
 def test_names_are_those_of_the_hubs_weights():
     block = ("ln_1", "attn.qkv_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out")
     modules = {

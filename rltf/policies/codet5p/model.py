@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
@@ -155,6 +156,7 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
         encoder_outputs: Any = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
+        labels: Tensor | None = None,
         **_: Any,
     ) -> Seq2SeqLMOutput:
         """Logits (B, T, V) of the tokens after `decoder_input_ids`.
@@ -167,7 +169,12 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
             encoder_outputs: of the encoder, in place of `input_ids`.
             past_key_values: an `EncoderDecoderCache`, or a cache of the decoder's self-attention.
             use_cache: accepted; a cache that is given is used.
+            labels: int64 (B, T), -100 where there is no loss; without `decoder_input_ids` the decoder reads them, too,
+                behind the start token.
         """
+        if decoder_input_ids is None and labels is not None:
+            start_B1 = torch.full_like(labels[:, :1], self.config.decoder_start_token_id)
+            decoder_input_ids = torch.cat([start_B1, labels[:, :-1].clamp(min=0)], 1)
         if encoder_outputs is None:
             encoder_outputs = self.encoder(input_ids, attention_mask)
         cross_cache = getattr(past_key_values, "cross_attention_cache", None)
@@ -178,8 +185,10 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
         hidden = self.decoder.transformer(
             decoder_input_ids, decoder_attention_mask, past_key_values, encoder
         ).last_hidden_state
+        logits = self.decoder.lm_head(hidden)
         return Seq2SeqLMOutput(
-            logits=self.decoder.lm_head(hidden),
+            loss=None if labels is None else cross_entropy(logits.float().flatten(0, 1), labels.flatten()),
+            logits=logits,
             past_key_values=past_key_values,
             encoder_last_hidden_state=encoder_outputs[0],
         )
