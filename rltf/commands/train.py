@@ -44,9 +44,9 @@ from rltf.setup.loggers import open_loggers
 from rltf.setup.tasks import check_tasks
 from rltf.setup.trainer import build_trainer
 from rltf.training.auxiliary import AuxiliaryOptions
-from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
+from rltf.training.plans import StreamPlan
 from rltf.training.ranks import all_gather
 
 log = logging.getLogger(__name__)

@@ -28,8 +28,8 @@ from rltf.runs.warm_starts import (
 from rltf.setup.choices import in_sweep, typed_overrides
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_warmup_trainer
-from rltf.training.datamodule import StreamPlan
 from rltf.training.phase import Phase
+from rltf.training.plans import StreamPlan
 from rltf.validation import OptionError
 
 log = logging.getLogger(__name__)

@@ -62,7 +62,7 @@ def rename_locals(text: str, entry_point: str | None, draw: Random) -> str:
     that has f-strings (whose positions Python 3.11 does not know), or that reads names as texts comes back as it is.
 
     >>> rename_locals("def f(xs):\\n    return sum(xs)", "f", Random(0))
-    'def f(left):\\n    return sum(left)'
+    'def f(j):\\n    return sum(j)'
     """
     try:
         with warnings.catch_warnings(action="ignore"):

@@ -224,8 +224,8 @@ class _Known(NamedTuple):
 def handler_lines(code: str) -> set[int]:
     """Lines (from 1) inside `except` blocks.
 
-    >>> handler_lines("def f(x):\n    try:\n        return int(x)\n    except ValueError:\n        return 0")
-    {5}
+    >>> handler_lines(chr(10).join(["try:", "    x = int(y)", "except ValueError:", "    x = 0"]))
+    {4}
     """
     handlers = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ExceptHandler)]
     return {line for node in handlers for s in node.body for line in range(s.lineno, (s.end_lineno or s.lineno) + 1)}

@@ -31,7 +31,8 @@ from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
 from rltf.setup.prompts import start_prompts
 from rltf.setup.signatures import read_signature
-from rltf.training.datamodule import EvaluationPlan, RolloutDataModule
+from rltf.training.datamodule import RolloutDataModule
+from rltf.training.plans import EvaluationPlan
 from rltf.types import Sampling
 
 

@@ -6,7 +6,6 @@ then draws a fixed number of micro-batches, the same on every rank, with demonst
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L
@@ -25,55 +24,16 @@ from rltf.rollouts.interfaces import NextProblems, ProblemPlan
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.problem_order import ProblemOrder
 from rltf.rollouts.weighted_order import WeightedOrder
-from rltf.training.auxiliary import AUXILIARY, Auxiliary, AuxiliaryBatch
+from rltf.training.auxiliary import AUXILIARY, AuxiliaryBatch
 from rltf.training.demonstrations import Demonstrations
 from rltf.training.micro_batches import Stream, TrainBatch
+from rltf.training.plans import EvaluationPlan, StreamPlan
 from rltf.training.ranks import all_gather, mean_over_ranks
 from rltf.training.seeds import minibatch_seed
-from rltf.types import Problem, Rollout, RolloutBatch, Sampling, Split
+from rltf.types import Problem, Rollout, RolloutBatch
 
 CHECKED_PROBLEMS = 100
 """Training problems whose demonstrations are encoded where none are learned from."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPlan:
-    """Sizes of a training epoch: an iteration of RL, or the warm-up between two checkpoints."""
-
-    mix: LossMix
-    """Its loss terms decide whether micro-batches hold rollouts, demonstrations or both."""
-    updates: int
-    """Optimiser steps per epoch."""
-    accumulate: int
-    """Micro-batches per optimiser step."""
-    batch_size: int
-    """Rollouts per micro-batch."""
-    demonstrations: int
-    """Demonstrations per micro-batch."""
-    total_updates: int | None = None
-    """Optimiser steps of all epochs, if the last epoch is shorter; None: all epochs have `updates`."""
-    auxiliary: Auxiliary | None = None
-    """Makes a batch of its own beside the rollouts of each micro-batch; None: there is no auxiliary loss."""
-    iterations: int | None = None
-    """Epochs over which a plan of problems stretches; None: the plan waits, and every problem has its turn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationPlan:
-    """Problems of an evaluation, and the programs sampled for each."""
-
-    split: Split
-    problems: int | None
-    """Number of problems, from the start of the split; None: all."""
-    samples: int
-    """Programs per problem, besides the greedy one."""
-    sampling: Sampling
-    """Distribution of the sampled programs."""
-    seed: int
-    greedy: bool = False
-    """Also decode the greedy program."""
-    chunk_size: int = 64
-    """Problems sampled together; the next chunk is sampled while the programs of this one are judged."""
 
 
 class RolloutDataModule(L.LightningDataModule):

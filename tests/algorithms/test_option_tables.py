@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NO_OPTIONS = {"KINDS", "TEMPLATE_FUNCTIONS", "LANGUAGES", "RUNTIMES"}
+NO_OPTIONS = {"KINDS", "TEMPLATE_FUNCTIONS", "LANGUAGES", "RUNTIMES", "TRAINED", "NAMES"}
 """Tables that no option chooses from: the mistakes that `mini` makes, and the functions of the report's page,
-the languages that a job names and what runs them."""
+the languages that a job names and what runs them, the layers that
+`model.train` means, and the spellings of type annotations."""
 
 
 VALUES = ast.Name | ast.Lambda | ast.Call

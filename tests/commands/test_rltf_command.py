@@ -59,7 +59,7 @@ def test_each_command_is_the_same_code_as_its_other_form(arguments, code, words)
         ("rltf ", "train eval export report judge serve"),
         ("rltf train model=tiny", "model=tiny_causal model=tiny_t5"),
         ("rltf train seed=2 warmup.st", "warmup.steps="),
-        ("rltf eval inference=", "inference=best_of_n inference=critic_sampling inference=sample"),
+        ("rltf eval inference=", "inference=best_of_n inference=critic_sampling inference=repair inference=sample"),
         ("rltf report x", ""),
     ],
 )

@@ -28,7 +28,7 @@ def test_every_job_of_a_sweep_composes_to_another_run(name):
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         for values in product(*params.values()):
             overrides = [f"{key}={value}" for key, value in zip(params, values, strict=True)]
-            for model in () if name == "backbone" else ("model=codet5_770m", "model=codegen_350m"):
+            for model in () if "model" in params else ("model=codet5_770m", "model=codegen_350m"):
                 compose("train", [*overrides, model, "benchmark=apps", "paths.output_dir=unused"])
             cfg = compose("train", [*overrides, "paths.output_dir=unused"])
             found.append(OmegaConf.to_yaml(cfg, resolve=True))

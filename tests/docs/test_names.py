@@ -95,6 +95,7 @@ SETTINGS = (
     ("benchmark=apps", "critic=value", "credit=gae", "job=critic"),
     ("credit=divergence", "curriculum=prefix"),
     ("benchmark=mined", "job=mine", "buffer=distinct"),
+    ("benchmark=mbpp+mined",),
     ("curriculum=pool",),
     ("inference=repair",),
     ("algorithm=soft_q", "benchmark=infinitum"),

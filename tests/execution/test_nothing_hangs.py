@@ -294,7 +294,9 @@ def test_the_largest_limits_are_served(pool: LocalExecutor) -> None:
 def test_counts_and_sizes_are_whole(key: str) -> None:
     require_limit(key, LARGEST[key])
     for value in (0.5, 2.0, LARGEST[key] + 1, None):
-        with pytest.raises(ValueError, match=f"expected a whole number above 0 and at most {LARGEST[key]}"):
+        with pytest.raises(
+            ValueError, match=f"expected a whole number (above|of at least) 0 and at most {LARGEST[key]}"
+        ):
             require_limit(key, value)
 
 

@@ -56,7 +56,14 @@ def verdict(
 ) -> Verdict:
     """The verdict without its times."""
     job = JobJSON(
-        program=program, setup=setup, coverage=False, memory_mb=256, output=output, reference=None, language="python"
+        program=program,
+        setup=setup,
+        coverage=False,
+        memory_mb=256,
+        output=output,
+        reference=None,
+        language="python",
+        answers=False,
     )
     timed = judge.judge(job, 2.0, tests, crc32(repr(tests).encode()))
     return replace(timed, seconds=0.0, tests=tuple(replace(test, seconds=0.0) for test in timed.tests))

@@ -29,10 +29,11 @@ from rltf.commands.start import quiet_libraries
 from rltf.loggers.csv_file import CSVMetrics
 from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.collate import collate_demonstrations
-from rltf.training.datamodule import RolloutDataModule, StreamPlan
+from rltf.training.datamodule import RolloutDataModule
 from rltf.training.micro_batches import Stream, TrainBatch
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
+from rltf.training.plans import StreamPlan
 from rltf.types import RolloutBatch, Sampling
 
 METRICS = 40

@@ -50,9 +50,10 @@ from rltf.rewards.binary import Binary
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.pipeline import RolloutPipeline
-from rltf.training.datamodule import EvaluationPlan, RolloutDataModule, StreamPlan
+from rltf.training.datamodule import RolloutDataModule
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
+from rltf.training.plans import EvaluationPlan, StreamPlan
 from rltf.types import Job, Outcome, Sampling, Verdict
 
 PROMPTS, SAMPLES, NEW = 8, 8, 64

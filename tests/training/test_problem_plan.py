@@ -11,7 +11,8 @@ from rltf.policies.tiny import tiny_t5
 from rltf.rollouts.buffer import RolloutBuffer
 from rltf.rollouts.interfaces import ProblemPlan
 from rltf.rollouts.problem_order import ProblemOrder
-from rltf.training.datamodule import EvaluationPlan, RolloutDataModule, StreamPlan
+from rltf.training.datamodule import RolloutDataModule
+from rltf.training.plans import EvaluationPlan, StreamPlan
 from rltf.types import Sampling
 
 SIZES = {"train": 12, "validation": 1, "test": 1}

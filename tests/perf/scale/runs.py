@@ -31,9 +31,9 @@ from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
 from rltf.setup.instantiate import build
 from rltf.setup.trainer import build_trainer
-from rltf.training.datamodule import StreamPlan
 from rltf.training.module import RLTFModule
 from rltf.training.phase import Phase
+from rltf.training.plans import StreamPlan
 from rltf.types import CallTest, Job, Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
