@@ -105,6 +105,12 @@ class Components:
         tasks: ProblemPlan | None = build(cfg, "tasks") if training else None
         if tasks is not None and isinstance(pipeline.curriculum, ProblemPlan):
             raise ValueError("tasks= and curriculum= both say which problem comes next: expected one of them")
+        parts = (tasks, pipeline.curriculum, pipeline.multi_round_sampler)
+        if benchmark.part_weights() and any(isinstance(part, ProblemPlan) for part in parts):
+            raise ValueError(
+                "benchmark.weights says how often a part comes, and tasks=, curriculum= or inference= which problem "
+                "comes next: expected one of them (benchmark.weights=null)"
+            )
         if training:
             start_prompts(policy, benchmark)
         pinning = None

@@ -8,6 +8,7 @@ import pytest
 from rltf.benchmarks.mini import Mini
 from rltf.benchmarks.mixed import Mixed
 from rltf.commands.overrides import mixed_overrides
+from rltf.commands.train import train
 from rltf.setup.benchmark import build_benchmark
 from rltf.types import Problem, Prompt
 
@@ -107,3 +108,17 @@ def test_a_mix_on_the_command_line_has_the_keys_of_its_parts(composed):
     mixed = build_benchmark(cfg)
     assert mixed.name == "mini+infinitum"
     assert mixed.part_weights() == ((6, 1.0), (4, 2.0))
+
+
+@pytest.mark.parametrize("curriculum", ["pool", "prefix"])
+def test_weights_and_what_else_chooses_problems_are_refused_together(composed, curriculum):
+    words = mixed_overrides([], ["benchmark=mini+infinitum"])
+    sizes = (
+        "benchmark.parts.mini.sizes={train: 8, validation: 2, test: 2}",
+        "benchmark.parts.infinitum.sizes={train: 8}",
+    )
+    config = composed(
+        "train", "debug=default", *words, *sizes, "benchmark.weights={mini: 3}", f"curriculum={curriculum}"
+    )
+    with pytest.raises(ValueError, match=r"^benchmark\.weights says how often a part comes"):
+        train(config)
