@@ -29,6 +29,8 @@ def row_label(choices: dict, config: dict) -> str:
     credit, algorithm, advantages = choices["credit"], choices["algorithm"], config["algorithm"]["advantages"]
     words = [choices["reward"]] if algorithm == "rltf_group" else [f"algorithm={algorithm}"]
     words += [f"credit={credit}"] if credit != "none" else []
+    divided = (config.get("credit") or {}).get("normalize", "std")
+    words += [f"credit.normalize={divided}"] if credit == "tests" and divided != "std" else []
     if algorithm == "rltf_group" and credit == "none":
         words += [f"normalize={advantages['normalize']}"] if advantages["normalize"] != "std" else []
         words += ["terms=apart"] if advantages.get("terms", "together") != "together" else []
