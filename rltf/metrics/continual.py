@@ -1,4 +1,4 @@
-"""Continual learning in numbers: scores b[i][j] on task j after task i (arXiv 2307.02435, section 4)."""
+"""Continual learning in numbers: `b[i][j]` is the score on task j after task i (arXiv 2307.02435, section 4)."""
 
 from __future__ import annotations
 
