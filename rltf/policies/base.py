@@ -95,8 +95,8 @@ class Policy(nn.Module, ABC):
         default none: all are trained at the rate of the phase."""
         return []
 
-    def pop_auxiliary_loss(self) -> Tensor | None:
-        """What forward passes since the last call add to the loss, with gradient. By default, nothing."""
+    def pop_key_loss(self) -> Tensor | None:
+        """The loss of a prompt pool's keys in forward passes since the last call, with gradient. By default, none."""
         return None
 
     def start_phase(self, supervised: bool) -> None:

@@ -149,7 +149,7 @@ class Seq2SeqPolicy(TransformersPolicy):
         return [{"params": list(params), "lr": lr} for params, lr in groups if len(params)]
 
     @override
-    def pop_auxiliary_loss(self) -> Tensor | None:
+    def pop_key_loss(self) -> Tensor | None:
         """The pull of chosen keys towards queries."""
         return None if self.prompt_pool is None else self.prompt_pool.pop_pull_loss()
 

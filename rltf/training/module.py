@@ -28,7 +28,7 @@ from rltf.training.micro_batches import TrainBatch
 from rltf.training.nonfinite import SkippedSteps
 from rltf.training.oom_retry import OOMRetry
 from rltf.training.phase import Phase
-from rltf.training.scoring import Scorer, with_auxiliary_loss
+from rltf.training.scoring import Scorer, with_key_loss
 from rltf.training.sharding import (
     ShardedStrategy,
     copy_full_weights,
@@ -206,7 +206,7 @@ class RLTFModule(EvaluatedModule):
     def _forward(self, batch: TrainBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss and detached metrics of a micro-batch or a piece of it, from log-probs under the present weights."""
         assert self.phase is not None
-        self.policy.pop_auxiliary_loss()  # of a pass that ran out of memory
+        self.policy.pop_key_loss()  # of a pass that ran out of memory
         term_logprobs: dict[str, BatchLogprobs] = {}
         metrics: dict[str, Tensor] = {}
         for name, part in batch.batches.items():
@@ -224,7 +224,7 @@ class RLTFModule(EvaluatedModule):
         if self.auxiliary is not None and batch.auxiliary is not None:
             others[AUXILIARY] = (self.auxiliary(self.policy, batch.auxiliary), self.auxiliary.weight)
         mixed = self.phase.mix(term_logprobs, batch.divisors, others)
-        return with_auxiliary_loss(self.policy, mixed.total, metrics | mixed.metrics)
+        return with_key_loss(self.policy, mixed.total, metrics | mixed.metrics)
 
     def _scorer(self, name: str) -> Scorer:
         """What scores the batches of a loss term."""

@@ -56,9 +56,9 @@ class Scorer:
         return TokenScores(logprobs_BT.masked_fill(undrawn_BT, 0.0)), entropy_BT
 
 
-def with_auxiliary_loss(policy: Policy, total: Tensor, metrics: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """(loss, its metrics) with what the policy's forward passes add to them (`Policy.pop_auxiliary_loss`)."""
-    auxiliary = policy.pop_auxiliary_loss()
-    if auxiliary is None:
+def with_key_loss(policy: Policy, total: Tensor, metrics: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """(loss, its metrics), with the pull of a prompt pool's keys where there is one (`Policy.pop_key_loss`)."""
+    key_loss = policy.pop_key_loss()
+    if key_loss is None:
         return total, metrics
-    return total + auxiliary, {**metrics, "loss/auxiliary": auxiliary.detach()}
+    return total + key_loss, {**metrics, "loss/keys": key_loss.detach()}

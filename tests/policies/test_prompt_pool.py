@@ -38,7 +38,7 @@ def loss_of(policy, prompts):
     mask_BS = torch.tensor([[True] * len(i) + [False] * (width - len(i)) for i in ids])
     answer = torch.tensor([policy.encode_answer("def f(a): return a")] * len(ids))
     logprobs, _ = policy.token_logprobs(prompt_BS, mask_BS, answer, answer > -1, entropy=False)
-    return -logprobs.mean(), policy.pop_auxiliary_loss()
+    return -logprobs.mean(), policy.pop_key_loss()
 
 
 def train(policy, prompts, steps=4):
@@ -151,7 +151,7 @@ def test_a_prompt_with_learned_vectors_gives_other_log_probs_than_without():
     trained = policy()
     with_prompts = loss_of(trained, questions("a"))[0]
     without = tiny_t5(d_model=32, d_ff=32, layers=2, heads=2, max_prompt_tokens=64)
-    assert without.pop_auxiliary_loss() is None
+    assert without.pop_key_loss() is None
     assert with_prompts.item() != pytest.approx(loss_of(without, questions("a"))[0].item(), abs=1e-3)
 
 

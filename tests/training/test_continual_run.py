@@ -69,6 +69,12 @@ def test_a_run_has_a_row_of_scores_after_each_task(with_pool):
     assert record["prompts"] == {"kind": "pool", "teacher": "train"}
 
 
+def test_the_pull_of_the_keys_has_a_metric_of_its_own(with_pool):
+    columns = (with_pool[0] / "metrics.csv").read_text().partition("\n")[0].split(",")
+    assert "loss/keys" in columns
+    assert "loss/auxiliary" not in columns  # that of auxiliary=, which may be there beside prompts
+
+
 def test_drift_is_that_of_finished_tasks(with_pool):
     drift = record_of(with_pool[0])["key_drift"]
     assert [sorted(row) for row in drift] == [sorted(TASKS[:n]) for n in range(4)]
