@@ -29,45 +29,45 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m rltf.benchmar
         results = {}
         for name in arguments.against:
             evaluation = problems_of(named_benchmark(name), ("test",))
-            found = list(overlaps(train, evaluation, arguments.n, arguments.share))
-            results[name.partition("=")[0]] = (len(evaluation), found)
+            pairs = list(overlaps(train, evaluation, arguments.n, arguments.share))
+            results[name.partition("=")[0]] = (len(evaluation), pairs)
         if arguments.write is not None:
-            _write(arguments.write, [overlap for _, found in results.values() for overlap in found])
+            _write(arguments.write, [overlap for _, pairs in results.values() for overlap in pairs])
     except (ValueError, OSError) as error:
         print(f"error: {sentence_of(error)}", file=sys.stderr)
         return 2
     if arguments.json:
-        print(json.dumps({name: _record(count, found) for name, (count, found) in results.items()}))
+        print(json.dumps({name: _record(count, pairs) for name, (count, pairs) in results.items()}))
     else:
         print("\n".join(_lines(len(train), results, arguments.n, arguments.share)))
     return 0
 
 
-def _record(count: int, found: Sequence[Overlap]) -> dict[str, Any]:
-    rows = [{"train": o.train_id, "eval": o.eval_id, "share": o.share, "same_solution": o.same_solution} for o in found]
+def _record(count: int, pairs: Sequence[Overlap]) -> dict[str, Any]:
+    rows = [{"train": o.train_id, "eval": o.eval_id, "share": o.share, "same_solution": o.same_solution} for o in pairs]
     return {"evaluation_problems": count, "overlaps": rows}
 
 
 def _lines(count: int, results: dict[str, tuple[int, list[Overlap]]], n: int, share: float) -> list[str]:
     lines = [f"{count} training problems; a problem repeats another with {share:.0%} of its runs of {n} words"]
-    for name, (evaluation, found) in results.items():
-        eval_ids = {overlap.eval_id for overlap in found}
-        same = sum(overlap.same_solution for overlap in found)
+    for name, (evaluation, pairs) in results.items():
+        eval_ids = {overlap.eval_id for overlap in pairs}
+        same = sum(overlap.same_solution for overlap in pairs)
         lines.append(
-            f"{name}: {len(found)} training problems repeat {len(eval_ids)} of {evaluation}; "
+            f"{name}: {len(pairs)} training problems repeat {len(eval_ids)} of {evaluation}; "
             f"{same} have a solution in common"
         )
-        found = sorted(found, key=lambda overlap: (-overlap.share, overlap.train_id))
-        for overlap in found[:MOST_NAMED]:
+        pairs = sorted(pairs, key=lambda overlap: (-overlap.share, overlap.train_id))
+        for overlap in pairs[:MOST_NAMED]:
             solution = ", same solution" if overlap.same_solution else ""
             lines.append(f"  {overlap.train_id} repeats {overlap.share:.0%} of {overlap.eval_id}{solution}")
-        if len(found) > MOST_NAMED:
-            lines.append(f"  and {len(found) - MOST_NAMED} more")
+        if len(pairs) > MOST_NAMED:
+            lines.append(f"  and {len(pairs) - MOST_NAMED} more")
     return lines
 
 
-def _write(path: Path, found: Sequence[Overlap]) -> None:
-    ids = dict.fromkeys(overlap.train_id for overlap in found)
+def _write(path: Path, pairs: Sequence[Overlap]) -> None:
+    ids = dict.fromkeys(overlap.train_id for overlap in pairs)
     path.write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
 
 

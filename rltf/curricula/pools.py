@@ -178,15 +178,15 @@ class PoolOrder:
         for problem_id in rested:
             by_pool[self._pools.pool(problem_id)].append(problem_id)
         counts = share_out(n, self._pools.shares, {pool: len(ids) for pool, ids in by_pool.items()})
-        chosen = [problem_id for pool in POOLS for problem_id in by_pool[pool][: counts[pool]]]
-        others = [i for i in (*rested, *waiting) if i not in set(chosen)]
-        chosen += list(dict.fromkeys(others))[: n - len(chosen)]
-        while len(chosen) < n:
-            chosen += waiting[: n - len(chosen)]
-        for problem_id in chosen:
+        problem_ids = [problem_id for pool in POOLS for problem_id in by_pool[pool][: counts[pool]]]
+        others = [i for i in (*rested, *waiting) if i not in set(problem_ids)]
+        problem_ids += list(dict.fromkeys(others))[: n - len(problem_ids)]
+        while len(problem_ids) < n:
+            problem_ids += waiting[: n - len(problem_ids)]
+        for problem_id in problem_ids:
             self._drawn += 1
             self._last[problem_id] = (self._iteration, self._drawn)
-        return [self._index_of[problem_id] for problem_id in chosen]
+        return [self._index_of[problem_id] for problem_id in problem_ids]
 
     def left_out(self) -> int:
         """Number of problems that did not come although as many were drawn since as there are."""

@@ -117,10 +117,10 @@ class PrefixReplay:
     def choose(self, count: int, others: Sequence[str], rng: random.Random) -> list[str]:
         """Ids of at most `count` problems that wait and are none of the `others`, the newest first; the next programs
         drawn for them begin with their prefix."""
-        chosen = [problem_id for problem_id in reversed(self._pool) if problem_id not in set(others)][:count]
-        self._due = {problem_id: self._pool[problem_id][0] for problem_id in chosen}
-        self._drawn |= {problem_id: self._pool.pop(problem_id) for problem_id in chosen}
-        return chosen
+        problem_ids = [problem_id for problem_id in reversed(self._pool) if problem_id not in set(others)][:count]
+        self._due = {problem_id: self._pool[problem_id][0] for problem_id in problem_ids}
+        self._drawn |= {problem_id: self._pool.pop(problem_id) for problem_id in problem_ids}
+        return problem_ids
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
         """Keeps the first program of each kind, and has the problem wait to come back where the share of its sampled

@@ -125,9 +125,9 @@ class RepairTurns(Search):
         """Ids of at most `count` problems of the pool that are none of the `others`. Their failed programs leave the
         pool, and the next programs drawn for them are repairs."""
         waiting = [problem_id for problem_id in self._pool if problem_id not in set(others)]
-        chosen = rng.sample(waiting, min(count, len(waiting)))
-        self._due = {problem_id: self._pool.pop(problem_id) for problem_id in chosen}
-        return chosen
+        problem_ids = rng.sample(waiting, min(count, len(waiting)))
+        self._due = {problem_id: self._pool.pop(problem_id) for problem_id in problem_ids}
+        return problem_ids
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
         """Puts the first sampled program that failed into the pool, in the place of the problem's older one

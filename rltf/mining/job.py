@@ -98,10 +98,10 @@ class Mine:
             ValueError: none could be mined.
         """
         left_out: Counter[str] = Counter()
-        found = list(self._read(left_out))
-        functions = distinct(found)
-        left_out["has the structure of another"] += len(found) - len(functions)
-        total = len(found) + sum(left_out.values()) - left_out["has the structure of another"]
+        candidates = list(self._read(left_out))
+        functions = distinct(candidates)
+        left_out["has the structure of another"] += len(candidates) - len(functions)
+        total = len(candidates) + sum(left_out.values()) - left_out["has the structure of another"]
         functions = functions[: self._limit]
         mined: list[MinedFunction] = []
         executor = LocalExecutor(hash_seed=self._hash_seed, max_timeouts=1)

@@ -62,9 +62,9 @@ def _candidates(function: Function, number: int) -> list[ValueType]:
     shown = [type_of_value(arguments[number]) for arguments in doctest_arguments(function)]
     named = _named_in_docstring(function.docstring, parameter.arg)
     certain = [*shown, annotated, named, default]
-    found = [t for t in certain if t is not None and t != NONE]
+    certain_types = [t for t in certain if t is not None and t != NONE]
     used = list(types_by_use(function.node, parameter.arg))
-    return list(dict.fromkeys([*found, *used, *UNDECIDED]))
+    return list(dict.fromkeys([*certain_types, *used, *UNDECIDED]))
 
 
 def _default(function: Function, number: int) -> ValueType | None:

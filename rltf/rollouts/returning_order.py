@@ -52,10 +52,10 @@ class ReturningOrder:
         count = self._returns.waiting(n)
         in_turn = self._order.next_indices(n - count)
         rng = random.Random(f"{self._stream}/{self._choices}")
-        chosen = self._returns.choose(count, [self._ids[index] for index in in_turn], rng)
+        problem_ids = self._returns.choose(count, [self._ids[index] for index in in_turn], rng)
         self._choices += 1
-        in_turn += self._order.next_indices(count - len(chosen))
-        return in_turn + [self._index_of[problem_id] for problem_id in chosen]
+        in_turn += self._order.next_indices(count - len(problem_ids))
+        return in_turn + [self._index_of[problem_id] for problem_id in problem_ids]
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint, in plain builtins."""

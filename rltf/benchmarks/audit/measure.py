@@ -72,11 +72,13 @@ class ProblemAudit:
     def needed(self) -> int:
         """Number of tests that kill as many mutants as all of them, chosen greedily: each time the test that kills most
         of those that are left."""
-        left = [set(judged.failed) for judged in self.mutants if judged.failed]
+        killers = [set(judged.failed) for judged in self.mutants if judged.failed]
         count = 0
-        while left:
-            best = max(sorted({index for failed in left for index in failed}), key=lambda i: sum(i in f for f in left))
-            left = [failed for failed in left if best not in failed]
+        while killers:
+            best = max(
+                sorted({index for failed in killers for index in failed}), key=lambda i: sum(i in f for f in killers)
+            )
+            killers = [failed for failed in killers if best not in failed]
             count += 1
         return count
 

@@ -48,10 +48,10 @@ def word_runs(text: str, n: int) -> frozenset[tuple[str, ...]]:
     >>> sorted(word_runs("a b c", 2)), sorted(word_runs("A b", 3))
     ([('a', 'b'), ('b', 'c')], [('a', 'b')])
     """
-    found = words(text)
-    if len(found) <= n:
-        return frozenset([tuple(found)] if found else [])
-    return frozenset(tuple(found[start : start + n]) for start in range(len(found) - n + 1))
+    text_words = words(text)
+    if len(text_words) <= n:
+        return frozenset([tuple(text_words)] if text_words else [])
+    return frozenset(tuple(text_words[start : start + n]) for start in range(len(text_words) - n + 1))
 
 
 def overlaps(train: Iterable[Problem], evaluation: Sequence[Problem], n: int, share: float) -> Iterator[Overlap]:
@@ -107,10 +107,10 @@ def _overlap(
 
 def _short_runs(text: str, n: int, holders: Mapping[tuple[str, ...], Sequence[str]]) -> frozenset[tuple[str, ...]]:
     """The runs of fewer than `n` words of a text that are whole evaluation problems."""
-    found = words(text)
+    text_words = words(text)
     lengths = {len(run) for run in holders if len(run) < n}
     candidates = (
-        tuple(found[start : start + length]) for length in lengths for start in range(len(found) - length + 1)
+        tuple(text_words[start : start + length]) for length in lengths for start in range(len(text_words) - length + 1)
     )
     return frozenset(run for run in candidates if run in holders)
 
