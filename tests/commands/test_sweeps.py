@@ -87,7 +87,10 @@ def test_a_job_that_fails_is_reported_and_done_again(tmp_path):
 @pytest.mark.parametrize(
     ("package", "options"),
     [
-        ("hydra_plugins.hydra_joblib_launcher", ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2")),
+        pytest.param(
+            *("hydra_plugins.hydra_joblib_launcher", ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2")),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *("hydra_plugins.hydra_submitit_launcher", ("hydra/launcher=submitit_local", "seed=1,2")),
             marks=pytest.mark.slow,

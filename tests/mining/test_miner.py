@@ -84,7 +84,7 @@ def test_hostile_functions_are_left_out_and_the_pools_go_on(mine):
         "def h(n: int):\n    return h(n + 1)\n"
         "def good(n: int): return n * 3 + 1\n"
     )
-    results = mine(text)
+    results = mine(text, inputs=10)
     assert [name for name, result in results.items() if isinstance(result, MinedFunction)] == ["good"]
     assert all(isinstance(results[name], str) for name in "fgh")
 

@@ -10,5 +10,5 @@ from served import Served, served
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Served]:
-    with served("--timeout", "2") as running:
+    with served("--timeout", "1") as running:
         yield running

@@ -182,9 +182,9 @@ def test_a_client_that_goes_away_takes_its_programs_along(service: Served) -> No
 
 
 def test_a_program_that_takes_longer_than_the_service_allows_is_given_up() -> None:
-    with served("--job-seconds", "10") as running:
+    with served("--job-seconds", "5") as running:
         response = running.post("/judge", json={"id": 1, **ENDLESS, "tests": CALL})
-        assert (response.status_code, response.json()["detail"]) == (504, "it was not judged within 10 s")
+        assert (response.status_code, response.json()["detail"]) == (504, "it was not judged within 5 s")
         rows = running.lines([{"id": 1, **ENDLESS, "tests": CALL}, job(2)])
         assert [row["outcome"] for row in rows] == ["not_judged", "passed"]
 

@@ -46,7 +46,7 @@ def test_lines_have_the_verdicts_of_the_pipe(service: Served) -> None:
     try:
         text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
         piped = subprocess.run(
-            [sys.executable, "-m", "rltf.execution", "--workers", "2", "--timeout", "2"],
+            [sys.executable, "-m", "rltf.execution", "--workers", "2", "--timeout", "1"],
             input=text,
             capture_output=True,
             text=True,
@@ -72,7 +72,7 @@ def test_one_job_has_one_answer(service: Served) -> None:
 def test_a_remote_judge_has_the_verdicts_of_a_local_one(service: Served) -> None:
     tests = [*GOOD["tests"], CallTest("f", (1,), [2], or_in_list=True)]
     answers = [f"So:\n```python\n{program}\n```" for program in PROGRAMS]
-    with Judge(workers=2, timeout=2.0) as local, RemoteJudge(service.url) as remote:
+    with Judge(workers=2, timeout=1.0) as local, RemoteJudge(service.url) as remote:
         mine, theirs = (judge.judge_answers(answers, [tests] * len(answers)) for judge in (local, remote))
         assert remote.report() == local.report()
     assert [(v.outcome, v.passed, [t.status for t in v.tests]) for v in mine] == [
@@ -118,7 +118,7 @@ def test_run_code_speaks_as_sandboxfusion(
     assert answer["status"] == status
     assert set(answer) == {"status", "message", "compile_result", "run_result", "executor_pod_name", "files"}
     assert run.items() <= answer["run_result"].items()
-    assert answer["run_result"]["execution_time"] < 5
+    assert answer["run_result"]["execution_time"] < 60
 
 
 def test_an_error_of_a_program_that_is_run_ends_its_stderr(service: Served) -> None:
