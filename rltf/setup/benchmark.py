@@ -34,15 +34,23 @@ def build_benchmark(cfg: DictConfig) -> Benchmark:
     return benchmark
 
 
-def check_references(benchmark: Benchmark, credit: TokenCredit | None) -> None:
-    """Refuses a credit that compares programs with references where there is none.
+def check_credit(benchmark: Benchmark, credit: TokenCredit | None) -> None:
+    """Refuses a credit that finds nothing to read in a benchmark's programs.
 
     Raises:
-        ValueError: no training problem has a reference program.
+        ValueError: it reads executed lines or compares programs with references, and no training problem asks for
+            Python; or it compares, and no training problem has a reference program.
     """
-    if credit is None or not credit.needs_reference:
+    if credit is None or not (credit.needs_coverage or credit.needs_reference):
         return
-    if not any(problem.references for problem in benchmark.problems("train")):
+    problems = benchmark.problems("train")
+    languages = {problem.language for problem in problems}
+    if "python" not in languages:
+        raise ValueError(
+            f"credit reads which lines of a program did what, which is told of Python alone, and benchmark="
+            f"{benchmark.name} asks for {' and '.join(sorted(languages))}: use credit=none or a critic"
+        )
+    if credit.needs_reference and not any(problem.references for problem in problems):
         raise ValueError(
             "credit compares wrong answers with a reference program (credit=divergence) and no training problem of "
             f"benchmark={benchmark.name} has one: use a benchmark with references, or another credit such as "

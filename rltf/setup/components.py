@@ -25,7 +25,7 @@ from rltf.rollouts.clock import PhaseClock
 from rltf.rollouts.interfaces import Curriculum, ProblemPlan
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.rollouts.self_check import check_sampler
-from rltf.setup.benchmark import build_benchmark, check_references
+from rltf.setup.benchmark import build_benchmark, check_credit
 from rltf.setup.combinations import build_credit
 from rltf.setup.config import EvaluationConfig
 from rltf.setup.instantiate import build
@@ -73,7 +73,7 @@ class Components:
         benchmark = benchmark or build_benchmark(cfg)  # files, then weights: these may be gigabytes on a hub
         advantages = build(cfg, "algorithm.advantages") if training else None
         credit = build_credit(cfg) if training else None
-        check_references(benchmark, credit)
+        check_credit(benchmark, credit)
         policy: Policy = build(cfg, "model")
         if training:
             check_trained_weights(policy)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from rltf.execution.languages import installed_runtimes
 from rltf.policies.tiny import tiny_causal
 from rltf.rollouts.clock import PhaseClock
 from rltf.setup.checks import read_training_config
@@ -60,6 +61,15 @@ def test_a_credit_by_references_is_refused_where_no_training_problem_has_one(
         build("train", "credit=divergence", *options)
     build("train", "credit=tests", *options)
     build("train", "credit=divergence")
+
+
+@pytest.mark.skipif("javascript" not in installed_runtimes(), reason="quickjs-ng is not installed")
+@pytest.mark.parametrize("credit", ["executed", "tests", "divergence"])
+def test_a_credit_that_reads_lines_is_refused_where_no_program_is_in_python(credit: str, build: Callable[..., None]):
+    sizes = "benchmark.sizes={train: 2, validation: 1, test: 1}"
+    says = r"^credit reads which lines .* benchmark=infinitum asks for javascript: use credit=none or a critic"
+    with pytest.raises(ValueError, match=says):
+        build("train", "benchmark=infinitum", "benchmark.language=javascript", sizes, f"credit={credit}")
 
 
 def test_half_precision_weights_are_refused_in_training_alone(build: Callable[..., None]):
