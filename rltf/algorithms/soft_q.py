@@ -113,8 +113,8 @@ class SoftQ:
 
     def _squares(self, single_BT: Tensor, multi_BT: Tensor) -> Tensor:
         """Loss of each token: the mean over the chosen paths."""
-        chosen = {"both": (single_BT, multi_BT), "single": (single_BT,), "multi": (multi_BT,)}[self.paths]
-        return torch.stack([self._square(residual_BT) for residual_BT in chosen]).mean(0)
+        residuals = {"both": (single_BT, multi_BT), "single": (single_BT,), "multi": (multi_BT,)}[self.paths]
+        return torch.stack([self._square(residual_BT) for residual_BT in residuals]).mean(0)
 
     def _square(self, residual_BT: Tensor) -> Tensor:
         limit = self.residual_clip

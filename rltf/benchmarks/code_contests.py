@@ -98,8 +98,10 @@ class CodeContests(DatasetBenchmark):
         if len(languages) != len(programs):
             raise ValueError(f"benchmark.path: {row.place} has {len(programs)} solutions in {len(languages)} languages")
         number = LANGUAGES[self._language]
-        chosen = {normalize_line_ends(text) for text, kind in zip(programs, languages, strict=True) if kind == number}
-        return tuple(sorted(chosen, key=lambda program: (len(program), program))[: self._max_references])
+        of_language = {
+            normalize_line_ends(text) for text, kind in zip(programs, languages, strict=True) if kind == number
+        }
+        return tuple(sorted(of_language, key=lambda program: (len(program), program))[: self._max_references])
 
 
 def _tests(row: Row, field: str) -> list[StdioTest]:

@@ -95,11 +95,11 @@ class MbppPlus(Mbpp):
             if inputs:
                 tests.append(CheckTest(differential_check(reference, function, inputs, tolerance), function))
         task = _QUOTES.sub("", row.value("prompt", str)).strip()
-        shown = [] if "assert " in task else asserts[:SHOWN_TESTS]
+        examples_shown = [] if "assert " in task else asserts[:SHOWN_TESTS]
         self._shown[problem_id] = tuple(map(AssertTest, asserts[:SHOWN_TESTS]))
         return Problem(
             id=problem_id,
-            statement="\n".join([task, *shown]),
+            statement="\n".join([task, *examples_shown]),
             tests=tuple(tests),
             entry_point=function,
             references=(reference,),

@@ -57,8 +57,8 @@ def _groups(name: str, choices: Mapping[str, str]) -> Iterator[str]:
         names = [file.stem for file in files if not file.stem.startswith("_")]
         if group not in choices and not (name == "train" and group in ("algorithm", "sweep")):
             continue
-        shown = [f"[{choice}]" if choice == choices.get(group) else choice for choice in names]
-        yield f"  {group:<12}  {' '.join(shown)}"
+        labels = [f"[{choice}]" if choice == choices.get(group) else choice for choice in names]
+        yield f"  {group:<12}  {' '.join(labels)}"
 
 
 def _keys(config: Mapping[str, Any], comments: Mapping[str, str]) -> Iterator[str]:

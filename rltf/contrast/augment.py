@@ -77,8 +77,8 @@ def rename_locals(text: str, entry_point: str | None, draw: Random) -> str:
     bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     renamed = sorted(name for name in bound - fixed if not name.startswith("__"))
-    taken = used | bound | fixed | set(keyword.kwlist)
-    free = [name for name in NAMES if name not in taken]
+    occupied = used | bound | fixed | set(keyword.kwlist)
+    free = [name for name in NAMES if name not in occupied]
     draw.shuffle(free)
     return _replaced(text, nodes, dict(zip(renamed, free, strict=False)))
 

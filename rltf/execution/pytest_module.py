@@ -130,14 +130,14 @@ def _run(
 ) -> list[ast.stmt]:
     """Statements that call a test function with its fixtures, for all of its parameters."""
     loops = [_parameters(mark) for mark in test.decorator_list if _mark_name(mark) == "parametrize"]
-    given = {name for names, _ in loops for name in names}
+    parameters = {name for names, _ in loops for name in names}
     arguments = [argument.arg for argument in (*test.args.posonlyargs, *test.args.args, *test.args.kwonlyargs)]
     arguments = arguments[1:] if is_method else arguments
     defaults = len(test.args.defaults) + sum(default is not None for default in test.args.kw_defaults)
-    needed = [name for name in arguments[: len(arguments) - defaults] if name not in given]
+    needed = [name for name in arguments[: len(arguments) - defaults] if name not in parameters]
     lines, finished = _fixture_lines([*automatic, *needed], fixtures, test.name)
     passed = [f"{name}={_variable(name)}" for name in needed] + [
-        f"{name}={name}" for name in arguments if name in given
+        f"{name}={name}" for name in arguments if name in parameters
     ]
     call = f"{called}({', '.join(passed)})"
     lines.append(f"__import__('asyncio').run({call})" if isinstance(test, ast.AsyncFunctionDef) else call)

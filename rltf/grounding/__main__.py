@@ -100,9 +100,9 @@ def check(record: Any, returns: Returns) -> CheckedProgram:
     knows_task = "entry_point" in record
     task = Task(record.get("entry_point"), record.get("setup") or "", asks=knows_task)
     cut = record.get("finish") == "length"
-    found = (Violation("syntax", None),) if cut else violations(record[key], task, returns)
+    violated = (Violation("syntax", None),) if cut else violations(record[key], task, returns)
     problem = str(record.get("task_id") or record.get("problem_id") or "")
-    return CheckedProgram(record[key], problem, knows_task, found)
+    return CheckedProgram(record[key], problem, knows_task, violated)
 
 
 def count(programs: Sequence[CheckedProgram]) -> dict[str, Any]:

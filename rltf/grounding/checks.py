@@ -121,13 +121,13 @@ def violations(program: str, task: Task, returns: Returns = "some") -> tuple[Vio
     """
     try:
         tree = _compiled(program)
-        found = {*_pyflakes_violations(tree, task.setup), *_own_violations(tree, task, returns)}
+        results = {*_pyflakes_violations(tree, task.setup), *_own_violations(tree, task, returns)}
     except SyntaxError as error:
         return (Violation("syntax", error.lineno),)
     except (TooLarge, RecursionError, MemoryError):
         return (Violation("syntax", None),)
     order = list(LEVELS)
-    return tuple(sorted(found, key=lambda v: (order.index(v.check), v.line or 0)))
+    return tuple(sorted(results, key=lambda v: (order.index(v.check), v.line or 0)))
 
 
 def _compiled(program: str) -> ast.Module:
@@ -230,6 +230,6 @@ def _has_value(node: ast.Return) -> bool:
     return node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None)
 
 
-def levels_of(found: Sequence[Violation], levels: Mapping[str, Level], level: Level) -> list[Violation]:
+def levels_of(results: Sequence[Violation], levels: Mapping[str, Level], level: Level) -> list[Violation]:
     """The violations whose check has a level."""
-    return [violation for violation in found if levels[violation.check] == level]
+    return [violation for violation in results if levels[violation.check] == level]

@@ -123,11 +123,11 @@ class Grounding:
 
     def credit_batch(self, judged: Sequence[tuple[Problem, Program, Verdict]]) -> list[Sequence[Credit]]:
         """The credit of each program, and its blame; the discriminator reads all programs at once."""
-        found = [self.violations(problem, program) for problem, program, _ in judged]
-        clean = [not levels_of(of_program, self.levels, "hard") for of_program in found]
+        violations_of_programs = [self.violations(problem, program) for problem, program, _ in judged]
+        clean = [not levels_of(of_program, self.levels, "hard") for of_program in violations_of_programs]
         compared = self._compare([triple[:2] for triple, is_clean in zip(judged, clean, strict=True) if is_clean])
         credits: list[Sequence[Credit]] = []
-        for (_, program, _), of_program, is_clean in zip(judged, found, clean, strict=True):
+        for (_, program, _), of_program, is_clean in zip(judged, violations_of_programs, clean, strict=True):
             value = next(compared) if is_clean else self.failed
             if is_clean:
                 value -= self.soft * min(MOST_SOFT, len(levels_of(of_program, self.levels, "soft")))
@@ -164,11 +164,11 @@ class Grounding:
             return None
         place = hash_fraction(f"{problem.id}/{program.draw}")
         reference = problem.references[int(place * len(problem.references))]
-        found = violations(reference, Task(problem.entry_point, problem.setup), self._returns)
-        return None if levels_of(found, self.levels, "hard") else reference
+        of_reference = violations(reference, Task(problem.entry_point, problem.setup), self._returns)
+        return None if levels_of(of_reference, self.levels, "hard") else reference
 
-    def _blamed(self, program: Program, found: Sequence[Violation]) -> list[Credit]:
-        line = next((v.line for v in levels_of(found, self.levels, "hard") if v.line is not None), None)
+    def _blamed(self, program: Program, of_program: Sequence[Violation]) -> list[Credit]:
+        line = next((v.line for v in levels_of(of_program, self.levels, "hard") if v.line is not None), None)
         span = None if line is None else tokens_of_lines(program.text, program.offsets, line, line)
         if span is None:
             return []
@@ -190,8 +190,8 @@ class Grounding:
         from rltf.training.ranks import all_gather  # imports torch
 
         sampled = [rollout.program for rollout in rollouts if not rollout.program.greedy]
-        found = [self.violations(self._problems[program.problem_id], program) for program in sampled]
-        checks = [{violation.check for violation in of_program} for of_program in found]
+        violations_of_programs = [self.violations(self._problems[program.problem_id], program) for program in sampled]
+        checks = [{violation.check for violation in of_program} for of_program in violations_of_programs]
         compared = [self._pairs.get(_key(program)) for program in sampled]
         pairs = [pair for pair in compared if pair is not None and pair[0].generated != pair[0].reference]
         self._pairs.clear()

@@ -136,9 +136,9 @@ class Miner:
 
     def _draft(self, function: Function, types: tuple[ValueType, ...]) -> _Draft:
         count = self._limits.inputs
-        drawn = ordinary_inputs(types, Constants.of(function.node), count, self._seed)
-        shown = {repr(arguments): arguments for arguments in [*doctest_arguments(function), *drawn]}
-        ordinary = list(shown.values())[:count]
+        generated = ordinary_inputs(types, Constants.of(function.node), count, self._seed)
+        by_text = {repr(arguments): arguments for arguments in [*doctest_arguments(function), *generated]}
+        ordinary = list(by_text.values())[:count]
         return _Draft(function, types, [*ordinary, *edge_inputs(types, ordinary, count // 4)], len(ordinary))
 
     def _ask(self, executor: Executor, draft: _Draft, coverage: bool = False) -> Future[Verdict]:
@@ -200,10 +200,10 @@ class Miner:
             )
             for at, test in enumerate(known.tests)
         ]
-        chosen = choose(candidates, self._limits.tests)
+        selection = choose(candidates, self._limits.tests)
         mutants = sum(map(any, killed_by))
-        killed = len(frozenset[int]().union(*(candidates[at].kills for at in chosen)))
-        tests = tuple(known.tests[at] for at in chosen)
+        killed = len(frozenset[int]().union(*(candidates[at].kills for at in selection)))
+        tests = tuple(known.tests[at] for at in selection)
         if of_mutants and killed < max(1, self._limits.kill_share * mutants):
             return "has tests that notice few mistakes"
         if constant_passes(Problem("", "", tests)):

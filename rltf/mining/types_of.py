@@ -49,8 +49,8 @@ def doctest_arguments(function: Function) -> list[tuple[object, ...]]:
     return [test.args for test in examples if isinstance(test, CallTest) and len(test.args) == count]
 
 
-def _rank(candidates: Sequence[ValueType], chosen: ValueType) -> int:
-    return candidates.index(chosen)
+def _rank(candidates: Sequence[ValueType], settled: ValueType) -> int:
+    return candidates.index(settled)
 
 
 def _candidates(function: Function, number: int) -> list[ValueType]:
@@ -59,9 +59,9 @@ def _candidates(function: Function, number: int) -> list[ValueType]:
     if annotated is not None and not is_bare(parameter.annotation):
         return [annotated]
     default = _default(function, number)
-    shown = [type_of_value(arguments[number]) for arguments in doctest_arguments(function)]
-    named = _named_in_docstring(function.docstring, parameter.arg)
-    certain = [*shown, annotated, named, default]
+    of_examples = [type_of_value(arguments[number]) for arguments in doctest_arguments(function)]
+    of_docstring = _named_in_docstring(function.docstring, parameter.arg)
+    certain = [*of_examples, annotated, of_docstring, default]
     certain_types = [t for t in certain if t is not None and t != NONE]
     used = list(types_by_use(function.node, parameter.arg))
     return list(dict.fromkeys([*certain_types, *used, *UNDECIDED]))

@@ -81,13 +81,13 @@ def edge_inputs(types: Sequence[ValueType], ordinary: Sequence[tuple[Any, ...]],
     """
     edges = [_edges(kind) for kind in types]
     inputs: dict[str, tuple[Any, ...]] = {}
-    known = set(map(repr, ordinary))
+    ordinary_texts = set(map(repr, ordinary))
     for rank in range(max(map(len, edges))):
         for at, values in enumerate(edges):
             if rank < len(values) and ordinary:
                 base = ordinary[(rank * len(edges) + at) % len(ordinary)]
                 arguments = (*base[:at], values[rank], *base[at + 1 :])
-                if (text := repr(arguments)) not in known:
+                if (text := repr(arguments)) not in ordinary_texts:
                     inputs[text] = arguments
     return list(inputs.values())[:count]
 
@@ -167,8 +167,8 @@ class Values:
         choices: list[Sequence[int]] = [range(1, 4), *(range(1, largest + 1) for largest in _RANGES), (0, 1)]
         if self._constants_from_0:
             choices += [self._constants_from_0] * 2
-        chosen = rng.choice(choices)
-        return [rng.choice(chosen) for _ in range(size)]
+        values = rng.choice(choices)
+        return [rng.choice(values) for _ in range(size)]
 
     def _text(self, length: int | None) -> str:
         rng = self._rng

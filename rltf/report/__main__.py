@@ -77,9 +77,9 @@ def _report(options: argparse.Namespace, writers: Sequence[ReportWriter]) -> int
     code, folders, evaluations = 0, [], []
     for path in options.paths:
         try:
-            found = evaluation_folders(path)
-            evaluations += found
-            folders += [] if found else run_folders(path)
+            evaluation_paths = evaluation_folders(path)
+            evaluations += evaluation_paths
+            folders += [] if evaluation_paths else run_folders(path)
         except (ValueError, OSError) as error:
             print(error, file=sys.stderr)
             code = 2
@@ -105,9 +105,9 @@ def _figure_style(options: argparse.Namespace) -> FigureStyle | None:
     Raises:
         ValueError: no figure can be drawn so.
     """
-    given = {"width": options.width, "font": options.font, "size": options.font_size}
-    given = {name: value for name, value in given.items() if value is not None}
-    return FigureStyle(**given) if given else None
+    style = {"width": options.width, "font": options.font, "size": options.font_size}
+    style = {name: value for name, value in style.items() if value is not None}
+    return FigureStyle(**style) if style else None
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:

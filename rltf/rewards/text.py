@@ -68,8 +68,8 @@ def values(verdicts: Sequence[Verdict], reward: str | VerdictReward = "coarse") 
     >>> values([Verdict(Outcome.WRONG_ANSWER, 1, 2), Verdict(Outcome.UNJUDGEABLE, 0, 2)], "pass_first")
     [0.05, None]
     """
-    chosen = make(reward) if isinstance(reward, str) else reward
-    return [None if verdict.unjudgeable else chosen.value(verdict) for verdict in verdicts]
+    reward_function = make(reward) if isinstance(reward, str) else reward
+    return [None if verdict.unjudgeable else reward_function.value(verdict) for verdict in verdicts]
 
 
 def score(

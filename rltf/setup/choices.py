@@ -37,15 +37,15 @@ def fill_names(cfg: DictConfig) -> None:
 def headline(cfg: DictConfig) -> str:
     """One line for the person who started a command: what it does, and in which folder the results will be."""
     choices = group_choices()
-    chosen = {group: choices[group] for group in ("model", "benchmark", "reward", "algorithm") if choices.get(group)}
-    if chosen.get("benchmark") == "mixed":
-        chosen["benchmark"] = "+".join(cfg.benchmark.parts)
+    names = {group: choices[group] for group in ("model", "benchmark", "reward", "algorithm") if choices.get(group)}
+    if names.get("benchmark") == "mixed":
+        names["benchmark"] = "+".join(cfg.benchmark.parts)
     if "policy" in cfg:
-        what = f"pass@k of {cfg.policy} on {chosen.get('benchmark')}"
+        what = f"pass@k of {cfg.policy} on {names.get('benchmark')}"
     elif cfg.get("job") is not None:
-        what = f"job {choices.get('job')}: {chosen.get('model')} on {chosen.get('benchmark')}"
+        what = f"job {choices.get('job')}: {names.get('model')} on {names.get('benchmark')}"
     else:
-        what = ", ".join(f"{group} {choice}" for group, choice in chosen.items())
+        what = ", ".join(f"{group} {choice}" for group, choice in names.items())
         what = f"{'goes on' if cfg.get('resume') else 'training'}: {what}"
     return f"{what}, seed {cfg.seed}\nrun folder {cfg.paths.output_dir}"
 

@@ -197,6 +197,8 @@ def build_curriculum(cfg: DictConfig, benchmark: Benchmark, policy: Policy) -> C
     target = OmegaConf.select(cfg, "curriculum._target_")
     signature = None if target is None else read_signature(target)
     parts = {"benchmark": benchmark, "policy": policy}
-    asked = parts if signature is None else {name: part for name, part in parts.items() if name in signature.parameters}
-    curriculum: Curriculum | None = build(cfg, "curriculum", **asked)
+    arguments = (
+        parts if signature is None else {name: part for name, part in parts.items() if name in signature.parameters}
+    )
+    curriculum: Curriculum | None = build(cfg, "curriculum", **arguments)
     return curriculum

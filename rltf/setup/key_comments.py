@@ -52,10 +52,10 @@ def key_comments(folder: Path, command: str, choices: Mapping[str, str]) -> dict
     comments: dict[str, str] = {}
     for group, files in groups(folder):
         prefix = PACKAGES.get(group, group)
-        chosen = choices.get(group)
+        choice = choices.get(group)
         if not prefix:  # what a recipe says holds for it alone
-            files = [file for file in files if file.stem == chosen]
-        for file in sorted(files, key=lambda file: (file.stem == chosen, file.stem)):
+            files = [file for file in files if file.stem == choice]
+        for file in sorted(files, key=lambda file: (file.stem == choice, file.stem)):
             comments |= comments_of_file(file, prefix)
     return comments | comments_of_file(folder / f"{command}.yaml")
 

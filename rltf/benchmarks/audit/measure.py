@@ -100,7 +100,7 @@ def audit(
         judge.submit(problem.job(problem.references[0])) if problem.references else None for problem in problems
     ]
     verdicts = [None if future is None else future.result() for future in references]
-    chosen = [
+    mutants_of_problems = [
         _mutants(problem, limit, seed) if verdict is not None and verdict.outcome is Outcome.PASSED else ()
         for problem, verdict in zip(problems, verdicts, strict=True)
     ]
@@ -109,11 +109,11 @@ def audit(
             judge.submit(replace(problem.job(mutant.text), timeout=_time_limit(verdict, timeout)))
             for mutant in of_problem
         ]
-        for problem, of_problem, verdict in zip(problems, chosen, verdicts, strict=True)
+        for problem, of_problem, verdict in zip(problems, mutants_of_problems, verdicts, strict=True)
     ]
     return [
         ProblemAudit(problem, verdict, _judged(of_problem, [future.result() for future in futures]), constant(problem))
-        for problem, verdict, of_problem, futures in zip(problems, verdicts, chosen, pending, strict=True)
+        for problem, verdict, of_problem, futures in zip(problems, verdicts, mutants_of_problems, pending, strict=True)
     ]
 
 
@@ -140,13 +140,13 @@ def _mutants(problem: Problem, limit: int, seed: int) -> tuple[Mutant, ...]:
         return ()
 
 
-def _judged(made: Sequence[Mutant], verdicts: Sequence[Verdict]) -> tuple[JudgedMutant, ...]:
+def _judged(of_problem: Sequence[Mutant], verdicts: Sequence[Verdict]) -> tuple[JudgedMutant, ...]:
     return tuple(
         JudgedMutant(
             mutant,
             verdict.outcome,
             tuple(index for index, test in enumerate(verdict.tests) if test.status is not Outcome.PASSED),
         )
-        for mutant, verdict in zip(made, verdicts, strict=True)
+        for mutant, verdict in zip(of_problem, verdicts, strict=True)
         if not verdict.unjudgeable
     )

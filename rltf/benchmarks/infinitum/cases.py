@@ -47,8 +47,8 @@ def choose_cases(rng: Random, code: str, source: Source, count: int) -> Cases | 
         if not failed[-1]:
             return None
     failed += [frozenset(i for i, (v, r) in enumerate(usable) if not equal(v[k], r)) for k in range(len(parameters))]
-    chosen = _cover(usable, failed, count)
-    return None if chosen is None else [usable[i] for i in chosen]
+    indices = _cover(usable, failed, count)
+    return None if indices is None else [usable[i] for i in indices]
 
 
 def mutants(code: str, skipped_lines: frozenset[int] = frozenset()) -> Iterator[ast.Module]:
@@ -125,21 +125,21 @@ def _is_usable(result: Any) -> bool:
 
 def _cover(usable: Cases, failed: list[frozenset[int]], count: int) -> list[int] | None:
     """Indices of `count` cases that meet every set and have three different results; greedily, None if that fails."""
-    chosen: list[int] = []
+    indices: list[int] = []
     open_sets = list(failed)
     while open_sets:
         counts = [sum(i in places for places in open_sets) for i in range(len(usable))]
         best = max(range(len(usable)), key=lambda i: (counts[i], -i))
-        if counts[best] == 0 or len(chosen) == count:
+        if counts[best] == 0 or len(indices) == count:
             return None
-        chosen.append(best)
+        indices.append(best)
         open_sets = [places for places in open_sets if best not in places]
-    results = {repr(usable[i][1]) for i in chosen}
+    results = {repr(usable[i][1]) for i in indices}
     for other_results in (True, False):
         for i, (_, result) in enumerate(usable):
             is_new = repr(result) not in results
-            wanted = is_new if other_results and len(results) < count - 1 else not other_results
-            if len(chosen) < count and i not in chosen and wanted:
-                chosen.append(i)
+            eligible = is_new if other_results and len(results) < count - 1 else not other_results
+            if len(indices) < count and i not in indices and eligible:
+                indices.append(i)
                 results.add(repr(result))
-    return chosen if len(chosen) == count and len(results) >= _LEAST_RESULTS else None
+    return indices if len(indices) == count and len(results) >= _LEAST_RESULTS else None

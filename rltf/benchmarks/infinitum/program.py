@@ -59,8 +59,8 @@ class Source:
         head, *inner, end = variants
         signature = f"{self.name}({', '.join(p.name for p in self.parameters)})"
         clauses = [s.clauses[v] for s, v in zip(self.statements, inner, strict=True)]
-        asked = _HEADS[head].format(signature, _KINDS[language])
-        return " ".join([asked, *clauses, _ENDS[end].format(self.statements[-1].result.name)])
+        opening = _HEADS[head].format(signature, _KINDS[language])
+        return " ".join([opening, *clauses, _ENDS[end].format(self.statements[-1].result.name)])
 
     def wordings(self, rng: Random, count: int, language: str = "python") -> list[str]:
         """`count` texts of the task, at most `VARIANTS`, no clause of which is phrased twice alike."""

@@ -33,11 +33,11 @@ def value_hash(value: Any) -> tuple[int, int]:
     >>> value_hash([1, (2.0, True)]) == value_hash((1, [2, 1])), value_hash(object())
     (True, (0, 1))
     """
-    left = [NODES]
-    encoded = _encoded(value, left, _DEPTH)
+    budget = [NODES]
+    encoded = _encoded(value, budget, _DEPTH)
     if encoded == _UNKNOWN:
         return 0, 1
-    return digest(encoded), NODES - left[0]
+    return digest(encoded), NODES - budget[0]
 
 
 def digest(content: bytes) -> int:
@@ -45,67 +45,67 @@ def digest(content: bytes) -> int:
     return _from_bytes(_blake2b(content, digest_size=8).digest(), "little") or 1
 
 
-def _encoded(value: Any, left: list[int], depth: int) -> bytes:
-    left[0] -= 1
+def _encoded(value: Any, budget: list[int], depth: int) -> bytes:
+    budget[0] -= 1
     encode = _ENCODE.get(_type(value))
-    return _UNKNOWN if encode is None else encode(value, left, depth)
+    return _UNKNOWN if encode is None else encode(value, budget, depth)
 
 
-def _number(value: Any, left: list[int], depth: int) -> bytes:
+def _number(value: Any, budget: list[int], depth: int) -> bytes:
     if value.bit_length() <= _TEXT:
         return b"i%x;" % value
     length = value.bit_length()
     return b"I%d,%d,%d;" % (length, value >> (length - 64), value & _MASK)
 
 
-def _real(value: float, left: list[int], depth: int) -> bytes:
+def _real(value: float, budget: list[int], depth: int) -> bytes:
     if -1e15 < value < 1e15 and value == (whole := _int(value)):
         return b"i%x;" % whole
     return b"f%.9g;" % value
 
 
-def _complex(value: complex, left: list[int], depth: int) -> bytes:
-    return b"c" + _real(value.real, left, depth) + _real(value.imag, left, depth)
+def _complex(value: complex, budget: list[int], depth: int) -> bytes:
+    return b"c" + _real(value.real, budget, depth) + _real(value.imag, budget, depth)
 
 
-def _text(value: str, left: list[int], depth: int) -> bytes:
-    return b"s" + _bytes(value.encode("utf-8", "surrogatepass"), left, depth)
+def _text(value: str, budget: list[int], depth: int) -> bytes:
+    return b"s" + _bytes(value.encode("utf-8", "surrogatepass"), budget, depth)
 
 
-def _bytes(value: Any, left: list[int], depth: int) -> bytes:
+def _bytes(value: Any, budget: list[int], depth: int) -> bytes:
     length = _len(value)
     content = value if length <= _TEXT else value[: _TEXT // 2] + value[-_TEXT // 2 :]
     return b"b%d:%b" % (length, content)
 
 
-def _printed(value: Any, left: list[int], depth: int) -> bytes:
+def _printed(value: Any, budget: list[int], depth: int) -> bytes:
     return b"r" + _repr(value).encode()[:_TEXT]
 
 
-def _sequence(value: Any, left: list[int], depth: int) -> bytes:
+def _sequence(value: Any, budget: list[int], depth: int) -> bytes:
     parts = [b"[%d:" % _len(value)]
     for item in value:
-        if left[0] <= 0 or not depth:
+        if budget[0] <= 0 or not depth:
             break
-        parts.append(_encoded(item, left, depth - 1))
+        parts.append(_encoded(item, budget, depth - 1))
     return b"".join(parts)
 
 
-def _set(value: Any, left: list[int], depth: int) -> bytes:
-    if _len(value) > left[0] or not depth:  # which of them come first is chance
+def _set(value: Any, budget: list[int], depth: int) -> bytes:
+    if _len(value) > budget[0] or not depth:  # which of them come first is chance
         return b"{%d:" % _len(value)
-    return b"{%d:" % _len(value) + b"".join(sorted([_encoded(item, left, depth - 1) for item in value]))
+    return b"{%d:" % _len(value) + b"".join(sorted([_encoded(item, budget, depth - 1) for item in value]))
 
 
-def _dict(value: Any, left: list[int], depth: int) -> bytes:
-    if 2 * _len(value) > left[0] or not depth:
+def _dict(value: Any, budget: list[int], depth: int) -> bytes:
+    if 2 * _len(value) > budget[0] or not depth:
         return b"d%d:" % _len(value)
-    rows = [_encoded(k, left, depth - 1) + _encoded(v, left, depth - 1) for k, v in value.items()]
+    rows = [_encoded(k, budget, depth - 1) + _encoded(v, budget, depth - 1) for k, v in value.items()]
     return b"d%d:" % _len(value) + b"".join(sorted(rows))
 
 
 _ENCODE: dict[type, Callable[[Any, list[int], int], bytes]] = {
-    type(None): lambda value, left, depth: b"n",
+    type(None): lambda value, budget, depth: b"n",
     bool: _number,
     int: _number,
     float: _real,

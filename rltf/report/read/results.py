@@ -77,7 +77,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def _gallery(path: Path) -> Iterator[Example]:
     """The first different programs of each outcome; lines that are damaged are passed over."""
-    shown: dict[str, set[str]] = {}
+    programs_of_outcome: dict[str, set[str]] = {}
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -86,7 +86,7 @@ def _gallery(path: Path) -> Iterator[Example]:
                 example = _example(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
-            programs = shown.setdefault(example.outcome, set())
+            programs = programs_of_outcome.setdefault(example.outcome, set())
             if len(programs) < MOST_OF_AN_OUTCOME and example.program not in programs:
                 programs.add(example.program)
                 yield example

@@ -93,10 +93,10 @@ def while_loop(scope: Scope) -> Statement:
     """A total while a number shrinks towards a bound of at least 0, in steps of at least 2 or by division by as much:
     it ends for every input."""
     rng, used = scope.rng, scope.number()
-    left = Variable(scope.fresh(COUNTERS), Type.INT)
-    value = scope.expression(left)
+    counter = Variable(scope.fresh(COUNTERS), Type.INT)
+    value = scope.expression(counter)
     start, bound, step, result = scope.constant(), rng.randint(0, 9), scope.factor(), scope.variable(Type.INT)
-    v, n = result.name, left.name
+    v, n = result.name, counter.name
     operator, shrink = rng.choice([("//", f"divide {n} by {step}, rounding down"), ("-", f"subtract {step} from {n}")])
     code = (
         *(f"{n} = abs({used.code()})", f"{v} = {start}", f"while {n} > {bound}:"),
@@ -110,7 +110,7 @@ def while_loop(scope: Scope) -> Statement:
         "Set {n} to {a} without its sign and {v} to {k}; repeat while {n} is greater than {c}: add {e} to {v}, then "
         "{shrink}.",
     )
-    parts: dict[str, Part] = {"n": left, "a": used, "k": start, "c": bound, "e": value, "shrink": shrink}
+    parts: dict[str, Part] = {"n": counter, "a": used, "k": start, "c": bound, "e": value, "shrink": shrink}
     return statement("while_loop", result, code, templates, **parts)
 
 

@@ -81,14 +81,14 @@ def counting(scope: Scope) -> Statement:
     item, counts = Variable(scope.fresh(ELEMENTS), Type.INT), scope.fresh(TABLES)
     key = Apply(FORM["modulo_k"], (scope.expression(item), Literal(modulus)))
     carried = scope.carried(source)
-    wanted: Expression = Literal(scope.rng.randrange(modulus))
+    target: Expression = Literal(scope.rng.randrange(modulus))
     if carried:
-        wanted = Apply(FORM["modulo_k"], (scope.expression(*carried), Literal(modulus)))
+        target = Apply(FORM["modulo_k"], (scope.expression(*carried), Literal(modulus)))
     result = scope.variable(Type.INT)
     code = (
         *(f"{counts} = {{}}", f"for {item.name} in {source.name}:"),
         f"    {counts}[{key.code()}] = {counts}.get({key.code()}, 0) + 1",
-        f"{result.name} = {counts}.get({wanted.code()}, 0)",
+        f"{result.name} = {counts}.get({target.code()}, 0)",
     )
     templates = (
         "Count in a dictionary {d} how often each value of {e} occurs over all {x} in {xs}, and let {v} be the count "
@@ -100,7 +100,7 @@ def counting(scope: Scope) -> Statement:
         "number "
         "for {r}, or to 0 without one.",
     )
-    return statement("counting", result, code, templates, d=counts, e=key, x=item, xs=source, r=wanted)
+    return statement("counting", result, code, templates, d=counts, e=key, x=item, xs=source, r=target)
 
 
 def lookup(scope: Scope) -> Statement:
