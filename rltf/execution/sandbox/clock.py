@@ -1,22 +1,27 @@
 """How much of a test's wall-clock time counts against its limit.
 
 A program that waits for a core is not slow; one whose own processes fill all cores is. So the waiting of its tasks is
-taken off, but never below the processor time that its tasks used together.
+taken off, but never below the processor time that its tasks used together. The kernel forgets what a task has waited
+when it ends, so its last number is kept: a compiler is four processes, one after the other.
 """
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from rltf.execution.sandbox import proc_stat
 from rltf.execution.sandbox.limits import WALL_CLOCK_FACTOR
+
+_LOOK_SECONDS = 0.5
+"""Seconds between two looks at tasks that run long: what an ended one waited after the last is not known."""
 
 
 class TaskSeconds(NamedTuple):
     """Totals over all tasks below a zygote."""
 
     waiting: float = 0.0
-    """Ready to run, without a core."""
+    """Ready to run, without a core; of tasks that have ended, what the last look saw."""
     running: float = 0.0
     """On a core; tasks that have ended are included."""
 
@@ -34,6 +39,11 @@ class TaskClock:
         """Before the present test."""
         self._running = 0.0
         self._last = TaskSeconds()
+        self._waiting_of_task: dict[int, float] = {}
+        """Task id -> seconds that it has waited."""
+        self._ended_waiting = 0.0
+        """Seconds that ended tasks have waited."""
+        self._look_time = time.monotonic()
 
     def begin_test(self) -> None:
         """Another test began since the last look: what was waited since then may be its own, what ran before now may
@@ -44,7 +54,18 @@ class TaskClock:
 
     def look(self) -> None:
         """Reads the clocks of all tasks."""
-        self._last = TaskSeconds(*proc_stat.task_seconds(self._zygote))
+        self._look_time = time.monotonic()
+        waiting_of_task, running = proc_stat.task_seconds(self._zygote)
+        for task, seconds in self._waiting_of_task.items():
+            if waiting_of_task.get(task, 0.0) < seconds:  # it has ended, and another one may have its id
+                self._ended_waiting += seconds
+        self._waiting_of_task = waiting_of_task
+        self._last = TaskSeconds(self._ended_waiting + sum(waiting_of_task.values()), running)
+
+    def tick(self) -> None:
+        """Reads the clocks where the last look is half a second old."""
+        if time.monotonic() - self._look_time > _LOOK_SECONDS:
+            self.look()
 
     def counted(self, seconds: float) -> float:
         """Of so many wall-clock seconds of the present test, those that count; reads the clocks anew.

@@ -10,14 +10,15 @@ from rltf.execution.sandbox.process_tree import descendants
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def task_seconds(zygote: int) -> tuple[float, float]:
-    """Seconds that all tasks below a process were ready to run without a core, and seconds that they ran, with those
-    of ended children and threads; both summed."""
-    waiting = running = 0.0
+def task_seconds(zygote: int) -> tuple[dict[int, float], float]:
+    """Of each task below a process the seconds that it was ready to run without a core, by its id; and the seconds that
+    all of them ran, with those of ended children and threads."""
+    waiting: dict[int, float] = {}
+    running = 0.0
     for pid in descendants(zygote):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for task in os.listdir(f"/proc/{pid}/task"):
-                waiting += _schedstat(f"{pid}/task/{task}", 1) or 0.0
+                waiting[int(task)] = _schedstat(f"{pid}/task/{task}", 1) or 0.0
             with open(f"/proc/{pid}/stat") as file:
                 running += sum(map(int, file.read().rpartition(")")[2].split()[11:15])) / _TICKS
     return waiting, running

@@ -147,6 +147,7 @@ class SandboxedProcess:
                 for fd in self._later:
                     self._poll.register(fd, _IN)
                 self._later = None
+            self.clock.tick()
             if self._when_waiting is not None:
                 self._when_waiting()
             events = self._poll.poll(max(1, seconds * 1000 - _SHORT_WAIT_MS))
