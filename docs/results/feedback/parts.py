@@ -109,7 +109,7 @@ def draw(rows: list[dict[str, object]], path: Path) -> None:
         axes.minorticks_off()
         axes.set_xlabel("parts of a program")
         axes.set_ylabel(f"{title}, points above binary")
-    panels[0].legend(frameon=False, loc="upper left")
+    panels[1].legend(frameon=False, loc="upper left")
     figure.savefig(path, dpi=150)
 
 
