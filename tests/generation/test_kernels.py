@@ -21,9 +21,9 @@ class Shape:
 
     device, dtype, layers = torch.device("cpu"), torch.float32, 2
 
-    def __init__(self, heads, group, head_dim, biased):
+    def __init__(self, heads, group, head_dim, biased, windows=(), score_cap=None):
         self.heads, self.group, self.head_dim, self._biased = heads, group, head_dim, biased
-        self.kernels = kernels.load()
+        self.kernels, self.windows, self.score_cap = kernels.load(), windows, score_cap
 
     def distance_bias(self, columns):
         if not self._biased:

@@ -91,17 +91,22 @@ class LlamaLayer:
 def family_of(model: Any) -> Family | None:
     """The row of a model in the table; None where the step does not compute what the model does."""
     family = FAMILIES.get(family_class(model))
+    return None if family is None or unknown_option(model) else family
+
+
+def unknown_option(model: Any) -> str:
+    """The option of a model of a class in the table that the step does not know, as `name=value`; empty: none."""
+    family, config = FAMILIES.get(family_class(model)), model.config
     if family is None:
-        return None
-    config = model.config
-    ropes = rope_parameters(config).values()
-    kinds = set(config.layer_types or ()) if family.windows == "by_layer" else set()
-    strange = (
-        any(rope.get("rope_type", "default") in _GROWING_ROPES for rope in ropes)
-        or not kinds <= {"full_attention", "sliding_attention"}
-        or getattr(config, "use_bidirectional_attention", False)
-    )
-    return None if strange else family
+        return ""
+    kinds = config.layer_types or () if family.windows == "by_layer" else ()
+    ropes = [rope.get("rope_type", "default") for rope in rope_parameters(config).values()]
+    options = [
+        *(f"rope_type={rope}" for rope in ropes if rope in _GROWING_ROPES),
+        *(f"layer_types={kind}" for kind in kinds if kind not in ("full_attention", "sliding_attention")),
+        *(["use_bidirectional_attention=true"] if getattr(config, "use_bidirectional_attention", False) else []),
+    ]
+    return options[0] if options else ""
 
 
 def rope_parameters(config: Any) -> dict[str | None, Mapping[str, Any]]:

@@ -35,7 +35,7 @@ def transposed_weight(linear: nn.Module) -> Tensor:
         return total.t()
     raise ValueError(
         f"generation=native cannot read a layer of type {type(linear).__name__}: expected torch.nn.Linear, or a LoRA "
-        "layer around one; generation=hf works"
+        "layer around one; generation=auto and generation=hf work"
     )
 
 
