@@ -152,7 +152,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "RecurrentGemmaForCausalLM",
         _GROUPED | {"lru_width": 32, "attention_window_size": 8, "num_hidden_layers": 3},
     ),
-    "gemma2": ("Gemma2ForCausalLM", _GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 8}),
+    "gemma2": ("Gemma2ForCausalLM", _GROUPED | _WINDOW | {"head_dim": 8, "query_pre_attn_scalar": 8}),
     "granite": ("GraniteForCausalLM", _GROUPED | {"logits_scaling": 8.0}),
     "cohere": ("CohereForCausalLM", _GROUPED),
 }

@@ -32,7 +32,7 @@ REFUSED = {
 }
 NATIVE = [
     *("t5", "t5_gated", "mt5", "umt5", "codegen", "llama", "llama_llama3", "llama_yarn", "llama_biases"),
-    *("mistral", "mistral_window", "qwen2", "qwen2_window", "qwen3", "gemma3", "phi3", "olmo2", "smollm3"),
+    *("mistral", "mistral_window", "qwen2", "qwen2_window", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "smollm3"),
     *("starcoder2", "starcoder2_window"),
 ]
 NEW = 12
