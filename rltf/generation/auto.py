@@ -39,6 +39,11 @@ class AutoSampler:
         graphs: bool | Literal["auto"] = "auto",
         hf_rows: int = 64,
     ) -> None:
+        # As the engine does: whoever reads this file before torch is imported finds mistakes at once.
+        require("max_rows", max_rows, at_least=1, whole=True)
+        require("max_cache_tokens", max_cache_tokens, at_least=1, whole=True)
+        require("prefill_tokens", prefill_tokens, at_least=1, whole=True)
+        require("graphs", graphs, choices=("auto", True, False))
         require("hf_rows", hf_rows, at_least=1, whole=True)
         self._engine = Engine(max_rows, max_cache_tokens, prefill_tokens, compiled, graphs)
         self._hf = HFSampler(hf_rows)
