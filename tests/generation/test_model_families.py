@@ -51,10 +51,10 @@ def compiled(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "compiled")
 
 
-def errors(policy: Any, requests: Any, compiled: bool) -> tuple[float, int]:
+def errors(policy: Any, requests: Any, engine: Engine) -> tuple[float, int]:
     """The largest difference of a log-prob, in nats, and how many greedy tokens are not the most probable ones."""
     largest, others = 0.0, 0
-    for sample in Engine(max_rows=5, compiled=compiled).sample(policy, requests, Sampling(max_new_tokens=NEW), seed=1):
+    for sample in engine.sample(policy, requests, Sampling(max_new_tokens=NEW), seed=1):
         logits = teacher_forced(policy, requests[sample.request], sample.token_ids)
         tokens = torch.tensor(sample.token_ids)
         expected = logits.log_softmax(-1).gather(1, tokens[:, None])[:, 0]
@@ -76,7 +76,7 @@ def test_log_probs_equal_those_of_one_row_without_padding_and_cache(
 ):
     policy = family_policy(family, make_policy)
     requests = make_requests(LENGTHS, 2, greedy=True, prefix_ids=(7, 3, 11))
-    largest, others = errors(policy, requests, compiled)
+    largest, others = errors(policy, requests, Engine(max_rows=5, compiled=compiled))
     assert (largest < 1e-5, others) == (True, 0), largest
 
 
@@ -86,20 +86,20 @@ def test_a_window_that_is_left_out_shows(family: str, make_policy: Any, make_req
     assert decoder_for(policy.model, 45).windows == WINDOWS[family]
     assert decoder_for(policy.model, 8).windows == ()  # what is as long as the longest row sees all of it
     monkeypatch.setattr("rltf.policies.decoding.llama.windows_of", lambda *_: ())
-    assert errors(policy, make_requests([30], 1), compiled=False)[0] > 1e-3
+    assert errors(policy, make_requests([30], 1), Engine(compiled=False))[0] > 1e-3
 
 
 def test_a_cap_of_scores_that_is_left_out_shows(make_policy: Any, make_requests: Any, monkeypatch: Any):
     policy = family_policy("gemma2", make_policy)
     monkeypatch.setattr("rltf.policies.decoding.cache_torch.soft_cap", lambda scores, _cap: scores)
-    assert errors(policy, make_requests([5], 1), compiled=False)[0] > 1e-3
+    assert errors(policy, make_requests([5], 1), Engine(compiled=False))[0] > 1e-3
 
 
 @pytest.mark.parametrize("family", ["umt5", "gemma3", "phi3", "starcoder2_window"])
 def test_adapters_of_all_layers_are_drawn_with(family: str, make_policy: Any, make_requests: Any):
     peft = pytest.importorskip("peft", reason="the lora extra is not installed")
     policy = family_policy(family, make_policy)
-    before = errors(policy, make_requests([5], 1), compiled=True)[0]
+    before = errors(policy, make_requests([5], 1), Engine())[0]
     linear = {n.rsplit(".", 1)[-1] for n, m in policy.model.named_modules() if isinstance(m, torch.nn.Linear)}
     config = peft.LoraConfig(r=2, target_modules=sorted(linear - {"lm_head"}))
     peft.inject_adapter_in_model(config, policy.model)
@@ -108,7 +108,21 @@ def test_adapters_of_all_layers_are_drawn_with(family: str, make_policy: Any, ma
         for name, parameter in policy.model.named_parameters():
             if "lora_" in name:
                 parameter.copy_(0.15 * torch.randn(parameter.shape, generator=generator))
-    assert max(before, errors(policy, make_requests([5, 12], 2), compiled=True)[0]) < 1e-5
+    assert max(before, errors(policy, make_requests([5, 12], 2), Engine())[0]) < 1e-5
+
+
+@pytest.mark.parametrize("family", ["umt5", "gemma3"])
+def test_captured_steps_see_the_weights_of_their_moment(
+    family: str, make_policy: Any, make_requests: Any, tape_runners: Any
+):
+    policy = family_policy(family, make_policy)
+    engine = Engine(max_rows=5, compiled=False, graphs=True)
+    for _ in range(2):
+        assert errors(policy, make_requests(LENGTHS, 2), engine)[0] < 2e-5
+        with torch.no_grad():
+            for parameter in policy.model.parameters():
+                parameter.mul_(1.05)
+    assert len(tape_runners) == 1
 
 
 @pytest.mark.parametrize("family", ["gemma3", "qwen3"])

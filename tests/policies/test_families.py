@@ -151,6 +151,13 @@ def test_a_family_that_is_not_served_exactly_is_refused_before_work(family: str,
         check_sampler(policy_of(family, tmp_path), HFSampler(), NEW)
 
 
+def test_learned_prompts_are_refused_where_the_encoder_is_not_t5s(tmp_path: Path):
+    policy_of("umt5", tmp_path)
+    prompts = {"kind": "shared", "tasks": ["generation"], "keys": 1, "tokens": 1}
+    with pytest.raises(ValueError, match=r"holds a UMT5ForConditionalGeneration and prompts= trains vectors in a T5's"):
+        pretrained(name="umt5", path=str(tmp_path), max_prompt_tokens=48, prompts=prompts)
+
+
 class Wrong(HFSampler):
     """A sampler whose programs are its own and whose numbers are not, or that ends in an error of a library."""
 

@@ -61,24 +61,18 @@ class LlamaDecoder(Decoder):
         self._embedding = embedding.weight.detach()
         scale: Tensor | None = getattr(embedding, "embed_scale", None)
         self._embedding_scale = None if scale is None else scale.to(self._embedding.dtype)
-        rope_kinds = list(rope_parameters(config))
+        kinds = layer_kinds(config)
+        rope_kinds = [kind for kind in rope_parameters(config) if kind is None or kind in kinds]
         # transformers' own tables, so that every kind of scaling is right; their second half repeats the first.
         positions = torch.arange(-(-horizon // _POSITIONS) * _POSITIONS, device=self.device)[None]
         self._rotations = [self._rotation_table(stack, positions, kind) for kind in rope_kinds]
         rotated = 2 * self._rotations[0].shape[-1]
         self._pair_order = interleaved_order(1, self.head_dim, self.device, rotated)
-        self._layers = [
-            read_layer(
-                layer,
-                rotation=(rope_kinds.index(kind) if kind in rope_kinds else 0)
-                if getattr(layer.self_attn, "use_rope", True)
-                else None,
-                rotated=rotated,
-                kernels=self.kernels,
-                family=family,
-            )
-            for layer, kind in zip(stack.layers, layer_kinds(config), strict=True)
-        ]
+        self._layers = []
+        for layer, kind in zip(stack.layers, kinds, strict=True):
+            rotates = getattr(layer.self_attn, "use_rope", True)
+            table = rope_kinds.index(kind if kind in rope_kinds else None) if rotates else None
+            self._layers.append(read_layer(layer, table, rotated, self.kernels, family))
         self._norm = read_norm(stack.norm, self.kernels, family)
         self._head, self._head_bias = transposed_weight(model.lm_head), bias_or_none(model.lm_head)
 

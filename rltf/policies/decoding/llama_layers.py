@@ -99,7 +99,7 @@ def unknown_option(model: Any) -> str:
     family, config = FAMILIES.get(family_class(model)), model.config
     if family is None:
         return ""
-    kinds = config.layer_types or () if family.windows == "by_layer" else ()
+    kinds = layer_kinds(config) if family.windows == "by_layer" else []
     ropes = [rope.get("rope_type", "default") for rope in rope_parameters(config).values()]
     options = [
         *(f"rope_type={rope}" for rope in ropes if rope in _GROWING_ROPES),
