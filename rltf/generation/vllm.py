@@ -146,10 +146,10 @@ def import_vllm() -> Any:
     except ImportError:
         raise ValueError(
             f"generation=vllm needs the package vllm: install it with `pip install '{requirement('vllm')}'`, or use "
-            "generation=auto"
+            "generation=native"
         ) from None
     if not current_platform.device_type:
-        raise ValueError("generation=vllm finds no device that this build of vllm runs on: use generation=auto")
+        raise ValueError("generation=vllm finds no device that this build of vllm runs on: use generation=native")
     return vllm
 
 
@@ -162,7 +162,7 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
     if policy.model.config.is_encoder_decoder:
         raise ValueError(
             f"generation=vllm serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
-            "generation=auto"
+            "generation=native"
         )
     if sampling.min_p > 0 and sampling.top_p < 1:
         raise ValueError(
@@ -170,7 +170,7 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
             "order than the trainer, so use one of them"
         )
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ValueError("generation=vllm works with one training process: use generation=auto with this trainer")
+        raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
 
 
 def sampling_keywords(row: Row, sampling: Sampling, end_ids: Sequence[int]) -> dict[str, Any]:
