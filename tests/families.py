@@ -56,6 +56,8 @@ _DECODER = {
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "t5": ("T5ForConditionalGeneration", _T5),
     "t5_gated": ("T5ForConditionalGeneration", _T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "mt5": ("MT5ForConditionalGeneration", _T5),
+    "umt5": ("UMT5ForConditionalGeneration", _T5),
     "gpt2": ("GPT2LMHeadModel", _GPT),
     "gpt_neo": (
         "GPTNeoForCausalLM",
@@ -77,6 +79,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaForCausalLM", _GROUPED),
     "llama_llama3": ("LlamaForCausalLM", _GROUPED | {"rope_parameters": _LLAMA3}),
     "llama_yarn": ("LlamaForCausalLM", _GROUPED | {"rope_parameters": _YARN}),
+    "llama_biases": ("LlamaForCausalLM", _GROUPED | {"attention_bias": True, "mlp_bias": True}),
     "mistral": ("MistralForCausalLM", _GROUPED | {"sliding_window": None}),
     "mistral_window": ("MistralForCausalLM", _GROUPED | _WINDOW),
     "qwen2": ("Qwen2ForCausalLM", _GROUPED),
@@ -89,9 +92,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"head_dim": 8, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"]},
     ),
     "phi": ("PhiForCausalLM", _USUAL),
-    "phi3": ("Phi3ForCausalLM", _GROUPED),
+    "phi3": ("Phi3ForCausalLM", _GROUPED | _WINDOW | {"partial_rotary_factor": 0.5}),
     "olmo2": ("Olmo2ForCausalLM", _GROUPED),
-    "smollm3": ("SmolLM3ForCausalLM", _GROUPED),
+    "smollm3": ("SmolLM3ForCausalLM", _GROUPED | {"no_rope_layers": [1, 0]}),
     "deepseek_v3": ("DeepseekV3ForCausalLM", _USUAL | _LATENT),
     "mixtral": ("MixtralForCausalLM", _GROUPED | {"num_local_experts": 4, "router_jitter_noise": 0.1}),
     "qwen3_moe": ("Qwen3MoeForCausalLM", _GROUPED | _EXPERTS | {"num_experts": 4, "head_dim": 8}),
@@ -149,7 +152,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "RecurrentGemmaForCausalLM",
         _GROUPED | {"lru_width": 32, "attention_window_size": 8, "num_hidden_layers": 3},
     ),
-    "gemma2": ("Gemma2ForCausalLM", _GROUPED | {"head_dim": 8, "query_pre_attn_scalar": 8}),
+    "gemma2": ("Gemma2ForCausalLM", _GROUPED | _WINDOW | {"head_dim": 8, "query_pre_attn_scalar": 8}),
     "granite": ("GraniteForCausalLM", _GROUPED | {"logits_scaling": 8.0}),
     "cohere": ("CohereForCausalLM", _GROUPED),
 }

@@ -11,7 +11,7 @@ from typing import NoReturn
 from rltf.runs.defaults import config_dir
 from rltf.runs.files import CONFIG_FILE, OVERRIDES_FILE
 from rltf.runs.folder import first_process
-from rltf.runs.legacy import recipe_overrides, upgrade_overrides
+from rltf.runs.legacy import recipe_overrides, sampler_overrides, upgrade_overrides
 from rltf.runs.record import overrides_path, read_overrides, read_yaml
 
 NEVER_INHERITED_KEYS = ("trusted", "trust_remote_code")
@@ -63,16 +63,19 @@ def recorded_overrides(folder: Path, arguments: list[str]) -> list[str]:
                     f"resume: that run was started with {override}, which lets code run that is not rltf's: "
                     "give it again to go on"
                 )
-    return [*_since(folder), *_present(overrides)]
+    present = _present(overrides)
+    return [*_since(folder, names_sampler=last_value(present, "generation") is not None), *present]
 
 
-def _since(folder: Path) -> list[str]:
-    """What recipes said otherwise when the run began."""
+def _since(folder: Path, names_sampler: bool) -> list[str]:
+    """What recipes and, unless the run's command line names a sampler, defaults said otherwise when the run began."""
     try:
         config = read_yaml(folder / CONFIG_FILE)
     except (ValueError, OSError):
         return []
-    return recipe_overrides(config) if isinstance(config, dict) else []
+    if not isinstance(config, dict):
+        return []
+    return [*recipe_overrides(config), *([] if names_sampler else sampler_overrides(config))]
 
 
 def policy_overrides(arguments: list[str]) -> list[str]:

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def is_t5(model: PreTrainedModel) -> bool:
-    """Whether the model's logits are computed as T5's are."""
-    from transformers import T5ForConditionalGeneration
+def family_class(model: PreTrainedModel) -> str:
+    """Name of the class of transformers that a model is of, or that its own class extends; empty: there is none."""
+    classes = (cls.__name__ for cls in type(model).__mro__ if cls.__module__.startswith("transformers.models."))
+    return next(classes, "")
 
-    return isinstance(model, T5ForConditionalGeneration)
+
+def is_t5(model: PreTrainedModel) -> bool:
+    """Whether the model's logits are computed as T5's are, up to biases by layer (UMT5)."""
+    return family_class(model) in (
+        "T5ForConditionalGeneration",
+        "MT5ForConditionalGeneration",
+        "UMT5ForConditionalGeneration",
+    )
 
 
 def decoder_prompt(model: PreTrainedModel, prompt_ids: tuple[int, ...]) -> tuple[int, ...]:
@@ -29,8 +37,12 @@ def decoder_prompt(model: PreTrainedModel, prompt_ids: tuple[int, ...]) -> tuple
 
 def t5_output_scale(config: Any) -> float:
     """What T5 multiplies its last hidden states with before the head. Old configurations say it by tied embeddings,
-    from which loading fills the field."""
-    return float(config.d_model**-0.5) if config.scale_decoder_outputs else 1.0
+    from which loading fills the field; mT5 never does, and UMT5 where embeddings are tied."""
+    if config.model_type in ("mt5", "umt5"):
+        scales = config.model_type == "umt5" and config.tie_word_embeddings
+    else:
+        scales = config.scale_decoder_outputs
+    return float(config.d_model**-0.5) if scales else 1.0
 
 
 def forget_quantization(model: PreTrainedModel) -> PreTrainedModel:

@@ -1,4 +1,4 @@
-"""Encoder-decoder policies: T5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, R rows that are
+"""Encoder-decoder policies: T5, mT5, UMT5, CodeT5 and CodeT5+ (220M, 770M). B rows, P distinct prompts, R rows that are
 decoded together, G groups of them with one prompt, S prompt tokens, T response tokens, D width."""
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Seq2SeqPolicy(TransformersPolicy):
     without dropout, and with dropout the rows share its noise.
 
     Args:
-        model: a `T5ForConditionalGeneration`.
+        model: a `T5ForConditionalGeneration`, mT5 or UMT5. In the decoders of the last two, each row has its own keys
+            and values of the prompt.
         tokenizer, max_prompt_tokens: see `TransformersPolicy`.
         share_prompts: whether rows with the same prompt share it.
 
@@ -59,7 +60,7 @@ class Seq2SeqPolicy(TransformersPolicy):
         if not compat.is_t5(model):
             raise ValueError(
                 f"model.path holds a {type(model).__name__}: expected a T5ForConditionalGeneration (T5, CodeT5, "
-                "CodeT5+ 220M or 770M)"
+                "CodeT5+ 220M or 770M), mT5 or UMT5"
             )
         if model.config.decoder_start_token_id is None:
             raise ValueError(
@@ -67,7 +68,9 @@ class Seq2SeqPolicy(TransformersPolicy):
             )
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.share_prompts = share_prompts
-        if share_prompts:
+        self._shares_keys = share_prompts and compat.family_class(model) == "T5ForConditionalGeneration"
+        """Whether the decoder takes fewer prompts than rows, and trees of responses."""
+        if self._shares_keys:
             from rltf.policies.forward import cross_attention, tree_attention
 
             cross_attention.share_prompts(model)
@@ -80,10 +83,15 @@ class Seq2SeqPolicy(TransformersPolicy):
         """Puts learned prompts in front of all prompts, and freezes the model.
 
         Raises:
-            ValueError: they leave no room for a prompt.
+            ValueError: they leave no room for a prompt, or the encoder is not T5's.
         """
         from rltf.policies.forward.prompted_encoder import prompt_with
 
+        if compat.family_class(self.model) != "T5ForConditionalGeneration":
+            raise ValueError(
+                f"model.path holds a {type(self.model).__name__} and prompts= trains vectors in a T5's encoder: "
+                "expected a T5, CodeT5 or CodeT5+ 220M or 770M, or prompts=none"
+            )
         if self.max_prompt_tokens <= pool.options.places:
             raise ValueError(
                 f"model.max_prompt_tokens is {self.max_prompt_tokens}, and model.prompts takes {pool.options.places} "
@@ -174,7 +182,7 @@ class Seq2SeqPolicy(TransformersPolicy):
         """Responses to one prompt run as a tree, where that saves work."""
         shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
         trees = None
-        if shared is not None:
+        if shared is not None and self._shares_keys:
             trees = response_trees(len(shared.prompt_PS), shared.prompt_index_B, response_BT, mask_BT, self.start_id)
         if shared is None or trees is None:
             return super().token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
@@ -228,7 +236,8 @@ class Seq2SeqPolicy(TransformersPolicy):
     def _group_size(self, prompt_index_R: Tensor) -> int:
         """The largest number of rows that can share keys and values where each prompt's rows are cut into groups of one
         size."""
-        return math.gcd(*prompt_index_R.bincount().tolist()) if self.share_prompts else 1
+        shares_keys = self.share_prompts and self._shares_keys
+        return math.gcd(*prompt_index_R.bincount().tolist()) if shares_keys else 1
 
     def _encode(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
         """The encoder's last hidden states, (P, S, D)."""

@@ -191,6 +191,22 @@ def recipe_overrides(config: Mapping[str, Any]) -> list[str]:
     return overrides if has_start else [*overrides, "warmup.from=scratch"]
 
 
+def sampler_overrides(config: Mapping[str, Any]) -> list[str]:
+    """`generation=native` for a run that began when that was the default.
+
+    Args:
+        config: as the run recorded it.
+
+    Example:
+        >>> sampler_overrides({"generation": {"sampler": {"_target_": "rltf.generation.engine.engine.Engine"}}})
+        ['generation=native']
+    """
+    generation = config.get("generation")
+    sampler = generation.get("sampler") if isinstance(generation, dict) else None
+    target = str(sampler.get("_target_")) if isinstance(sampler, dict) else ""
+    return ["generation=native"] if TARGETS.get(target, target) == "rltf.generation.engine.engine.Engine" else []
+
+
 def _with_targets(node: Any) -> Any:
     if isinstance(node, dict):
         return {

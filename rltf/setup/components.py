@@ -14,6 +14,7 @@ from rltf.critics.base import Critic
 from rltf.execution import LocalExecutor
 from rltf.execution.cores import CorePinning, CorePlan, available_cores
 from rltf.execution.executor import Executor
+from rltf.generation.auto import AutoSampler
 from rltf.generation.sampler import Sampler
 from rltf.inference.base import Inference
 from rltf.policies.base import Policy
@@ -81,6 +82,8 @@ class Components:
         if rewards is not None:
             rewards.bind(policy, benchmark)
         sampler: Sampler = build(cfg, "generation.sampler")
+        if isinstance(sampler, AutoSampler):
+            sampler = sampler.choose(policy)
         sampling: Sampling = build(cfg, "generation.sampling")
         check_context(policy.context, policy.max_prompt_tokens, sampling)
         if cfg.generation.self_check:

@@ -75,9 +75,10 @@ def test_an_unknown_family_is_refused_by_the_engine_and_drawn_by_hf(saved, my_co
     folder = saved(GPTNeoXForCausalLM, GPTNeoXConfig)
     policy = build(my_coder(folder), "model")
     with pytest.raises(ValueError, match="generation=native has no decoder for GPTNeoXForCausalLM"):
-        greedy_tokens(policy, build(my_coder(folder), "generation.sampler"))
-    prompts, drawn = greedy_tokens(policy, build(my_coder(folder, "generation=hf"), "generation.sampler"))
-    assert drawn == generated(policy, prompts)
+        greedy_tokens(policy, build(my_coder(folder, "generation=native"), "generation.sampler"))
+    for sampler in ("auto", "hf"):
+        prompts, drawn = greedy_tokens(policy, build(my_coder(folder, f"generation={sampler}"), "generation.sampler"))
+        assert drawn == generated(policy, prompts)
 
 
 @pytest.mark.parametrize("compiled", ["true", "false"])

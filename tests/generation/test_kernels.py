@@ -21,30 +21,44 @@ class Shape:
 
     device, dtype, layers = torch.device("cpu"), torch.float32, 2
 
-    def __init__(self, heads, group, head_dim, biased):
+    def __init__(self, heads, group, head_dim, biased, windows=(), score_cap=None):
         self.heads, self.group, self.head_dim, self._biased = heads, group, head_dim, biased
-        self.kernels = kernels.load()
+        self.kernels, self.windows, self.score_cap = kernels.load(), windows, score_cap
 
     def distance_bias(self, columns):
         if not self._biased:
             return None
-        return torch.randn(self.heads, columns, generator=torch.Generator().manual_seed(1))
+        by_layer = (self.layers,) if self._biased == "by layer" else ()
+        return torch.randn(*by_layer, self.heads, columns, generator=torch.Generator().manual_seed(1))
 
 
-def softmax_attention(query, keys, values, bias):
-    """One query (D,) in float64."""
+def softmax_attention(query, keys, values, bias, cap, window=None):
+    """One query (D,) in float64, of the last `window` keys."""
     scores = keys.double() @ query.double()
+    scores = scores if cap is None else cap * (scores / cap).tanh()
     scores = scores if bias is None else scores + bias.double()
-    return scores.softmax(0) @ values.double()
+    first = 0 if window is None else max(0, len(scores) - window)
+    return scores[first:].softmax(0) @ values[first:].double()
 
 
-@pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize(("heads", "group", "width"), [(4, 1, 8), (2, 3, 24), (1, 1, 32), (2, 2, 64), (1, 5, 80)])
+SHAPES = [(4, 1, 8), (2, 3, 24), (1, 1, 32), (2, 2, 64), (1, 5, 80)]
+
+
+@pytest.mark.parametrize(
+    ("heads", "group", "width", "biased", "options"),
+    [
+        *((*shape, biased, {}) for shape in SHAPES for biased in (True, False)),
+        (2, 2, 24, "by layer", {}),
+        (2, 2, 24, False, {"windows": (None, 21)}),
+        (1, 3, 8, "by layer", {"windows": (5, 5), "score_cap": 1.5}),
+        (2, 1, 16, False, {"windows": (3, 50), "score_cap": 1.5}),
+    ],
+)
 @pytest.mark.parametrize("kind", ["compiled", "exact", "buckets"])
-def test_attention_equals_its_definition(kind, heads, group, width, biased):
+def test_attention_equals_its_definition(kind, heads, group, width, biased, options):
     """Rows come, age, end and move up; every step's three attentions are checked against plain sums."""
     generator = torch.Generator().manual_seed(0)
-    shape = Shape(heads, group, width, biased)
+    shape = Shape(heads, group, width, biased, **options)
     prompt_lengths = [19, 1, 40]
     random = lambda *size: torch.randn(*size, generator=generator)  # noqa: E731
     if kind == "compiled":
@@ -59,7 +73,7 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
     )
     for i in range(3):
         assert cache.prompts.add(states, i) == i
-    bias_HL = shape.distance_bias(48)
+    biases = shape.distance_bias(48)
     rows = []  # of each row in use: its prompt, keys and values of its tokens by layer, and its first step
     for step in range(60):
         if step % 6 == 5:  # the oldest row ends, and the last one takes its place
@@ -77,6 +91,8 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
         size = cache.shape(len(rows), step - min(row[2] for row in rows) + 1)
         cache.begin_step(size)
         for layer in range(2):
+            bias_HL = biases[layer] if biased == "by layer" else biases
+            window, cap = shape.windows[layer] if shape.windows else None, shape.score_cap
             qkv = random(size.rows, heads * group + 2 * heads, width)
             query = qkv[:, : heads * group]
             expected = []
@@ -89,9 +105,9 @@ def test_attention_equals_its_definition(kind, heads, group, width, biased):
                     joined = torch.cat([prompt_kv[:, h], row_kv[:, h]], 1)
                     for g in range(group):
                         q = query[i, h * group + g]
-                        expected.append(softmax_attention(q, *row_kv[:, h], bias))
-                        expected.append(softmax_attention(q, *prompt_kv[:, h], None))
-                        expected.append(softmax_attention(q, *joined, None))
+                        expected.append(softmax_attention(q, *row_kv[:, h], bias, cap, window))
+                        expected.append(softmax_attention(q, *prompt_kv[:, h], None, cap))
+                        expected.append(softmax_attention(q, *joined, None, cap, window))
             attentions = torch.stack(expected).view(len(rows), heads * group, 3, width).unbind(2)
             for i, (attend, x) in enumerate(
                 ((cache.self_attention, qkv), (cache.prompt_attention, query), (cache.joint_attention, qkv))
@@ -124,6 +140,18 @@ def test_root_mean_square_norm(width):
     wide = x.double()
     expected = wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * scale.double()
     assert torch.allclose(kernels.load().rms_norm(x, scale, 1e-6).double(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [8, 24])
+def test_root_mean_square_norm_in_place(width):
+    """Of each of three heads, or of all as one; what lies around them in a row stays."""
+    generator = torch.Generator().manual_seed(width)
+    x, scale = torch.randn(5, 6, 8, generator=generator), torch.randn(width, generator=generator)
+    wide = x[:, 2:5].double().reshape(5, -1, width)
+    wide = wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * scale.double()
+    expected = torch.cat([x[:, :2], wide.float().view(5, 3, 8), x[:, 5:]], 1)
+    kernels.load().rms_norm_parts_(x[:, 2:5], scale, 1e-6)
+    assert torch.allclose(x, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("vocabulary", [3, 16, 1000, 1024, 5000])

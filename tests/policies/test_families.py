@@ -30,7 +30,11 @@ REFUSED = {
     "granite": r"holds a GraniteForCausalLM, .* hidden states \(logits_scaling=8\.0\)",
     "cohere": r"holds a CohereForCausalLM, .* hidden states \(logit_scale=0\.0625\)",
 }
-NATIVE = ["t5", "t5_gated", "llama", "llama_llama3", "llama_yarn", "qwen2", "codegen"]
+NATIVE = [
+    *("t5", "t5_gated", "mt5", "umt5", "codegen", "llama", "llama_llama3", "llama_yarn", "llama_biases"),
+    *("mistral", "mistral_window", "qwen2", "qwen2_window", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "smollm3"),
+    *("starcoder2", "starcoder2_window"),
+]
 NEW = 12
 SAMPLING = Sampling(temperature=0.8, top_k=20, max_new_tokens=NEW)  # no top-p: rounding moves its border
 PROMPTS = ["add the first and the last number of xs", "sum", "return the larger of two numbers a and b as a string"]
@@ -38,7 +42,7 @@ PROMPTS = ["add the first and the last number of xs", "sum", "return the larger 
 
 def policy_of(family: str, folder: Path) -> TransformersPolicy:
     """A policy of this family, loaded as a user loads it."""
-    seq2seq = family.startswith("t5")
+    seq2seq = FAMILIES[family][0].endswith("ForConditionalGeneration")
     tokenizer = roberta_type() if seq2seq else codegen_type()
     model = family_model(family, len(tokenizer) + 3)
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -145,6 +149,13 @@ def trained_equals_sampled(
 def test_a_family_that_is_not_served_exactly_is_refused_before_work(family: str, tmp_path: Path):
     with pytest.raises(ValueError, match=REFUSED[family]):
         check_sampler(policy_of(family, tmp_path), HFSampler(), NEW)
+
+
+def test_learned_prompts_are_refused_where_the_encoder_is_not_t5s(tmp_path: Path):
+    policy_of("umt5", tmp_path)
+    prompts = {"kind": "shared", "tasks": ["generation"], "keys": 1, "tokens": 1}
+    with pytest.raises(ValueError, match=r"holds a UMT5ForConditionalGeneration and prompts= trains vectors in a T5's"):
+        pretrained(name="umt5", path=str(tmp_path), max_prompt_tokens=48, prompts=prompts)
 
 
 class Wrong(HFSampler):

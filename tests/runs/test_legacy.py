@@ -180,3 +180,25 @@ def test_a_run_of_four_micro_batches_a_step_keeps_them(tmp_path):
         "trainer.accumulate_grad_batches=4",
         "seed=2",
     ]
+
+
+@pytest.mark.parametrize("target", ["rltf.generation.engine.Engine", "rltf.generation.engine.engine.Engine"])
+def test_a_run_that_began_with_the_engine_goes_on_with_it(target, composed, tmp_path):
+    config = {"generation": {"sampler": {"_target_": target}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "overrides.yaml").write_text("[seed=2]\n")
+    overrides = train_overrides([f"resume={tmp_path}"])
+    assert overrides[:2] == ["generation=native", "seed=2"]
+    assert composed("train", *overrides[:2]).generation.sampler._target_ == "rltf.generation.engine.engine.Engine"
+    for typed, sampler in (("generation=hf", "hf.HFSampler"), ("generation=native", "engine.engine.Engine")):
+        (tmp_path / "overrides.yaml").write_text(f"[{typed}]\n")
+        overrides = train_overrides([f"resume={tmp_path}"])
+        assert overrides[0] == typed
+        assert composed("train", overrides[0]).generation.sampler._target_ == f"rltf.generation.{sampler}"
+
+
+def test_a_run_that_began_with_the_default_of_today_goes_on_with_it(composed, tmp_path):
+    config = OmegaConf.to_container(composed("train"), resolve=True)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"generation": config["generation"]}))
+    (tmp_path / "overrides.yaml").write_text("[]\n")
+    assert train_overrides([f"resume={tmp_path}"])[0].startswith("resume=")

@@ -51,7 +51,7 @@ TRAIN = {
     ("+optimizer.momentum=0.9",): "optimizer.momentum is not known to torch.optim.AdamW, which takes lr, betas,",
     ("callbacks.checkpoints.every=0",): "callbacks.checkpoints.every is 0: expected a whole number of at least 1",
     ("generation.sampler.max_rows=0",): "generation.sampler.max_rows is 0: expected a whole number of at least 1",
-    ("generation=_shared",): "generation.sampler is None: expected the node of a sampler: generation=native,",
+    ("generation=_shared",): "generation.sampler is None: expected the node of a sampler: generation=auto,",
     ("generation.placement=elsewhere",): "generation.placement is 'elsewhere': expected colocated or separate",
     ("executor.timeout=-1",): "executor.timeout is -1: expected a number above 0",
     ("executor.require=[nets]",): "executor.require is 'nets': expected some of",

@@ -79,7 +79,7 @@ def test_half_precision_weights_are_refused_in_training_alone(build: Callable[..
 
 
 def test_programs_beyond_the_context_are_refused(build: Callable[..., None]):
-    for sampler in ("native", "hf"):
+    for sampler in ("auto", "native", "hf"):
         with pytest.raises(ValueError, match=r"^generation\.sampling\.max_new_tokens is 1921: expected at most 1920"):
             build("train", f"generation={sampler}", "generation.sampling.max_new_tokens=1921")
 
@@ -94,6 +94,14 @@ def test_layers_that_no_model_has_are_refused_by_their_whole_key(target: str, bu
 def test_a_trainer_that_shortens_weights_is_refused(composed: Callable[..., DictConfig]):
     with pytest.raises(ValueError, match=r"^trainer\.precision is 'bf16-true': expected bf16-mixed"):
         read_training_config(composed("train", "trainer.precision=bf16-true"))
+
+
+def test_the_default_sampler_is_chosen_before_work(build: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
+    chosen: list[str] = []
+    monkeypatch.setattr("rltf.setup.components.check_sampler", lambda _policy, s, _new: chosen.append(type(s).__name__))
+    build("train")
+    build("eval", "policy=any", training=False)
+    assert chosen == ["Engine", "Engine"]
 
 
 def test_the_self_check_can_be_left_out(build: Callable[..., None], monkeypatch: pytest.MonkeyPatch):

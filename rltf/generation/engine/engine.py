@@ -49,7 +49,7 @@ class EngineReport:
 
 
 class Engine:
-    """Implements `rltf.generation.sampler.Sampler` for T5, Llama, Qwen2 and CodeGen models.
+    """Implements `rltf.generation.sampler.Sampler` for the families of `rltf.policies.decoding`.
 
     Args:
         max_rows: rows decoded at once; fewer where memory or the requests give out.

@@ -91,7 +91,7 @@ class CompiledCache(Cache):
     """`Cache` in float32 on the CPU.
 
     Args:
-        decoder: gives layers, heads, width and the bias of distances.
+        decoder: gives layers, heads, width, the bias of distances, windows and the cap of scores.
         kernels: the compiled functions.
         rows: rows at most.
         columns: tokens of a row at most.
@@ -107,9 +107,12 @@ class CompiledCache(Cache):
         self._live = torch.zeros(rows, dtype=torch.uint8)
         self.prompts: _CompiledPromptCache = _CompiledPromptCache(decoder, prompts, prompt_length, rows)
         self._kernels = kernels
-        bias_HL = decoder.distance_bias(columns)
+        bias = decoder.distance_bias(columns)
         # A whole vector may be read from the last distance on.
-        self._bias = None if bias_HL is None else F.pad(bias_HL, (0, LANES)).contiguous()
+        self._bias = None if bias is None else F.pad(bias, (0, LANES)).contiguous()
+        unbounded = 1 << 62
+        self._windows = torch.tensor([unbounded if window is None else window for window in decoder.windows])
+        self._score_cap = decoder.score_cap or 0.0
         row_kv, prompt_kv = self.blocks.store, self.prompts.blocks.store
         self._scratch = torch.empty(4 * (row_kv.capacity + prompt_kv.capacity + LANES + row_kv.padded))
         self._out = torch.empty(rows, decoder.heads * decoder.group * decoder.head_dim)
@@ -126,6 +129,9 @@ class CompiledCache(Cache):
             length=self.prompts.lengths.ctypes.data,
             bias=None if self._bias is None else self._bias.data_ptr(),
             biases=biases,
+            bias_stride=0 if self._bias is None or self._bias.dim() == 2 else self._bias[0].numel(),
+            window=self._windows.data_ptr() if len(self._windows) else None,
+            cap=self._score_cap,
             group=group,
             prefetch=self.blocks.keys.nbytes + self.blocks.values.nbytes > _PREFETCH_BYTES,
             scratch=self._scratch.data_ptr(),
@@ -138,8 +144,8 @@ class CompiledCache(Cache):
 
     @override
     def update_distance_bias(self, decoder: Decoder) -> None:
-        if self._bias is not None and (bias_HL := decoder.distance_bias(self.columns)) is not None:
-            self._bias[:, : self.columns] = bias_HL
+        if self._bias is not None and (bias := decoder.distance_bias(self.columns)) is not None:
+            self._bias[..., : self.columns] = bias
 
     @override
     def self_attention(self, layer: int, qkv: Tensor) -> Tensor:

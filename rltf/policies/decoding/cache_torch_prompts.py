@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rltf.policies.decoding.interfaces import Decoder, PromptCache
+from rltf.policies.decoding.projections import soft_cap
 
 _BUCKET_POSITIONS = 32
 """Prompt lengths are rounded up to multiples of this, where shapes are to be few. Prompts are most of what a step
@@ -36,7 +37,7 @@ class StaticPromptCache(PromptCache):
     rows by another. The indices of both gathers stay at one place in memory.
 
     Args:
-        decoder: gives layers, heads, width, dtype and device.
+        decoder: gives layers, heads, width, dtype, device and the cap of scores.
         capacity: prompts at most.
         length: tokens of a prompt at most.
         rows: rows at most.
@@ -50,6 +51,9 @@ class StaticPromptCache(PromptCache):
         shape = (decoder.layers, 2, capacity, decoder.heads, self._length, decoder.head_dim)
         self._kv = torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
         self._heads, self._rows, self._buckets = decoder.heads, rows, buckets
+        self._score_cap = decoder.score_cap
+        self._length_of_row = torch.zeros(rows, dtype=torch.long, device=decoder.device)
+        self._position = torch.arange(self._length, device=decoder.device)
         self.grid = Grid(0, 1, 1, False)
         """The grid that `assign_rows` laid out last."""
         index = torch.zeros((1 + capacity) * decoder.heads * rows, dtype=torch.long, device=decoder.device)
@@ -79,6 +83,8 @@ class StaticPromptCache(PromptCache):
         self._row_of_place[: len(row_of_place)] = torch.from_numpy(row_of_place)
         self._place_of_row[: place_of_row.size] = torch.from_numpy(place_of_row.ravel())
         self._place_of_row[place_of_row.size :] = 0
+        self._length_of_row[: len(slot_A)] = torch.from_numpy(lengths[slot_A])
+        self._length_of_row[len(slot_A) :] = 0
         if self.grid.masked:
             beyond = torch.from_numpy(np.arange(length) >= np.repeat(lengths, self._heads)[:, None])
             self._mask[: len(beyond), :length] = beyond.to(self._mask.dtype) * mask_value(self._mask.dtype)
@@ -87,9 +93,24 @@ class StaticPromptCache(PromptCache):
         """Queries of rows (A*H, R, D) times keys, masked beyond each prompt's end: (P*H, places*R, S) on the grid."""
         keys = self._grid_kv(layer, 0).transpose(1, 2)
         grid_query = self.to_grid(query)
-        if not self.grid.masked:
-            return torch.bmm(grid_query, keys)
-        return torch.baddbmm(self._mask[: len(keys), None, : self.grid.length], grid_query, keys)
+        mask = self._mask[: len(keys), None, : self.grid.length] if self.grid.masked else None
+        if self._score_cap is not None:
+            capped = soft_cap(torch.bmm(grid_query, keys), self._score_cap)
+            return capped if mask is None else capped + mask
+        return torch.bmm(grid_query, keys) if mask is None else torch.baddbmm(mask, grid_query, keys)
+
+    def window_mask(self, column_A: Tensor, window: int) -> Tensor:
+        """What is added to the scores of rows and their prompts, (A*H, 1, S), where a token sees `window` positions,
+        its own included.
+
+        Args:
+            column_A: int64, tokens that each row was fed before the present one.
+            window: at least 1.
+        """
+        unseen_A1 = (self._length_of_row[: len(column_A)] + column_A - window)[:, None]
+        unseen_AS = self._position[: self.grid.length] <= unseen_A1
+        mask_AS = unseen_AS.to(self._mask.dtype) * mask_value(self._mask.dtype)
+        return mask_AS[:, None].expand(-1, self._heads, -1).reshape(-1, 1, self.grid.length)
 
     def weighted_values(self, layer: int, weights: Tensor) -> Tensor:
         """Attention weights on the grid times values: (P*H, places*R, D), on the grid."""

@@ -10,6 +10,7 @@ from rltf.policies.decoding.codegen import CodeGenDecoder
 from rltf.policies.decoding.codet5p import CodeT5pDecoder
 from rltf.policies.decoding.interfaces import Cache, Decoder
 from rltf.policies.decoding.llama import LlamaDecoder
+from rltf.policies.decoding.llama_layers import unknown_option
 from rltf.policies.decoding.t5 import T5Decoder
 
 DECODERS: list[Any] = [T5Decoder, LlamaDecoder, CodeGenDecoder, CodeT5pDecoder]
@@ -30,9 +31,12 @@ def decoder_for(model: Any, horizon: int = 1, compiled: bool = True) -> Decoder:
     for decoder in DECODERS:
         if decoder.fits(model):
             return decoder(model, horizon, compiled)
+    option = unknown_option(model)
+    name = type(model).__name__ + (f" with {option}" if option else "")
     raise ValueError(
-        f"generation=native has no decoder for {type(model).__name__}: expected a T5, Llama, Qwen2, CodeGen or CodeT5+ "
-        "model; generation=hf serves the other families of transformers"
+        f"generation=native has no decoder for {name}: expected a T5, mT5, UMT5, CodeT5+, CodeGen, Llama, "
+        "SmolLM3, Qwen2, Qwen3, Mistral, Phi-3, StarCoder2, OLMo 2, Gemma 2 or Gemma 3 model; generation=auto and "
+        "generation=hf serve the other families of transformers"
     )
 
 

@@ -45,6 +45,10 @@ class Decoder(ABC):
     group: int = 1
     """R: query heads to each head of keys and values."""
     head_dim: int
+    windows: tuple[int | None, ...] = ()
+    """Positions that a token sees in each layer, its own included; None: all. Empty: all in every layer."""
+    score_cap: float | None = None
+    """Attention scores s become cap * tanh(s / cap), before any bias; None: they stay."""
     prefix_in_prompt: bool
     """True: the prefix of a response is run with the prompt. False: it is fed to the rows token by token."""
 
@@ -71,7 +75,8 @@ class Decoder(ABC):
 
     def distance_bias(self, columns: int) -> Tensor | None:
         """(H, columns), added to the scores of a row's own tokens: the last column is for the row's present token, the
-        one before it for distance 1. None where the family has no such bias."""
+        one before it for distance 1; (layers, H, columns) where each layer has its own. None where the family has no
+        such bias."""
         return None
 
     @abstractmethod

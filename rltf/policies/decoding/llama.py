@@ -1,8 +1,8 @@
-"""Llama, SmolLM2 and Qwen2: grouped queries, rotary positions, gated feed-forward."""
+"""Families of the Llama type, by one step with switches: Llama, SmolLM2 and 3, Qwen 2 and 3, Mistral, Phi-3,
+StarCoder2, OLMo 2, Gemma 2 and 3."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,13 +11,22 @@ from typing_extensions import override
 
 from rltf.policies.decoding import causal_prefill
 from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
+from rltf.policies.decoding.llama_layers import (
+    Norm,
+    family_of,
+    layer_kinds,
+    read_layer,
+    read_norm,
+    rope_parameters,
+    windows_of,
+)
 from rltf.policies.decoding.projections import (
-    RMSNorm,
     add_linear,
     apply_linear,
     apply_rotary_,
     bias_or_none,
     interleaved_order,
+    soft_cap,
     transposed_weight,
 )
 
@@ -25,21 +34,8 @@ _POSITIONS = 1024
 """The table of positions has a multiple of these, so that it stays the same size from draw to draw."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    norm: RMSNorm
-    qkv: Tensor
-    qkv_bias: Tensor | None
-    out: Tensor
-    ff_norm: RMSNorm
-    gate: Tensor
-    up: Tensor
-    down: Tensor
-    activation: Any
-
-
 class LlamaDecoder(Decoder):
-    """Decodes a `LlamaForCausalLM` or `Qwen2ForCausalLM`.
+    """Decodes a model of a class in `llama_layers.FAMILIES`: grouped queries, rotary positions in all or some layers.
 
     Args:
         model: a model that fits.
@@ -51,39 +47,40 @@ class LlamaDecoder(Decoder):
 
     def __init__(self, model: Any, horizon: int, compiled: bool) -> None:
         super().__init__(model, compiled)
-        config, stack = model.config, model.model
+        config, stack, family = model.config, model.model, family_of(model)
+        assert family is not None, "fits comes first"
         self.layers, self.heads = len(stack.layers), config.num_key_value_heads
         attention = stack.layers[0].self_attn
         self.head_dim = attention.head_dim
         self._query_heads = config.num_attention_heads
         self.group = self._query_heads // self.heads
-        self._embedding = stack.embed_tokens.weight.detach()
-        self._pair_order = interleaved_order(1, self.head_dim, self.device)
-        self._layers = [self._layer(layer) for layer in stack.layers]
-        self._norm = RMSNorm(stack.norm, self.kernels)
-        self._head, self._head_bias = transposed_weight(model.lm_head), bias_or_none(model.lm_head)
-        # transformers' own table, so that every kind of scaling is right; its second half repeats the first.
+        self.windows = windows_of(config, family, horizon)
+        self.score_cap = config.attn_logit_softcapping if family.caps_scores else None
+        self._logit_cap = config.final_logit_softcapping if family.caps_logits else None
+        embedding = stack.embed_tokens
+        self._embedding = embedding.weight.detach()
+        scale: Tensor | None = getattr(embedding, "embed_scale", None)
+        self._embedding_scale = None if scale is None else scale.to(self._embedding.dtype)
+        kinds = layer_kinds(config)
+        rope_kinds = [kind for kind in rope_parameters(config) if kind is None or kind in kinds]
+        # transformers' own tables, so that every kind of scaling is right; their second half repeats the first.
         positions = torch.arange(-(-horizon // _POSITIONS) * _POSITIONS, device=self.device)[None]
-        cos, sin = stack.rotary_emb(torch.zeros(1, device=self.device), positions)
-        self._rotations = torch.complex(cos[0], sin[0])[:, None, : self.head_dim // 2]
+        self._rotations = [self._rotation_table(stack, positions, kind) for kind in rope_kinds]
+        rotated = 2 * self._rotations[0].shape[-1]
+        self._pair_order = interleaved_order(1, self.head_dim, self.device, rotated)
+        self._layers = []
+        for layer, kind in zip(stack.layers, kinds, strict=True):
+            rotates = getattr(layer.self_attn, "use_rope", True)
+            table = rope_kinds.index(kind if kind in rope_kinds else None) if rotates else None
+            self._layers.append(read_layer(layer, table, rotated, self.kernels, family))
+        self._norm = read_norm(stack.norm, self.kernels, family)
+        self._head, self._head_bias = transposed_weight(model.lm_head), bias_or_none(model.lm_head)
 
     @classmethod
     @override
     def fits(cls, model: Any) -> bool:
-        """Whether it is a Llama or Qwen2 without sliding windows, biases of the output or the feed-forward, or tables
-        of positions that depend on the length."""
-        from transformers import LlamaForCausalLM, Qwen2ForCausalLM
-
-        if not isinstance(model, LlamaForCausalLM | Qwen2ForCausalLM):
-            return False
-        config = model.config
-        rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-        return not (
-            "sliding_attention" in (getattr(config, "layer_types", None) or ())
-            or getattr(config, "attention_bias", False)
-            or getattr(config, "mlp_bias", False)
-            or rope.get("rope_type", "default") in ("dynamic", "longrope")
-        )
+        """Whether it is of a class in the table, without positions whose table depends on the length."""
+        return family_of(model) is not None
 
     @override
     def prefill(self, prompt_PS: Tensor, mask_PS: Tensor) -> PromptStates:
@@ -94,37 +91,41 @@ class LlamaDecoder(Decoder):
     @override
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
         hidden = self._embedding.index_select(0, token_A)
-        count = hidden.shape[0]
-        rotation = self._rotations.index_select(0, position_A)
-        rotated = self._query_heads + self.heads
+        if self._embedding_scale is not None:
+            hidden = hidden * self._embedding_scale
+        count, queries = hidden.shape[0], self._query_heads
+        rotations = [table.index_select(0, position_A) for table in self._rotations]
+        rotated = queries + self.heads
         for i, layer in enumerate(self._layers):
-            qkv = apply_linear(layer.norm(hidden), layer.qkv, layer.qkv_bias).view(count, -1, self.head_dim)
-            apply_rotary_(qkv[:, :rotated], rotation, self.kernels)
-            hidden = add_linear(hidden, cache.joint_attention(i, qkv), layer.out)
-            normed = layer.ff_norm(hidden)
-            inner = layer.activation(apply_linear(normed, layer.gate)) * apply_linear(normed, layer.up)
-            hidden = add_linear(hidden, inner, layer.down)
-        return apply_linear(self._norm(hidden), self._head, self._head_bias)
+            x = hidden if layer.norm is None else layer.norm(hidden)
+            qkv = apply_linear(x, layer.qkv, layer.qkv_bias).view(count, -1, self.head_dim)
+            if layer.query_norm is not None and layer.key_norm is not None:
+                layer.query_norm(qkv[:, :queries])
+                layer.key_norm(qkv[:, queries:rotated])
+            if layer.rotation is not None:
+                apply_rotary_(qkv[:, :rotated], rotations[layer.rotation], self.kernels)
+            hidden = _add(hidden, cache.joint_attention(i, qkv), layer.out, layer.out_bias, layer.out_norm)
+            x = hidden if layer.ff_norm is None else layer.ff_norm(hidden)
+            if layer.gate is None:
+                inner = layer.activation(apply_linear(x, layer.up, layer.up_bias))
+            else:
+                gate = layer.activation(apply_linear(x, layer.gate, layer.gate_bias))
+                inner = gate * apply_linear(x, layer.up, layer.up_bias)
+            hidden = _add(hidden, inner, layer.down, layer.down_bias, layer.down_norm)
+        x = hidden if self._norm is None else self._norm(hidden)
+        logits = apply_linear(x, self._head, self._head_bias)
+        return logits if self._logit_cap is None else soft_cap(logits, self._logit_cap)
 
-    def _layer(self, layer: Any) -> _Layer:
-        attention, mlp = layer.self_attn, layer.mlp
-        query_order = interleaved_order(self._query_heads, self.head_dim, self.device)
-        key_order = interleaved_order(self.heads, self.head_dim, self.device)
-        query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
-        # Scores are scaled through the query's projection.
-        query_weight = transposed_weight(query)[:, query_order] * attention.scaling
-        biases = [bias_or_none(part) for part in (query, key, value)]
-        qkv_bias = None
-        if biases[0] is not None and biases[1] is not None and biases[2] is not None:
-            qkv_bias = torch.cat([biases[0][query_order] * attention.scaling, biases[1][key_order], biases[2]])
-        return _Layer(
-            norm=RMSNorm(layer.input_layernorm, self.kernels),
-            qkv=torch.cat([query_weight, transposed_weight(key)[:, key_order], transposed_weight(value)], 1),
-            qkv_bias=qkv_bias,
-            out=transposed_weight(attention.o_proj),
-            ff_norm=RMSNorm(layer.post_attention_layernorm, self.kernels),
-            gate=transposed_weight(mlp.gate_proj),
-            up=transposed_weight(mlp.up_proj),
-            down=transposed_weight(mlp.down_proj),
-            activation=mlp.act_fn,
-        )
+    def _rotation_table(self, stack: Any, positions: Tensor, kind: str | None) -> Tensor:
+        """complex64 (positions, 1, rotating dimensions / 2), for the layers of a kind."""
+        zero = torch.zeros(1, device=self.device)
+        cos, sin = stack.rotary_emb(zero, positions) if kind is None else stack.rotary_emb(zero, positions, kind)
+        return torch.complex(cos[0], sin[0])[:, None, : cos.shape[-1] // 2]
+
+
+def _add(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, norm: Norm | None) -> Tensor:
+    """The residual (A, d) plus the projection of x, through a norm where there is one."""
+    if norm is not None:
+        return residual + norm(apply_linear(x, weight, bias))
+    total = add_linear(residual, x, weight)
+    return total if bias is None else total + bias

@@ -35,7 +35,7 @@ def transposed_weight(linear: nn.Module) -> Tensor:
         return total.t()
     raise ValueError(
         f"generation=native cannot read a layer of type {type(linear).__name__}: expected torch.nn.Linear, or a LoRA "
-        "layer around one; generation=hf works"
+        "layer around one; generation=auto and generation=hf work"
     )
 
 
@@ -62,18 +62,20 @@ class RMSNorm:
     """x / sqrt(mean(x^2) + eps) * weight, in float32 inside, by a compiled kernel or by four small ones of torch.
 
     Args:
-        norm: a module of transformers with `weight` and `variance_epsilon`.
+        norm: a module of transformers with `weight`, and `variance_epsilon` or `eps`.
         kernels: compiled ones, for a float32 model; None: torch's.
+        offset: is added to the weight.
     """
 
-    def __init__(self, norm: Any, kernels: Kernels | None) -> None:
-        scale: Tensor = norm.weight.detach()
+    def __init__(self, norm: Any, kernels: Kernels | None, offset: float = 0.0) -> None:
+        weight: Tensor = norm.weight.detach()
+        scale = weight.float() + offset if offset else weight
         width = scale.shape[0]
-        self._kernels, self._plain, self._eps = kernels, scale, norm.variance_epsilon
-        self._dtype = scale.dtype
+        self._kernels, self._plain, self._eps = kernels, scale, _epsilon(norm)
+        self._dtype = weight.dtype
         self._scale = scale.float() * width**0.5
         # mean(x^2) + eps = (|x|^2 + width * eps) / width, and hypot takes that root without another pass over x.
-        self._floor = torch.tensor((width * norm.variance_epsilon) ** 0.5, device=scale.device)
+        self._floor = torch.tensor((width * self._eps) ** 0.5, device=scale.device)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(A, d) to (A, d)."""
@@ -81,6 +83,43 @@ class RMSNorm:
             return self._kernels.rms_norm(x, self._plain, self._eps)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return ((x / torch.hypot(length, self._floor)).mul_(self._scale)).to(self._dtype)
+
+
+class PartsNorm:
+    """`RMSNorm` in place of queries or keys, of each head or, where its weight is as wide, of all heads as one.
+
+    Args:
+        norm: a module of transformers with `weight`, and `variance_epsilon` or `eps`.
+        kernels: compiled ones, for a float32 model; None: torch's.
+        order: of the projection's outputs, (heads * D,), as `interleaved_order` gives it.
+        offset: is added to the weight.
+        factor: multiplies the result.
+    """
+
+    def __init__(self, norm: Any, kernels: Kernels | None, order: Tensor, offset: float, factor: float = 1.0) -> None:
+        weight: Tensor = norm.weight.detach()
+        self._kernels, self._eps = kernels, _epsilon(norm)
+        # Of one head's weight, the first head's order.
+        self._scale = (weight.float() + offset)[order[: weight.shape[0]]] * factor
+
+    def __call__(self, x: Tensor) -> None:
+        """(A, heads, D), contiguous but for the rows."""
+        if self._kernels is not None:
+            self._kernels.rms_norm_parts_(x, self._scale, self._eps)
+            return
+        parts = x.flatten(1).unflatten(1, (-1, self._scale.shape[0]))
+        wide = parts.float()
+        parts.copy_(wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._eps) * self._scale)
+
+
+def _epsilon(norm: Any) -> float:
+    epsilon: float = norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps
+    return epsilon
+
+
+def soft_cap(x: Tensor, cap: float) -> Tensor:
+    """cap * tanh(x / cap)."""
+    return torch.tanh(x / cap) * cap
 
 
 def step_tensors(owner: Any) -> Iterator[Tensor]:
@@ -132,10 +171,13 @@ def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def interleaved_order(heads: int, head_dim: int, device: torch.device) -> Tensor:
-    """Order of a projection's outputs (heads * D,) that puts dimension j + D/2 of each head right behind j."""
-    pairs = torch.arange(head_dim, device=device).view(2, -1).t().reshape(-1)
-    return (torch.arange(heads, device=device)[:, None] * head_dim + pairs).reshape(-1)
+def interleaved_order(heads: int, head_dim: int, device: torch.device, rotated: int | None = None) -> Tensor:
+    """Order of a projection's outputs (heads * D,) that puts dimension j + r/2 of each head right behind j, for the r
+    dimensions that rotate: the first `rotated`, or all."""
+    rotated = head_dim if rotated is None else rotated
+    pairs = torch.arange(rotated, device=device).view(2, -1).t().reshape(-1)
+    order = torch.cat([pairs, torch.arange(rotated, head_dim, device=device)])
+    return (torch.arange(heads, device=device)[:, None] * head_dim + order).reshape(-1)
 
 
 def apply_rotary_(x: Tensor, rotation: Tensor, kernels: Kernels | None = None) -> None:

@@ -1,4 +1,4 @@
-"""T5, CodeT5 and CodeT5+ (220M, 770M): encoder once per prompt, then about twenty kernels a layer and token."""
+"""T5, mT5, UMT5, CodeT5 and CodeT5+ (220M, 770M): encoder once per prompt, then twenty kernels a layer and token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class _Layer:
 
 
 class T5Decoder(Decoder):
-    """Decodes a `T5ForConditionalGeneration`; relu or gated feed-forward, encoder and decoder of any depths.
+    """Decodes a `T5ForConditionalGeneration`, mT5 or UMT5; relu or gated feed-forward, encoder and decoder of any
+    depths, one bias of distances or one a layer.
 
     Args:
         model: a model that fits.
@@ -50,7 +51,8 @@ class T5Decoder(Decoder):
         self._norm = RMSNorm(stack.final_layer_norm, self.kernels)
         self._head = transposed_weight(model.lm_head)
         self._scale = t5_output_scale(config)
-        self._compute_bias = stack.block[0].layer[0].SelfAttention.compute_bias
+        attentions = [block.layer[0].SelfAttention for block in stack.block]
+        self._compute_biases = [part.compute_bias for part in attentions if part.has_relative_attention_bias]
         cross = [block.layer[1].EncDecAttention for block in stack.block]
         projections = [projection for attention in cross for projection in (attention.k, attention.v)]
         self._cross_kv = torch.cat([transposed_weight(projection) for projection in projections], 1)
@@ -91,8 +93,9 @@ class T5Decoder(Decoder):
 
     @override
     def distance_bias(self, columns: int) -> Tensor:
-        bias: Tensor = self._compute_bias(1, columns, past_seen_tokens=columns - 1)
-        return bias.detach()[0, :, 0]
+        biases = [compute(1, columns, past_seen_tokens=columns - 1) for compute in self._compute_biases]
+        bias_LHC = torch.cat(biases).detach()[:, :, 0]
+        return bias_LHC[0] if len(biases) == 1 else bias_LHC
 
 
 def _layer(block: Any, kernels: Kernels | None) -> _Layer:

@@ -50,6 +50,9 @@ class Attention(ctypes.Structure):
         ("length", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
         ("biases", ctypes.c_int64),
+        ("bias_stride", ctypes.c_int64),
+        ("window", ctypes.c_void_p),
+        ("cap", ctypes.c_float),
         ("group", ctypes.c_int64),
         ("prefetch", ctypes.c_int64),
         ("scratch", ctypes.c_void_p),
@@ -66,6 +69,7 @@ class Kernels:
             "attend": (pointer, number, pointer, number, pointer, number),
             "rotate": (pointer, number, pointer, number, number, number, number),
             "rms_norm": (pointer, pointer, pointer, number, number, ctypes.c_float),
+            "rms_norm_parts": (pointer, number, pointer, number, number, number, ctypes.c_float),
             "sample_tokens": (pointer, pointer, number, pointer, *sizes_and_outputs),
         }
         for name, arguments in signatures.items():
@@ -77,6 +81,7 @@ class Kernels:
     _attend: Any
     _rotate: Any
     _rms_norm: Any
+    _rms_norm_parts: Any
     _sample_tokens: Any
 
     def attend(self, attention: Attention, layer: int, x: Tensor, out: Tensor) -> Tensor:
@@ -95,6 +100,13 @@ class Kernels:
         out, width = torch.empty_like(x), x.shape[-1]
         self._rms_norm(x.data_ptr(), scale.data_ptr(), out.data_ptr(), x.numel() // width, width, eps)
         return out
+
+    def rms_norm_parts_(self, x: Tensor, scale: Tensor, eps: float) -> None:
+        """`rms_norm` in place of the pieces of x (A, heads, D) that are as wide as `scale`."""
+        rows, heads, head_dim = x.shape
+        width = scale.shape[0]
+        parts = heads * head_dim // width
+        self._rms_norm_parts(x.data_ptr(), x.stride(0), scale.data_ptr(), rows, parts, width, eps)
 
     def sample_tokens(
         self, logits_BV: Tensor, uniform_B: Tensor, temperature: float, greedy_B: Tensor | None

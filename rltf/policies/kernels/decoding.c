@@ -25,6 +25,11 @@ void rms_norm(const float *x, const float *scale, float *out, int64_t rows, int6
     }
 }
 
+/* `rms_norm` in place, of `parts` successive pieces of `width` numbers at the start of each row: x (rows, stride). */
+void rms_norm_parts(float *x, int64_t stride, const float *scale, int64_t rows, int64_t parts, int64_t width, float eps) {
+    for (int64_t row = 0; row < rows; row++, x += stride) rms_norm(x, scale, x, parts, width, eps);
+}
+
 /* Keys and values of sequences: k (layers, sequences, heads, capacity / 16, width, 16),
  * v (layers, sequences, heads, capacity, padded). */
 typedef struct {
@@ -49,6 +54,9 @@ typedef struct {
     const int64_t *length;   /* of each prompt */
     const float *bias;       /* (heads, biases + 16), added to a row's own scores: the last of `biases` at distance 0 */
     int64_t biases;
+    int64_t bias_stride;     /* from the bias of a layer to that of the next; 0: all have one */
+    const int64_t *window;   /* of each layer: positions that a token sees, its own included; NULL: all */
+    float cap;               /* scores s become cap * tanh(s / cap); 0: they stay */
     int64_t group;           /* query heads to a head of keys */
     int64_t prefetch;        /* whether the rows' own memory is too large for near caches */
     float *scratch;          /* 4 * (prompt_kv.capacity + row_kv.capacity + 16 + padded) */
@@ -62,6 +70,10 @@ INLINE int64_t store(const KVStore *s, int64_t layer, int64_t row, int64_t at, c
         memcpy(values(s, layer, row, h) + at * s->padded, v + h * s->width, s->width * sizeof(float));
     }
     return at + 1;
+}
+
+static void soft_cap(float *score, int64_t count, float cap) {
+    for (int64_t s = 0; s < count; s++) score[s] = cap * tanhf(score[s] / cap);
 }
 
 static void context1(float **weight, const float *v, int64_t padded, int64_t count, float **out) {
@@ -87,8 +99,10 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
         const float *k = keys(&a->prompt_kv, layer, a->prompt[row[0]], head);
         if (n == 4) scores4(q, k, any->width, row_at / LANES, score);
         else for (int i = 0; i < n; i++) scores1(q + i, k, any->width, row_at / LANES, score + i);
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
+            if (a->cap) soft_cap(score[i], prompt_length, a->cap);
             for (int64_t s = prompt_length; s < row_at; s++) score[i][s] = -INFINITY;
+        }
     }
     for (int i = 0; i < n; i++) {
         int64_t row_length = 0;
@@ -100,11 +114,18 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
             scores1(q + i, k, any->width, UP(row_length) / LANES, &row_score);
             if (a->prefetch) /* of the next head or row */
                 fetch(k + a->row_kv.capacity * any->width, UP(row_length) * any->width);
+            if (a->cap) soft_cap(row_score, row_length, a->cap);
             if (a->bias) {
-                const float *bias = a->bias + head * (a->biases + LANES) + a->biases - row_length;
+                const float *bias = a->bias + layer * a->bias_stride;
+                bias += head * (a->biases + LANES) + a->biases - row_length;
                 for (int64_t s = 0; s < row_length; s += LANES) *(vec *)(row_score + s) += *(const vec *)(bias + s);
             }
             for (int64_t s = row_length; s < UP(row_length); s++) row_score[s] = -INFINITY;
+            if (a->window) {
+                const int64_t unseen = prompt_length + row_length - a->window[layer];
+                for (int64_t s = 0; s < unseen && s < prompt_length; s++) score[i][s] = -INFINITY;
+                for (int64_t s = 0; s < unseen - prompt_length; s++) row_score[s] = -INFINITY;
+            }
         }
         total[i] = softmax(score[i], row_at + UP(row_length));
     }
