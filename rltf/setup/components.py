@@ -82,7 +82,7 @@ class Components:
             rewards.bind(policy, benchmark)
         sampler: Sampler = build(cfg, "generation.sampler")
         sampling: Sampling = build(cfg, "generation.sampling")
-        check_context(policy.context, policy.max_prompt_tokens, sampling)
+        check_context(policy.context, policy.max_prompt_tokens, sampling, policy.response_limit)
         if cfg.generation.self_check:
             check_sampler(policy, sampler, sampling.max_new_tokens)
         cores = CorePlan.of(available_cores(), cfg.executor.get("workers"))
