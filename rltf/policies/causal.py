@@ -54,7 +54,7 @@ class CausalPolicy(TransformersPolicy):
         super().__init__(model, tokenizer, max_prompt_tokens)
         self.logit_scaling = logit_scaling(model)
         self.reads_padding = compat.has_recurrent_layers(model)
-        self.share_prompts = share_prompts and not self.reads_padding
+        self.share_prompts = share_prompts
         self._drops_caches_in_training = False
         self.context = context_of(model.config)
         if self.context is not None and max_prompt_tokens >= self.context:
@@ -120,7 +120,8 @@ class CausalPolicy(TransformersPolicy):
         """The distinct prompts, where running them apart is worth it."""
         from rltf.policies.forward import prefix_cache
 
-        shares = self.share_prompts and not (self.training and self._drops_caches_in_training)
+        shares = self.share_prompts and not self.reads_padding
+        shares = shares and not (self.training and self._drops_caches_in_training)
         shared = distinct_prompts(prompt_BS, prompt_mask_BS) if shares else None
         if shared is None:
             return None

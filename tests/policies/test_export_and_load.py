@@ -184,26 +184,6 @@ def test_a_missing_package_says_how_to_install_it():
         pretrained(name="x/y", package="no-such-package", gguf_file="weights.gguf")
 
 
-def test_logits_that_are_capped_after_the_head_are_refused(tmp_path: Path):
-    from transformers import Gemma2Config, Gemma2ForCausalLM
-
-    policy = codegen_policy()
-    config = Gemma2Config(
-        vocab_size=len(policy.tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        final_logit_softcapping=0.1,
-    )
-    Gemma2ForCausalLM(config).save_pretrained(tmp_path)
-    policy.tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"holds a Gemma2ForCausalLM, whose logits are not its head times"):
-        pretrained(name="gemma", path=str(tmp_path))
-
-
 @pytest.mark.slow
 def test_smollm2_loads_from_its_package_and_exports_a_plain_folder(tmp_path: Path):
     from importlib.util import find_spec

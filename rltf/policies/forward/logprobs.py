@@ -211,7 +211,7 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
 
 
 def _logits(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, block: slice, scaling: LogitScaling
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, block: slice, scaling: LogitScaling = PLAIN
 ) -> Tensor:
     """Float32 logits of a block, (N, K); products are rounded as the model itself rounds them."""
     bias_K = None if bias_V is None else bias_V[block]
