@@ -181,22 +181,31 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 """Name -> class of transformers and fields of its configuration. Dropout as the family has it by default, or 0.1."""
 
 
-SEQ2SEQ = tuple(name for name, (class_name, _) in FAMILIES.items() if class_name.endswith("ForConditionalGeneration"))
+_GATED = FAMILIES["t5_gated"][1]
+_VARIANTS = {
+    "ul2": ("T5ForConditionalGeneration", _GATED | {"feed_forward_proj": "gated-silu"}),
+    "mt5": ("MT5ForConditionalGeneration", _GATED),
+    "umt5": ("UMT5ForConditionalGeneration", _GATED),
+    "llama_biases": ("LlamaForCausalLM", _GROUPED | {"attention_bias": True, "mlp_bias": True}),
+    "llama_head_dim": ("LlamaForCausalLM", _GROUPED | {"head_dim": 12}),
+    "qwen2_yarn": ("Qwen2ForCausalLM", _GROUPED | {"rope_parameters": _YARN}),
+    "deepseek_v2": ("DeepseekV2ForCausalLM", _USUAL | _LATENT),
+}
+MATRIX = FAMILIES | {name: family for name, family in _VARIANTS.items() if name not in FAMILIES}
+"""The rows of docs/models.md: `FAMILIES`, and variants that only the slow suite builds."""
+SEQ2SEQ = tuple(name for name, (class_name, _) in MATRIX.items() if class_name.endswith("ForConditionalGeneration"))
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "context_length")
 
 
-def family_model(
-    name: str, vocabulary: int, context: int | None = None, families: dict[str, tuple[str, dict[str, Any]]] = FAMILIES
-) -> PreTrainedModel:
+def family_model(name: str, vocabulary: int, context: int | None = None) -> PreTrainedModel:
     """A model of a family whose weights are large enough that every term shows.
 
     Args:
-        name: a key of `families`.
+        name: a key of `MATRIX`.
         vocabulary: rows of the embedding.
         context: positions, in place of `CONTEXT`.
-        families: as `FAMILIES`.
     """
-    class_name, fields = families[name]
+    class_name, fields = MATRIX[name]
     model_class = getattr(transformers, class_name)
     torch.manual_seed(0)
     model: PreTrainedModel = model_class(model_class.config_class(**_fields(fields, vocabulary, context))).eval()

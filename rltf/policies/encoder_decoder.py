@@ -67,16 +67,13 @@ class EncoderDecoderPolicy(TransformersPolicy):
         self.logit_scaling = logit_scaling(model)
         # LongT5 summarises blocks of a text, and a longer row has more of them.
         self.reads_padding = getattr(model.config, "encoder_attention_type", "") == "transient-global"
-        positions, self._positions = context_of(model.get_encoder().config), context_of(model.get_decoder().config)
+        positions, decoder_positions = (context_of(s.config) for s in (model.get_encoder(), model.get_decoder()))
+        if decoder_positions is not None:  # the last token of a response takes none, and the start tokens do
+            self.response_limit = decoder_positions - len(self.start_ids) + 1
         if positions is not None and max_prompt_tokens > positions:
             raise OptionError(
                 "max_prompt_tokens", max_prompt_tokens, f"at most {positions}, the positions of the model's encoder"
             )
-
-    @property
-    def response_limit(self) -> int | None:
-        """Positions of the decoder but those of its start tokens; the last token of a response takes none."""
-        return None if self._positions is None else self._positions - len(self.start_ids) + 1
 
     @override
     def encode_answer(self, text: str) -> tuple[int, ...]:
@@ -117,10 +114,11 @@ class EncoderDecoderPolicy(TransformersPolicy):
         encoder = self.model.get_encoder()
         if not self.reads_padding:
             return encoder(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
-        lengths_P, states = mask_PS.sum(1), []
+        lengths_P = mask_PS.sum(1)
         by_length_P = lengths_P.argsort(stable=True)
-        for length, count in zip(*map(Tensor.tolist, lengths_P.unique(return_counts=True)), strict=True):
-            row_Q = by_length_P[sum(map(len, states)) :][:count]
+        states: list[Tensor] = []
+        for row_Q in by_length_P.split(lengths_P.unique(return_counts=True)[1].tolist()):
+            length = int(lengths_P[row_Q[0]])
             prompt_QS, mask_QS = prompt_PS[row_Q, :length], mask_PS[row_Q, :length]
             states_QSD = encoder(input_ids=prompt_QS, attention_mask=mask_QS.long()).last_hidden_state
             states.append(torch.nn.functional.pad(states_QSD, (0, 0, 0, prompt_PS.shape[1] - length)))

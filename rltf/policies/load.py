@@ -129,7 +129,7 @@ def pretrained(
 
         check_complete(report, "CodeT5+ 2B or 6B", source.source)
     policy = policy_class(model, tokenizer, max_prompt_tokens)
-    if not isinstance(policy, Seq2SeqPolicy):
+    if isinstance(policy, CausalPolicy | EncoderDecoderPolicy):
         check_head(model, policy.logit_scaling)
     if lora is not None:
         adapters.add_adapters(model, lora)

@@ -124,12 +124,13 @@ def _inject(peft: Any, config: Any, model: PreTrainedModel) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):  # of tied weights, which are refused below
             peft.inject_adapter_in_model(config, model)
-    except ValueError:
+    except ValueError as error:
+        reason = "peft has no adapter for one of them" if "incompatible" in str(error) else "this fits no layer"
         raise OptionError(
             "lora.target_modules",
             targets,
             f"names of linear layers of a {type(model).__name__}, all-linear, or a regular expression of whole names, "
-            "and this fits no layer",
+            f"and {reason}",
         ) from None
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         if _is_lora_layer(layer):  # log-probs read the head's weight, which embeddings may share
@@ -184,8 +185,14 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
     model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
 
 
-_OWN_TARGETS = {"codet5p": ["qkv_proj", "q_attn"]}
-"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries."""
+_OWN_TARGETS = {
+    "codet5p": ["qkv_proj", "q_attn"],
+    "mamba": ["in_proj"],
+    "mamba2": ["in_proj"],
+    "falcon_mamba": ["in_proj"],
+}
+"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; and of
+state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`)."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 

@@ -51,5 +51,7 @@ def test_prompt_and_program_must_fit_the_context():
 
 def test_a_response_must_fit_a_decoder_with_positions_of_its_own():
     check_context(None, 512, Sampling(max_new_tokens=64), response_limit=64)
-    with pytest.raises(ValueError, match=r"^generation\.sampling\.max_new_tokens is 65: expected at most 64, .* decoder"):
+    with pytest.raises(
+        ValueError, match=r"^generation\.sampling\.max_new_tokens is 65: expected at most 64, .* decoder"
+    ):
         check_context(None, 512, Sampling(max_new_tokens=65), response_limit=64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from policy_kinds import POLICIES, codegen_policy, codegen_type, llama_policy, seq2seq_policy
+from policy_kinds import POLICIES, codegen_type, llama_policy, seq2seq_policy
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,

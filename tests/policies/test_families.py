@@ -9,18 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from families import CONTEXT, FAMILIES, SEQ2SEQ, family_model
-from policy_kinds import codegen_type, roberta_type
+from families import CONTEXT, FAMILIES
+from family_policies import generated, load_policy, save_policy
 
 from rltf.generation.engine.engine import Engine
 from rltf.generation.hf import HFSampler
-from rltf.policies.causal import CausalPolicy
-from rltf.policies.compat import checkpoint_activations, decoder_prompt, is_t5
+from rltf.policies.compat import checkpoint_activations, decoder_prompt
 from rltf.policies.decoding.families import DECODERS
-from rltf.policies.encoder_decoder import EncoderDecoderPolicy
 from rltf.policies.load import pretrained
 from rltf.policies.pretrained import TransformersPolicy
-from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.rollouts.collate import collate_programs
 from rltf.rollouts.self_check import check_sampler
 from rltf.types import FinishReason, Program, Prompt, Request, Sample, Sampling
@@ -43,12 +40,8 @@ def cases(families: Iterable[str], slow: tuple[str, ...] = SLOW) -> list[Any]:
 
 def policy_of(family: str, folder: Path) -> TransformersPolicy:
     """A policy of this family, loaded as a user loads it."""
-    tokenizer = roberta_type() if family in SEQ2SEQ else codegen_type()
-    model = family_model(family, len(tokenizer) + 3)
-    model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
-    policy_class = CausalPolicy if family not in SEQ2SEQ else Seq2SeqPolicy if is_t5(model) else EncoderDecoderPolicy
-    policy_class(model, tokenizer, 48).export(folder)
-    return pretrained(name=family, path=str(folder), max_prompt_tokens=48)
+    save_policy(family, folder, context=None, prompt_tokens=48)
+    return load_policy(folder, prompt_tokens=48)
 
 
 def requests_of(policy: TransformersPolicy, draws: int) -> list[Request]:
@@ -98,22 +91,6 @@ def family_logits(policy: TransformersPolicy, requests: list[Request]) -> dict[i
             program.append(int(logits[0, -1].argmax()))
         programs[i] = program
     return programs
-
-
-def generated(policy: TransformersPolicy, request: Request) -> list[int]:
-    """The greedy program by transformers' `generate`."""
-    ids = torch.tensor([request.prompt_ids])
-    out = policy.model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        max_new_tokens=NEW,
-        eos_token_id=list(policy.end_ids),
-        pad_token_id=policy.pad_id,
-        forced_eos_token_id=None,
-    )[0].tolist()
-    read_first = decoder_prompt(policy.model, ()) if policy.model.config.is_encoder_decoder else request.prompt_ids
-    return out[len(read_first) :]
 
 
 def batch_of(policy: TransformersPolicy, requests: list[Request], samples: list[Any]) -> tuple[torch.Tensor, ...]:
