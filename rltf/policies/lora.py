@@ -86,7 +86,7 @@ def load_adapters(model: PreTrainedModel, folder: Path) -> None:
     from peft.utils.save_and_load import load_peft_weights
 
     fields = json.loads((folder / ADAPTER_CONFIG).read_text())
-    unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None)]
+    unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None, [])]
     if unsupported:
         key = unsupported[0]
         raise ValueError(f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected plain LoRA")
@@ -190,9 +190,11 @@ _OWN_TARGETS = {
     "mamba": ["in_proj"],
     "mamba2": ["in_proj"],
     "falcon_mamba": ["in_proj"],
+    "qwen3_next": ["q_proj", "k_proj", "v_proj", "o_proj", "in_proj_qkvz", "in_proj_ba", "out_proj"],
 }
-"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; and of
-state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`)."""
+"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; of
+state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`); of Qwen3-Next all but
+those of the shared expert, whose names peft takes for those of the experts, too."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 
