@@ -65,8 +65,6 @@ class EncoderDecoderPolicy(TransformersPolicy):
             )
         self.share_prompts = share_prompts
         self.logit_scaling = logit_scaling(model)
-        # LongT5 summarises blocks of a text, and a longer row has more of them.
-        self.reads_padding = getattr(model.config, "encoder_attention_type", "") == "transient-global"
         positions, decoder_positions = (context_of(s.config) for s in (model.get_encoder(), model.get_decoder()))
         if decoder_positions is not None:  # the last token of a response takes none, and the start tokens do
             self.response_limit = decoder_positions - len(self.start_ids) + 1
@@ -92,7 +90,8 @@ class EncoderDecoderPolicy(TransformersPolicy):
         if shared is None:
             shared = SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
         self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        states_PSD = self._encode(shared.prompt_PS, shared.mask_PS)
+        encoder = self.model.get_encoder()
+        states_PSD = encoder(input_ids=shared.prompt_PS, attention_mask=shared.mask_PS.long()).last_hidden_state
 
         def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
             to_rows = prompts_to_rows(len(states_PSD), shared.prompt_index_B[row_R])
@@ -108,18 +107,3 @@ class EncoderDecoderPolicy(TransformersPolicy):
             return hidden_RTD[:, len(self.start_ids) - 1 :]
 
         return PromptForward(response_hidden)
-
-    def _encode(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
-        """The encoder's last hidden states, (P, S, D)."""
-        encoder = self.model.get_encoder()
-        if not self.reads_padding:
-            return encoder(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
-        lengths_P = mask_PS.sum(1)
-        by_length_P = lengths_P.argsort(stable=True)
-        states: list[Tensor] = []
-        for row_Q in by_length_P.split(lengths_P.unique(return_counts=True)[1].tolist()):
-            length = int(lengths_P[row_Q[0]])
-            prompt_QS, mask_QS = prompt_PS[row_Q, :length], mask_PS[row_Q, :length]
-            states_QSD = encoder(input_ids=prompt_QS, attention_mask=mask_QS.long()).last_hidden_state
-            states.append(torch.nn.functional.pad(states_QSD, (0, 0, 0, prompt_PS.shape[1] - length)))
-        return torch.cat(states).index_select(0, by_length_P.argsort())

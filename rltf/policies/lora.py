@@ -190,11 +190,11 @@ _OWN_TARGETS = {
     "mamba": ["in_proj"],
     "mamba2": ["in_proj"],
     "falcon_mamba": ["in_proj"],
-    "qwen3_next": ["q_proj", "k_proj", "v_proj", "o_proj", "in_proj_qkvz", "in_proj_ba", "out_proj"],
 }
-"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; of
-state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`); of Qwen3-Next all but
-those of the shared expert, whose names peft takes for those of the experts, too."""
+"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; and of
+state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`)."""
+_EXPERT_LAYERS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
+"""Names that peft takes for weights of experts, in models where the layers of shared experts have them, too."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 
@@ -213,12 +213,14 @@ _PLAIN: dict[str, Any] = {
 
 
 def _linear_layers(model: PreTrainedModel) -> list[str]:
-    """Last names of all linear layers below the head."""
+    """Last names of all linear layers below the head, but those that may be an expert's."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
     linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head}
-    return sorted({name.rpartition(".")[2] for name in linear})
+    names = {name.rpartition(".")[2] for name in linear}
+    has_experts = any(type(module).__name__.endswith("Experts") for module in model.modules())
+    return sorted(names - _EXPERT_LAYERS if has_experts else names)
 
 
 def _lora_layers(model: nn.Module) -> list[Any]:

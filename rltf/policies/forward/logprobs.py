@@ -129,8 +129,8 @@ class _BlockedHead(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor, _entropy: Tensor) -> tuple[Tensor | None, ...]:
-        """d logits = grad * (one-hot - softmax) / temperature, block by block, times the slope of a cap. A token's factor
-        goes to the small (N, D) matrices, so that a block is passed over as few times as can be."""
+        """d logits = grad * (one-hot - softmax) / temperature, block by block, times the slope of a cap. A token's
+        factor goes to the small (N, D) matrices, so that a block is passed over as few times as can be."""
         hidden_ND, weight_VD, bias_V, target_N, lse_N, *stored_blocks = ctx.saved_tensors
         lse_N1 = lse_N.unsqueeze(-1)
         to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
