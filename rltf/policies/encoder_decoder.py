@@ -53,7 +53,7 @@ class EncoderDecoderPolicy(TransformersPolicy):
     ) -> None:
         if model.config.model_type not in MODEL_TYPES:
             raise ValueError(
-                f"model.path holds a {type(model).__name__}: expected a T5 type (T5, CodeT5, CodeT5+), LongT5, BART, "
+                f"model.path holds a {type(model).__name__}: expected a T5 type, LongT5, BART, "
                 "PLBART, Pegasus or T5Gemma"
             )
         super().__init__(model, tokenizer, max_prompt_tokens)
