@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rltf.policies import compat
-from rltf.policies.forward.logit_scaling import LogitScaling
+from rltf.policies.forward.logit_scaling import PLAIN, LogitScaling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,7 +24,8 @@ _DIVISORS = ("logits_scaling",)
 _LOGIT_FIELDS = re.compile(r"(?!.*(attn|attention|router)).*logits?_(.*cap|scal)|lm_head_multiplier$")
 """Names of all such fields, of families that are not known, too."""
 _PROBE_SIZES = (1.0, 30.0, 1000.0)
-"""Largest head product of a probe: what every cap leaves alone, what it bends, and what it cuts off."""
+"""Largest head product of a probe: what every cap leaves alone, what it bends, and what it cuts off. The last one is
+enough for logits that nothing scales or caps."""
 _HALF_TOLERANCE = 2e-2
 """Of logits that a model caps and scales in half precision."""
 
@@ -62,7 +63,7 @@ def check_head(model: PreTrainedModel, scaling: LogitScaling) -> None:
     Raises:
         ValueError: they are.
     """
-    for size in _PROBE_SIZES:
+    for size in _PROBE_SIZES if scaling != PLAIN else _PROBE_SIZES[-1:]:
         logits, products = _probe(model, size)
         exact = logits.dtype == torch.float32
         ours = scaling.logits(products.float())
