@@ -9,7 +9,7 @@ from families import MATRIX
 from model_matrix import PAGE, TABLE, measure
 
 PAGE_ROWS = {
-    line.split("`")[1]: line for line in TABLE.search(PAGE.read_text("utf-8"))[0].splitlines() if "| `" in line
+    line.split("`")[1]: line for line in TABLE.search(PAGE.read_text("utf-8"))[0].splitlines() if line.startswith("| `")
 }
 
 
