@@ -47,6 +47,15 @@ _T5 = {
     "num_heads": 4,
     "decoder_start_token_id": PAD,
 }
+_BART = {
+    "d_model": 32,
+    **{f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 2), ("attention_heads", 4))},
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": CONTEXT,
+}
+_GLOBAL = {"encoder_attention_type": "transient-global", "global_block_size": 4}
+_GEMMA = _GROUPED | _WINDOW | {"head_dim": 8, "query_pre_attn_scalar": 8}
 _DECODER = {
     "ffn_dim": 48,
     "num_attention_heads": 4,
@@ -146,32 +155,74 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba": ("MambaForCausalLM", {"hidden_size": 32, "state_size": 4, "num_hidden_layers": 2}),
     "mamba2": (
         "Mamba2ForCausalLM",
-        {"hidden_size": 32, "state_size": 8, "num_hidden_layers": 2, "num_heads": 8, "head_dim": 8, "n_groups": 2},
+        {
+            "hidden_size": 32,
+            "state_size": 8,
+            "num_hidden_layers": 2,
+            "num_heads": 8,
+            "head_dim": 8,
+            "n_groups": 2,
+            "chunk_size": 8,
+        },
     ),
     "recurrent_gemma": (
         "RecurrentGemmaForCausalLM",
         _GROUPED | {"lru_width": 32, "attention_window_size": 8, "num_hidden_layers": 3},
     ),
-    "gemma2": ("Gemma2ForCausalLM", _GROUPED | _WINDOW | {"head_dim": 8, "query_pre_attn_scalar": 8}),
+    "gemma2": ("Gemma2ForCausalLM", _GEMMA),
     "granite": ("GraniteForCausalLM", _GROUPED | {"logits_scaling": 8.0}),
     "cohere": ("CohereForCausalLM", _GROUPED),
+    "longt5": ("LongT5ForConditionalGeneration", _T5 | {"local_radius": 4}),
+    "longt5_global": ("LongT5ForConditionalGeneration", _T5 | _GLOBAL | {"local_radius": 4}),
+    "bart": ("BartForConditionalGeneration", _BART),
+    "plbart": ("PLBartForConditionalGeneration", _BART),
+    "pegasus": ("PegasusForConditionalGeneration", _BART | {"scale_embedding": True, "decoder_start_token_id": PAD}),
+    "t5gemma": ("T5GemmaForConditionalGeneration", {"encoder": _GEMMA, "decoder": _GEMMA}),
+    "rwkv": ("RwkvForCausalLM", {"hidden_size": 32, "num_hidden_layers": 2, "context_length": CONTEXT}),
+    "mbart": ("MBartForConditionalGeneration", _BART),
 }
 """Name -> class of transformers and fields of its configuration. Dropout as the family has it by default, or 0.1."""
 
 
-def family_model(name: str, vocabulary: int) -> PreTrainedModel:
+_GATED = FAMILIES["t5_gated"][1]
+_VARIANTS = {
+    "ul2": ("T5ForConditionalGeneration", _GATED | {"feed_forward_proj": "gated-silu"}),
+    "mt5": ("MT5ForConditionalGeneration", _GATED),
+    "umt5": ("UMT5ForConditionalGeneration", _GATED),
+    "llama_biases": ("LlamaForCausalLM", _GROUPED | {"attention_bias": True, "mlp_bias": True}),
+    "llama_head_dim": ("LlamaForCausalLM", _GROUPED | {"head_dim": 12}),
+    "qwen2_yarn": ("Qwen2ForCausalLM", _GROUPED | {"rope_parameters": _YARN}),
+    "deepseek_v2": ("DeepseekV2ForCausalLM", _USUAL | _LATENT),
+}
+MATRIX = FAMILIES | {name: family for name, family in _VARIANTS.items() if name not in FAMILIES}
+"""The rows of docs/models.md: `FAMILIES`, and variants that only the slow suite builds."""
+SEQ2SEQ = tuple(name for name, (class_name, _) in MATRIX.items() if class_name.endswith("ForConditionalGeneration"))
+_LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "context_length")
+
+
+def family_model(name: str, vocabulary: int, context: int | None = None) -> PreTrainedModel:
     """A model of a family whose weights are large enough that every term shows.
 
     Args:
-        name: a key of `FAMILIES`.
+        name: a key of `MATRIX`.
         vocabulary: rows of the embedding.
+        context: positions, in place of `CONTEXT`.
     """
-    class_name, fields = FAMILIES[name]
+    class_name, fields = MATRIX[name]
     model_class = getattr(transformers, class_name)
     torch.manual_seed(0)
-    model: PreTrainedModel = model_class(model_class.config_class(vocab_size=vocabulary, **_SPECIAL | fields)).eval()
+    model: PreTrainedModel = model_class(model_class.config_class(**_fields(fields, vocabulary, context))).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() >= 2:
                 parameter.normal_(std=0.25)
+        if hasattr(model, "final_logits_bias"):  # of BART types, 0 as they begin
+            model.final_logits_bias.normal_()
     return model
+
+
+def _fields(fields: dict[str, Any], vocabulary: int, context: int | None) -> dict[str, Any]:
+    """Of a configuration, and of those inside it (T5Gemma)."""
+    parts = {key: _fields(value, vocabulary, context) for key, value in fields.items() if key in ("encoder", "decoder")}
+    lengths = {key: context for key in fields if key in _LENGTHS and context is not None}
+    return {"vocab_size": vocabulary, **_SPECIAL, **fields, **parts, **lengths}

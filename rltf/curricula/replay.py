@@ -188,6 +188,8 @@ class PrefixReplay:
         if length and self._policy.context is not None:
             prompt = self._policy.encode_prompt(self._benchmark.prompt(problem))
             length = max(0, min(length, self._policy.context - len(prompt) - self._new_tokens))
+        if self._policy.response_limit is not None:
+            length = max(0, min(length, self._policy.response_limit - self._new_tokens))
         return program[:length]
 
 

@@ -18,7 +18,7 @@ from rltf.generation.modes import eval_mode
 from rltf.generation.rows import Row, check_lengths, response_end, rows_of, sample_of
 from rltf.generation.token_sampling import sample_tokens, uniforms
 from rltf.policies.base import Policy
-from rltf.policies.compat import decoder_prompt
+from rltf.policies.compat import decoder_prompt, forget_layer_states
 from rltf.policies.distribution import check_sampling
 from rltf.types import Request, Sample, Sampling
 from rltf.validation import require
@@ -42,19 +42,20 @@ class HFSampler:
         """Yields the samples of each batch when its last row has finished."""
         check_sampling(sampling)
         check_lengths(policy, requests, sampling)
-        for batch in _batches(rows_of(requests, seed), self.max_rows):
+        for batch in _batches(policy, rows_of(requests, seed), self.max_rows):
             with torch.no_grad(), eval_mode(policy.model):
                 samples = _draw(policy, batch, sampling)
             yield from samples
 
 
-def _batches(rows: list[Row], size: int) -> Iterator[list[Row]]:
-    """Rows whose prefixes are equally long, so that only prompts need padding."""
+def _batches(policy: Policy, rows: list[Row], size: int) -> Iterator[list[Row]]:
+    """Rows whose prefixes are equally long, so that only prompts need padding; and whose prompts are, where the model
+    would read that."""
 
-    def prefix_length(row: Row) -> int:
-        return len(row.request.prefix_ids)
+    def lengths(row: Row) -> tuple[int, int]:
+        return len(row.request.prefix_ids), len(row.request.prompt_ids) if policy.reads_padding else 0
 
-    for _, group in groupby(sorted(rows, key=prefix_length), prefix_length):
+    for _, group in groupby(sorted(rows, key=lengths), lengths):
         equal_rows = list(group)
         yield from (equal_rows[start : start + size] for start in range(0, len(equal_rows), size))
 
@@ -91,7 +92,10 @@ def _seq2seq(policy: Policy, rows: list[Row]) -> Step:
     first_ids, decoder_mask = _padded(first_inputs, policy, "left")
     is_padded = not decoder_mask.all()  # where the decoder reads prompts, too
     # Passed in because transformers sizes the one it makes by the encoder's depth (T5 with a deeper decoder fails).
-    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    # T5Gemma's windows are in the configuration of its decoder.
+    config = getattr(model.get_decoder(), "config", None)
+    own = DynamicCache(config=config) if getattr(config, "layer_types", None) else DynamicCache()
+    cache = EncoderDecoderCache(own, DynamicCache())
 
     def step(token_B: Tensor | None) -> Tensor:
         nonlocal decoder_mask
@@ -121,6 +125,8 @@ def _causal(policy: Policy, rows: list[Row]) -> Step:
     # By the configuration, since hybrid models have layers of several kinds; recurrent ones call it otherwise.
     cache = {"cache_params" if "cache_params" in parameters else "past_key_values": DynamicCache(config=model.config)}
     takes_positions = "position_ids" in parameters
+    if policy.reads_padding:  # no row has any, and Mamba reads a mask beside a single token as one of that token
+        forget_layer_states(model)
 
     def step(token_B: Tensor | None) -> Tensor:
         nonlocal mask_BS
@@ -129,7 +135,8 @@ def _causal(policy: Policy, rows: list[Row]) -> Step:
         ids = prompt_BS if token_B is None else token_B[:, None]
         position_BS = (mask_BS.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         positions = {"position_ids": position_BS} if takes_positions else {}
-        out = model(input_ids=ids, attention_mask=mask_BS, use_cache=True, **cache, **positions)
+        mask = None if policy.reads_padding else mask_BS
+        out = model(input_ids=ids, attention_mask=mask, use_cache=True, **cache, **positions)
         return out.logits[:, -1]
 
     return step

@@ -53,6 +53,13 @@ def check_lengths(policy: Policy, requests: Sequence[Request], sampling: Samplin
             f"generation.sampling.max_new_tokens is {sampling.max_new_tokens}, which with prompt and prefix makes "
             f"{longest} tokens: expected at most {policy.context}, the model's context"
         )
+    limit = policy.response_limit
+    longest = max((len(r.prefix_ids) for r in requests), default=0) + sampling.max_new_tokens
+    if limit is not None and longest > limit:
+        raise ValueError(
+            f"generation.sampling.max_new_tokens is {sampling.max_new_tokens}, which with a prefix makes {longest} "
+            f"tokens: expected at most {limit}, the positions of the model's decoder"
+        )
 
 
 def draws_of(request: Request) -> tuple[int, ...]:

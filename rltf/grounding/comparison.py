@@ -70,8 +70,8 @@ class ProgramComparison(Learner[Pair]):
         network = CriticNetwork(policy, 1, hidden, own_body=True, after_token=True)
         super().__init__(network, lr, 0.0, passes, batch_size, weights)
         self._policy, self._benchmark, self._normalise = policy, benchmark, normalise
-        context = policy.context
-        self._most_tokens = MOST_TOKENS if context is None else min(MOST_TOKENS, context - policy.max_prompt_tokens)
+        room = policy.response_limit if policy.context is None else policy.context - policy.max_prompt_tokens
+        self._most_tokens = MOST_TOKENS if room is None else min(MOST_TOKENS, room)
 
     def pair(self, problem: Problem, program: str, reference: str) -> Pair:
         """Both programs as tokens, on one road: the difference between them is none of layout, form of the answer,

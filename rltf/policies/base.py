@@ -34,6 +34,11 @@ class Policy(nn.Module, ABC):
     pad_id: int
     context: int | None
     """Most tokens of prompt and response together; None where nothing bounds them."""
+    response_limit: int | None = None
+    """Most tokens of a response, where prompts have positions of their own; None where nothing bounds them."""
+    reads_padding: bool = False
+    """Whether padding changes what the model computes of a text, as where layers carry a state from token to token:
+    samplers then batch prompts of one length."""
     token_count: TokenCount
     """Tokens that `token_logprobs` and `hidden_states` have processed, padding apart."""
 

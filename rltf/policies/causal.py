@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rltf.policies import compat
 from rltf.policies.context import context_of
 from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.head import logit_scaling
 from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
@@ -27,12 +29,13 @@ MIN_SAVED_SHARE = 0.1
 
 
 class CausalPolicy(TransformersPolicy):
-    """A model that continues its prompt. Prompts are padded on the left, so that every response starts at one column.
+    """A model that continues its prompt. Prompts are padded on the left, so that every response starts at one column;
+    recurrent layers are run with all padding behind the response, and with a row's own prompt.
 
     Args:
-        model: a causal language model whose logits are its head times its last hidden states.
+        model: a causal language model whose logits are its head times its last hidden states, scaled or capped.
         tokenizer, max_prompt_tokens: see `TransformersPolicy`.
-        share_prompts: whether rows with the same prompt share it.
+        share_prompts: whether rows with the same prompt share it, where layers attend to all of it.
 
     Raises:
         ValueError: the prompt alone would fill the model's context.
@@ -49,6 +52,8 @@ class CausalPolicy(TransformersPolicy):
         share_prompts: bool = True,
     ) -> None:
         super().__init__(model, tokenizer, max_prompt_tokens)
+        self.logit_scaling = logit_scaling(model)
+        self.reads_padding = compat.has_recurrent_layers(model)
         self.share_prompts = share_prompts
         self._drops_caches_in_training = False
         self.context = context_of(model.config)
@@ -101,13 +106,22 @@ class CausalPolicy(TransformersPolicy):
         out: no token is drawn after it."""
         ids = torch.cat([prompt_BS[row_R], response_RT[:, :-1]], dim=1)
         mask = torch.cat([prompt_mask_BS[row_R], mask_RT[:, :-1]], dim=1)
-        return self._hidden(ids, mask)[:, prompt_BS.shape[1] - 1 :]
+        hidden = self._padded_last(ids, mask) if self.reads_padding else self._hidden(ids, mask)
+        return hidden[:, prompt_BS.shape[1] - 1 :]
+
+    def _padded_last(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """`_hidden`, with the padding of each row moved behind its text for the pass."""
+        order = (~mask).long().argsort(dim=1, stable=True)
+        hidden = self._hidden(ids.gather(1, order), mask.gather(1, order))
+        compat.forget_layer_states(self.model)
+        return hidden.take_along_dim(order.argsort(1).unsqueeze(-1), 1)
 
     def _shared_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> SharedPrompts | None:
         """The distinct prompts, where running them apart is worth it."""
         from rltf.policies.forward import prefix_cache
 
-        shares = self.share_prompts and not (self.training and self._drops_caches_in_training)
+        shares = self.share_prompts and not self.reads_padding
+        shares = shares and not (self.training and self._drops_caches_in_training)
         shared = distinct_prompts(prompt_BS, prompt_mask_BS) if shares else None
         if shared is None:
             return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -29,10 +29,50 @@ def is_t5(model: PreTrainedModel) -> bool:
 
 
 def decoder_prompt(model: PreTrainedModel, prompt_ids: tuple[int, ...]) -> tuple[int, ...]:
-    """What the decoder of an encoder-decoder reads before a response: its start token, and behind it the prompt, where
-    the family reads it twice (CodeT5+ 2B and 6B)."""
-    start: int = model.config.decoder_start_token_id
-    return (start, *prompt_ids) if getattr(model, "decoder_reads_prompt", False) else (start,)
+    """What the decoder of an encoder-decoder reads before a response: its start tokens, and behind them the prompt,
+    where the family reads it twice (CodeT5+ 2B and 6B)."""
+    if getattr(model, "decoder_reads_prompt", False):
+        return (model.config.decoder_start_token_id, *prompt_ids)
+    return (model.config.decoder_start_token_id,) if is_t5(model) else decoder_start(model)
+
+
+def decoder_start(model: PreTrainedModel) -> tuple[int, ...]:
+    """The tokens that transformers' `generate` gives the decoder of a BART type before it draws: the start token, by
+    default the one that begins a text, and the one that it forces to be first. Empty where none is named."""
+    config, generation = model.config, model.generation_config
+    candidates = (
+        getattr(generation, "decoder_start_token_id", None),
+        getattr(config, "decoder_start_token_id", None),
+        getattr(generation, "bos_token_id", None),
+        getattr(config, "bos_token_id", None),
+    )
+    start = next((token for token in candidates if token is not None), None)
+    forced = getattr(generation, "forced_bos_token_id", None)
+    return tuple(token for token in (start, forced) if token is not None) if start is not None else ()
+
+
+def head_bias(model: PreTrainedModel) -> Tensor | None:
+    """What is added to the head's products, (V,): its bias, or the fixed `final_logits_bias` of BART types."""
+    bias: Tensor | None = model.get_output_embeddings().bias
+    fixed: Tensor | None = getattr(model, "final_logits_bias", None)
+    if fixed is None:
+        return bias
+    return fixed[0] if bias is None else bias + fixed[0]
+
+
+def forget_layer_states(model: PreTrainedModel) -> None:
+    """Drops what layers keep in themselves between forward passes (RecurrentGemma): the state of another batch, which a
+    prompt of one token would go on from, and which cannot be copied with its gradient."""
+    for module in model.modules():
+        for name in ("conv1d_state", "recurrent_states"):
+            if getattr(module, name, None) is not None:
+                setattr(module, name, None)
+
+
+def has_recurrent_layers(model: PreTrainedModel) -> bool:
+    """Whether layers carry a state from token to token, which padding before a text would enter."""
+    kinds = set(getattr(model.config, "layer_types", None) or ())
+    return bool(getattr(model, "_is_stateful", False) or kinds & {"conv", "linear_attention", "mamba", "hybrid"})
 
 
 def t5_output_scale(config: Any) -> float:

@@ -24,13 +24,16 @@ def context_of(config: Any) -> int | None:
     return max(positions, int(original * rope.get("factor", 1.0)))
 
 
-def check_context(context: int | None, max_prompt_tokens: int, sampling: Sampling) -> None:
+def check_context(
+    context: int | None, max_prompt_tokens: int, sampling: Sampling, response_limit: int | None = None
+) -> None:
     """Refuses lengths with which a program could get longer than the model's context.
 
     Args:
         context: tokens of prompt and response at most; None: nothing bounds them.
         max_prompt_tokens: of a prompt.
         sampling: of the programs.
+        response_limit: tokens of a response at most, in a decoder with positions of its own; None: nothing bounds them.
 
     Raises:
         OptionError: it could.
@@ -41,4 +44,10 @@ def check_context(context: int | None, max_prompt_tokens: int, sampling: Samplin
             sampling.max_new_tokens,
             f"at most {max(0, context - max_prompt_tokens)}, since the model's context is {context} tokens and "
             f"model.max_prompt_tokens={max_prompt_tokens} of them are the prompt's",
+        )
+    if response_limit is not None and sampling.max_new_tokens > response_limit:
+        raise OptionError(
+            "generation.sampling.max_new_tokens",
+            sampling.max_new_tokens,
+            f"at most {response_limit}, since the model's decoder has no more positions",
         )

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
 
 from rltf.policies import compat, locate
 from rltf.policies import lora as adapters
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.dropout import PhaseDropout
+from rltf.policies.encoder_decoder import EncoderDecoderPolicy
+from rltf.policies.head import check_head
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.prompt_pool import PROMPTS_FILE, PromptPool, Prompts
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.validation import OptionError, require
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -123,15 +120,17 @@ def pretrained(
         ) from None
     if gguf_file is not None:
         compat.forget_quantization(model)
-    policy_class: type[TransformersPolicy] = Seq2SeqPolicy if kind == "seq2seq" else CausalPolicy
+    policy_class: type[TransformersPolicy] = CausalPolicy
+    if kind == "seq2seq":
+        policy_class = Seq2SeqPolicy if compat.is_t5(model) else EncoderDecoderPolicy
     if config.model_type == "codet5p":
         from rltf.policies.codet5p.policy import CodeT5PlusPolicy as policy_class
         from rltf.policies.codet5p.weights import check_complete
 
         check_complete(report, "CodeT5+ 2B or 6B", source.source)
     policy = policy_class(model, tokenizer, max_prompt_tokens)
-    if kind == "causal":
-        _check_head(model)
+    if isinstance(policy, CausalPolicy | EncoderDecoderPolicy):
+        check_head(model, policy.logit_scaling)
     if lora is not None:
         adapters.add_adapters(model, lora)
     if adapter_folder is not None:
@@ -192,49 +191,6 @@ def _kind(config: Any, required: Kind | None, source: str) -> Kind:
             "language model"
         )
     return kind
-
-
-def _check_head(model: PreTrainedModel) -> None:
-    """Refuses a model whose logits are more than its head times its hidden states (caps, multipliers): log-probs are
-    computed from hidden states, and it would train on a wrong distribution. Its configuration says so, or logits that
-    are large enough for every cap, as those of the weights may not be."""
-    text_config = model.config.get_text_config(decoder=True)
-    for name, value in vars(text_config).items():
-        if _LOGIT_FIELDS.match(name) and value not in (None, False, 1):
-            raise ValueError(_head_refusal(model, f" ({name}={value})"))
-    head = model.get_output_embeddings()
-    hidden_states: list[Tensor] = []
-
-    def enlarge(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        hidden = output[0]
-        logits = nn.functional.linear(hidden, head.weight, head.bias)
-        hidden_states.append(hidden * (_LARGE_LOGIT / logits.abs().max().clamp(min=1e-6)))
-        output.last_hidden_state = hidden_states[-1]
-        return output
-
-    # OPT calls the decoder inside its base; the states of both are enlarged to the same size.
-    hooks = [module.register_forward_hook(enlarge) for module in {model.base_model, model.get_decoder()}]
-    try:
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([[0, 1]], device=model.device), use_cache=False).logits
-            head_logits = nn.functional.linear(hidden_states[-1], head.weight, head.bias)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not torch.allclose(logits.float(), head_logits.float(), rtol=1e-3, atol=1e-3):
-        raise ValueError(_head_refusal(model, ""))
-
-
-def _head_refusal(model: PreTrainedModel, reason: str) -> str:
-    return (
-        f"model.path holds a {type(model).__name__}, whose logits are not its head times its hidden states{reason}: "
-        "expected a Llama, Qwen or CodeGen type, or another whose logits are plain"
-    )
-
-
-_LOGIT_FIELDS = re.compile(r"(?!.*(attn|attention|router)).*logits?_(.*cap|scal)|lm_head_multiplier$")
-"""Fields of configurations that cap or scale logits: Gemma 2, RecurrentGemma, Granite, Cohere, Falcon-H1."""
-_LARGE_LOGIT = 1000.0
 
 
 def _add_prompts(policy: TransformersPolicy, prompts: Prompts | None, folder: Path | None, adapters_too: bool) -> None:

@@ -86,7 +86,7 @@ def load_adapters(model: PreTrainedModel, folder: Path) -> None:
     from peft.utils.save_and_load import load_peft_weights
 
     fields = json.loads((folder / ADAPTER_CONFIG).read_text())
-    unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None)]
+    unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None, [])]
     if unsupported:
         key = unsupported[0]
         raise ValueError(f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected plain LoRA")
@@ -124,12 +124,13 @@ def _inject(peft: Any, config: Any, model: PreTrainedModel) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):  # of tied weights, which are refused below
             peft.inject_adapter_in_model(config, model)
-    except ValueError:
+    except ValueError as error:
+        reason = "peft has no adapter for one of them" if "incompatible" in str(error) else "this fits no layer"
         raise OptionError(
             "lora.target_modules",
             targets,
             f"names of linear layers of a {type(model).__name__}, all-linear, or a regular expression of whole names, "
-            "and this fits no layer",
+            f"and {reason}",
         ) from None
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         if _is_lora_layer(layer):  # log-probs read the head's weight, which embeddings may share
@@ -184,8 +185,16 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
     model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
 
 
-_OWN_TARGETS = {"codet5p": ["qkv_proj", "q_attn"]}
-"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries."""
+_OWN_TARGETS = {
+    "codet5p": ["qkv_proj", "q_attn"],
+    "mamba": ["in_proj"],
+    "mamba2": ["in_proj"],
+    "falcon_mamba": ["in_proj"],
+}
+"""Layers with adapters in families that peft does not know: those of CodeGen, and cross-attention's queries; and of
+state-space layers the only one whose weight nobody reads past the layer (peft refuses `out_proj`)."""
+_EXPERT_LAYERS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
+"""Names that peft takes for weights of experts, in models where the layers of shared experts have them, too."""
 _ADAPTER = "default"
 """peft's name for the only adapter of a model."""
 
@@ -204,12 +213,14 @@ _PLAIN: dict[str, Any] = {
 
 
 def _linear_layers(model: PreTrainedModel) -> list[str]:
-    """Last names of all linear layers below the head."""
+    """Last names of all linear layers below the head, but those that may be an expert's."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
     linear = {n for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head}
-    return sorted({name.rpartition(".")[2] for name in linear})
+    names = {name.rpartition(".")[2] for name in linear}
+    has_experts = any(type(module).__name__.endswith("Experts") for module in model.modules())
+    return sorted(names - _EXPERT_LAYERS if has_experts else names)
 
 
 def _lora_layers(model: nn.Module) -> list[Any]:

@@ -17,6 +17,7 @@ from rltf.policies import compat, lora
 from rltf.policies.base import Policy
 from rltf.policies.dropout import PhaseDropout
 from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
+from rltf.policies.forward.logit_scaling import PLAIN, LogitScaling
 from rltf.policies.forward.logprobs import head_logprobs, target_logits
 from rltf.policies.text.encoding import encode_prompt
 from rltf.policies.text.token_bytes import TokenBytes
@@ -34,8 +35,8 @@ class PromptForward:
     """The forward pass of B prompts, which that of their responses continues. R rows of those B."""
 
     response_hidden: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """(row_R, response_RT, mask_RT) -> hidden_RTD whose product with the head's weight (plus its bias) is the logits of
-    the responses. Values at padding are arbitrary."""
+    """(row_R, response_RT, mask_RT) -> hidden_RTD that the head reads for the tokens of the responses. Values at
+    padding are arbitrary."""
     split_tokens: float = 0.0
     """Extra work, in tokens of equal cost, where responses run in more than one bucket."""
 
@@ -66,6 +67,8 @@ class TransformersPolicy(Policy):
 
     continues_prompt: bool
     """Whether a response continues the text of the prompt (causal) or starts afresh (encoder-decoder)."""
+    logit_scaling: LogitScaling = PLAIN
+    """From the products of the head with hidden states to logits."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_prompt_tokens: int) -> None:
         super().__init__()
@@ -116,15 +119,14 @@ class TransformersPolicy(Policy):
         """The policy's hidden states go through the head, so only real tokens do, and equal tokens that are drawn from
         one state do once."""
         states = self.token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
-        head = self.model.get_output_embeddings()
         target_N = response_BT.flatten()[states.token_N]
         if states.state_N is None:
-            values = head_logprobs(states.hidden_KD, head.weight, head.bias, target_N, sampling, entropy)
+            values = self._head_logprobs(states.hidden_KD, target_N, sampling, entropy)
         else:
-            tokens = head.weight.shape[0]
+            tokens = self.model.get_output_embeddings().weight.shape[0]
             draw_U, draw_N = torch.unique(states.state_N * tokens + target_N, return_inverse=True)
             hidden_UD = states.hidden_KD.index_select(0, draw_U // tokens)
-            of_draws = head_logprobs(hidden_UD, head.weight, head.bias, draw_U % tokens, sampling, entropy)
+            of_draws = self._head_logprobs(hidden_UD, draw_U % tokens, sampling, entropy)
             values = (of_draws[0].index_select(0, draw_N), of_draws[1].index_select(0, draw_N))
         logprobs_BT, entropy_BT = (_placed(value_N, states.token_N, mask_BT) for value_N in values)
         return logprobs_BT, entropy_BT
@@ -141,11 +143,19 @@ class TransformersPolicy(Policy):
         """A value is the token's logit, one product a token, minus its log-prob: no second pass over the vocabulary."""
         hidden_ND, token_N = self.hidden_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
         head, target_N = self.model.get_output_embeddings(), response_BT.flatten()[token_N]
-        logprobs_N, entropy_N = head_logprobs(hidden_ND, head.weight, head.bias, target_N, None, entropy)
-        logits_N = target_logits(hidden_ND, head.weight, head.bias, target_N)
+        logprobs_N, entropy_N = self._head_logprobs(hidden_ND, target_N, None, entropy)
+        bias_V = compat.head_bias(self.model)
+        logits_N = target_logits(hidden_ND, head.weight, bias_V, target_N, self.logit_scaling)
         by_token = (logprobs_N, logits_N - logprobs_N, entropy_N)
         logprobs_BT, values_BT, entropy_BT = (_placed(value_N, token_N, mask_BT) for value_N in by_token)
         return logprobs_BT, values_BT, entropy_BT
+
+    def _head_logprobs(
+        self, hidden_ND: Tensor, target_N: Tensor, sampling: Sampling | None, entropy: bool
+    ) -> tuple[Tensor, Tensor]:
+        """log-probs_N of the targets and entropy_N (see `head_logprobs`)."""
+        weight_VD, bias_V = self.model.get_output_embeddings().weight, compat.head_bias(self.model)
+        return head_logprobs(hidden_ND, weight_VD, bias_V, target_N, sampling, entropy, self.logit_scaling)
 
     @override
     def hidden_states(

@@ -88,7 +88,8 @@ def _reference(policy: Policy, prompt: tuple[int, ...], sample: Sample) -> tuple
     model, device = policy.model, policy.model.device
     if model.config.is_encoder_decoder:
         read_first = decoder_prompt(model, prompt)
-        inputs = {"decoder_input_ids": torch.tensor([read_first + sample.token_ids[:-1]])}
+        decoder_ids = torch.tensor([read_first + sample.token_ids[:-1]])
+        inputs = {"decoder_input_ids": decoder_ids, "decoder_attention_mask": torch.ones_like(decoder_ids)}
         ids, first = prompt, len(read_first) - 1
     else:
         inputs, ids, first = {}, prompt + sample.token_ids[:-1], len(prompt) - 1

@@ -85,7 +85,7 @@ class Components:
         if isinstance(sampler, AutoSampler):
             sampler = sampler.choose(policy)
         sampling: Sampling = build(cfg, "generation.sampling")
-        check_context(policy.context, policy.max_prompt_tokens, sampling)
+        check_context(policy.context, policy.max_prompt_tokens, sampling, policy.response_limit)
         if cfg.generation.self_check:
             check_sampler(policy, sampler, sampling.max_new_tokens)
         cores = CorePlan.of(available_cores(), cfg.executor.get("workers"))

@@ -27,11 +27,15 @@ TINY = {"d_model": 16, "layers": 1, "heads": 2}
 
 
 class Unbounded:
-    context = None
+    context = response_limit = None
+
+
+class ShortDecoder:
+    context, response_limit = None, 13
 
 
 class Bounded:
-    context = 20
+    context, response_limit = 20, None
 
     def encode_prompt(self, prompt):
         return (1,) * 8
@@ -154,6 +158,9 @@ def test_a_prefix_leaves_room_in_the_context():
     curriculum = replay(Bounded, new_tokens=10)
     curriculum.update(PROBLEM, [rollout(True, (*TEN, 0)), *[rollout(False, (9, 0))] * 9])
     assert comes_back(curriculum) == TEN[:2]  # of four: 20 - 8 of the prompt - 10 to come
+    curriculum = replay(ShortDecoder, new_tokens=10)
+    curriculum.update(PROBLEM, [rollout(True, (*TEN, 0)), *[rollout(False, (9, 0))] * 9])
+    assert comes_back(curriculum) == TEN[:3]  # 13 - 10
 
 
 def test_a_replay_goes_on_where_its_state_was_taken():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from families import CONTEXT, FAMILIES, family_model
+from families import CONTEXT, FAMILIES, SEQ2SEQ, family_model
 
 from rltf.policies.context import check_context, context_of
 from rltf.types import Sampling
@@ -13,7 +13,7 @@ from rltf.types import Sampling
 UNBOUND = ("bloom", "falcon_alibi", "mamba", "mamba2")
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"t5", "t5_gated"}))
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(SEQ2SEQ)))
 def test_the_context_of_every_family_is_known(family: str):
     yarn = 32 * 4096  # gpt-oss: the factor times `original_max_position_embeddings`
     expected = None if family in UNBOUND else yarn if family == "gpt_oss" else CONTEXT
@@ -47,3 +47,11 @@ def test_prompt_and_program_must_fit_the_context():
         ValueError, match=r"^generation\.sampling\.max_new_tokens is 9: expected at most 8, .* 48 tokens"
     ):
         check_context(48, 40, Sampling(max_new_tokens=9))
+
+
+def test_a_response_must_fit_a_decoder_with_positions_of_its_own():
+    check_context(None, 512, Sampling(max_new_tokens=64), response_limit=64)
+    with pytest.raises(
+        ValueError, match=r"^generation\.sampling\.max_new_tokens is 65: expected at most 64, .* decoder"
+    ):
+        check_context(None, 512, Sampling(max_new_tokens=65), response_limit=64)

@@ -16,7 +16,7 @@ from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.policies.tiny import tiny_t5
 
 VOCABULARY = 64
-NO_DROPOUT = ("lfm2", "mamba", "mamba2")
+NO_DROPOUT = ("lfm2", "mamba", "mamba2", "rwkv")
 
 
 def logprobs(model: torch.nn.Module, times: int = 3) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rltf.policies.distribution import log_probs
 from rltf.policies.forward import logprobs, truncated_logprobs
+from rltf.policies.forward.logit_scaling import PLAIN, LogitScaling
 from rltf.policies.forward.logprobs import head_logprobs
 from rltf.types import Sampling
 
@@ -44,9 +45,18 @@ def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return hidden, weight, bias, target
 
 
-def textbook(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, sampling: Sampling | None):
+def textbook(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    sampling: Sampling | None,
+    scaling: LogitScaling = PLAIN,
+):
     """Log-probs and entropy in the type of the arguments; only what truncation keeps is decided in float32."""
-    logits = hidden @ weight.T + bias
+    logits = (hidden @ weight.T + bias) * scaling.scale
+    if scaling.cap is not None:
+        logits = scaling.cap * torch.tanh(logits / scaling.cap)
     untempered = logits.log_softmax(-1)
     entropy = -(untempered.exp() * untempered).sum(-1).detach()
     sampling = sampling or Sampling()
@@ -55,16 +65,25 @@ def textbook(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, sampl
     return law.gather(-1, target[:, None])[:, 0], entropy
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_values_and_gradients_equal_those_from_full_logits(problem, sampling: Sampling | None):
+SCALED = [
+    (None, LogitScaling(scale=0.0625)),
+    (None, LogitScaling(cap=4.0)),
+    (Sampling(temperature=0.7), LogitScaling(scale=1.5, cap=4.0)),
+    (Sampling(temperature=0.6, top_p=0.95), LogitScaling(scale=1.5, cap=4.0)),
+]
+"""Head products are of size 3.5 here, so that a cap of 4 bends most of them."""
+
+
+@pytest.mark.parametrize(("sampling", "scaling"), [*((s, PLAIN) for s in SAMPLINGS), *SCALED])
+def test_values_and_gradients_equal_those_from_full_logits(problem, sampling: Sampling | None, scaling: LogitScaling):
     hidden, weight, bias, target = problem
     leaves = (hidden, weight, bias)
     exact_leaves = [leaf.detach().double().requires_grad_() for leaf in leaves]  # float32's own rounding is 2e-6 here
-    expected, entropy = textbook(*exact_leaves, target, sampling)
+    expected, entropy = textbook(*exact_leaves, target, sampling, scaling)
     inside = expected.isfinite().detach()
     assert inside.sum() > N / 2
     coefficient = torch.randn(N) * inside
-    actual, actual_entropy = head_logprobs(hidden, weight, bias, target, sampling)
+    actual, actual_entropy = head_logprobs(hidden, weight, bias, target, sampling, scaling=scaling)
     torch.testing.assert_close(actual[inside].double(), expected[inside], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(actual_entropy.double(), entropy, rtol=1e-5, atol=1e-5)
     expected_gradients = torch.autograd.grad((expected.masked_fill(~inside, 0) * coefficient).sum(), exact_leaves)

@@ -155,6 +155,25 @@ def test_experts_which_are_no_layers_get_no_adapter_in_silence(family: str):
         add_adapters(model, Lora(r=2, target_modules="all-linear"))
 
 
+@pytest.mark.parametrize("family", ["deepseek_v3", "qwen3_next"])
+def test_beside_experts_the_default_is_attention(family: str):
+    """Shared experts are linear layers, but peft takes their names for those of the experts, too."""
+    model = family_model(family, 64)
+    add_adapters(model, Lora(r=2))
+    parents = {name.split(".")[3] for name in adapted_layers(model)}
+    assert parents in ({"self_attn"}, {"self_attn", "linear_attn", "mlp"})
+    assert {name.rpartition(".")[2] for name in adapted_layers(model) if ".mlp." in name} <= {"shared_expert_gate"}
+
+
+@pytest.mark.parametrize("family", ["mamba", "mamba2"])
+def test_adapters_of_state_space_layers_are_on_their_input(family: str):
+    model = family_model(family, 64)
+    add_adapters(model, Lora(r=2))
+    assert adapted_layers(model) == {f"backbone.layers.{layer}.mixer.in_proj" for layer in (0, 1)}
+    with pytest.raises(ValueError, match=r"^lora\.target_modules is .*, and peft has no adapter for one of them"):
+        add_adapters(family_model(family, 64), Lora(r=2, target_modules=["in_proj", "out_proj"]))
+
+
 def test_training_goes_on_from_an_exported_adapter(adapted: TransformersPolicy, tmp_path: Path):
     adapted.export(tmp_path / "out")
     policy = pretrained(name="any", path=str(tmp_path / "out" / "adapter"), max_prompt_tokens=64)

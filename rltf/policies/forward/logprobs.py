@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from rltf.policies.distribution import truncates
+from rltf.policies.forward.logit_scaling import PLAIN, LogitScaling
 from rltf.policies.forward.truncated_logprobs import truncated_logprobs
 from rltf.types import Sampling
 
@@ -39,30 +40,34 @@ def head_logprobs(
     target_N: Tensor,
     sampling: Sampling | None,
     entropy: bool = True,
+    scaling: LogitScaling = PLAIN,
 ) -> tuple[Tensor, Tensor]:
     """log-probs_N of the targets, with gradient, and entropy_N of the untempered distribution, without; both float32.
 
     Args:
         hidden_ND: what the head reads, scaled as the model scales it. Any floating type.
         weight_VD: the head's weight; products run in its type, or in autocast's where that is on.
-        bias_V: the head's bias (CodeGen), or None.
+        bias_V: the head's bias (CodeGen, BART), or None.
         target_N: int64 token ids.
         sampling: the distribution the targets were drawn from; None for the model's own. Where it truncates, a target
             outside the support (drawn from older weights) counts as inside, so that its log-prob stays finite.
         entropy: whether to compute the entropy; zeros otherwise, where that saves work.
+        scaling: from the products of the head to logits.
     """
     if torch.is_autocast_enabled(hidden_ND.device.type):
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
     hidden_ND = hidden_ND.to(weight_VD.dtype)
     bias_V = None if bias_V is None else bias_V.to(weight_VD.dtype)
     if sampling is not None and truncates(sampling):
-        return truncated_logprobs(hidden_ND, weight_VD, bias_V, target_N, sampling)
+        return truncated_logprobs(hidden_ND, weight_VD, bias_V, target_N, sampling, scaling)
     temperature = 1.0 if sampling is None else sampling.temperature
-    logprobs_N, entropy_N = _BlockedHead.apply(hidden_ND, weight_VD, bias_V, target_N, temperature, entropy)
+    logprobs_N, entropy_N = _BlockedHead.apply(hidden_ND, weight_VD, bias_V, target_N, temperature, entropy, scaling)
     return logprobs_N, entropy_N
 
 
-def target_logits(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor) -> Tensor:
+def target_logits(
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, scaling: LogitScaling = PLAIN
+) -> Tensor:
     """Float32 logit_N of each target, with gradient: one product of its hidden state with its own row of the head, in
     the types that `head_logprobs` multiplies in.
 
@@ -71,17 +76,20 @@ def target_logits(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, t
         weight_VD: the head's weight.
         bias_V: the head's bias, or None.
         target_N: int64 token ids.
+        scaling: from the products of the head to logits.
     """
     if torch.is_autocast_enabled(hidden_ND.device.type):
         weight_VD = weight_VD.to(torch.get_autocast_dtype(hidden_ND.device.type))
     # Products of short types are exact in float32, in which a head adds them up, too.
     products_ND = hidden_ND.to(weight_VD.dtype).float() * weight_VD[target_N].float()
-    logits_N = products_ND.sum(-1)
-    return logits_N if bias_V is None else logits_N + bias_V.to(weight_VD.dtype)[target_N].float()
+    product_N = products_ND.sum(-1)
+    if bias_V is not None:
+        product_N = product_N + bias_V.to(weight_VD.dtype)[target_N].float()
+    return scaling.logits(product_N)
 
 
 class _BlockedHead(torch.autograd.Function):
-    """log softmax(hidden @ weight.T / temperature)[target]."""
+    """log softmax(scaling.logits(hidden @ weight.T + bias) / temperature)[target]."""
 
     @staticmethod
     def forward(
@@ -92,6 +100,7 @@ class _BlockedHead(torch.autograd.Function):
         target_N: Tensor,
         temperature: float,
         entropy: bool,
+        scaling: LogitScaling,
     ) -> tuple[Tensor, Tensor]:
         """One pass over the vocabulary with running sums (the online softmax of Milakov and Gimelshein, 2018)."""
         untempered = _RunningSoftmax(hidden_ND)
@@ -100,7 +109,7 @@ class _BlockedHead(torch.autograd.Function):
         budget = _stored_bytes(hidden_ND, weight_VD) if any(ctx.needs_input_grad) else 0
         stored_blocks: list[Tensor] = []
         for block in _blocks(hidden_ND, weight_VD):
-            logits_NK = _logits(hidden_ND, weight_VD, bias_V, block)
+            logits_NK = _logits(hidden_ND, weight_VD, bias_V, block, scaling)
             inside_N, column_N1 = _columns(target_N, block)
             target_logit_N = torch.where(inside_N, logits_NK.gather(-1, column_N1).squeeze(-1), target_logit_N)
             if entropy or tempered is untempered:
@@ -113,33 +122,38 @@ class _BlockedHead(torch.autograd.Function):
         lse_N = tempered.logsumexp()
         entropy_N = untempered.entropy() if entropy else torch.zeros_like(lse_N)
         ctx.save_for_backward(hidden_ND, weight_VD, bias_V, target_N, lse_N, *stored_blocks)
-        ctx.temperature = temperature
+        ctx.temperature, ctx.scaling = temperature, scaling
         ctx.mark_non_differentiable(entropy_N)
         return target_logit_N / temperature - lse_N, entropy_N
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor, _entropy: Tensor) -> tuple[Tensor | None, ...]:
-        """d logits = grad * (one-hot - softmax) / temperature, block by block. The factor of a token goes to the small
-        (N, D) matrices, so that a block is passed over as few times as can be."""
+        """d logits = grad * (one-hot - softmax) / temperature, block by block, times the slope of a cap. A token's
+        factor goes to the small (N, D) matrices, so that a block is passed over as few times as can be."""
         hidden_ND, weight_VD, bias_V, target_N, lse_N, *stored_blocks = ctx.saved_tensors
         lse_N1 = lse_N.unsqueeze(-1)
         to_hidden, to_weight, to_bias = ctx.needs_input_grad[:3]
-        factor_N1 = (grad_N.float() / -ctx.temperature).unsqueeze(-1)
+        temperature, scaling = ctx.temperature, ctx.scaling
+        factor_N1 = (grad_N.float() * (scaling.scale / -temperature)).unsqueeze(-1)
         scaled_ND = (hidden_ND * factor_N1).to(hidden_ND.dtype)
         d_hidden = torch.zeros_like(hidden_ND, dtype=torch.float32) if to_hidden else None
         d_weight = torch.empty_like(weight_VD) if to_weight else None
         d_bias = torch.empty_like(bias_V) if to_bias and bias_V is not None else None
         for index, block in enumerate(_blocks(hidden_ND, weight_VD)):
             if index < len(stored_blocks):
+                slope_NK = scaling.cap_slope(stored_blocks[index], temperature)
                 error_NK = (stored_blocks[index] - lse_N1).exp_()
             else:
-                error_NK = _logits(hidden_ND, weight_VD, bias_V, block)
-                if ctx.temperature != 1.0:
-                    error_NK.div_(ctx.temperature)
+                error_NK = _logits(hidden_ND, weight_VD, bias_V, block, scaling)
+                if temperature != 1.0:
+                    error_NK.div_(temperature)
+                slope_NK = scaling.cap_slope(error_NK, temperature)
                 error_NK.sub_(lse_N1).exp_()
             inside_N, column_N1 = _columns(target_N, block)
             error_NK.scatter_add_(-1, column_N1, -inside_N.float().unsqueeze(-1))
+            if slope_NK is not None:
+                error_NK.mul_(slope_NK)
             if d_bias is not None:
                 d_bias[block] = (error_NK.t() @ factor_N1).squeeze(-1)
             error_NK = error_NK.to(weight_VD.dtype)
@@ -149,7 +163,7 @@ class _BlockedHead(torch.autograd.Function):
                 _add_product(d_hidden, error_NK, weight_VD[block])
         if d_hidden is not None:
             d_hidden = d_hidden.mul_(factor_N1).to(hidden_ND.dtype)
-        return d_hidden, d_weight, d_bias, None, None, None
+        return d_hidden, d_weight, d_bias, None, None, None, None
 
 
 class _RunningSoftmax:
@@ -196,9 +210,12 @@ def _blocks(hidden_ND: Tensor, weight_VD: Tensor) -> Iterator[slice]:
     return (slice(start, min(start + width, len(weight_VD))) for start in range(0, len(weight_VD), width))
 
 
-def _logits(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, block: slice) -> Tensor:
-    """Float32 logits of a block, (N, K), rounded as the model itself rounds them."""
-    return torch.nn.functional.linear(hidden_ND, weight_VD[block], None if bias_V is None else bias_V[block]).float()
+def _logits(
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, block: slice, scaling: LogitScaling = PLAIN
+) -> Tensor:
+    """Float32 logits of a block, (N, K); products are rounded as the model itself rounds them."""
+    bias_K = None if bias_V is None else bias_V[block]
+    return scaling.logits_(torch.nn.functional.linear(hidden_ND, weight_VD[block], bias_K).float())
 
 
 def _columns(target_N: Tensor, block: slice) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rltf.policies.distribution import support
+from rltf.policies.forward.logit_scaling import LogitScaling
 from rltf.types import Sampling
 
 CHUNK_BYTES = 32 << 20
@@ -23,7 +24,12 @@ CHUNK_BYTES = 32 << 20
 
 
 def truncated_logprobs(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, sampling: Sampling
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    target_N: Tensor,
+    sampling: Sampling,
+    scaling: LogitScaling,
 ) -> tuple[Tensor, Tensor]:
     """log-probs_N of the targets, tempered, truncated and renormalised, with gradient; entropy_N of the untempered and
     untruncated distribution, without. Arguments as for `rltf.policies.forward.logprobs.head_logprobs`."""
@@ -36,6 +42,7 @@ def truncated_logprobs(
             bias_V,
             target_C,
             sampling,
+            scaling,
             use_reentrant=False,
             preserve_rng_state=False,  # nothing in a chunk is random
         )
@@ -45,9 +52,14 @@ def truncated_logprobs(
 
 
 def _chunk(
-    hidden_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_C: Tensor, sampling: Sampling
+    hidden_CD: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    target_C: Tensor,
+    sampling: Sampling,
+    scaling: LogitScaling,
 ) -> tuple[Tensor, Tensor]:
-    logits_CV = torch.nn.functional.linear(hidden_CD, weight_VD, bias_V).float()
+    logits_CV = scaling.logits(torch.nn.functional.linear(hidden_CD, weight_VD, bias_V).float())
     with torch.no_grad():
         logprobs_CV = logits_CV.log_softmax(-1)
         entropy_C = -(logprobs_CV.exp() * logprobs_CV).sum(-1)
