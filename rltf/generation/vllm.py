@@ -153,15 +153,19 @@ def import_vllm() -> Any:
     return vllm
 
 
-def check_supported(policy: Policy, sampling: Sampling) -> None:
+def check_supported(policy: Policy, sampling: Sampling, choice: str = "vllm") -> None:
     """Refuses policies and sampling options that vLLM does not support, or treats otherwise than the trainer.
+
+    Args:
+        policy, sampling: of the draw.
+        choice: the choice of `generation=` that asks.
 
     Raises:
         ValueError: what is not supported, and what to do instead.
     """
     if policy.model.config.is_encoder_decoder:
         raise ValueError(
-            f"generation=vllm serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
+            f"generation={choice} serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
             "generation=native"
         )
     if sampling.min_p > 0 and sampling.top_p < 1:
@@ -170,7 +174,7 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
             "order than the trainer, so use one of them"
         )
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
+        raise ValueError(f"generation={choice} works with one training process: use generation=native with this trainer")
 
 
 def sampling_keywords(row: Row, sampling: Sampling, end_ids: Sequence[int]) -> dict[str, Any]:
