@@ -102,8 +102,8 @@ class HTTPClient:
             return json.loads(text) if text.strip() else None
         except ValueError:
             raise ValueError(
-                f"generation.sampler.url is {self.url!r}: its answer to {path} is no JSON: expected a server of vLLM or "
-                "SGLang"
+                f"generation.sampler.url is {self.url!r}: its answer to {path} is no JSON: expected a server of vLLM "
+                "or SGLang"
             ) from None
 
     def _ask_once(self, method: str, path: str, payload: bytes | None) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""A server at a distance as the sampler (`generation=server`): that of vLLM or SGLang, which holds a copy of the weights.
+"""A server at a distance as the sampler (`generation=server`): one of vLLM or SGLang, with a copy of the weights.
 
 Every program is one request with a seed of its own. Prompt and response travel as token ids with their log-probs, so no
 text is encoded anew. New weights are written to a folder that both sides see, which the server is told to read; one
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor

@@ -31,7 +31,7 @@ class ServerAPI:
 
 
 def vllm_completion(model: str | None, row: Row, sampling: Sampling, end_ids: Sequence[int]) -> Call:
-    """vLLM's `/v1/completions`. Penalties are named since the server takes those of the model's generation config else."""
+    """vLLM's `/v1/completions`. Penalties are named, or the server would take those of the model's own files."""
     body = {
         "model": model,
         "prompt": [*row.request.prompt_ids, *row.request.prefix_ids],

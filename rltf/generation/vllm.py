@@ -9,11 +9,15 @@ truncation (`processed_logprobs`): under the distribution that the trainer renor
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, distributed
 
 from rltf.generation.rows import Row, check_lengths, rows_of, stop_length
@@ -109,7 +113,8 @@ class VLLMSampler:
 
     def _start(self, policy: Policy) -> Any:
         """vLLM, started from a folder to which the policy is exported."""
-        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder:
+        # vLLM seeds this process's generators when it starts.
+        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder, kept_random_state():
             policy.export(Path(folder))
             return self._vllm.LLM(
                 model=folder,
@@ -129,6 +134,19 @@ class VLLMSampler:
         if policy.model.config.tie_word_embeddings:
             self._llm.apply_model(_prepare_head)
         self._llm.reset_prefix_cache()
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Afterwards, the generators of Python, NumPy and torch are as before."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 def import_vllm() -> Any:
@@ -174,7 +192,9 @@ def check_supported(policy: Policy, sampling: Sampling, choice: str = "vllm") ->
             "order than the trainer, so use one of them"
         )
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ValueError(f"generation={choice} works with one training process: use generation=native with this trainer")
+        raise ValueError(
+            f"generation={choice} works with one training process: use generation=native with this trainer"
+        )
 
 
 def sampling_keywords(row: Row, sampling: Sampling, end_ids: Sequence[int]) -> dict[str, Any]:

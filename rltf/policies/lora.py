@@ -35,8 +35,7 @@ class Lora:
             a regular expression of whole names. None: peft's choice for the model's family, else all linear layers.
         use_dora: the update turns the rows of a weight, whose norms are trained beside it (Liu et al., 2024, DoRA,
             equation 5).
-        use_rslora: the update is scaled by `alpha / sqrt(r)` instead, which learns as well at high ranks (Kalajdzievski,
-            2023).
+        use_rslora: the update is scaled by `alpha / sqrt(r)` instead, for high ranks (Kalajdzievski, 2023).
     """
 
     r: int = 16
@@ -99,7 +98,10 @@ def load_adapters(model: PreTrainedModel, folder: Path) -> None:
     unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None)]
     if unsupported:
         key = unsupported[0]
-        raise ValueError(f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected LoRA or DoRA without further weights")
+        raise ValueError(
+            f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected LoRA or DoRA without further "
+            "weights"
+        )
     config = peft.LoraConfig.from_pretrained(str(folder))
     config.inference_mode = False
     _inject(peft, config, model)

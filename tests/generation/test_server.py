@@ -31,7 +31,13 @@ class Backend:
         self.calls: list[str] = []
         self.failures = 0
         """Requests that are answered by status 503 from now on."""
-        self.served, self.keeps_weights, self.raw_logprobs, self.no_logprobs, self.shift = "tiny", False, False, False, 0
+        self.served, self.keeps_weights, self.raw_logprobs, self.no_logprobs, self.shift = (
+            "tiny",
+            False,
+            False,
+            False,
+            0,
+        )
         self.load(folder)
 
     def load(self, folder: Path) -> None:
@@ -81,7 +87,9 @@ class Backend:
             sampling = Sampling(params["temperature"] or 1.0, max_new_tokens=params["max_new_tokens"])
             seed = params.get("sampling_seed", 0)
             drawn = self.draw(body["input_ids"], params["stop"] or [], sampling, greedy, seed)
-            return {"meta_info": {"output_token_logprobs": [[lp, token, None] for token, lp in zip(*drawn, strict=True)]}}
+            return {
+                "meta_info": {"output_token_logprobs": [[lp, token, None] for token, lp in zip(*drawn, strict=True)]}
+            }
         if path == "/update_weights_from_disk":
             if not self.keeps_weights:
                 self.load(Path(body["model_path"]))
@@ -232,12 +240,27 @@ def test_a_server_that_was_busy_is_asked_again_and_an_abandoned_draw_leaves_no_t
     [
         ({"failures": 9}, {"retries": 0}, {}, r"expected a server that answers \(/v1/models: status 503: busy\)"),
         ({}, {"model": "other"}, {}, r"model is 'other': expected one that the server at http\S+ serves: tiny$"),
-        ({"no_logprobs": True}, {}, {}, r"hold no token ids with log-probs \(TypeError\): expected a server that gives"),
+        (
+            {"no_logprobs": True},
+            {},
+            {},
+            r"hold no token ids with log-probs \(TypeError\): expected a server that gives",
+        ),
         ({"shift": 1}, {}, {}, r"its tokenizer is another than the policy's"),
-        ({"raw_logprobs": True}, {}, {"temperature": 0.5}, r"of a drawn program differ .* --logprobs-mode processed_lo"),
+        (
+            {"raw_logprobs": True},
+            {},
+            {"temperature": 0.5},
+            r"of a drawn program differ .* --logprobs-mode processed_lo",
+        ),
         ({"keeps_weights": True}, {"weights": "pushed"}, {}, r"log-probs of a greedy program differ by \S+ nats"),
         ({"keeps_weights": True}, {"weights": "pushed", "api": "sglang"}, {}, r"did not read \S+ \(no such file\)"),
-        ({}, {}, {"max_new_tokens": 196}, r"max_new_tokens is 196, .* makes 201 tokens: expected at most 200, the serv"),
+        (
+            {},
+            {},
+            {"max_new_tokens": 196},
+            r"max_new_tokens is 196, .* makes 201 tokens: expected at most 200, the serv",
+        ),
         ({}, {}, {"min_p": 0.1, "top_p": 0.9}, r"min_p=0.1 and top_p=0.9"),
     ],
 )

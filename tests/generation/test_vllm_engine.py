@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vllm_policies import by_name, change, gap_to_trainer, needs_vllm, random_llama, random_requests
+from vllm_policies import by_name, change, gap_to_trainer, random_llama, random_requests, started_sampler
 
 from rltf.generation.engine.engine import Engine
-from rltf.generation.vllm import VLLMSampler
 from rltf.types import FinishReason, Request, Sampling
 
 pytestmark = pytest.mark.slow
@@ -18,9 +17,9 @@ SAMPLING = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_new_tokens=24)
 
 @pytest.fixture(scope="module", params=["tied", "untied"])
 def served(request):
-    """A policy and its vLLM, started at the first draw."""
-    needs_vllm()
-    return random_llama(request.param == "tied"), VLLMSampler(eager=True)
+    """A policy and its vLLM."""
+    policy = random_llama(request.param == "tied")
+    return policy, started_sampler(policy)
 
 
 def check_against_native(policy, sampler, seed=7):

@@ -10,19 +10,22 @@ import pytest
 import torch
 from models import llama_model
 
-from rltf.generation.vllm import import_vllm
+from rltf.generation.vllm import VLLMSampler
 from rltf.policies.causal import CausalPolicy
 from rltf.policies.tiny import load_tokenizer
 from rltf.types import Request, Sample, Sampling
 
 
-def needs_vllm() -> None:
-    """Skips where vllm is not installed; its imports' own warnings are no errors."""
+def started_sampler(policy: CausalPolicy) -> VLLMSampler:
+    """vLLM, started by a first draw whose warnings, all of other packages, are no errors; skips where it is not
+    installed. It allows for 24 new tokens after the longest prompt."""
     with warnings.catch_warnings(action="ignore"):
         try:
-            _ = import_vllm().LLM  # the heavy part is imported when it is first named
+            sampler = VLLMSampler(eager=True)
         except ValueError as why:
             pytest.skip(str(why))
+        list(sampler.sample(policy, random_requests(draws=(0,)), Sampling(max_new_tokens=24), 0))
+    return sampler
 
 
 def random_llama(tied: bool) -> CausalPolicy:
@@ -30,9 +33,7 @@ def random_llama(tied: bool) -> CausalPolicy:
     tokenizer = load_tokenizer()
     torch.manual_seed(0)
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
-    model = llama_model(
-        len(tokenizer), 256, inner=1024, heads=8, kv_heads=4, layers=4, tie_word_embeddings=tied, **ids
-    )
+    model = llama_model(len(tokenizer), 256, inner=1024, heads=8, kv_heads=4, layers=4, tie_word_embeddings=tied, **ids)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter *= 4 if parameter.dim() == 2 else 1
@@ -45,8 +46,8 @@ def change(policy: CausalPolicy, seed: int, names: str = "") -> None:
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if names in name:
-                noise = torch.randn(parameter.shape, generator=generator)
-                parameter += 0.3 * parameter.std().nan_to_num() * noise
+                size = 0.3 * parameter.square().mean().sqrt()
+                parameter += size * torch.randn(parameter.shape, generator=generator)
 
 
 def random_requests(**fields: Any) -> list[Request]:
