@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,15 +78,9 @@ def check_name(hub_id: str) -> None:
     Raises:
         ValueError: it cannot.
     """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(hub_id)
-    except HFValidationError as error:
-        raise ValueError(f"{hub_id!r} is no name on the hub: expected OWNER/NAME ({sentence_of(error)})") from None
-    if hub_id.count("/") != 1:
-        raise ValueError(f"{hub_id!r} is no name on the hub: expected OWNER/NAME")
+    owner, _, name = hub_id.partition("/")
+    if not all(re.fullmatch(r"\w([\w.-]*\w)?", part, re.ASCII) for part in (owner, name)) or len(hub_id) > 96:
+        raise ValueError(f"{hub_id!r} is no name on the hub: expected OWNER/NAME, letters, digits, '-', '_' and '.'")
 
 
 def push(folder: Path, card: str, hub_id: str, private: bool, update: bool) -> str:

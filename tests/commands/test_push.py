@@ -117,7 +117,7 @@ def test_mistakes_are_one_sentence(run, tmp_path, capsys, monkeypatch):
     )
     assert "is no run folder: expected one that holds config.yaml" in refused(str(tmp_path), "me/model")
     assert "'model' is no name on the hub: expected OWNER/NAME" in refused(str(run), "model")
-    assert "'me/a b' is no name on the hub: expected OWNER/NAME (" in refused(str(run), "me/a b")
+    assert "'me/a b' is no name on the hub: expected OWNER/NAME, letters" in refused(str(run), "me/a b")
     (run / "policy" / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/me/base"}')
     assert "which others do not have: expected a run whose model came" in refused(str(run), "me/m", "--adapter")
     (run / "policy" / "adapter" / "adapter_config.json").unlink()
