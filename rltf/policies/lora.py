@@ -163,7 +163,7 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
         weight = layer.get_base_layer().weight
         base_weights.append(weight.detach().clone())
         with torch.no_grad():
-            weight.copy_(_merged_weight(layer, base_weights[-1]))
+            weight.copy_(updated_weight(layer, _ADAPTER, base_weights[-1]))
         layer.enable_adapters(False)
     try:
         yield
@@ -174,12 +174,18 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
                 layer.get_base_layer().weight.copy_(base_weight)
 
 
-def _merged_weight(layer: Any, base_weight: Tensor) -> Tensor:
-    variant = layer.lora_variant.get(_ADAPTER)
-    if variant is not None:  # DoRA, whose norms belong to the weight without the update
-        merged_weight: Tensor = variant.merge_safe(layer, _ADAPTER, base_weight)
-        return merged_weight
-    return base_weight + layer.get_delta_weight(_ADAPTER).to(base_weight.dtype)
+def updated_weight(layer: Any, adapter: str, weight: Tensor) -> Tensor:
+    """A weight with the update of an adapter, a new tensor of its shape and type.
+
+    Args:
+        layer: peft's layer around the linear one.
+        adapter: name of the adapter.
+        weight: of the linear layer, other adapters' updates included.
+    """
+    if adapter in layer.lora_variant:  # DoRA, whose norms are those of the weight without any update
+        merged_weight: Tensor = layer.lora_variant[adapter].merge_safe(layer, adapter, weight)
+        return merged_weight.detach()
+    return weight + layer.get_delta_weight(adapter).detach().to(weight.dtype)
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
