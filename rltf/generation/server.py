@@ -48,6 +48,8 @@ class ServerSampler:
             `/update_weights_from_disk`.
         weights: folder that both sides see under this name, to which new weights are written; None: the server's never
             change.
+        reload: method of vLLM's workers that reads the folder. `reload_weights` is its own, `reload_weights_and_head`
+            that of `rltf.generation.vllm_worker`, which a tied head on a CPU needs.
         max_stale_updates: optimiser steps that the server's weights may be behind the policy's in training. Held-out
             programs are always drawn from the present weights.
         max_rows: requests open at once.
@@ -69,6 +71,7 @@ class ServerSampler:
         model: str | None = None,
         api: Literal["vllm", "sglang"] = "vllm",
         weights: str | None = None,
+        reload: str = "reload_weights",
         max_stale_updates: int = 0,
         max_rows: int = 64,
         timeout: float = 600.0,
@@ -85,7 +88,7 @@ class ServerSampler:
         self._api = APIS[api]
         self._model, self._max_rows = model, max_rows
         self._folder = None if weights is None else Path(weights).expanduser().absolute()
-        self._max_stale_updates = max_stale_updates
+        self._reload, self._max_stale_updates = reload, max_stale_updates
         self._served: tuple[tuple[int, ...], int] | None = None
         """Checksum of the server's weights, and the optimiser steps behind them."""
         self._longest: int | None = None
@@ -204,7 +207,7 @@ class ServerSampler:
     def _push(self, policy: Policy, folder: Path) -> None:
         """Writes the weights and has the server read them."""
         policy.export(folder)
-        for path, body in self._api.reload(str(folder)):
+        for path, body in self._api.reload(str(folder), self._reload):
             try:
                 answer = self._client.post(path, body)
             except Refusal as refusal:

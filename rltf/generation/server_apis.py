@@ -22,8 +22,8 @@ class ServerAPI:
     """(model, row, sampling, end tokens) -> the request of one program."""
     read: Callable[[Any], tuple[tuple[int, ...], tuple[float, ...]]]
     """Its answer -> token ids and log-probs; raises LookupError, TypeError or ValueError where they are not there."""
-    reload: Callable[[str], Iterable[Call]]
-    """Folder -> the requests that make the server read its weights."""
+    reload: Callable[[str, str], Iterable[Call]]
+    """(folder, method of vLLM's workers) -> the requests that make the server read its weights."""
     needs: str
     """What gives log-probs of what is drawn."""
     reloads: str
@@ -53,9 +53,9 @@ def read_vllm(answer: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return token_ids, tuple(float(logprob) for logprob in logprobs["token_logprobs"])
 
 
-def vllm_reload(folder: str) -> Iterable[Call]:
+def vllm_reload(folder: str, method: str) -> Iterable[Call]:
     """Routes that a server with `VLLM_SERVER_DEV_MODE=1` has."""
-    yield "/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": folder}}
+    yield "/collective_rpc", {"method": method, "kwargs": {"weights_path": folder}}
     yield "/reset_prefix_cache", {}
 
 
@@ -87,7 +87,7 @@ def read_sglang(answer: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return tuple(int(entry[1]) for entry in entries), tuple(float(entry[0]) for entry in entries)
 
 
-def sglang_reload(folder: str) -> Iterable[Call]:
+def sglang_reload(folder: str, method: str) -> Iterable[Call]:
     """The server forgets its cached prompts, too."""
     yield "/update_weights_from_disk", {"model_path": folder, "flush_cache": True}
 

@@ -132,7 +132,7 @@ class VLLMSampler:
             weights = exported_weights(policy)
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         if policy.model.config.tie_word_embeddings:
-            self._llm.apply_model(_prepare_head)
+            self._llm.apply_model(prepare_tied_head)
         self._llm.reset_prefix_cache()
 
 
@@ -239,6 +239,6 @@ def exported_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
             yield name.replace(".base_layer.", "."), tensor.detach()
 
 
-def _prepare_head(model: Any) -> None:
+def prepare_tied_head(model: Any) -> None:
     """A tied head has the embedding's new weights already, but not what vLLM's CPU build made of the old ones."""
     model.lm_head.quant_method.process_weights_after_loading(model.lm_head)

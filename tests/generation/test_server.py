@@ -3,6 +3,7 @@ the weights of a folder."""
 
 from __future__ import annotations
 
+import csv
 import json
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
+from rltf.commands.train import train
 from rltf.generation.hf import HFSampler
 from rltf.generation.server import ServerSampler
 from rltf.policies.load import pretrained
@@ -20,6 +23,7 @@ from rltf.policies.tiny import tiny_causal
 from rltf.rollouts.self_check import check_sampler
 from rltf.types import FinishReason, Request, Sampling
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 PROMPTS = [(70, 71, 72), (80, 81, 82, 83, 84)]
 
 
@@ -31,6 +35,7 @@ class Backend:
         self.calls: list[str] = []
         self.failures = 0
         """Requests that are answered by status 503 from now on."""
+        self.context = 200
         self.served, self.keeps_weights, self.raw_logprobs, self.no_logprobs, self.shift = (
             "tiny",
             False,
@@ -58,7 +63,7 @@ class Backend:
     def answer(self, path: str, body: dict[str, Any]) -> Any:
         self.calls.append(path)
         if path == "/v1/models":
-            return {"data": [{"id": self.served, "max_model_len": 200}]}
+            return {"data": [{"id": self.served, "max_model_len": self.context}]}
         if path == "/tokenize":
             tokens = self.policy.tokenizer.encode(body["prompt"], add_special_tokens=body["add_special_tokens"])
             return {"tokens": [token + self.shift for token in tokens]}
@@ -284,3 +289,27 @@ def test_a_policy_that_changes_needs_a_folder_and_a_server_that_reads_it(policy,
         ServerSampler(backend.url, max_stale_updates=2)
     with pytest.raises(ValueError, match=r"expected a server that answers \(/v1/models: ConnectionRefusedError"):
         list(ServerSampler("http://127.0.0.1:9", retries=0).sample(policy, requests(), Sampling(), 7))
+
+
+def test_a_run_trains_on_what_a_server_drew_and_logs_how_old_its_weights_were(backend, tmp_path):
+    backend.context = 2048
+    sampler = {"url": backend.url, "weights": tmp_path / "pushed", "max_stale_updates": 3}
+    options = [f"generation.sampler.{key}={value}" for key, value in sampler.items()]
+    options += [
+        "generation.sampling.max_new_tokens=64",
+        "rollouts.updates=2",
+        "trainer.max_epochs=4",
+        "trainer.check_val_every_n_epoch=9",
+        "report=false",
+        "logger=none",
+        "evaluation.problems=2",
+    ]
+    options += ["benchmark.sizes={train: 20, validation: 4, test: 6}", f"paths.output_dir={tmp_path / 'run'}"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        train(compose("train", ["debug=default", "model=tiny_causal", "generation=server", *options]))
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        ages = [row["generation/stale_updates"] for row in csv.DictReader(file)]
+    # Two updates an iteration, of which the last draws nothing: weights of one iteration ago are allowed, of two are not.
+    assert [float(age) for age in ages if age] == [0, 2, 0]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").open()]
+    assert {line["version"] for line in lines} == {4, 8}

@@ -39,6 +39,7 @@ def served(request, tmp_path_factory):
     # `vllm serve`, whose script asks for the version of a package vllm, which the CPU build is not called
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder, *options.split()]
     command += ["--logprobs-mode", "processed_logprobs"]
+    command += ["--worker-extension-cls", "rltf.generation.vllm_worker.WorkerExtension"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             command,
@@ -73,7 +74,7 @@ def wait_for(url, server, log):
 
 def test_a_server_draws_what_the_trainer_would_before_and_after_its_weights_are_renewed(served, tmp_path):
     policy, url = served
-    sampler = ServerSampler(url, weights=str(tmp_path / "pushed"), timeout=120)
+    sampler = ServerSampler(url, weights=str(tmp_path / "pushed"), reload="reload_weights_and_head", timeout=120)
     check_sampler(policy, sampler, 8)
     requests = random_requests(greedy=True)
     for renewal in range(3):
@@ -88,7 +89,15 @@ def test_a_server_draws_what_the_trainer_would_before_and_after_its_weights_are_
 
 def test_stop_strings_prefixes_and_an_abandoned_draw(served, tmp_path):
     policy, url = served
-    sampler, requests = ServerSampler(url, weights=str(tmp_path / "pushed"), timeout=120), random_requests(greedy=True)
+    own = ServerSampler(url, weights=str(tmp_path / "pushed"), timeout=120)
+    requests = random_requests(greedy=True)
+    change(policy, 3)
+    if policy.model.config.tie_word_embeddings:  # vLLM's own method leaves the packed head as it was, which is seen
+        with pytest.raises(ValueError, match=r"log-probs of a greedy program differ by \S+ nats from the policy's"):
+            list(own.sample(policy, requests, SAMPLING, 7))
+    else:
+        assert len(list(own.sample(policy, requests, SAMPLING, 7))) == 15
+    sampler = ServerSampler(url, weights=str(tmp_path / "pushed"), reload="reload_weights_and_head", timeout=120)
     whole = by_name(sampler.sample(policy, requests, SAMPLING, 7))
     text = policy.decode(whole[1, 2].token_ids)[0]
     [stopped] = sampler.sample(policy, [Request("p1", requests[1].prompt_ids, (2,), stop=(text[4:7],))], SAMPLING, 7)
