@@ -309,7 +309,7 @@ def test_a_run_trains_on_what_a_server_drew_and_logs_how_old_its_weights_were(ba
         train(compose("train", ["debug=default", "model=tiny_causal", "generation=server", *options]))
     with (tmp_path / "run" / "metrics.csv").open() as file:
         ages = [row["generation/stale_updates"] for row in csv.DictReader(file)]
-    # Two updates an iteration, of which the last draws nothing: weights of one iteration ago are allowed, of two are not.
+    # Two updates an iteration, of which the last draws nothing: weights of one iteration ago may be used, of two not.
     assert [float(age) for age in ages if age] == [0, 2, 0]
     lines = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").open()]
     assert {line["version"] for line in lines} == {4, 8}
