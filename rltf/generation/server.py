@@ -247,7 +247,7 @@ def weight_checksum(policy: Policy) -> tuple[int, ...]:
         parameter.detach().contiguous().view(integers[parameter.element_size()]).sum(dtype=torch.int64)
         for parameter in policy.parameters()
     ]
-    return tuple(int(value) for value in sums)
+    return tuple(torch.stack(sums).tolist())
 
 
 def _policy_logprobs(

@@ -291,6 +291,7 @@ def test_a_policy_that_changes_needs_a_folder_and_a_server_that_reads_it(policy,
         list(ServerSampler("http://127.0.0.1:9", retries=0).sample(policy, requests(), Sampling(), 7))
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_what_a_server_drew_and_logs_how_old_its_weights_were(backend, tmp_path):
     backend.context = 2048
     sampler = {"url": backend.url, "weights": tmp_path / "pushed", "max_stale_updates": 3}
@@ -311,5 +312,5 @@ def test_a_run_trains_on_what_a_server_drew_and_logs_how_old_its_weights_were(ba
         ages = [row["generation/stale_updates"] for row in csv.DictReader(file)]
     # Two updates an iteration, of which the last draws nothing: weights of one iteration ago may be used, of two not.
     assert [float(age) for age in ages if age] == [0, 2, 0]
-    lines = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").open()]
-    assert {line["version"] for line in lines} == {4, 8}
+    lines = (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()
+    assert {json.loads(line)["version"] for line in lines} == {4, 8}

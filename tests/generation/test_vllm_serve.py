@@ -22,7 +22,7 @@ from rltf.types import FinishReason, Request, Sampling
 pytestmark = pytest.mark.slow
 
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_new_tokens=24)
-START_SECONDS = 600
+START_SECONDS = 1800
 
 
 @pytest.fixture(scope="module", params=["tied", "untied"])
