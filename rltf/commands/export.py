@@ -12,8 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from rltf.runs.checkpoint_file import check_checkpoint, checkpoint_path, newest, read_checkpoint
 from rltf.runs.failures import USER_MISTAKE
-from rltf.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, POLICY_FOLDER
+from rltf.runs.files import CHECKPOINT_FOLDER, CONFIG_FILE, POLICY_FOLDER, SUMMARY_FILE
 from rltf.runs.lock import locked
+from rltf.runs.model_card import write_card
+from rltf.runs.record import read_summary
 from rltf.runs.resume import read_config
 from rltf.setup.instantiate import build
 
@@ -87,7 +89,17 @@ def export(run: Path, checkpoint: Path, out: Path, trusted: Sequence[str], trust
     policy.load_state_dict(weights, strict=False)  # frozen weights are in no checkpoint: the model has them
     policy.eval()
     policy.export(out, OmegaConf.select(cfg, "generation.sampling.max_new_tokens"))
+    if (run / SUMMARY_FILE).is_file():  # else it was stopped before its first evaluation
+        write_card(run, out, _weights(run, checkpoint))
     return int(content["epoch"]) + 1
+
+
+def _weights(run: Path, checkpoint: Path) -> str:
+    """What the card says of them."""
+    if checkpoint.name.startswith("best"):
+        return "best"
+    finished = read_summary(run).get("status") == "finished" and checkpoint.name.startswith("last")
+    return "last" if finished else "stopped"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "trains a policy, e.g. rltf train reward=fine+adaptive; --help lists every key",
     "eval": "pass@k of a policy: rltf eval policy=RUN benchmark=mini",
     "export": "writes the policy of a run's checkpoint, also of a run that was stopped: rltf export RUN [--best]",
+    "push": "sends the policy of a run with its model card to the Hugging Face hub: rltf push RUN OWNER/NAME --dry-run",
     "report": "a page of a run, of several, or of a sweep: rltf report PATH...",
     "judge": "judges JSON lines of programs and tests: rltf judge < programs.jsonl",
     "serve": "the same over HTTP: rltf serve --port 8080",
@@ -54,6 +55,10 @@ def _run(name: str, arguments: list[str]) -> int:
         from rltf.commands.export import main as export
 
         return export(arguments)
+    if name == "push":
+        from rltf.commands.push import main as push
+
+        return push(arguments)
     if name == "report":
         from rltf.report.__main__ import main as report
 

@@ -31,6 +31,7 @@ from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_che
 from rltf.runs.failures import Stopped, explain_stop
 from rltf.runs.files import POLICY_FOLDER
 from rltf.runs.folder import prepare_folder
+from rltf.runs.model_card import write_card
 from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_evaluation
 from rltf.setup.callbacks import build_callbacks
 from rltf.setup.checks import read_training_config
@@ -225,6 +226,7 @@ def finish(run: Run, final_result: EvaluationResult) -> None:
     if all(memories):
         run.summary.content["curriculum"] = {name: round(fmean(m[name] for m in memories), 6) for name in memories[0]}
     run.summary.finish(final_result, counts, *_time(run), stop_reason=None if watch is None else watch.reason)
+    write_card(run.folder, run.folder / POLICY_FOLDER)
     _write_report(run)
     print_table(run.console, run.summary.content["evaluation"])
     if (continual := run.callbacks.of_kind(ContinualCallback)) is not None:

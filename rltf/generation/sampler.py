@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rltf.policies.base import Policy
 from rltf.types import Request, Sample, Sampling
@@ -16,4 +16,21 @@ class Sampler(Protocol):
     def sample(self, policy: Policy, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[Sample]:
         """Yields each sample as it finishes, in any order. A sample depends on (seed, problem id, draw index) and the
         weights alone, whatever shares its batch."""
+        ...
+
+
+@runtime_checkable
+class WeightHolder(Protocol):
+    """A sampler that draws from a copy of the weights, which may be older than the policy's."""
+
+    def refresh(self, policy: Policy, version: int) -> int:
+        """Renews the copy where it is older than allowed, before the next call of `sample`.
+
+        Args:
+            policy: the policy that is sampled.
+            version: optimiser steps behind its weights; 0: they are to be drawn from exactly.
+
+        Returns:
+            Optimiser steps behind the weights that are drawn from.
+        """
         ...

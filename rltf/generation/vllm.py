@@ -9,11 +9,15 @@ truncation (`processed_logprobs`): under the distribution that the trainer renor
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, distributed
 
 from rltf.generation.rows import Row, check_lengths, rows_of, stop_length
@@ -109,7 +113,8 @@ class VLLMSampler:
 
     def _start(self, policy: Policy) -> Any:
         """vLLM, started from a folder to which the policy is exported."""
-        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder:
+        # vLLM seeds this process's generators when it starts.
+        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder, kept_random_state():
             policy.export(Path(folder))
             return self._vllm.LLM(
                 model=folder,
@@ -127,8 +132,21 @@ class VLLMSampler:
             weights = exported_weights(policy)
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         if policy.model.config.tie_word_embeddings:
-            self._llm.apply_model(_prepare_head)
+            self._llm.apply_model(prepare_tied_head)
         self._llm.reset_prefix_cache()
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Afterwards, the generators of Python, NumPy and torch are as before."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
 
 
 def import_vllm() -> Any:
@@ -153,15 +171,19 @@ def import_vllm() -> Any:
     return vllm
 
 
-def check_supported(policy: Policy, sampling: Sampling) -> None:
+def check_supported(policy: Policy, sampling: Sampling, choice: str = "vllm") -> None:
     """Refuses policies and sampling options that vLLM does not support, or treats otherwise than the trainer.
+
+    Args:
+        policy, sampling: of the draw.
+        choice: the choice of `generation=` that asks.
 
     Raises:
         ValueError: what is not supported, and what to do instead.
     """
     if policy.model.config.is_encoder_decoder:
         raise ValueError(
-            f"generation=vllm serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
+            f"generation={choice} serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
             "generation=native"
         )
     if sampling.min_p > 0 and sampling.top_p < 1:
@@ -170,7 +192,9 @@ def check_supported(policy: Policy, sampling: Sampling) -> None:
             "order than the trainer, so use one of them"
         )
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise ValueError("generation=vllm works with one training process: use generation=native with this trainer")
+        raise ValueError(
+            f"generation={choice} works with one training process: use generation=native with this trainer"
+        )
 
 
 def sampling_keywords(row: Row, sampling: Sampling, end_ids: Sequence[int]) -> dict[str, Any]:
@@ -215,6 +239,6 @@ def exported_weights(policy: Policy) -> Iterator[tuple[str, Tensor]]:
             yield name.replace(".base_layer.", "."), tensor.detach()
 
 
-def _prepare_head(model: Any) -> None:
+def prepare_tied_head(model: Any) -> None:
     """A tied head has the embedding's new weights already, but not what vLLM's CPU build made of the old ones."""
     model.lm_head.quant_method.process_weights_after_loading(model.lm_head)

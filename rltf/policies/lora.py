@@ -33,16 +33,23 @@ class Lora:
         dropout: of the adapter's input in supervised training, 0 up to 1; in RL it is `rl_dropout` of the model.
         target_modules: the layers that get one, as peft reads it: names, or ends of names; a string is `all-linear` or
             a regular expression of whole names. None: peft's choice for the model's family, else all linear layers.
+        use_dora: the update turns the rows of a weight, whose norms are trained beside it (Liu et al., 2024, DoRA,
+            equation 5).
+        use_rslora: the update is scaled by `alpha / sqrt(r)` instead, for high ranks (Kalajdzievski, 2023).
     """
 
     r: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
     target_modules: Sequence[str] | str | None = None
+    use_dora: bool = False
+    use_rslora: bool = False
 
     def __post_init__(self) -> None:
         require("r", self.r, at_least=1, whole=True)
         require("dropout", self.dropout, at_least=0, below=1)
+        for key in ("use_dora", "use_rslora"):
+            require(key, getattr(self, key), choices=(True, False))
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
@@ -63,6 +70,8 @@ def add_adapters(model: PreTrainedModel, lora: Lora) -> None:
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
+        use_dora=lora.use_dora,
+        use_rslora=lora.use_rslora,
         target_modules=targets if isinstance(targets, str) else list(targets),
         base_model_name_or_path=(str(Path(source).resolve()) if Path(source).is_dir() else source) or None,
         task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
@@ -89,7 +98,10 @@ def load_adapters(model: PreTrainedModel, folder: Path) -> None:
     unsupported = [key for key, plain in _PLAIN.items() if fields.get(key, plain) not in (plain, None, [])]
     if unsupported:
         key = unsupported[0]
-        raise ValueError(f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected plain LoRA")
+        raise ValueError(
+            f"model.path: {folder / ADAPTER_CONFIG} has {key}={fields[key]!r}: expected LoRA or DoRA without further "
+            "weights"
+        )
     config = peft.LoraConfig.from_pretrained(str(folder))
     config.inference_mode = False
     _inject(peft, config, model)
@@ -152,7 +164,7 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
         weight = layer.get_base_layer().weight
         base_weights.append(weight.detach().clone())
         with torch.no_grad():
-            weight += layer.get_delta_weight(_ADAPTER).to(weight.dtype)
+            weight.copy_(updated_weight(layer, _ADAPTER, base_weights[-1]))
         layer.enable_adapters(False)
     try:
         yield
@@ -161,6 +173,20 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
             layer.enable_adapters(True)
             with torch.no_grad():
                 layer.get_base_layer().weight.copy_(base_weight)
+
+
+def updated_weight(layer: Any, adapter: str, weight: Tensor) -> Tensor:
+    """A weight with the update of an adapter, a new tensor of its shape and type.
+
+    Args:
+        layer: peft's layer around the linear one.
+        adapter: name of the adapter.
+        weight: of the linear layer, other adapters' updates included.
+    """
+    if adapter in layer.lora_variant:  # DoRA, whose norms are those of the weight without any update
+        merged_weight: Tensor = layer.lora_variant[adapter].merge_safe(layer, adapter, weight)
+        return merged_weight.detach()
+    return weight + layer.get_delta_weight(adapter).detach().to(weight.dtype)
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
@@ -203,11 +229,14 @@ _PREFIX = "base_model.model."
 """What stands before names of weights in a file of peft."""
 _PLAIN: dict[str, Any] = {
     "peft_type": "LORA",
-    "use_dora": False,
+    "use_qalora": False,
+    "lora_bias": False,
     "modules_to_save": None,
     "bias": "none",
     "trainable_token_indices": None,
     "target_parameters": None,
+    "layer_replication": None,
+    **dict.fromkeys(("use_bdlora", "arrow_config", "alora_invocation_tokens", "monteclora_config", "velora_config")),
 }
 """Fields of an adapter's configuration whose other values add weights that `merged_adapters` does not know."""
 

@@ -17,7 +17,7 @@ from rltf.algorithms.dynamic_sampling import DynamicSampling
 from rltf.benchmarks.base import Benchmark
 from rltf.execution.executor import Executor
 from rltf.generation.rows import cut_at_stop
-from rltf.generation.sampler import Sampler
+from rltf.generation.sampler import Sampler, WeightHolder
 from rltf.policies.base import Policy
 from rltf.rewards.base import RewardStack
 from rltf.rollouts.clock import PhaseClock
@@ -177,6 +177,8 @@ class RolloutPipeline:
         """
         policy = policy or self.policy
         with self.clock("generation"):
+            if isinstance(self.sampler, WeightHolder):
+                version = self.sampler.refresh(policy, version)
             for sample in self.sampler.sample(policy, requests, sampling, seed):
                 index = sample.request
                 yield index, self._extract_program(policy, problems[index], requests[index], sample, version)

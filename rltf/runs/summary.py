@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rltf.metrics.evaluation import EvaluationResult
 from rltf.runs.atomic import write_text
+from rltf.runs.commit import code_commit
 from rltf.runs.files import EVALUATION_FILE, SUMMARY_FILE
 from rltf.runs.record import read_summary
 
@@ -87,6 +88,8 @@ class RunSummary:
     def __init__(self, folder: Path, content: Mapping[str, Any], writes: bool) -> None:
         self.path, self._writes = folder / SUMMARY_FILE, writes
         self.content: dict[str, Any] = {"status": "running", **content, "started": _now(), "versions": versions()}
+        if (commit := code_commit()) is not None:
+            self.content["commit"] = commit
         self.initial_evaluation: dict[str, Any] | None = None
         """Record of the evaluation before RL, once there is one."""
 

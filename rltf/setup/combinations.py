@@ -237,6 +237,11 @@ def check_placement(cfg: DictConfig) -> None:
     """
     if cfg.generation.placement != "separate":
         return
+    if OmegaConf.select(cfg, "generation.sampler._target_") == "rltf.generation.server.ServerSampler":
+        raise ValueError(
+            "generation=server draws outside this process already and has one folder of weights: use "
+            "generation.placement=colocated"
+        )
     if cfg.rollouts.lag == 0:
         raise ValueError(
             "rollouts.lag is 0 with generation.placement=separate: programs that are drawn while others are trained on "

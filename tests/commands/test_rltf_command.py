@@ -44,6 +44,7 @@ def test_an_unknown_command_comes_with_the_nearest_one():
         (("judge", "--help"), 0, "--timeout"),
         (("judge",), 0, ""),
         (("export", "--help"), 0, "--best"),
+        (("push", "--help"), 0, "--dry-run"),
     ],
 )
 def test_each_command_is_the_same_code_as_its_other_form(arguments, code, words):
@@ -56,7 +57,7 @@ def test_each_command_is_the_same_code_as_its_other_form(arguments, code, words)
     ("line", "completions"),
     [
         ("rltf tr", "train"),
-        ("rltf ", "train eval export report judge serve"),
+        ("rltf ", "train eval export push report judge serve"),
         ("rltf train model=tiny", "model=tiny_causal model=tiny_t5"),
         ("rltf train seed=2 warmup.st", "warmup.steps="),
         ("rltf eval inference=", "inference=best_of_n inference=critic_sampling inference=repair inference=sample"),

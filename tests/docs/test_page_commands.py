@@ -46,6 +46,7 @@ ELSEWHERE = {
     r"python -m rltf\.benchmarks\.infinitum\.tokenizer ": "tests/benchmarks/test_infinitum.py",
     r"python -m rltf\.benchmarks\.audit ": "tests/benchmarks/test_audit.py",
     r"python -m rltf\.benchmarks\.decontaminate ": "tests/benchmarks/test_decontaminate.py",
+    r"rltf push ": "tests/commands/test_push.py",
     r"python -m rltf\.grounding ": "tests/grounding/test_grounding_command.py",
     r"python docs/results/feedback/parts\.py ": "tests/docs/test_page_runs.py",
 }

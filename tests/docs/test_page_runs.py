@@ -57,6 +57,7 @@ NOT_RUN = {
     r"python train\.py trainer=ddp$": "needs GPUs; the command behind it is the same on CPU processes",
     r".*benchmark\.chat": "needs a tokenizer with a chat template: tests/benchmarks/test_benchmark_prompts.py has one",
     r".*tracking_uri": "needs a server of MLflow: tests/loggers has one of its own",
+    r".*generation=server": "needs a server: tests/generation/test_server.py has one of its own",
     r".*--wandb": "needs a project of W&B: tests/report/test_wandb_report.py stands in for it",
 }
 """Pattern of a command that is composed and not run -> the reason."""

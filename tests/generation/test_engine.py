@@ -170,11 +170,13 @@ def test_an_empty_prompt_is_refused(t5_policy):
         list(Engine().sample(t5_policy, [Request("x", (), (0,))], Sampling(), 0))
 
 
-def test_adapters_are_drawn_with(make_policy, make_requests):
+@pytest.mark.parametrize("keys", [{}, {"use_dora": True}, {"use_rslora": True}], ids=str)
+def test_adapters_are_drawn_with(make_policy, make_requests, keys):
     peft = pytest.importorskip("peft", reason="the lora extra is not installed")
     torch.manual_seed(0)
     policy = make_policy(llama_model(48, kv_heads=4))
-    peft.inject_adapter_in_model(peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"]), policy.model)
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj", "down_proj"], **keys)
+    peft.inject_adapter_in_model(config, policy.model)
     with torch.no_grad():
         for parameter in policy.model.parameters():
             parameter.copy_(0.3 * torch.randn_like(parameter))

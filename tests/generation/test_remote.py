@@ -38,6 +38,10 @@ def test_published_weights_arrive_bit_for_bit_and_frozen_ones_stay(dtype):
             ["generation.placement=separate", "trainer=ddp"],
             "trainer.strategy starts several processes",
         ),
+        (
+            ["generation.placement=separate", "generation=server"],
+            "generation=server draws outside this process already",
+        ),
         (["generation.placement=separate", "generation.hosts.processes=0"], "generation.hosts.processes is 0"),
         (["generation.placement=separate", "generation.refresh=0"], "generation.refresh is 0"),
         (["generation.placement=separate", "generation.max_staleness=0"], "generation.max_staleness is 0"),

@@ -1,18 +1,15 @@
-"""What vLLM is asked and how its answers are read; and, where vllm is installed, vLLM itself against the trainer."""
+"""What vLLM is asked and how its answers are read; vLLM itself is in `test_vllm_engine.py`."""
 
 import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from rltf.generation.engine.engine import Engine
 from rltf.generation.rows import rows_of
 from rltf.generation.vllm import (
     VLLMSampler,
     check_supported,
     exported_weights,
-    import_vllm,
     sample_of,
     sampling_keywords,
 )
@@ -90,54 +87,3 @@ def test_what_vllm_cannot_do_is_one_sentence(t5_policy, make_policy, monkeypatch
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(ValueError, match=r"generation=vllm needs the package vllm: install it with"):
         VLLMSampler()
-
-
-@pytest.mark.slow
-def test_log_probs_are_the_trainers_and_new_weights_are_seen():
-    try:
-        import_vllm()
-    except ValueError as why:
-        pytest.skip(str(why))
-    policy = tiny_causal().eval()
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter *= 4 if parameter.dim() == 2 else 1  # or every token is as likely as any other
-    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, max_new_tokens=24)
-    generator = torch.Generator().manual_seed(0)
-    prompts = [tuple(torch.randint(4, 200, (n,), generator=generator).tolist()) for n in (3, 17, 40)]
-    requests = [Request(f"p{i}", ids, (0, 1, 2, 3), greedy=True) for i, ids in enumerate(prompts)]
-    sampler = VLLMSampler(eager=True)
-
-    def drawn(requests):
-        samples = sampler.sample(policy, requests, sampling, 7)
-        return {(requests[s.request].problem_id, s.draw): s for s in samples}
-
-    def worst(samples):
-        return max(abs(a - b) for s in samples.values() for a, b in zip(s.logprobs, recomputed(s), strict=True))
-
-    def recomputed(sample):
-        prompt, response = torch.tensor([prompts[sample.request]]), torch.tensor([sample.token_ids])
-        everywhere = torch.ones_like(prompt, dtype=torch.bool), torch.ones_like(response, dtype=torch.bool)
-        how = None if sample.draw == -1 else sampling
-        return policy.token_logprobs(prompt, everywhere[0], response, everywhere[1], how)[0][0].tolist()
-
-    before = drawn(requests)
-    assert len(before) == 15
-    assert worst(before) < 1e-4
-    greedy = {s.request: s.token_ids for s in Engine().sample(policy, requests, sampling, 7) if s.draw == -1}
-    assert all(before[f"p{i}", -1].token_ids == greedy[i] for i in range(3))
-    text = policy.decode(before["p1", 2].token_ids)[0]
-    stopping = Request("p1", prompts[1], (2,), stop=(text[4:7],))
-    (stopped,) = drawn([stopping]).values()
-    assert stopped.finish is FinishReason.STOP
-    assert stopped.token_ids == before["p1", 2].token_ids[: len(stopped.token_ids)]
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter += 0.3 * parameter.std().nan_to_num() * torch.randn(parameter.shape, generator=generator)
-    after = drawn(requests)
-    assert worst(after) < 1e-4
-    assert all(after[key].token_ids != before[key].token_ids for key in after if key[1] >= 0)
-    abandoned = sampler.sample(policy, requests, sampling, 7)
-    next(abandoned)
-    abandoned.close()
-    assert drawn(requests) == after

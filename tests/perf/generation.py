@@ -1,11 +1,13 @@
-"""Sampling speed of the engine against `generate` of transformers.
+"""Sampling speed of the engine against `generate` of transformers, or with `--vllm` against vLLM.
 
     python tests/perf/generation.py [--quick] [--only NAME] [--data SHARED_DATA] [--json FILE]
+    .venv-vllm/bin/python tests/perf/generation.py --vllm [--eager] [--only NAME]     (after make vllm-check)
 
 Both draw from the same random model, for the same prompts, with the same number of tokens for each row, side by side in
 one process on one thread. A figure is the median of paired ratios of CPU time. Lengths are forced: `fixed` gives every
 row the limit; `realistic` a log-normal law (median 150 of 512, sigma 0.7, scaled to the limit). `generate` gets batches
-of as many rows as the engine decodes at once, sorted as they come; with realistic lengths there are four batches. With
+of as many rows as the engine decodes at once, sorted as they come; with realistic lengths there are four batches. vLLM
+draws at fixed lengths, in this process and on one thread, too; handing it the weights is not counted. With
 `--data`, and `make smollm2` done, there is a cell of real weights on prompts of MBPP, too.
 """
 
@@ -86,6 +88,26 @@ CELLS = (
     Cell("CodeT5+ d128 2+4 layers, B 16, 64/64", codet5p, 16, 8, 64, 64),
     Cell("default run: T5 d128 3+3, B 128, 40/96", lambda: t5(3, 640), 128, 8, 40, 96, vocabulary=640),
 )
+
+
+def smollm2_shape() -> Any:
+    """The layout of SmolLM2-135M, random weights."""
+    shape = {"inner": 1536, "layers": 30, "heads": 9, "kv_heads": 3, "tie_word_embeddings": True}
+    return llama_model(49152, 576, **shape, max_position_embeddings=2048)
+
+
+VLLM_CELLS = (
+    Cell(
+        "Llama d128 4 layers, B 64, 64/64",
+        lambda: llama_model(640, 128, inner=512, layers=4, kv_heads=4),
+        64,
+        8,
+        64,
+        64,
+    ),
+    Cell("Llama of SmolLM2-135M's shape, B 16, 128/32", smollm2_shape, 16, 8, 128, 32, pairs=3),
+)
+VLLM_GOAL = 1.5
 
 
 def smollm2(data: Path) -> Cell:
@@ -260,6 +282,47 @@ def measure(cell: Cell, law: str, pairs: int, batches: int) -> dict[str, Any]:
     }
 
 
+def measure_vllm(cell: Cell, pairs: int, eager: bool) -> dict[str, Any]:
+    """One cell with fixed lengths against vLLM, whose copy of the weights stays as it is."""
+    from rltf.generation.vllm import VLLMSampler
+    from rltf.policies.causal import CausalPolicy
+    from rltf.policies.tiny import load_tokenizer
+
+    torch.manual_seed(0)
+    policy = CausalPolicy(cell.model(), load_tokenizer(), cell.source).eval()
+    policy.end_ids = ()  # so that every program has the limit's length
+    ids = random_prompts(cell, cell.rows // cell.samples, torch.Generator().manual_seed(1))
+    requests = [Request(f"problem/{i}", prompt, tuple(range(cell.samples))) for i, prompt in enumerate(ids)]
+    lengths = {(i, draw): cell.new for i in range(len(ids)) for draw in range(cell.samples)}
+    engine, sampler = Engine(max_rows=cell.rows), VLLMSampler(max_rows=cell.rows, eager=eager)
+
+    def by_vllm() -> int:
+        sampling = Sampling(max_new_tokens=cell.new)
+        return sum(len(sample.token_ids) for sample in sampler.sample(policy, requests, sampling, seed=0))
+
+    by_vllm()  # starts it
+    ratios, our_rates, their_rates = [], [], []
+    with forced(lengths), mock.patch.object(sampler, "_load_weights", return_value=None):
+        for _ in range(pairs + 1):
+            sampler._llm.reset_prefix_cache()
+            theirs, their_tokens = cpu_seconds(by_vllm)
+            ours, our_tokens = cpu_seconds(lambda: by_engine(cell, policy.model, requests, engine))
+            assert their_tokens == our_tokens == sum(lengths.values())
+            ratios.append(theirs / ours)
+            our_rates.append(our_tokens / ours)
+            their_rates.append(their_tokens / theirs)
+    # The first pair warms up.
+    return {
+        "cell": cell.name,
+        "against": f"vllm{', eager' if eager else ''}",
+        "ratio": round(statistics.median(ratios[1:]), 2),
+        "ratios": [round(ratio, 2) for ratio in ratios[1:]],
+        "goal": VLLM_GOAL,
+        "tokens_per_cpu_second": round(statistics.median(our_rates[1:])),
+        "tokens_per_cpu_second_vllm": round(statistics.median(their_rates[1:])),
+    }
+
+
 def main() -> None:
     """Prints one line a cell, and writes all of them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -267,8 +330,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--only", default="", help="cells whose name holds this")
     parser.add_argument("--data", type=Path, help="folder with MBPP, for the cell of real weights")
+    parser.add_argument("--vllm", action="store_true", help="against vLLM, where it is installed")
+    parser.add_argument("--eager", action="store_true", help="vLLM without its compiled graphs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.vllm:
+        for cell in (cell for cell in VLLM_CELLS if arguments.only in cell.name):
+            print(json.dumps(measure_vllm(cell, 1 if arguments.quick else cell.pairs, arguments.eager)), flush=True)
+        return
     cells = [cell for cell in CELLS if arguments.only in cell.name and not (arguments.quick and cell.new > 96)]
     cells += [smollm2(arguments.data)] if arguments.data and not arguments.quick else []
     results = []

@@ -22,16 +22,23 @@ pytest.importorskip("peft", reason="the extra lora is not installed")
 TARGETS = {"t5": None, "llama": ["q_proj", "v_proj", "up_proj"], "codegen": ["qkv_proj"], "codet5p": None}
 
 
-@pytest.fixture(params=POLICIES)
+KINDS = [(name, {}) for name in POLICIES] + [("t5", {"use_rslora": True}), ("llama", {"use_dora": True})]
+"""Family, and keys of `model.lora` besides the rank."""
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: "_".join((kind[0], *kind[1])))
 def adapted(request: pytest.FixtureRequest, tmp_path: Path) -> TransformersPolicy:
     """A policy with adapters that no longer are zero."""
-    POLICIES[request.param]().export(tmp_path / "base")
-    lora = {"r": 2, "alpha": 4, "target_modules": TARGETS[request.param]}
+    family, keys = request.param
+    POLICIES[family]().export(tmp_path / "base")
+    lora = {"r": 2, "alpha": 4, "target_modules": TARGETS[family], **keys}
     policy = pretrained(name="base", path=str(tmp_path / "base"), max_prompt_tokens=64, lora=lora)
     torch.manual_seed(1)
     for name, weight in policy.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.5)
+        if "lora_magnitude" in name:
+            torch.nn.init.uniform_(weight, 0.1, 1.0)
     return policy
 
 
@@ -92,7 +99,7 @@ def test_export_writes_the_adapter_alone_in_peft_format(adapted: TransformersPol
 
 @pytest.mark.parametrize(
     ("keywords", "key"),
-    [({"r": 0}, "r"), ({"dropout": 1.0}, "dropout")],
+    [({"r": 0}, "r"), ({"dropout": 1.0}, "dropout"), ({"use_dora": "yes"}, "use_dora")],
 )
 def test_values_out_of_range_name_their_key(keywords: dict[str, object], key: str):
     with pytest.raises(ValueError, match=rf"^{key} is "):
@@ -103,6 +110,23 @@ def test_a_config_with_bad_adapters_is_refused_by_its_path_before_anything_is_lo
     model = {"_target_": "rltf.policies.load.pretrained", "name": "no/model", "lora": {"r": 0}}
     with pytest.raises(ValueError, match=r"^model\.lora\.r is 0: expected a whole number of at least 1"):
         build(OmegaConf.create({"trusted": ["rltf"], "model": model}), "model")
+
+
+@pytest.mark.parametrize("keys", [{}, {"use_rslora": True}, {"use_dora": True}], ids=str)
+def test_the_merged_weight_is_that_of_the_papers(keys: dict[str, bool], tmp_path: Path):
+    POLICIES["llama"]().export(tmp_path)
+    policy = pretrained(name="llama", path=str(tmp_path), lora={"r": 4, "alpha": 3, **keys}, max_prompt_tokens=64)
+    layer = policy.model.get_submodule(min(adapted_layers(policy.model)))
+    weight, a, b = layer.base_layer.weight.clone(), layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    torch.nn.init.normal_(b)
+    expected = weight + (3 / 4**0.5 if "use_rslora" in keys else 3 / 4) * b @ a
+    if "use_dora" in keys:
+        magnitude = layer.lora_magnitude_vector["default"].weight
+        torch.testing.assert_close(magnitude, weight.norm(dim=1))  # so that the first update is none
+        torch.nn.init.uniform_(magnitude)
+        expected = magnitude[:, None] * expected / expected.norm(dim=1, keepdim=True)
+    with policy.merged_adapters():
+        torch.testing.assert_close(layer.base_layer.weight, expected)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +220,8 @@ def test_an_adapter_folder_that_cannot_be_trained_on_is_said(adapted: Transforme
     file = folder / "adapter_config.json"
     fields = json.loads(file.read_text())
     for change, said in (
-        ({"use_dora": True}, "has use_dora=True: expected plain LoRA"),
-        ({"peft_type": "IA3"}, "has peft_type='IA3': expected plain LoRA"),
+        ({"lora_bias": True}, "has lora_bias=True: expected LoRA or DoRA without further weights"),
+        ({"peft_type": "IA3"}, "has peft_type='IA3': expected LoRA or DoRA"),
         ({"base_model_name_or_path": None}, "has no base_model_name_or_path"),
         ({"target_modules": sorted(fields["target_modules"])[:1], "r": 2}, "do not fit the layers of its base"),
     ):

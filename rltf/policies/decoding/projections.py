@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rltf.policies.kernels import Kernels
+from rltf.policies.lora import updated_weight
 
 if TYPE_CHECKING:
     from rltf.policies.decoding.interfaces import Decoder
@@ -31,7 +32,7 @@ def transposed_weight(linear: nn.Module) -> Tensor:
         total = adapted.get_base_layer().weight.detach()
         if not (adapted.merged or adapted.disable_adapters):
             for adapter in adapted.active_adapters:
-                total = total + adapted.get_delta_weight(adapter).detach().to(total.dtype)
+                total = updated_weight(adapted, adapter, total)
         return total.t()
     raise ValueError(
         f"generation=native cannot read a layer of type {type(linear).__name__}: expected torch.nn.Linear, or a LoRA "
