@@ -102,6 +102,7 @@ SETTINGS = (
     ("benchmark=repair", "model=smollm2_135m", "credit=tests", "reward=grounding"),
     ("model=codet5p_2b", "inference=best_of_n"),
     ("generation=server",),
+    ("generation=vllm",),
 )
 """Choices that together have every key."""
 NO_KEYS = ("html", "md", "json", "pt", "ckpt", "csv", "jsonl", "fit", "test", "excluded_ids")
