@@ -26,6 +26,7 @@ class BarePolicy:
     def __init__(self, model: Any) -> None:
         self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
         self.context = context_of(model.config)
+        self.response_limit, self.reads_padding = None, False
 
     def decode(self, token_ids: tuple[int, ...]) -> tuple[str, tuple[Span, ...]]:
         pieces = ["" if i in (EOS, PAD) else chr(97 + i // 26) + chr(97 + i % 26) for i in token_ids]
