@@ -114,7 +114,7 @@ class VLLMSampler:
     def _start(self, policy: Policy) -> Any:
         """vLLM, started from a folder to which the policy is exported."""
         # vLLM seeds this process's generators when it starts.
-        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder, kept_random_state():
+        with tempfile.TemporaryDirectory(prefix="rltf-vllm-") as folder, isolated_random_state():
             policy.export(Path(folder))
             return self._vllm.LLM(
                 model=folder,
@@ -137,7 +137,7 @@ class VLLMSampler:
 
 
 @contextmanager
-def kept_random_state() -> Iterator[None]:
+def isolated_random_state() -> Iterator[None]:
     """Afterwards, the generators of Python, NumPy and torch are as before."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()

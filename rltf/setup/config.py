@@ -157,7 +157,7 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         if self.sampler is None:
-            raise OptionError("sampler", None, "the node of a sampler: generation=auto, native, hf or vllm")
+            raise OptionError("sampler", None, "the node of a sampler: generation=auto, native, hf, vllm or server")
         require("placement", self.placement, choices=("colocated", "separate"))
         require("refresh", self.refresh, at_least=1, whole=True)
         require("max_staleness", self.max_staleness, at_least=1, whole=True)

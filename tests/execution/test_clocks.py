@@ -139,8 +139,7 @@ def f(x):
     start = time.monotonic()
     job = Job(program + "f(1)\n" * (form == "stdio"), (tests[form],), timeout=1.0)
     assert pool.submit(job).result().outcome is Outcome.TIMEOUT
-    if child == "while True: pass":  # a busy host is in the way of the others
-        assert time.monotonic() - start < 10  # not twelve times the limit
+    assert time.monotonic() - start < 6  # not twelve times the limit, however busy the host
 
 
 @pytest.mark.parametrize("stdin", [b"", None], ids=["script", "functions"])
@@ -155,7 +154,7 @@ def test_a_long_wait_for_a_program_gives_a_sign_of_life_every_second(stdin: byte
         assert process.receive(2.2) == Stop(StopReason.TIME_LIMIT)  # it waits for its job
         process.finish()
         times = [start, *signs, start + 2.2]
-        assert max(b - a for a, b in itertools.pairwise(times)) < 2
+        assert max(b - a for a, b in itertools.pairwise(times)) < 1
     finally:
         sandbox.close()
 
@@ -165,4 +164,4 @@ def test_the_limit_holds_for_all_requests_of_a_test_together(pool: LocalExecutor
     check = CheckTest("def check(candidate):\n    for i in range(50):\n        assert candidate(i) == i", "f")
     verdict = pool.submit(Job(program, (check,), timeout=1.0)).result()
     assert verdict.outcome is Outcome.TIMEOUT
-    assert 0.9 < verdict.tests[0].seconds < 6  # of the 10 that all requests would take
+    assert 0.9 < verdict.tests[0].seconds < 3

@@ -161,4 +161,4 @@ def f(x):
     }
     start = time.monotonic()
     assert judged(one, program, *[kinds[kind]] * 20, coverage=True).outcome is Outcome.PASSED
-    assert time.monotonic() - start < 40  # 72 s once, on an idle machine
+    assert time.monotonic() - start < 10

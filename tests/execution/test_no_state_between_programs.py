@@ -118,13 +118,13 @@ def alone(job: Job) -> tuple[Any, ...]:
     return _alone[job]
 
 
-@pytest.mark.parametrize("factor", [1, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("factor", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_verdict_depends_on_the_program_and_its_tests_alone(
     pools: tuple[LocalExecutor, LocalExecutor], busy_cores: None, factor: int
 ) -> None:
     """Not on what was judged before or is judged beside it, on the order, or on the load."""
 
-    @settings(max_examples=3 * factor, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=6 * factor, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.lists(JOBS, min_size=1, max_size=12), min_size=1, max_size=3))
     def judged(batches: list[list[Job]]) -> None:
         for executor in pools:

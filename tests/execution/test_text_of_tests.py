@@ -180,13 +180,13 @@ def test_what_becomes_of_a_text(program: Program, text: str, outcome: str) -> No
 @given(TEXTS)
 def test_any_text_comes_to_an_outcome(text: str) -> None:
     made = Program()
-    start = time.process_time()
+    start = time.monotonic()
     try:
         assert made.outcome(text) in ("passed", "wrong_answer", "runtime_error", "unjudgeable")
         assert not made.requests.stopped
     finally:
         made.close()
-    assert time.process_time() - start < 5
+    assert time.monotonic() - start < 5
 
 
 class Forger:
@@ -210,7 +210,7 @@ class Forger:
 def test_any_answer_comes_to_an_outcome(first: dict[str, Any], second: dict[str, Any]) -> None:
     forger = Forger([second, first])
     text = "x = f([1], iter([2]), Node(), lambda a: 1)\nassert x == g(x) == x.y and str(x) and list(x)"
-    start = time.process_time()
+    start = time.monotonic()
     with pytest.raises((Exception, Unjudgeable, ProgramStopped, ConnectionBroken)):
         forger.scope.run(text)
-    assert time.process_time() - start < 5
+    assert time.monotonic() - start < 5

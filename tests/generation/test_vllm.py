@@ -1,9 +1,12 @@
 """What vLLM is asked and how its answers are read; vLLM itself is in `test_vllm_engine.py`."""
 
+import random
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from rltf.generation.rows import rows_of
 from rltf.generation.vllm import (
@@ -77,6 +80,22 @@ def test_weights_have_the_names_of_an_exported_folder_and_no_adapters():
     assert "model.embed_tokens.weight" in names
     assert "model.layers.0.self_attn.q_proj.weight" in names
     assert "lm_head.weight" not in names  # tied
+
+
+def test_the_start_of_vllm_leaves_the_random_state_of_the_process():
+    def seeded(**options):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+
+    sampler = object.__new__(VLLMSampler)  # whose constructor asks for the package
+    sampler._vllm, sampler._options, sampler._max_tokens = SimpleNamespace(LLM=seeded), {}, 64
+    policy, seed = tiny_causal(layers=1), 20230
+    random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+    expected = random.random(), np.random.rand(), torch.rand(1)
+    random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+    sampler._start(policy)
+    assert (random.random(), np.random.rand(), torch.rand(1)) == expected
 
 
 def test_what_vllm_cannot_do_is_one_sentence(t5_policy, make_policy, monkeypatch):

@@ -201,9 +201,9 @@ def test_the_self_check_leaves_no_trace(tmp_path: Path):
 
     policy = policy_of("t5", tmp_path).train()
     state = torch.get_rng_state()
-    start = time.thread_time()
+    start = time.monotonic()
     check_sampler(policy, HFSampler(), NEW)
-    assert time.thread_time() - start < 1
+    assert time.monotonic() - start < 1
     assert torch.equal(torch.get_rng_state(), state)
     assert policy.training
     assert policy.model.training
