@@ -130,6 +130,8 @@ def smollm2(data: Path) -> Cell:
 class BarePolicy:
     """What the engine asks of a policy when no request has stop strings."""
 
+    response_limit = None
+
     def __init__(self, model: Any) -> None:
         self.model, self.end_ids, self.pad_id = model, (EOS,), PAD
         self.context = context_of(model.config)

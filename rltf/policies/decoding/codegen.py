@@ -12,7 +12,14 @@ from typing_extensions import override
 
 from rltf.policies.decoding import causal_prefill
 from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
-from rltf.policies.decoding.projections import add_linear, apply_linear, apply_rotary_, bias_or_none, transposed_weight
+from rltf.policies.decoding.projections import (
+    add_linear,
+    apply_linear,
+    apply_rotary_,
+    bias_or_none,
+    joined_weight,
+    transposed_weight,
+)
 
 _SHARDS = 4
 """The joined projection is laid out for four TPU cores: each shard holds its heads' queries, then values, then keys."""
@@ -73,7 +80,7 @@ class CodeGenDecoder(Decoder):
         rotation = self._rotations.index_select(0, position_A)
         for i, layer in enumerate(self._layers):
             hidden = self._block(i, layer, hidden, rotation, cache)
-        return apply_linear(normed(self._norm, hidden), self._head, self._head_bias)
+        return apply_linear(normed(self._norm, hidden), self._head, self._head_bias, self.kernels)
 
     def _decoder_model(self) -> Any:
         """What has the stack as `transformer`, and the head."""
@@ -86,12 +93,12 @@ class CodeGenDecoder(Decoder):
 
     def _block(self, index: int, layer: CodeGenLayer, hidden: Tensor, rotation: Tensor, cache: Cache) -> Tensor:
         """A layer: (A, d) to (A, d)."""
-        x = normed(layer.norm, hidden)
-        qkv = apply_linear(x, layer.qkv).view(len(x), 3 * self.heads, self.head_dim)
-        apply_rotary_(qkv[:, : 2 * self.heads], rotation, self.kernels)
+        x, kernels = normed(layer.norm, hidden), self.kernels
+        qkv = apply_linear(x, layer.qkv, kernels=kernels).view(len(x), 3 * self.heads, self.head_dim)
+        apply_rotary_(qkv[:, : 2 * self.heads], rotation, kernels)
         context = cache.joint_attention(index, qkv)
-        inner = layer.activation(apply_linear(x, layer.ff_in, layer.ff_in_bias))
-        out = add_linear(add_linear(hidden, context, layer.out), inner, layer.ff_out)
+        inner = layer.activation(apply_linear(x, layer.ff_in, layer.ff_in_bias, kernels))
+        out = add_linear(add_linear(hidden, context, layer.out, kernels), inner, layer.ff_out, kernels)
         return out if layer.ff_out_bias is None else out + layer.ff_out_bias
 
     def _layer(self, block: Any) -> CodeGenLayer:
@@ -101,7 +108,7 @@ class CodeGenDecoder(Decoder):
         query, value, key = (part.flatten(1) for part in parts)
         return CodeGenLayer(
             norm=block.ln_1,
-            qkv=torch.cat([query / attention.scale_attn, key, value], 1),
+            qkv=joined_weight([query / attention.scale_attn, key, value], self.kernels),
             out=transposed_weight(attention.out_proj),
             ff_in=transposed_weight(mlp.fc_in),
             ff_in_bias=bias_or_none(mlp.fc_in),

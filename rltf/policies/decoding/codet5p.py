@@ -80,8 +80,11 @@ class CodeT5pDecoder(CodeGenDecoder):
         out = super()._block(index, layer, hidden, rotation, cache)
         if index < self._depth - 1:
             return out
-        query = apply_linear(normed(layer.norm, hidden).to(self._cross_query.dtype), self._cross_query).to(self.dtype)
+        x = normed(layer.norm, hidden).to(self._cross_query.dtype)
+        query = apply_linear(x, self._cross_query, kernels=self.kernels).to(self.dtype)
         query = query.view(len(hidden), self.heads, self.head_dim)
         apply_rotary_(query, rotation, self.kernels)
         context = cache.prompt_attention(self._depth, query)
-        return out + apply_linear(context.to(self._cross_out.dtype), self._cross_out).to(out.dtype)
+        return out + apply_linear(context.to(self._cross_out.dtype), self._cross_out, kernels=self.kernels).to(
+            out.dtype
+        )

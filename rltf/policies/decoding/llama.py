@@ -29,6 +29,7 @@ from rltf.policies.decoding.projections import (
     soft_cap,
     transposed_weight,
 )
+from rltf.policies.kernels import Kernels
 
 _POSITIONS = 1024
 """The table of positions has a multiple of these, so that it stays the same size from draw to draw."""
@@ -93,27 +94,28 @@ class LlamaDecoder(Decoder):
         hidden = self._embedding.index_select(0, token_A)
         if self._embedding_scale is not None:
             hidden = hidden * self._embedding_scale
-        count, queries = hidden.shape[0], self._query_heads
+        count, queries, kernels = hidden.shape[0], self._query_heads, self.kernels
         rotations = [table.index_select(0, position_A) for table in self._rotations]
         rotated = queries + self.heads
         for i, layer in enumerate(self._layers):
             x = hidden if layer.norm is None else layer.norm(hidden)
-            qkv = apply_linear(x, layer.qkv, layer.qkv_bias).view(count, -1, self.head_dim)
+            qkv = apply_linear(x, layer.qkv, layer.qkv_bias, kernels).view(count, -1, self.head_dim)
             if layer.query_norm is not None and layer.key_norm is not None:
                 layer.query_norm(qkv[:, :queries])
                 layer.key_norm(qkv[:, queries:rotated])
             if layer.rotation is not None:
-                apply_rotary_(qkv[:, :rotated], rotations[layer.rotation], self.kernels)
-            hidden = _add(hidden, cache.joint_attention(i, qkv), layer.out, layer.out_bias, layer.out_norm)
+                apply_rotary_(qkv[:, :rotated], rotations[layer.rotation], kernels)
+            context = cache.joint_attention(i, qkv)
+            hidden = _add(hidden, context, layer.out, layer.out_bias, layer.out_norm, kernels)
             x = hidden if layer.ff_norm is None else layer.ff_norm(hidden)
             if layer.gate is None:
-                inner = layer.activation(apply_linear(x, layer.up, layer.up_bias))
+                inner = layer.activation(apply_linear(x, layer.up, layer.up_bias, kernels))
             else:
-                gate = layer.activation(apply_linear(x, layer.gate, layer.gate_bias))
-                inner = gate * apply_linear(x, layer.up, layer.up_bias)
-            hidden = _add(hidden, inner, layer.down, layer.down_bias, layer.down_norm)
+                gate = layer.activation(apply_linear(x, layer.gate, layer.gate_bias, kernels))
+                inner = gate * apply_linear(x, layer.up, layer.up_bias, kernels)
+            hidden = _add(hidden, inner, layer.down, layer.down_bias, layer.down_norm, kernels)
         x = hidden if self._norm is None else self._norm(hidden)
-        logits = apply_linear(x, self._head, self._head_bias)
+        logits = apply_linear(x, self._head, self._head_bias, kernels)
         return logits if self._logit_cap is None else soft_cap(logits, self._logit_cap)
 
     def _rotation_table(self, stack: Any, positions: Tensor, kind: str | None) -> Tensor:
@@ -123,9 +125,11 @@ class LlamaDecoder(Decoder):
         return torch.complex(cos[0], sin[0])[:, None, : cos.shape[-1] // 2]
 
 
-def _add(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, norm: Norm | None) -> Tensor:
+def _add(
+    residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, norm: Norm | None, kernels: Kernels | None
+) -> Tensor:
     """The residual (A, d) plus the projection of x, through a norm where there is one."""
     if norm is not None:
-        return residual + norm(apply_linear(x, weight, bias))
-    total = add_linear(residual, x, weight)
+        return residual + norm(apply_linear(x, weight, bias, kernels))
+    total = add_linear(residual, x, weight, kernels)
     return total if bias is None else total + bias

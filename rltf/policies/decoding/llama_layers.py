@@ -19,6 +19,7 @@ from rltf.policies.decoding.projections import (
     RMSNorm,
     bias_or_none,
     interleaved_order,
+    joined_weight,
     transposed_weight,
 )
 from rltf.policies.kernels import Kernels
@@ -162,7 +163,7 @@ def read_layer(layer: Any, rotation: int | None, rotated: int, kernels: Kernels 
         query_norm = PartsNorm(attention.q_norm, kernels, orders[0], family.norm_offset, scale)
         key_norm = PartsNorm(attention.k_norm, kernels, orders[1], family.norm_offset)
         scale = 1.0
-    qkv = torch.cat([weights[0][:, orders[0]] * scale, weights[1][:, orders[1]], weights[2]], 1)
+    qkv = joined_weight([weights[0][:, orders[0]] * scale, weights[1][:, orders[1]], weights[2]], kernels)
     qkv_bias = None
     if biases is not None:
         qkv_bias = torch.cat([biases[0][orders[0]] * scale, biases[1][orders[1]], biases[2]])

@@ -4,7 +4,7 @@ positions."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +46,30 @@ def bias_or_none(linear: nn.Module) -> Tensor | None:
     return None if bias is None else bias.detach()
 
 
-def apply_linear(x: Tensor, weight_IO: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """x @ weight + bias: (A, I) to (A, O)."""
+def joined_weight(weights: Sequence[Tensor], kernels: Kernels | None) -> Tensor:
+    """Weights (in, out) side by side as one, in the layout that the step multiplies fastest with.
+
+    Args:
+        weights: of one input width.
+        kernels: compiled ones, for a float32 model; None: torch's.
+    """
+    if kernels is not None and kernels.is_large(sum(weight_IO.numel() for weight_IO in weights)):
+        return torch.cat([weight_IO.t() for weight_IO in weights]).t()
+    return torch.cat(list(weights), 1)
+
+
+def apply_linear(x: Tensor, weight_IO: Tensor, bias_O: Tensor | None = None, kernels: Kernels | None = None) -> Tensor:
+    """x @ weight + bias: (A, I) to (A, O); by the compiled kernels of a float32 model, where they are faster."""
+    if kernels is not None and kernels.multiplies(x.shape[0], weight_IO):
+        return kernels.project(x, weight_IO, bias_O)
     return torch.mm(x, weight_IO) if bias_O is None else torch.addmm(bias_O, x, weight_IO)
 
 
-def add_linear(residual: Tensor, x: Tensor, weight_IO: Tensor) -> Tensor:
-    """The residual (A, O) plus the projection of x (A, I). Weights that are kept in float32 inside a half-precision
-    model (T5's `wo`) make the residual float32, as in transformers."""
+def add_linear(residual: Tensor, x: Tensor, weight_IO: Tensor, kernels: Kernels | None = None) -> Tensor:
+    """The residual (A, O) plus the projection of x (A, I), as `apply_linear` computes it. Weights that are kept in
+    float32 inside a half-precision model (T5's `wo`) make the residual float32, as in transformers."""
+    if kernels is not None and kernels.multiplies(x.shape[0], weight_IO):
+        return kernels.project(x, weight_IO, residual)
     if residual.dtype == x.dtype == weight_IO.dtype:
         return torch.addmm(residual, x, weight_IO)
     return residual + torch.mm(x.to(weight_IO.dtype), weight_IO)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from rltf.policies.compat import is_t5, t5_output_scale
 from rltf.policies.decoding.interfaces import Cache, Decoder, PromptStates
-from rltf.policies.decoding.projections import RMSNorm, add_linear, apply_linear, transposed_weight
+from rltf.policies.decoding.projections import RMSNorm, add_linear, apply_linear, joined_weight, transposed_weight
 from rltf.policies.kernels import Kernels
 
 
@@ -75,21 +75,23 @@ class T5Decoder(Decoder):
     @override
     def step(self, token_A: Tensor, position_A: Tensor, cache: Cache) -> Tensor:
         hidden = self._embedding.index_select(0, token_A)  # positions enter through the bias of distances alone
-        count = hidden.shape[0]
+        count, kernels = hidden.shape[0], self.kernels
         for i, layer in enumerate(self._layers):
-            qkv = apply_linear(layer.self_norm(hidden), layer.qkv).view(count, -1, self.head_dim)
-            hidden = add_linear(hidden, cache.self_attention(i, qkv), layer.self_out)
-            query = apply_linear(layer.cross_norm(hidden), layer.cross_q).view(count, -1, self.head_dim)
-            hidden = add_linear(hidden, cache.prompt_attention(i, query), layer.cross_out)
+            qkv = apply_linear(layer.self_norm(hidden), layer.qkv, kernels=kernels).view(count, -1, self.head_dim)
+            hidden = add_linear(hidden, cache.self_attention(i, qkv), layer.self_out, kernels)
+            query = apply_linear(layer.cross_norm(hidden), layer.cross_q, kernels=kernels).view(
+                count, -1, self.head_dim
+            )
+            hidden = add_linear(hidden, cache.prompt_attention(i, query), layer.cross_out, kernels)
             normed = layer.ff_norm(hidden)
-            inner = layer.activation(apply_linear(normed, layer.ff_in))
+            inner = layer.activation(apply_linear(normed, layer.ff_in, kernels=kernels))
             if layer.ff_gate is not None:
-                inner = inner * apply_linear(normed, layer.ff_gate)
-            hidden = add_linear(hidden, inner, layer.ff_out)
+                inner = inner * apply_linear(normed, layer.ff_gate, kernels=kernels)
+            hidden = add_linear(hidden, inner, layer.ff_out, kernels)
             if hidden.dtype == torch.float16:
                 hidden = hidden.clamp(-64504, 64504)
         hidden = self._norm(hidden)
-        return apply_linear(hidden if self._scale == 1.0 else hidden * self._scale, self._head)
+        return apply_linear(hidden if self._scale == 1.0 else hidden * self._scale, self._head, kernels=kernels)
 
     @override
     def distance_bias(self, columns: int) -> Tensor:
@@ -104,7 +106,7 @@ def _layer(block: Any, kernels: Kernels | None) -> _Layer:
     gated = hasattr(dense, "wi_0")
     return _Layer(
         self_norm=RMSNorm(self_block.layer_norm, kernels),
-        qkv=torch.cat([transposed_weight(part) for part in (attention.q, attention.k, attention.v)], 1),
+        qkv=joined_weight([transposed_weight(part) for part in (attention.q, attention.k, attention.v)], kernels),
         self_out=transposed_weight(attention.o),
         cross_norm=RMSNorm(cross_block.layer_norm, kernels),
         cross_q=transposed_weight(cross_attention.q),

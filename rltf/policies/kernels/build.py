@@ -25,7 +25,7 @@ def library() -> ctypes.CDLL:
         OSError: there is none; the message says why: no compiler, or the first line of its complaint.
     """
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    texts = [path.read_text() for path in (_HERE / "vectors.h", _SOURCE)]
+    texts = [path.read_text() for path in (*sorted(_HERE.glob("*.h")), _SOURCE)]
     key = hashlib.sha256(repr((texts, compiler, _FLAGS, _machine())).encode()).hexdigest()[:16]
     failure = OSError("no folder to keep it in")
     for folder in _folders():

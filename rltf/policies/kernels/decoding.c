@@ -1,26 +1,26 @@
 /* What a decode step does between its matrix products, for float32 on one CPU thread: norms, rotary positions, attention
  * over rows of different lengths and the prompts they share, and the draw of a token. A kernel of torch costs three to
- * five microseconds to call, and a small model's step is a hundred of them; here it is a dozen.
+ * five microseconds to call, and a small model's step is a hundred of them; here it is a dozen. The products with large
+ * weights are in projection.h.
  *
  * Keys are stored in blocks of 16 positions with the positions innermost, so that a score is a sum of whole vectors;
  * values have the width innermost, padded to whole vectors.
  */
+#include "projection.h"
 #include "vectors.h"
 
 /* out = x / sqrt(mean(x^2) + eps) * scale: x and out (rows, width). */
 void rms_norm(const float *x, const float *scale, float *out, int64_t rows, int64_t width, float eps) {
     for (int64_t row = 0; row < rows; row++, x += width, out += width) {
-        vec squares = {};
+        vec squares[PARTS] = {};
         float rest = 0;
         int64_t i = 0;
-        for (; i + LANES <= width; i += LANES) {
-            vec part = *(const vec *)(x + i);
-            squares += part * part;
-        }
+        for (; i + LANES <= width; i += LANES)
+            UNROLLED
+            for (int p = 0; p < PARTS; p++) squares[p] += load(x + i + p * WIDE) * load(x + i + p * WIDE);
         for (; i < width; i++) rest += x[i] * x[i];
         const float factor = 1.0f / sqrtf((sum_of(squares) + rest) / (float)width + eps);
-        for (i = 0; i + LANES <= width; i += LANES)
-            *(vec *)(out + i) = *(const vec *)(x + i) * factor * *(const vec *)(scale + i);
+        for (i = 0; i + WIDE <= width; i += WIDE) save(out + i, load(x + i) * factor * load(scale + i));
         for (; i < width; i++) out[i] = x[i] * factor * scale[i];
     }
 }
@@ -118,7 +118,7 @@ INLINE void attend_(const Attention *a, int64_t layer, int64_t head, int n, cons
             if (a->bias) {
                 const float *bias = a->bias + layer * a->bias_stride;
                 bias += head * (a->biases + LANES) + a->biases - row_length;
-                for (int64_t s = 0; s < row_length; s += LANES) *(vec *)(row_score + s) += *(const vec *)(bias + s);
+                for (int64_t s = 0; s < row_length; s += WIDE) save(row_score + s, load(row_score + s) + load(bias + s));
             }
             for (int64_t s = row_length; s < UP(row_length); s++) row_score[s] = -INFINITY;
             if (a->window) {
@@ -206,21 +206,22 @@ void sample_tokens(const float *logits, const float *number, int64_t number_stri
         const float scale = greedy[row] ? 1.0f : 1.0f / temperature;
         vec most = all(-INFINITY);
         int64_t i = 0;
-        for (; i + LANES <= vocabulary; i += LANES) most = larger(*(const vec *)(logits + i), most);
+        for (; i + WIDE <= vocabulary; i += WIDE) most = larger(load(logits + i), most);
         float top = max_of(most);
         for (; i < vocabulary; i++) top = logits[i] > top ? logits[i] : top;
-        for (i = 0; i + LANES <= vocabulary; i += LANES)
-            *(vec *)(mass + i) = exp_((*(const vec *)(logits + i) - top) * scale);
-        if (i < vocabulary) {
+        for (i = 0; i + WIDE <= vocabulary; i += WIDE) save(mass + i, exp_((load(logits + i) - top) * scale));
+        for (; i < UP(vocabulary); i += WIDE) {
             vec part = all(-INFINITY);
-            for (int64_t j = i; j < vocabulary; j++) part[j - i] = logits[j] - top;
-            *(vec *)(mass + i) = exp_(part * scale);
+            for (int64_t j = i; j < vocabulary && j < i + WIDE; j++) part[j - i] = logits[j] - top;
+            save(mass + i, exp_(part * scale));
         }
         double total = 0;
         for (int64_t s = 0; s * STRETCH < vocabulary; s++) {
-            vec sum = {};
+            vec sum[PARTS] = {};
             const int64_t end = UP(vocabulary) < (s + 1) * STRETCH ? UP(vocabulary) : (s + 1) * STRETCH;
-            for (i = s * STRETCH; i < end; i += LANES) sum += *(vec *)(mass + i);
+            for (i = s * STRETCH; i < end; i += LANES)
+                UNROLLED
+                for (int p = 0; p < PARTS; p++) sum[p] += load(mass + i + p * WIDE);
             total += stretch[s] = sum_of(sum);
         }
         int64_t choice = 0;

@@ -1,28 +1,43 @@
-/* Vectors are GCC's: 16 floats, which the compiler maps to what the machine has. */
+/* Vectors are GCC's, as wide as the machine's registers: wider ones it would keep in memory. What is summed in 16 lanes is
+ * summed in 16 on every machine, so results are the same. */
 #pragma once
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-#define LANES 16
-#define UNROLLED _Pragma("GCC unroll 4") /* for sums to stay in registers */
+#define LANES 16 /* floats side by side in memory and in sums */
+#if defined(__AVX512F__)
+#define WIDE 16 /* floats of a register */
+#elif defined(__AVX__)
+#define WIDE 8
+#else
+#define WIDE 4
+#endif
+#define PARTS (LANES / WIDE) /* registers for 16 lanes */
+#define BYTES (4 * WIDE)
+/* For sums to stay in registers: loops over them are unrolled, and not nested, as their arrays have one dimension. */
+#define UNROLLED _Pragma("GCC unroll 32")
 #define INLINE static inline __attribute__((always_inline))
-typedef float vec __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ivec __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float vec __attribute__((vector_size(BYTES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(BYTES), aligned(4), may_alias));
 
 INLINE vec all(float x) { return x - (vec){}; }
+INLINE vec load(const float *x) { return *(const vec *)x; }
+INLINE void save(float *x, vec value) { *(vec *)x = value; }
 INLINE vec select_(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 INLINE vec larger(vec a, vec b) { return select_(a > b, a, b); }
 
-INLINE float sum_of(vec x) {
+/* Of 16 lanes, in their order. */
+INLINE float sum_of(const vec *lanes) {
     float total = 0;
-    for (int i = 0; i < LANES; i++) total += x[i];
+    for (int p = 0; p < PARTS; p++)
+        for (int i = 0; i < WIDE; i++) total += lanes[p][i];
     return total;
 }
 
 INLINE float max_of(vec x) {
     float most = x[0];
-    for (int i = 1; i < LANES; i++) most = x[i] > most ? x[i] : most;
+    for (int i = 1; i < WIDE; i++) most = x[i] > most ? x[i] : most;
     return most;
 }
 
@@ -52,74 +67,64 @@ INLINE void fetch(const float *from, int64_t count) {
     for (int64_t i = 0; i < count; i += LANES) __builtin_prefetch(from + i, 0, 2);
 }
 
-/* out[i][b * 16 ...] = q[i] . k[b], for N queries and M blocks at once: N * M independent sums hide the latency. */
+/* out[i][b * 16 ...] = q[i] . k[b], for N queries and M blocks at once: independent sums hide the latency. */
 INLINE void tile(const int N, const int M, const float **q, const float *k, int64_t width, float **out, int64_t at) {
-    vec sum[4][4] = {};
+    vec sum[N * M * PARTS];
+    UNROLLED
+    for (int j = 0; j < N * M * PARTS; j++) sum[j] = all(0);
     for (int64_t d = 0; d < width; d++)
         UNROLLED
-        for (int m = 0; m < M; m++) {
-            vec key = *(const vec *)(k + (m * width + d) * LANES);
-            UNROLLED
-            for (int i = 0; i < N; i++) sum[i][m] += q[i][d] * key;
+        for (int j = 0; j < N * M * PARTS; j++) { /* query by query, block by block, part by part */
+            const int i = j / (M * PARTS), m = j / PARTS % M, p = j % PARTS;
+            sum[j] += q[i][d] * load(k + (m * width + d) * LANES + p * WIDE);
         }
     UNROLLED
-    for (int i = 0; i < N; i++)
-        UNROLLED
-        for (int m = 0; m < M; m++) *(vec *)(out[i] + at + m * LANES) = sum[i][m];
+    for (int j = 0; j < N * M * PARTS; j++) save(out[j / (M * PARTS)] + at + j % (M * PARTS) * WIDE, sum[j]);
 }
 
 INLINE void scores(const int N, const float **q, const float *k, int64_t width, int64_t blocks, float **out) {
-    const int M = N == 1 ? 4 : N == 2 ? 4 : 2;
+    const int M = N == 1 ? 4 : PARTS == 1 ? 2 : 1;
     int64_t b = 0;
     for (; b + M <= blocks; b += M) tile(N, M, q, k + b * width * LANES, width, out, b * LANES);
     for (; b < blocks; b++) tile(N, 1, q, k + b * width * LANES, width, out, b * LANES);
 }
 
-/* out[i] (P vectors) += sum over s < count of weight[i][s] times the P vectors v[s]. */
-INLINE void mixed(const int N, const int P, float **weight, const float *v, int64_t count, float **out) {
-    const int64_t stride = P * LANES;
-    const int unroll = N == 1 && P <= 2 ? 4 : 1;
-    vec sum[4][4][P];
-    memset(sum, 0, sizeof sum);
+/* out[i] (C vectors) += sum over s < count of weight[i][s] times the C vectors v[s], U of them in sums of their own. */
+INLINE void mixed(const int N, const int C, const int U, float **weight, const float *v, int64_t stride, int64_t count,
+                  float **out, int64_t at) {
+    vec sum[N * C * U];
+    UNROLLED
+    for (int j = 0; j < N * C * U; j++) sum[j] = all(0);
     int64_t s = 0;
-    for (; s + unroll <= count; s += unroll)
+    for (; s + U <= count; s += U)
         UNROLLED
-        for (int u = 0; u < unroll; u++)
-            UNROLLED
-            for (int p = 0; p < P; p++) {
-                vec value = *(const vec *)(v + (s + u) * stride + p * LANES);
-                UNROLLED
-                for (int i = 0; i < N; i++) sum[i][u][p] += weight[i][s + u] * value;
-            }
+        for (int j = 0; j < N * C * U; j++) {
+            const int i = j / (C * U), u = j / C % U, c = j % C;
+            sum[j] += weight[i][s + u] * load(v + (s + u) * stride + at + c * WIDE);
+        }
     for (; s < count; s++)
         UNROLLED
-        for (int p = 0; p < P; p++) {
-            vec value = *(const vec *)(v + s * stride + p * LANES);
-            UNROLLED
-            for (int i = 0; i < N; i++) sum[i][0][p] += weight[i][s] * value;
-        }
+        for (int j = 0; j < N * C; j++)
+            sum[j / C * C * U + j % C] += weight[j / C][s] * load(v + s * stride + at + j % C * WIDE);
     UNROLLED
-    for (int i = 0; i < N; i++)
+    for (int j = 0; j < N * C; j++) {
+        const int first = j / C * C * U + j % C;
+        vec total = sum[first];
         UNROLLED
-        for (int p = 0; p < P; p++) {
-            vec total = sum[i][0][p];
-            for (int u = 1; u < unroll; u++) total += sum[i][u][p];
-            *(vec *)(out[i] + p * LANES) += total;
-        }
+        for (int u = 1; u < U; u++) total += sum[first + u * C];
+        float *to = out[j / C] + at + j % C * WIDE;
+        save(to, load(to) + total);
+    }
 }
 
-/* `mixed` for rows of `width` numbers, a multiple of LANES. */
+/* `mixed` for rows of `width` numbers, a multiple of 16, as many at a time as there are registers for. */
 INLINE void mix(const int N, float **weight, const float *v, int64_t width, int64_t count, float **out) {
-    switch (width / LANES) {
-        case 1: mixed(N, 1, weight, v, count, out); break;
-        case 2: mixed(N, 2, weight, v, count, out); break;
-        case 4: mixed(N, 4, weight, v, count, out); break;
-        default: /* one vector of the width at a time */
-            for (int64_t s = 0; s < count; s++)
-                for (int64_t d = 0; d < width; d += LANES)
-                    for (int i = 0; i < N; i++)
-                        *(vec *)(out[i] + d) += weight[i][s] * *(const vec *)(v + s * width + d);
-    }
+    const int long_ = N == 1 || PARTS == 1;
+    int64_t at = 0;
+    if (N == 1 && width <= 2 * LANES)
+        for (; at < width; at += LANES) mixed(N, PARTS, 4, weight, v, width, count, out, at);
+    for (; long_ && at + 4 * LANES <= width; at += 4 * LANES) mixed(N, 4 * PARTS, 1, weight, v, width, count, out, at);
+    for (; at < width; at += LANES) mixed(N, PARTS, 1, weight, v, width, count, out, at);
 }
 
 static void scores1(const float **q, const float *k, int64_t width, int64_t blocks, float **out) {
@@ -129,16 +134,17 @@ static void scores4(const float **q, const float *k, int64_t width, int64_t bloc
     scores(4, q, k, width, blocks, out);
 }
 
-/* Scores (whole vectors, -infinity beyond what may be read) to weights, e^(x - top); their sum. */
+/* Scores (16 lanes at a time, -infinity beyond what may be read) to weights, e^(x - top); their sum. */
 INLINE float softmax(float *x, int64_t count) {
-    vec most = *(vec *)x;
-    for (int64_t i = LANES; i < count; i += LANES) most = larger(*(vec *)(x + i), most);
-    vec shift = all(max_of(most)), total = {};
-    for (int64_t i = 0; i < count; i += LANES) {
-        vec e = exp_(*(vec *)(x + i) - shift);
-        *(vec *)(x + i) = e;
-        total += e;
-    }
+    vec most = load(x);
+    for (int64_t i = WIDE; i < count; i += WIDE) most = larger(load(x + i), most);
+    vec shift = all(max_of(most)), total[PARTS] = {};
+    for (int64_t i = 0; i < count; i += LANES)
+        UNROLLED
+        for (int p = 0; p < PARTS; p++) {
+            vec e = exp_(load(x + i + p * WIDE) - shift);
+            save(x + i + p * WIDE, e);
+            total[p] += e;
+        }
     return sum_of(total);
 }
-
