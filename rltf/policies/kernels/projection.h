@@ -16,7 +16,7 @@
  * inputs. */
 INLINE void product(const int P, const int M, const float *x, const float *w, int64_t width, int64_t count, int more,
                     float *sums) {
-    vec sum[M * P];
+    vec sum[24];
     UNROLLED
     for (int j = 0; j < M * P; j++) sum[j] = more ? load(sums + j / P * GROUP + j % P * WIDE) : all(0);
     int64_t d = 0;

@@ -69,15 +69,16 @@ INLINE void fetch(const float *from, int64_t count) {
 
 /* out[i][b * 16 ...] = q[i] . k[b], for N queries and M blocks at once: independent sums hide the latency. */
 INLINE void tile(const int N, const int M, const float **q, const float *k, int64_t width, float **out, int64_t at) {
-    vec sum[N * M * PARTS];
+    vec sum[16];
     UNROLLED
     for (int j = 0; j < N * M * PARTS; j++) sum[j] = all(0);
-    for (int64_t d = 0; d < width; d++)
+    for (int64_t d = 0; d < width; d++) {
+        vec key[16];
         UNROLLED
-        for (int j = 0; j < N * M * PARTS; j++) { /* query by query, block by block, part by part */
-            const int i = j / (M * PARTS), m = j / PARTS % M, p = j % PARTS;
-            sum[j] += q[i][d] * load(k + (m * width + d) * LANES + p * WIDE);
-        }
+        for (int j = 0; j < M * PARTS; j++) key[j] = load(k + (j / PARTS * width + d) * LANES + j % PARTS * WIDE);
+        UNROLLED
+        for (int j = 0; j < N * M * PARTS; j++) sum[j] += q[j / (M * PARTS)][d] * key[j % (M * PARTS)];
+    }
     UNROLLED
     for (int j = 0; j < N * M * PARTS; j++) save(out[j / (M * PARTS)] + at + j % (M * PARTS) * WIDE, sum[j]);
 }
@@ -92,16 +93,17 @@ INLINE void scores(const int N, const float **q, const float *k, int64_t width, 
 /* out[i] (C vectors) += sum over s < count of weight[i][s] times the C vectors v[s], U of them in sums of their own. */
 INLINE void mixed(const int N, const int C, const int U, float **weight, const float *v, int64_t stride, int64_t count,
                   float **out, int64_t at) {
-    vec sum[N * C * U];
+    vec sum[16];
     UNROLLED
     for (int j = 0; j < N * C * U; j++) sum[j] = all(0);
     int64_t s = 0;
-    for (; s + U <= count; s += U)
+    for (; s + U <= count; s += U) {
+        vec value[16];
         UNROLLED
-        for (int j = 0; j < N * C * U; j++) {
-            const int i = j / (C * U), u = j / C % U, c = j % C;
-            sum[j] += weight[i][s + u] * load(v + (s + u) * stride + at + c * WIDE);
-        }
+        for (int j = 0; j < U * C; j++) value[j] = load(v + (s + j / C) * stride + at + j % C * WIDE);
+        UNROLLED
+        for (int j = 0; j < N * U * C; j++) sum[j] += weight[j / (U * C)][s + j / C % U] * value[j % (U * C)];
+    }
     for (; s < count; s++)
         UNROLLED
         for (int j = 0; j < N * C; j++)
@@ -119,11 +121,14 @@ INLINE void mixed(const int N, const int C, const int U, float **weight, const f
 
 /* `mixed` for rows of `width` numbers, a multiple of 16, as many at a time as there are registers for. */
 INLINE void mix(const int N, float **weight, const float *v, int64_t width, int64_t count, float **out) {
-    const int long_ = N == 1 || PARTS == 1;
+    const int many = N == 1 || PARTS == 1; /* registers */
     int64_t at = 0;
-    if (N == 1 && width <= 2 * LANES)
+    if (N == 1 && width <= 2 * LANES) {
+        if (PARTS == 1 && width == 2 * LANES) mixed(N, 2, 4, weight, v, width, count, out, 0), at = width;
         for (; at < width; at += LANES) mixed(N, PARTS, 4, weight, v, width, count, out, at);
-    for (; long_ && at + 4 * LANES <= width; at += 4 * LANES) mixed(N, 4 * PARTS, 1, weight, v, width, count, out, at);
+    }
+    for (; many && at + 4 * LANES <= width; at += 4 * LANES) mixed(N, 4 * PARTS, 1, weight, v, width, count, out, at);
+    for (; many && at + 2 * LANES <= width; at += 2 * LANES) mixed(N, 2 * PARTS, 1, weight, v, width, count, out, at);
     for (; at < width; at += LANES) mixed(N, PARTS, 1, weight, v, width, count, out, at);
 }
 
