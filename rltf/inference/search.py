@@ -138,8 +138,8 @@ class Search(Inference):
 
     def final_candidates(self, candidates: Sequence[Candidate]) -> list[int]:
         """Indices of one problem's programs that pass@k is computed from: those of the last round."""
-        later = [i for i, candidate in enumerate(candidates) if candidate.round_name != "drawn"]
-        return later or list(range(len(candidates)))
+        last_round = [i for i, candidate in enumerate(candidates) if candidate.round_name != "drawn"]
+        return last_round or list(range(len(candidates)))
 
     def draw_candidates(
         self,
