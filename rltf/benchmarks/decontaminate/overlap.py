@@ -92,10 +92,10 @@ def _overlap(
     share: float,
 ) -> Iterator[Overlap]:
     text = task_text(problem)
-    own = word_runs(text, n)
+    text_runs = word_runs(text, n)
     if len(words(text)) > n:  # texts shorter than a run are compared as a whole
-        own |= _short_runs(text, n, holders)
-    shared = Counter(name for run in own for name in holders.get(run, ()))
+        text_runs |= _short_runs(text, n, holders)
+    shared = Counter(name for run in text_runs for name in holders.get(run, ()))
     shares = {name: count / len(runs[name]) for name, count in shared.items()}
     same = next((solutions[form] for form in _forms(problem) if form in solutions), None)
     best = max(sorted(shares), key=shares.__getitem__, default=None)
