@@ -173,13 +173,13 @@ class PoolOrder:
         """The next `n` problem indices, all different unless `n` exceeds the number of this rank's problems."""
         waiting = sorted(self.ids, key=lambda problem_id: self._last.get(problem_id, (-1, 0)))
         latest = self._iteration - self._pools.rest
-        rested = [i for i in waiting if i not in self._last or self._last[i][0] < latest]
+        available = [i for i in waiting if i not in self._last or self._last[i][0] < latest]
         by_pool: dict[Pool, list[str]] = {pool: [] for pool in POOLS}
-        for problem_id in rested:
+        for problem_id in available:
             by_pool[self._pools.pool(problem_id)].append(problem_id)
         counts = share_out(n, self._pools.shares, {pool: len(ids) for pool, ids in by_pool.items()})
         problem_ids = [problem_id for pool in POOLS for problem_id in by_pool[pool][: counts[pool]]]
-        substitutes = [i for i in (*rested, *waiting) if i not in set(problem_ids)]
+        substitutes = [i for i in (*available, *waiting) if i not in set(problem_ids)]
         problem_ids += list(dict.fromkeys(substitutes))[: n - len(problem_ids)]
         while len(problem_ids) < n:
             problem_ids += waiting[: n - len(problem_ids)]

@@ -118,8 +118,8 @@ def lookup(scope: Scope) -> Statement:
         "With a dictionary {d} that maps {pairs}, look up {e} and let {v} be what it gives, {k} for a missing key.",
         "Define a dictionary {d} from {pairs}; set {v} to its entry for {e}, with {k} as the default.",
     )
-    listed = f"{', '.join(first)} and {last}"
-    return statement("lookup", result, code, templates, d=table, pairs=listed, e=key, k=default)
+    pairs_text = f"{', '.join(first)} and {last}"
+    return statement("lookup", result, code, templates, d=table, pairs=pairs_text, e=key, k=default)
 
 
 def set_algebra(scope: Scope) -> Statement:
