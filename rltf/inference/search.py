@@ -131,9 +131,11 @@ class Search(Inference):
                 has_examples=candidates[0].examples is not None,
             )
         )
-        indices = [*range(greedy_count), *(greedy_count + i for i in last_round)]
+        program_indices = [*range(greedy_count), *(greedy_count + i for i in last_round)]
         return JudgedGroup(
-            judged.problem, tuple(judged.programs[i] for i in indices), tuple(judged.verdicts[i] for i in indices)
+            judged.problem,
+            tuple(judged.programs[i] for i in program_indices),
+            tuple(judged.verdicts[i] for i in program_indices),
         )
 
     def final_candidates(self, candidates: Sequence[Candidate]) -> list[int]:
