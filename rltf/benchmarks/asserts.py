@@ -115,8 +115,8 @@ def _equality(tree: ast.Module) -> tuple[ast.Call, ast.expr] | None:
         return None
     test = tree.body[0].test
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-        left, right = test.left, test.comparators[0]
-        return (left, right) if isinstance(left, ast.Call) else None
+        call, value = test.left, test.comparators[0]
+        return (call, value) if isinstance(call, ast.Call) else None
     return None
 
 

@@ -92,9 +92,9 @@ class BigCodeBench(DatasetBenchmark):
 
     def _imported(self, row: Row, header: str, test: str) -> set[str]:
         """Libraries of a problem: those that it names, and those that header and tests import."""
-        named = row.fields.get("libs") or []
+        libraries = row.fields.get("libs") or []
         try:
-            names = ast.literal_eval(named) if isinstance(named, str) else named
+            names = ast.literal_eval(libraries) if isinstance(libraries, str) else libraries
             imported = [node for code in (f"{header}\n    pass", test) for node in ast.walk(ast.parse(code))]
         except (SyntaxError, ValueError) as error:
             raise ValueError(

@@ -54,8 +54,8 @@ class HumanEvalPlus(HumanEval):
     def parse_row(self, row: Row) -> tuple[Split, Problem]:
         if "base_input" not in row.fields:
             split, problem = super().parse_row(row)
-            added = self._inputs.get(problem.id, [])
-            tests = [*problem.tests, *self._check(problem, added, 0.0)]
+            plus_inputs = self._inputs.get(problem.id, [])
+            tests = [*problem.tests, *self._check(problem, plus_inputs, 0.0)]
             return split, replace(problem, tests=tuple(tests))
         split, problem = super().parse_row(Row(row.place, {**row.fields, "test": "def check(candidate): ..."}))
         tolerance = tolerance_of(row)

@@ -29,9 +29,9 @@ def other_program(answer: str) -> Extraction:
     if not has_thoughts(answer) and not answer.lstrip().startswith("```"):
         end = f"\n{answer}".find("\n```")
         return Extraction(0, len(answer) if end < 0 else max(end - 1, 0))
-    rest = without_thoughts(answer)
-    offset = len(answer) - len(rest)
-    blocks = [block for block in _BLOCK.finditer(rest) if block["code"].strip()]
+    reply = without_thoughts(answer)
+    offset = len(answer) - len(reply)
+    blocks = [block for block in _BLOCK.finditer(reply) if block["code"].strip()]
     if not blocks:
         return Extraction(offset, len(answer))
     start, end = blocks[-1].span("code")

@@ -173,10 +173,12 @@ def decode_cases(text: str) -> list[Any]:
             operations = list(pickletools.genops(zlib.decompress(base64.b64decode(text, validate=True))))
         except (binascii.Error, zlib.error, ValueError) as error:
             raise ValueError(f"is neither JSON nor compressed text ({error})") from None
-        others = {operation.name for operation, _, _ in operations} - _OF_ONE_TEXT
+        foreign_operations = {operation.name for operation, _, _ in operations} - _OF_ONE_TEXT
         texts = [value for _, value, _ in operations if isinstance(value, str)]
-        if others or len(texts) != 1:
-            raise ValueError(f"holds a pickle of other things than one text ({', '.join(sorted(others)) or 'none'})")
+        if foreign_operations or len(texts) != 1:
+            raise ValueError(
+                f"holds a pickle of other things than one text ({', '.join(sorted(foreign_operations)) or 'none'})"
+            )
         [text] = texts
     try:
         cases = json.loads(text)

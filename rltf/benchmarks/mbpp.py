@@ -94,7 +94,7 @@ def _with_definitions(setup: str, reference: str) -> str:
     if not setup:
         return ""
     nodes = [node for node in ast.walk(parse(setup)) if isinstance(node, ast.Name)]
-    stored = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
-    missing = {node.id for node in nodes if node.id not in stored and not hasattr(builtins, node.id)}
-    needed = [node for node in parse(reference).body if isinstance(node, ast.ClassDef) and node.name in missing]
-    return "\n".join([*map(ast.unparse, needed), setup])
+    bound_names = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+    free_names = {node.id for node in nodes if node.id not in bound_names and not hasattr(builtins, node.id)}
+    classes = [node for node in parse(reference).body if isinstance(node, ast.ClassDef) and node.name in free_names]
+    return "\n".join([*map(ast.unparse, classes), setup])

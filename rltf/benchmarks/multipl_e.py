@@ -120,8 +120,8 @@ class MultiplE(DatasetBenchmark):
         problem_id = f"multipl-e/{self._language}/{row.value('name', str)}"
         starter = row.value("prompt", str)
         header = starter[starter.rstrip("\n").rfind("\n") + 1 :]
-        named = _NAME.search(header)
-        if named is None:
+        name_match = _NAME.search(header)
+        if name_match is None:
             raise UnjudgeableRow(
                 problem_id, f"its prompt does not end with the header of a function ({header.strip()!r})"
             )
@@ -130,14 +130,14 @@ class MultiplE(DatasetBenchmark):
         setup = cpp_setup(starter, header, tests_text, last_word(problem_id)) if in_cpp else ""
         tests: tuple[Test, ...]
         try:
-            tests = (cpp_test(problem_id),) if in_cpp else javascript_tests(tests_text, named[1])
+            tests = (cpp_test(problem_id),) if in_cpp else javascript_tests(tests_text, name_match[1])
         except ValueError as error:
             raise UnjudgeableRow(problem_id, f"its tests {error}") from None
         return "test", Problem(
             id=problem_id,
             statement=starter,
             tests=tests,
-            entry_point=named[1],
+            entry_point=name_match[1],
             starter=starter,
             setup=setup,
             language=self._language,
@@ -161,12 +161,12 @@ def javascript_tests(text: str, function: str) -> tuple[CallTest, ...]:
     while body:
         if not body.startswith("assert.deepEqual(candidate("):
             raise ValueError(f"have a statement other than assert.deepEqual ({_first_line(body)})")
-        args, rest = _values(body.removeprefix("assert.deepEqual(candidate("))
-        expected, rest = _values(rest.removeprefix(",")) if rest.startswith(",") else ([], "")
+        args, tail = _values(body.removeprefix("assert.deepEqual(candidate("))
+        expected, tail = _values(tail.removeprefix(",")) if tail.startswith(",") else ([], "")
         if len(expected) != 1:
             raise ValueError(f"compare a call with other than one value ({_first_line(body)})")
         tests.append(CallTest(function, tuple(args), expected[0]))
-        body = rest.removeprefix(";").strip()
+        body = tail.removeprefix(";").strip()
     return tuple(tests)
 
 
@@ -211,8 +211,8 @@ def cpp_setup(starter: str, header: str, tests: str, word: str) -> str:
         std::puts("end");
     }
     """
-    before = starter.removesuffix(header)
-    lines = [line for line in before.split("\n") if line.strip() and not line.lstrip().startswith("//")]
+    preamble = starter.removesuffix(header)
+    lines = [line for line in preamble.split("\n") if line.strip() and not line.lstrip().startswith("//")]
     declaration = header.strip().removesuffix("{").rstrip() + ";"
     main = tests.strip().removeprefix("}").strip().removesuffix("}").rstrip()
     return "\n".join([*lines, "#include <cstdio>", declaration, main, f'    std::puts("{word}");', "}"])

@@ -3,19 +3,24 @@
 The changes are those at which tests are aimed: comparisons, operators, constants, conditions, ranges, slices and
 results. None makes a syntax error and none needs a name that is not there, so that a mutant runs and is wrong, or is
 the same function in other words (equivalent): that no test kills it is no proof that tests are missing.
+
+`rltf.mining.mistakes` makes fewer kinds of change, by which mined tests are chosen; its figures were measured with
+those, so the two share how they draw (`draw_in_turn`), and no more.
 """
 
 from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rltf.benchmarks.asserts import parse
 from rltf.benchmarks.mini.edits import NodeSlot, node_slots, replaced_node
 from rltf.validation import require
+
+T = TypeVar("T")
 
 _COMPARISONS: Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Gt: (ast.GtE, ast.Lt),
@@ -89,8 +94,8 @@ def mutants(
     for kind in kinds or ():
         require("kinds", kind, choices=KINDS)
     tree = parse(program)
-    seen = {ast.unparse(tree)}
-    made: list[Mutant] = []
+    texts = {ast.unparse(tree)}
+    candidates: list[Mutant] = []
     slots = [slot for slot in node_slots(tree) if not _is_annotation(slot) and not _is_docstring(slot)]
     for kind, change in KINDS.items():
         if kinds is not None and kind not in kinds:
@@ -98,11 +103,32 @@ def mutants(
         for slot in slots:
             for node in change(slot.node):
                 text = _replaced_text(tree, slot, node)
-                if text not in seen:
-                    seen.add(text)
-                    made.append(Mutant(text, kind, _line(slot)))
-    made.sort(key=lambda mutant: mutant.line)
-    return tuple(made if limit is None else _sample(made, limit, seed))
+                if text not in texts:
+                    texts.add(text)
+                    candidates.append(Mutant(text, kind, _line(slot)))
+    candidates.sort(key=lambda mutant: mutant.line)
+    return tuple(candidates if limit is None else _sample(candidates, limit, seed))
+
+
+def draw_in_turn(piles: Sequence[MutableSequence[T]], count: int, rng: random.Random) -> list[T]:
+    """At most `count` different items, one of each pile in turn, so that large piles do not crowd out the others.
+
+    Args:
+        piles: shuffled, and emptied of what is drawn.
+        count: largest number of items.
+        rng: random generator.
+
+    >>> draw_in_turn([["a"], [], ["b", "b", "b"]], 3, random.Random(0))
+    ['a', 'b']
+    """
+    for pile in piles:
+        rng.shuffle(pile)
+    items: dict[T, None] = {}
+    while len(items) < count and any(piles):
+        for pile in piles:
+            if pile and len(items) < count:
+                items[pile.pop()] = None
+    return list(items)
 
 
 def comparison(node: ast.AST) -> Iterator[ast.AST | None]:
@@ -217,21 +243,12 @@ def _replaced_text(tree: ast.AST, slot: NodeSlot, node: ast.AST | None) -> str:
         return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def _sample(made: list[Mutant], limit: int, seed: int) -> list[Mutant]:
-    """Mutants of all kinds in turn, each time one drawn of those that are left of the kind."""
-    rng = random.Random(seed)
+def _sample(candidates: Sequence[Mutant], limit: int, seed: int) -> list[Mutant]:
+    """Mutants of all kinds in turn, in the order of their lines."""
     by_kind: dict[str, list[Mutant]] = {}
-    for mutant in made:
+    for mutant in candidates:
         by_kind.setdefault(mutant.kind, []).append(mutant)
-    for pile in by_kind.values():
-        rng.shuffle(pile)
-    chosen: list[Mutant] = []
-    while len(chosen) < limit and by_kind:
-        for kind in list(by_kind)[: limit - len(chosen)]:
-            chosen.append(by_kind[kind].pop())
-            if not by_kind[kind]:
-                del by_kind[kind]
-    return sorted(chosen, key=lambda mutant: mutant.line)
+    return sorted(draw_in_turn(list(by_kind.values()), limit, random.Random(seed)), key=lambda mutant: mutant.line)
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:

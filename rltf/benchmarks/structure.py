@@ -55,18 +55,19 @@ class _Serializer:
     """Writes a tree as a sequence of texts, with numbers for the program's own names."""
 
     def __init__(self, tree: ast.Module, keep_functions: bool) -> None:
-        bound: set[str] = set()
-        kept = {statement.name for statement in tree.body if isinstance(statement, _WITH_DOCSTRING)}
-        kept = kept if keep_functions else set()
+        bound_names: set[str] = set()
+        public_names: set[str] = set()
+        if keep_functions:
+            public_names |= {statement.name for statement in tree.body if isinstance(statement, _WITH_DOCSTRING)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute):
-                kept.add(node.attr)  # a method, or a field of a class
+                public_names.add(node.attr)  # a method, or a field of a class
             elif isinstance(node, ast.keyword) and node.arg is not None:
-                kept.add(node.arg)
+                public_names.add(node.arg)
             elif not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
                 name = getattr(node, _NAME_FIELDS.get(type(node), ""), None)
-                bound.update([name] if isinstance(name, str) else name or ())
-        self._own = bound - kept
+                bound_names.update([name] if isinstance(name, str) else name or ())
+        self._own_names = bound_names - public_names
         self._numbers: dict[str, int] = {}
 
     def parts(self, node: ast.AST) -> Iterator[str]:
@@ -94,6 +95,6 @@ class _Serializer:
                 yield from self.parts(value) if isinstance(value, ast.AST) else [f"{type(value).__name__} {value!r}"]
 
     def _number(self, name: str) -> str:
-        if name not in self._own:
+        if name not in self._own_names:
             return name
         return f"#{self._numbers.setdefault(name, len(self._numbers))}"

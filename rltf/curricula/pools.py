@@ -107,13 +107,13 @@ class DifficultyPools:
 
     def update(self, problem: Problem, rollouts: Sequence[Rollout]) -> None:
         """Moves the problem's pass rate by one group."""
-        whole = [r for r in rollouts if not (r.program.greedy or r.program.prefix_ids or r.program.turn)]
-        if not whole:
+        group = [r for r in rollouts if not (r.program.greedy or r.program.prefix_ids or r.program.turn)]
+        if not group:
             return
-        passed = fmean(r.verdict.outcome is Outcome.PASSED for r in whole)
-        before = self._rates.get(problem.id, passed)
-        self._rates[problem.id] = before + self._memory * (passed - before)
-        self._flat[problem.id] = self._flat.get(problem.id, 0) + 1 if passed in (0, 1) else 0
+        group_rate = fmean(r.verdict.outcome is Outcome.PASSED for r in group)
+        rate = self._rates.get(problem.id, group_rate)
+        self._rates[problem.id] = rate + self._memory * (group_rate - rate)
+        self._flat[problem.id] = self._flat.get(problem.id, 0) + 1 if group_rate in (0, 1) else 0
 
     def metrics(self) -> dict[str, float]:
         """Shares of this rank's problems in each pool (`curriculum/pool/...`), and of those left out
@@ -173,14 +173,14 @@ class PoolOrder:
         """The next `n` problem indices, all different unless `n` exceeds the number of this rank's problems."""
         waiting = sorted(self.ids, key=lambda problem_id: self._last.get(problem_id, (-1, 0)))
         latest = self._iteration - self._pools.rest
-        rested = [i for i in waiting if i not in self._last or self._last[i][0] < latest]
+        available = [i for i in waiting if i not in self._last or self._last[i][0] < latest]
         by_pool: dict[Pool, list[str]] = {pool: [] for pool in POOLS}
-        for problem_id in rested:
+        for problem_id in available:
             by_pool[self._pools.pool(problem_id)].append(problem_id)
         counts = share_out(n, self._pools.shares, {pool: len(ids) for pool, ids in by_pool.items()})
         problem_ids = [problem_id for pool in POOLS for problem_id in by_pool[pool][: counts[pool]]]
-        others = [i for i in (*rested, *waiting) if i not in set(problem_ids)]
-        problem_ids += list(dict.fromkeys(others))[: n - len(problem_ids)]
+        substitutes = [i for i in (*available, *waiting) if i not in set(problem_ids)]
+        problem_ids += list(dict.fromkeys(substitutes))[: n - len(problem_ids)]
         while len(problem_ids) < n:
             problem_ids += waiting[: n - len(problem_ids)]
         for problem_id in problem_ids:

@@ -106,8 +106,8 @@ class Search(Inference):
         tasks = [self._task(problem) for problem in problems]
         greedy_programs = dict(self._draw_greedy(problems, tasks, sampling, seed)) if greedy else {}
         groups = []
-        searched = zip(problems, self.search(tasks, draws, sampling, seed), strict=True)
-        for index, (problem, candidates) in enumerate(searched):
+        candidates_of_problems = zip(problems, self.search(tasks, draws, sampling, seed), strict=True)
+        for index, (problem, candidates) in enumerate(candidates_of_problems):
             self._candidates[problem.id] = candidates
             programs = (*((greedy_programs[index],) if greedy else ()), *(c.program for c in candidates))
             groups.append((problem, programs, tuple(self._pipeline.judge(problem, p) for p in programs)))
@@ -131,15 +131,17 @@ class Search(Inference):
                 has_examples=candidates[0].examples is not None,
             )
         )
-        evaluated = [*range(greedy_count), *(greedy_count + i for i in last_round)]
+        program_indices = [*range(greedy_count), *(greedy_count + i for i in last_round)]
         return JudgedGroup(
-            judged.problem, tuple(judged.programs[i] for i in evaluated), tuple(judged.verdicts[i] for i in evaluated)
+            judged.problem,
+            tuple(judged.programs[i] for i in program_indices),
+            tuple(judged.verdicts[i] for i in program_indices),
         )
 
     def final_candidates(self, candidates: Sequence[Candidate]) -> list[int]:
         """Indices of one problem's programs that pass@k is computed from: those of the last round."""
-        later = [i for i, candidate in enumerate(candidates) if candidate.round_name != "drawn"]
-        return later or list(range(len(candidates)))
+        last_round = [i for i, candidate in enumerate(candidates) if candidate.round_name != "drawn"]
+        return last_round or list(range(len(candidates)))
 
     def draw_candidates(
         self,

@@ -20,7 +20,7 @@ from rltf.benchmarks.constant import constant_passes
 from rltf.execution import Executor
 from rltf.mining import oracle
 from rltf.mining.functions import Function
-from rltf.mining.mutants import mutants_of
+from rltf.mining.mistakes import mistaken_copies
 from rltf.mining.selection import Candidate, choose, kills_of
 from rltf.mining.types_of import candidate_types, doctest_arguments
 from rltf.mining.value_types import ValueType, as_text
@@ -84,47 +84,47 @@ class Miner:
 
     def mine(self, functions: Sequence[Function]) -> list[MinedFunction | str]:
         """Each function with its tests, or the reason why it has none."""
-        settled = self._with_types(functions)
-        vary = self._vary(functions, settled)
+        types_of_each = self._choose_types(functions)
+        vary = self._vary(functions, types_of_each)
         results: list[MinedFunction | str] = [VARIES] * len(functions)
-        drafts = {at: self._draft(functions[at], settled[at]) for at in range(len(functions)) if not vary[at]}
-        answers = {at: self._ask(self._first, draft, coverage=True) for at, draft in drafts.items()}
-        again = {at: self._ask(self._second, draft) for at, draft in drafts.items()}
-        pending: list[tuple[int, _Known, list[Future[Verdict]]]] = []
+        drafts = {at: self._draft(functions[at], types_of_each[at]) for at in range(len(functions)) if not vary[at]}
+        first_verdicts = {at: self._ask(self._first, draft, coverage=True) for at, draft in drafts.items()}
+        second_verdicts = {at: self._ask(self._second, draft) for at, draft in drafts.items()}
+        pending: list[tuple[int, _Expectations, list[Future[Verdict]]]] = []
         for at, draft in drafts.items():
-            known = self._known(draft, answers[at].result(), again[at].result())
-            if isinstance(known, str):
-                results[at] = known
+            expectations = self._expectations(draft, first_verdicts[at].result(), second_verdicts[at].result())
+            if isinstance(expectations, str):
+                results[at] = expectations
             else:
-                pending.append((at, known, self._judge_mutants(known)))
-        for at, known, verdicts in pending:
-            results[at] = self._chosen(known, [verdict.result() for verdict in verdicts])
+                pending.append((at, expectations, self._judge_mutants(expectations)))
+        for at, expectations, verdicts in pending:
+            results[at] = self._mined_function(expectations, [verdict.result() for verdict in verdicts])
         return results
 
-    def _with_types(self, functions: Sequence[Function]) -> list[tuple[ValueType, ...]]:
+    def _choose_types(self, functions: Sequence[Function]) -> list[tuple[ValueType, ...]]:
         """For each function the types with which it does not raise on most inputs and that reach most of its lines; of
         equals those with which it raises least, then the likeliest."""
         trials = []
         for function in functions:
             candidates = candidate_types(function)
-            tried = candidates if len(candidates) > 1 else []
-            trials.append((candidates, [self._try(self._second, function, types) for types in tried]))
-        settled = []
+            alternatives = candidates if len(candidates) > 1 else []
+            trials.append((candidates, [self._try(self._second, function, types) for types in alternatives]))
+        types_of_each = []
         for candidates, futures in trials:
             merits = [_merit(future.result()) for future in futures] or [(False, 0, 0)]
-            settled.append(candidates[merits.index(min(merits))])
-        return settled
+            types_of_each.append(candidates[merits.index(min(merits))])
+        return types_of_each
 
     def _try(self, executor: Executor, function: Function, types: tuple[ValueType, ...]) -> Future[Verdict]:
         inputs = ordinary_inputs(types, Constants.of(function.node), TRIAL_INPUTS, self._seed)
         return oracle.ask(executor, function, inputs, self._limits.timeout, coverage=True)
 
-    def _vary(self, functions: Sequence[Function], settled: Sequence[tuple[ValueType, ...]]) -> list[bool]:
+    def _vary(self, functions: Sequence[Function], types_of_each: Sequence[tuple[ValueType, ...]]) -> list[bool]:
         """For each function whether its answers to texts hang on the hash seed, also where its types hold none:
         `list(set(xs))` has an order for small numbers, but nobody can be expected to meet it."""
         pairs = [
             tuple(self._try(executor, function, tuple(map(as_text, types))) for executor in (self._first, self._second))
-            for function, types in zip(functions, settled, strict=True)
+            for function, types in zip(functions, types_of_each, strict=True)
         ]
         return [
             any(
@@ -144,15 +144,15 @@ class Miner:
     def _ask(self, executor: Executor, draft: _Draft, coverage: bool = False) -> Future[Verdict]:
         return oracle.ask(executor, draft.function, draft.inputs, self._limits.timeout, coverage)
 
-    def _known(self, draft: _Draft, first: Verdict, second: Verdict) -> _Known | str:
+    def _expectations(self, draft: _Draft, first: Verdict, second: Verdict) -> _Expectations | str:
         """The inputs whose outputs are expectations, or the reason why the function is left out. One whose error the
         function catches is none: what it answers then is its own choice."""
-        answers, again = oracle.answers_of(first), oracle.answers_of(second)
+        answers, second_answers = oracle.answers_of(first), oracle.answers_of(second)
         kinds = [answer.kind for answer in answers]
         if "timeout" in kinds:
             return "takes too long"
-        failed = [kind in ("error", "unsent") for kind in kinds[: draft.ordinary]]
-        if sum(failed) > MOST_ERRORS * len(failed):
+        failures = [kind in ("error", "unsent") for kind in kinds[: draft.ordinary]]
+        if sum(failures) > MOST_ERRORS * len(failures):
             unsent = kinds.count("unsent") > kinds.count("error")
             return "returns what is no plain value" if unsent else "raises on most inputs"
         if "changes" in kinds[: draft.ordinary]:
@@ -163,56 +163,58 @@ class Miner:
             for at, (answer, result) in enumerate(zip(answers, first.tests, strict=True))
             if not answer.kind and oracle.is_short(answer.value) and handlers.isdisjoint(result.executed or ())
         ]
-        if not all(oracle.same(answers[at], again[at]) for at in usable):
+        if not all(oracle.same(answers[at], second_answers[at]) for at in usable):
             return VARIES
         if len(usable) < self._limits.tests:
             return f"has fewer than {self._limits.tests} inputs with a short answer"
-        arguments = [draft.inputs[at] for at in usable]
+        inputs = [draft.inputs[at] for at in usable]
         values = [answers[at].value for at in usable]
-        pairs = list(zip(arguments, values, strict=True))
-        if any(all(_equal(given[i], value) for given, value in pairs) for i in range(len(draft.types))):
+        pairs = list(zip(inputs, values, strict=True))
+        if any(all(_equal(arguments[i], value) for arguments, value in pairs) for i in range(len(draft.types))):
             return "returns an argument as it is"
         tests = [oracle.call_test(draft.function, *pair) for pair in pairs]
         if constant_passes(Problem("", "", tuple(tests))):
             return "always returns the same"
-        return _Known(draft, tuple(tests), [at < draft.ordinary for at in usable])
+        return _Expectations(draft, tuple(tests), [at < draft.ordinary for at in usable])
 
-    def _judge_mutants(self, known: _Known) -> list[Future[Verdict]]:
+    def _judge_mutants(self, expectations: _Expectations) -> list[Future[Verdict]]:
         """Verdicts to come on the function itself, and on its mutants."""
-        function = known.draft.function
-        programs = [function.code, *mutants_of(function, self._limits.mutants, self._seed)]
+        function = expectations.draft.function
+        programs = [function.code, *mistaken_copies(function.code, self._limits.mutants, self._seed)]
         return [
-            self._second.submit(Job(program, known.tests, function.setup, timeout=self._limits.timeout))
+            self._second.submit(Job(program, expectations.tests, function.setup, timeout=self._limits.timeout))
             for program in programs
         ]
 
-    def _chosen(self, known: _Known, verdicts: Sequence[Verdict]) -> MinedFunction | str:
-        own, *of_mutants = verdicts
-        if own.outcome is not Outcome.PASSED:
+    def _mined_function(self, expectations: _Expectations, verdicts: Sequence[Verdict]) -> MinedFunction | str:
+        """The function with the tests that are chosen, or the reason why it is left out."""
+        function_verdict, *mutant_verdicts = verdicts
+        if function_verdict.outcome is not Outcome.PASSED:
             return "does not pass its own tests"
-        killed_by = [kills_of(verdict) for verdict in of_mutants]
+        killed_by = [kills_of(verdict) for verdict in mutant_verdicts]
         candidates = [
             Candidate(
                 kills=frozenset(number for number, kills in enumerate(killed_by) if kills[at]),
                 output=repr(test.expected),
                 length=len(repr((test.args, test.expected))),
-                ordinary=known.ordinary[at],
+                ordinary=expectations.ordinary[at],
             )
-            for at, test in enumerate(known.tests)
+            for at, test in enumerate(expectations.tests)
         ]
         selection = choose(candidates, self._limits.tests)
         mutants = sum(map(any, killed_by))
         killed = len(frozenset[int]().union(*(candidates[at].kills for at in selection)))
-        tests = tuple(known.tests[at] for at in selection)
-        if of_mutants and killed < max(1, self._limits.kill_share * mutants):
+        tests = tuple(expectations.tests[at] for at in selection)
+        if mutant_verdicts and killed < max(1, self._limits.kill_share * mutants):
             return "has tests that notice few mistakes"
         if constant_passes(Problem("", "", tests)):
             return "always returns the same"
-        return MinedFunction(known.draft.function, known.draft.types, tests, mutants, killed)
+        draft = expectations.draft
+        return MinedFunction(draft.function, draft.types, tests, mutants, killed)
 
 
-class _Known(NamedTuple):
-    """A function whose answers are known."""
+class _Expectations(NamedTuple):
+    """A function and the answers on which both pools agree."""
 
     draft: _Draft
     tests: tuple[CallTest, ...]

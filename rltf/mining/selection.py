@@ -28,9 +28,9 @@ def kills_of(verdict: Verdict) -> list[bool]:
     """For each test of a mutant's verdict whether it kills the mutant. After a test that times out the others may not
     have been run: that one alone kills."""
     killed: list[bool] = []
-    for result in verdict.tests:
+    for number, result in enumerate(verdict.tests):
         timed_out = result.status is Outcome.TIMEOUT
-        unrun = timed_out and any(earlier.status is Outcome.TIMEOUT for earlier in verdict.tests[: len(killed)])
+        unrun = timed_out and any(test.status is Outcome.TIMEOUT for test in verdict.tests[:number])
         killed.append(result.status is not Outcome.PASSED and not unrun)
     return killed
 
@@ -83,6 +83,6 @@ class _Cover:
 
     def _merit(self, at: int) -> tuple[int, float, bool, float]:
         candidate = self._candidates[at]
-        again = sum(0.5 ** self._killed[mutant] for mutant in candidate.kills)
+        repeat_kills = sum(0.5 ** self._killed[mutant] for mutant in candidate.kills)
         new_output = candidate.output not in self._outputs
-        return self.new_kills(at), again, new_output, -abs(candidate.length - self._middle)
+        return self.new_kills(at), repeat_kills, new_output, -abs(candidate.length - self._middle)

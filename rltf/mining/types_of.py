@@ -49,22 +49,22 @@ def doctest_arguments(function: Function) -> list[tuple[object, ...]]:
     return [test.args for test in examples if isinstance(test, CallTest) and len(test.args) == count]
 
 
-def _rank(candidates: Sequence[ValueType], settled: ValueType) -> int:
-    return candidates.index(settled)
+def _rank(candidates: Sequence[ValueType], kind: ValueType) -> int:
+    return candidates.index(kind)
 
 
 def _candidates(function: Function, number: int) -> list[ValueType]:
     parameter = function.parameters[number]
-    annotated = type_of_annotation(parameter.annotation)
-    if annotated is not None and not is_bare(parameter.annotation):
-        return [annotated]
+    annotation_type = type_of_annotation(parameter.annotation)
+    if annotation_type is not None and not is_bare(parameter.annotation):
+        return [annotation_type]
     default = _default(function, number)
     of_examples = [type_of_value(arguments[number]) for arguments in doctest_arguments(function)]
     of_docstring = _named_in_docstring(function.docstring, parameter.arg)
-    certain = [*of_examples, annotated, of_docstring, default]
+    certain = [*of_examples, annotation_type, of_docstring, default]
     certain_types = [t for t in certain if t is not None and t != NONE]
-    used = list(types_by_use(function.node, parameter.arg))
-    return list(dict.fromkeys([*certain_types, *used, *UNDECIDED]))
+    types_of_use = list(types_by_use(function.node, parameter.arg))
+    return list(dict.fromkeys([*certain_types, *types_of_use, *UNDECIDED]))
 
 
 def _default(function: Function, number: int) -> ValueType | None:

@@ -100,8 +100,8 @@ class _Use:
             case ast.Call(func=ast.Name() | ast.Attribute()) if any(_is(argument, name) for argument in node.args):
                 _vote_call(node, votes)
             case ast.BinOp() if _is(node.left, name) or _is(node.right, name):
-                other = node.right if _is(node.left, name) else node.left
-                if isinstance(node.op, ast.Add) and self._is_text(other):
+                operand = node.right if _is(node.left, name) else node.left
+                if isinstance(node.op, ast.Add) and self._is_text(operand):
                     votes["str"] += 3
                 elif not (isinstance(node.op, ast.Mod) and self._is_text(node.left)):
                     votes["int"] += 1 if isinstance(node.op, ast.Add | ast.Mult) else 2

@@ -124,13 +124,13 @@ def type_of_annotation(node: ast.expr | None) -> ValueType | None:
                 return _union(types)
             if name not in CONTAINERS or not types or None in types:
                 return None
-            known = tuple(t for t in types if t is not None)
+            item_types = tuple(t for t in types if t is not None)
             kind = CONTAINERS[name]
-            if kind == "tuple" and len(parts) > len(known):
-                return ValueType("tuple", known * 3)
+            if kind == "tuple" and len(parts) > len(item_types):
+                return ValueType("tuple", item_types * 3)
             if name == "counter":
-                known = (known[0], INT)
-            return ValueType(kind, known) if len(known) == 2 or kind != "dict" else None
+                item_types = (item_types[0], INT)
+            return ValueType(kind, item_types) if len(item_types) == 2 or kind != "dict" else None
     return None
 
 
@@ -141,10 +141,10 @@ def _is_ellipsis(node: ast.expr) -> bool:
 def _union(types: Sequence[ValueType | None]) -> ValueType | None:
     if None in types:
         return None
-    known = [t for t in types if t is not None and t != NONE]
-    if not known:
+    members = [t for t in types if t is not None and t != NONE]
+    if not members:
         return NONE
-    return ValueType("optional", (known[0],)) if NONE in types else known[0]
+    return ValueType("optional", (members[0],)) if NONE in types else members[0]
 
 
 def is_bare(node: ast.expr | None) -> bool:

@@ -105,8 +105,8 @@ class Values:
         self._integers = [value for value in constants.integers if value > 0]
         self._constants_from_0 = [value for value in constants.integers if value >= 0]
         self._texts = [text for text in constants.texts if text.strip()]
-        own = [constants.characters, f"{constants.characters}abAB1 "] if constants.characters else []
-        self._alphabets = [*own, "abc", _LETTERS, "0123456789", "01"]
+        constant_alphabets = [constants.characters, f"{constants.characters}abAB1 "] if constants.characters else []
+        self._alphabets = [*constant_alphabets, "abc", _LETTERS, "0123456789", "01"]
 
     def arguments(self, types: Sequence[ValueType]) -> tuple[Any, ...]:
         """One value a type; in half of the draws lists and texts have one length, which numbers often are, too."""
@@ -198,8 +198,8 @@ def _edges(kind: ValueType) -> list[Any]:
         case "optional":
             return [None, *_edges(of[0])]
         case "list":
-            first, *others = _edges(of[0])
-            return [[], [first], [*others, first, first]]
+            first, *tail = _edges(of[0])
+            return [[], [first], [*tail, first, first]]
         case "set":
             return [set(), {_edges(of[0])[0]}] if of[0].name in ("int", "str", "float") else [set()]
         case "tuple":

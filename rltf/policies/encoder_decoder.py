@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from rltf.policies import compat
 from rltf.policies.context import context_of
-from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.forward.shared_prompts import prompts_to_rows, prompts_to_run
 from rltf.policies.head import logit_scaling
 from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_target
@@ -86,22 +86,20 @@ class EncoderDecoderPolicy(TransformersPolicy):
     @override
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
         """Runs the encoder."""
-        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
-        if shared is None:
-            shared = SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
-        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
+        prompts = prompts_to_run(prompt_BS, prompt_mask_BS, self.share_prompts)
+        self.token_count.add(int(prompts.mask_PS.sum()), prompts.mask_PS.numel())
         encoder = self.model.get_encoder()
-        states_PSD = encoder(input_ids=shared.prompt_PS, attention_mask=shared.mask_PS.long()).last_hidden_state
+        states_PSD = encoder(input_ids=prompts.prompt_PS, attention_mask=prompts.mask_PS.long()).last_hidden_state
 
         def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
-            to_rows = prompts_to_rows(len(states_PSD), shared.prompt_index_B[row_R])
+            to_rows = prompts_to_rows(len(states_PSD), prompts.prompt_index_B[row_R])
             start_S = torch.tensor(self.start_ids, device=response_RT.device)
             input_RT = torch.cat([start_S.expand(len(row_R), -1), response_RT[:, :-1]], dim=1)
             hidden_RTD = self.model.get_decoder()(
                 input_ids=input_RT,
                 attention_mask=torch.ones_like(input_RT),  # padding comes last; T5Gemma would leave out pad tokens
                 encoder_hidden_states=to_rows(states_PSD),
-                encoder_attention_mask=to_rows(shared.mask_PS).long(),
+                encoder_attention_mask=to_rows(prompts.mask_PS).long(),
                 use_cache=False,
             ).last_hidden_state
             return hidden_RTD[:, len(self.start_ids) - 1 :]

@@ -122,8 +122,8 @@ class PromptPool(nn.Module):
             owners += [(pair, options.shared_per_pair) for pair in pairs]
         self.owners = owners
         self.vectors = nn.ParameterList(nn.Parameter(torch.zeros(n, options.tokens, width)) for _, n in owners)
-        chosen = options.kind == "pool"
-        self.keys = nn.ParameterList(nn.Parameter(torch.zeros(n, width)) for _, n in owners if chosen)
+        has_keys = options.kind == "pool"
+        self.keys = nn.ParameterList(nn.Parameter(torch.zeros(n, width)) for _, n in owners if has_keys)
         self._pulls: list[Tensor] = []
 
     @property
@@ -198,17 +198,17 @@ class PromptPool(nn.Module):
                 mean of theirs.
             vectors: task -> parts of those problems' embeddings (N, tokens, D).
         """
-        taken = dict.fromkeys(self.options.tasks, 0)
+        next_problem = dict.fromkeys(self.options.tasks, 0)
         for owner, (tasks, count) in enumerate(self.owners):
-            names = [self.options.tasks[task] for task in tasks]
+            names = [self.options.tasks[index] for index in tasks]
             for i in range(count):
                 name = names[i % len(names)]
-                self.vectors[owner][i] = vectors[name][taken[name] % len(vectors[name])]
+                self.vectors[owner][i] = vectors[name][next_problem[name] % len(vectors[name])]
                 if len(self.keys):
-                    own = [queries[other][taken[other] % len(queries[other])] for other in names]
-                    self.keys[owner][i] = torch.stack(own).mean(0)
-                for other in names if self.options.kind == "pool" else (name,):
-                    taken[other] += 1
+                    key_queries = [queries[task][next_problem[task] % len(queries[task])] for task in names]
+                    self.keys[owner][i] = torch.stack(key_queries).mean(0)
+                for task in names if self.options.kind == "pool" else (name,):
+                    next_problem[task] += 1
 
     def save(self, folder: Path) -> None:
         """Writes `prompts.safetensors`."""

@@ -15,7 +15,7 @@ from typing_extensions import override
 from rltf.policies import compat
 from rltf.policies.forward.length_buckets import PASS_TOKENS, length_buckets
 from rltf.policies.forward.response_trees import response_trees
-from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows, prompts_to_run
 from rltf.policies.pretrained import PromptForward, TokenStates, TransformersPolicy
 from rltf.policies.prompt_pool import PromptPool
 from rltf.policies.text.encoding import encode_prompt, encode_target
@@ -186,8 +186,7 @@ class Seq2SeqPolicy(TransformersPolicy):
             trees = response_trees(len(shared.prompt_PS), shared.prompt_index_B, response_BT, mask_BT, self.start_id)
         if shared is None or trees is None:
             return super().token_states(prompt_BS, prompt_mask_BS, response_BT, mask_BT)
-        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        states_PSD = self._encode(shared.prompt_PS, shared.mask_PS)
+        states_PSD = self._encode(shared)
         largest = trees.input_PM.shape[1]
         hidden, places = [], []
         pass_tokens = PASS_TOKENS.get(mask_BT.device.type, PASS_TOKENS["cuda"])
@@ -212,25 +211,22 @@ class Seq2SeqPolicy(TransformersPolicy):
     @override
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
         """Runs the encoder."""
-        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
-        if shared is None:
-            shared = SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
-        self.token_count.add(int(shared.mask_PS.sum()), shared.mask_PS.numel())
-        states_PSD = self._encode(shared.prompt_PS, shared.mask_PS)
+        prompts = prompts_to_run(prompt_BS, prompt_mask_BS, self.share_prompts)
+        states_PSD = self._encode(prompts)
 
         def response_hidden(row_R: Tensor, response_RT: Tensor, mask_RT: Tensor) -> Tensor:
             start_R1 = torch.full_like(response_RT[:, :1], self.start_id)
             input_RT = torch.cat([start_R1, response_RT[:, :-1]], dim=1)
-            prompt_index_R = shared.prompt_index_B[row_R]
+            prompt_index_R = prompts.prompt_index_B[row_R]
             # Rows of a prompt side by side, in groups of one size: keys and values are projected once a group.
             order_R = prompt_index_R.argsort(stable=True)
             prompt_index_G = prompt_index_R[order_R[:: self._group_size(prompt_index_R)]]
             states_GSD = prompts_to_rows(len(states_PSD), prompt_index_G)(states_PSD)
-            hidden_RTD = self._decode_states(input_RT[order_R], states_GSD, shared.mask_PS[prompt_index_G])
+            hidden_RTD = self._decode_states(input_RT[order_R], states_GSD, prompts.mask_PS[prompt_index_G])
             return prompts_to_rows(len(order_R), order_R.argsort())(hidden_RTD)
 
         # Split rows rarely make groups of one size, and then keys and values are projected for every row.
-        groups = len(lengths) // self._group_size(shared.prompt_index_B)
+        groups = len(lengths) // self._group_size(prompts.prompt_index_B)
         return PromptForward(response_hidden, split_tokens=KEY_SHARE * (len(lengths) - groups) * prompt_BS.shape[1])
 
     def _group_size(self, prompt_index_R: Tensor) -> int:
@@ -239,9 +235,11 @@ class Seq2SeqPolicy(TransformersPolicy):
         shares_keys = self.share_prompts and self._shares_keys
         return math.gcd(*prompt_index_R.bincount().tolist()) if shares_keys else 1
 
-    def _encode(self, prompt_PS: Tensor, mask_PS: Tensor) -> Tensor:
-        """The encoder's last hidden states, (P, S, D)."""
-        return self.model.get_encoder()(input_ids=prompt_PS, attention_mask=mask_PS.long()).last_hidden_state
+    def _encode(self, prompts: SharedPrompts) -> Tensor:
+        """The encoder's last hidden states, (P, S, D); counts the tokens that it reads."""
+        self.token_count.add(int(prompts.mask_PS.sum()), prompts.mask_PS.numel())
+        encoder = self.model.get_encoder()
+        return encoder(input_ids=prompts.prompt_PS, attention_mask=prompts.mask_PS.long()).last_hidden_state
 
     def _decode_states(self, input_RT: Tensor, states_GSD: Tensor, mask_GS: Tensor, **tree: Tensor) -> Tensor:
         """hidden_RTD that the head reads; each of the G encoder states serves R / G successive rows."""

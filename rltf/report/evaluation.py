@@ -125,10 +125,10 @@ def _search_table(search: Mapping[str, Any]) -> Table | None:
     body = []
     for k, entry in as_object(with_search.get("pass_at_k")).items():
         body.append([f"pass@{k}", _cell(as_object(without.get("pass_at_k")).get(k)), _cell(entry)])
-    for (name, entry), (other, searched) in zip(
+    for (name, entry), (search_name, search_entry) in zip(
         as_object(without.get("n_at_k")).items(), as_object(with_search.get("n_at_k")).items(), strict=False
     ):
-        body.append([name if name == other else f"{name} / {other}", _cell(entry), _cell(searched)])
+        body.append([name if name == search_name else f"{name} / {search_name}", _cell(entry), _cell(search_entry)])
     tokens = as_object(search.get("budget")).get("tokens_per_problem")
     note = "" if tokens is None else f"{tokens:,.0f} tokens a problem."
     return table(["measure", "without", f"with {search.get('name')}"], body, note)

@@ -40,17 +40,17 @@ def read_sides(paths: Sequence[Path]) -> tuple[Side, Side]:
         ValueError: there are other than one or two paths, one has no results, or they cannot be compared.
     """
     if len(paths) == 1:
-        before, after = _outcomes(paths[0])
-        if not after:
+        before_rl, after_rl = _outcomes(paths[0])
+        if not after_rl:
             raise ValueError(f"{paths[0]} has no results after RL: expected a finished run, or a second evaluation")
         config = flat_config(hydra_record(paths[0], "config.yaml"))
-        return Side("before RL", before, config), Side("after RL", after, config)
+        return Side("before RL", before_rl, config), Side("after RL", after_rl, config)
     if len(paths) != 2:
         raise ValueError(f"--flips compares two evaluations, or one run before and after RL: got {len(paths)} paths")
     first, second = (
-        Side(path.resolve().name, after or before, flat_config(hydra_record(path, "config.yaml")))
+        Side(path.resolve().name, after_rl or before_rl, flat_config(hydra_record(path, "config.yaml")))
         for path in paths
-        for before, after in [_outcomes(path)]
+        for before_rl, after_rl in [_outcomes(path)]
     )
     _check_comparable(first, second)
     return first, second
@@ -144,8 +144,10 @@ def _check_comparable(first: Side, second: Side) -> None:
         keys = {key for key in keys if not key.startswith(_FREE)}
         unequal = sorted(key for key in keys if first.config.get(key) != second.config.get(key))
         if unequal:
-            named = ", ".join(f"{key} is {first.config.get(key)!r} and {second.config.get(key)!r}" for key in unequal)
-            raise ValueError(f"--flips needs the same problems and prompts in both evaluations: {named}")
+            differences = ", ".join(
+                f"{key} is {first.config.get(key)!r} and {second.config.get(key)!r}" for key in unequal
+            )
+            raise ValueError(f"--flips needs the same problems and prompts in both evaluations: {differences}")
     if not {p.problem_id for p in first.problems} & {p.problem_id for p in second.problems}:
         ids = f"{first.problems[0].problem_id} and {second.problems[0].problem_id}"
         raise ValueError(f"--flips needs the same problems in both evaluations: they begin with {ids} and share none")

@@ -26,13 +26,13 @@ def follow(
         every: seconds between two looks.
         wait: waits so many seconds.
     """
-    seen: State = {}
+    shown_state: State = {}
     try:
         while True:
             state = file_states(paths)
-            if state != seen:
+            if state != shown_state:
                 write()
-                seen = state
+                shown_state = state
             if state and all(has_ended(folder) for folder in _folders(paths)):
                 return
             wait(every)

@@ -164,9 +164,9 @@ class Service:
         assert self._queue is not None
         require_timeout(job, self._settings)
         future = self._queue.submit(request.scope["client_name"], job)
-        async with departure(request.receive) as gone:
+        async with departure(request.receive) as hangup:
             try:
-                return await awaited(future, gone)
+                return await awaited(future, hangup)
             except ValueError as e:
                 raise InvalidInput(str(e)) from None
 

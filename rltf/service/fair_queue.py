@@ -119,7 +119,7 @@ class FairQueue:
         """
         client = self._clients.get(client_name)
         if client is None:
-            least = min((other.seconds for other in self._clients.values()), default=0.0)
+            least = min((peer.seconds for peer in self._clients.values()), default=0.0)
             client = self._clients[client_name] = _Client(client_name, seconds=least)
         if len(client.waiting) >= self._max_waiting:
             raise QueueFull(self.retry_seconds)

@@ -77,7 +77,7 @@ class Gate:
         if self._local and host not in LOCAL_HOSTS:
             return 421, f"this service answers to {', '.join(LOCAL_HOSTS)} alone, not to {host!r:.100}", {}
         token = _bearer(headers)
-        number = next((i for i, known in enumerate(self._settings.tokens) if hmac.compare_digest(known, token)), None)
+        number = next((i for i, secret in enumerate(self._settings.tokens) if hmac.compare_digest(secret, token)), None)
         scope["trusted"] = number is not None or not self._settings.tokens
         if not scope["trusted"] and scope["path"] not in OPEN_PATHS:
             problem = "the token is not known" if token else "expected a header `Authorization: Bearer TOKEN`"

@@ -165,9 +165,9 @@ def jobs_of(texts: Iterable[str], tests: Iterable[TestSet], limits: Limits, answ
                 parsed[id(test_set)] = parse_problem(test_set, limits)
             except InvalidInput as e:
                 raise InvalidInput(f"programs[{number}]: {e}" if len(pairs) > 1 else str(e)) from None
-        records, own = parsed[id(test_set)]
+        records, options = parsed[id(test_set)]
         program = _program_of(text, records) if answers else text
-        jobs.append(Job(program, records, own.setup, own.timeout, own.memory_mb, language=own.language))
+        jobs.append(Job(program, records, options.setup, options.timeout, options.memory_mb, language=options.language))
     return jobs
 
 

@@ -53,7 +53,7 @@ async def departure(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
 
 
-async def awaited(future: asyncio.Future[Verdict], gone: asyncio.Task[None]) -> Verdict:
+async def awaited(future: asyncio.Future[Verdict], hangup: asyncio.Task[None]) -> Verdict:
     """The verdict.
 
     Raises:
@@ -61,7 +61,7 @@ async def awaited(future: asyncio.Future[Verdict], gone: asyncio.Task[None]) -> 
         NotJudged, ValueError: As `FairQueue.submit` says.
     """
     try:
-        await asyncio.wait((future, gone), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((future, hangup), return_when=asyncio.FIRST_COMPLETED)
         if not future.done():
             raise ClientGone
         return future.result()
@@ -99,10 +99,10 @@ class VerdictLines(Response):
         """
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            async with departure(receive) as gone:
-                async for rows in self._rows(gone):
+            async with departure(receive) as hangup:
+                async for rows in self._rows(hangup):
                     await send({"type": "http.response.body", "body": rows.encode(), "more_body": True})
-                    if gone.done():
+                    if hangup.done():
                         raise ClientGone
             await send({"type": "http.response.body", "body": b""})
         finally:
@@ -110,22 +110,22 @@ class VerdictLines(Response):
                 if not isinstance(answer, str):
                     answer.cancel()
 
-    async def _rows(self, gone: asyncio.Task[None]) -> AsyncIterator[str]:
+    async def _rows(self, hangup: asyncio.Task[None]) -> AsyncIterator[str]:
         """Texts of one or more lines of output."""
         for number, line in self._lines:
             if line.strip():
-                key, answer = await self._submit(number, line, gone)
+                key, answer = await self._submit(number, line, hangup)
                 self._open.append((key, answer))
             if len(self._open) >= _OPEN_LINES or number % 16 == 0:
                 await asyncio.sleep(0)  # others have their turn
                 if text := self._finished():
                     yield text
             while len(self._open) >= _OPEN_LINES:
-                yield await self._next(gone)
+                yield await self._next(hangup)
         while self._open:
-            yield await self._next(gone)
+            yield await self._next(hangup)
 
-    async def _submit(self, number: int, line: bytes, gone: asyncio.Task[None]) -> tuple[Any, Answer]:
+    async def _submit(self, number: int, line: bytes, hangup: asyncio.Task[None]) -> tuple[Any, Answer]:
         key: Any = None
         try:
             key, job = parse(line)
@@ -135,18 +135,18 @@ class VerdictLines(Response):
                     return key, self._queue.submit(self._client_name, job)
                 except QueueFull:
                     room = asyncio.create_task(self._queue.wait_for_room())
-                    await asyncio.wait((room, gone), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((room, hangup), return_when=asyncio.FIRST_COMPLETED)
                     room.cancel()
-                    if gone.done():
+                    if hangup.done():
                         raise ClientGone from None
         except InvalidInput as e:
             return e.id if key is None else key, f"line {number}: {e}"
 
-    async def _next(self, gone: asyncio.Task[None]) -> str:
+    async def _next(self, hangup: asyncio.Task[None]) -> str:
         """The oldest open line's answer, and those behind it that are there."""
         answer = self._open[0][1]
         if not isinstance(answer, str):
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((answer, hangup), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 raise ClientGone
         return self._finished()

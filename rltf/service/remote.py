@@ -115,18 +115,18 @@ class RemoteJudge:
     def _verdicts(self, jobs: list[Job]) -> list[Verdict]:
         lines = {number: dumps(row_of_job(number, job)).encode() for number, job in enumerate(jobs)}
         verdicts: dict[int, Verdict] = {}
-        heard, reason = time.monotonic(), ""
+        heard_at, reason = time.monotonic(), ""
         while len(verdicts) < len(jobs):
             wait = 0.0
             for numbers in _pieces({n: line for n, line in lines.items() if n not in verdicts}):
-                before = len(verdicts)
+                verdict_count = len(verdicts)
                 wait, reason = self._ask(b"".join(lines[n] for n in numbers), verdicts)
-                heard = heard if len(verdicts) == before else time.monotonic()
+                heard_at = heard_at if len(verdicts) == verdict_count else time.monotonic()
                 wait = wait or float(any(number not in verdicts for number in numbers))
                 if wait:
                     break
             if wait:
-                if time.monotonic() - heard + wait > self.patience:
+                if time.monotonic() - heard_at + wait > self.patience:
                     raise ServiceError(f"{self.url} gave no verdict for {self.patience:g} s: {reason}")
                 time.sleep(wait)
         return [verdicts[number] for number in range(len(jobs))]

@@ -52,11 +52,13 @@ def parse_problem(tests: TestSet, limits: Limits) -> tuple[tuple[Test, ...], Lim
         tests = _from_text(tests)
     if isinstance(tests, Mapping) and "tests" in tests:
         check_keys("", tests, ("tests", "setup", "timeout", "memory_mb", "language"))
-        own = {key: tests[key] for key in ("setup", "timeout", "memory_mb", "language") if tests.get(key) is not None}
+        overrides = {
+            key: tests[key] for key in ("setup", "timeout", "memory_mb", "language") if tests.get(key) is not None
+        }
         for key in ("setup", "language"):
-            if not isinstance(own.get(key, ""), str):
-                raise InvalidInput(f"`{key}` is {json_type(own[key])}: expected a string")
-        limits, tests = replace(limits, **own), tests["tests"]
+            if not isinstance(overrides.get(key, ""), str):
+                raise InvalidInput(f"`{key}` is {json_type(overrides[key])}: expected a string")
+        limits, tests = replace(limits, **overrides), tests["tests"]
     return parse_test_set(tests, limits.setup), limits
 
 

@@ -1,10 +1,11 @@
 """Mutants: one change each, all different, none a syntax error."""
 
 import ast
+from random import Random
 
 import pytest
 
-from rltf.benchmarks.mutants import KINDS, mutants
+from rltf.benchmarks.mutants import KINDS, draw_in_turn, mutants
 
 PROGRAM = '''
 def f(xs: list[int], k: int = 0) -> int:
@@ -72,6 +73,16 @@ def test_a_sample_takes_kinds_in_turn_and_depends_on_the_seed():
     assert few == mutants(PROGRAM, limit=len(KINDS))
     assert few != mutants(PROGRAM, limit=len(KINDS), seed=1)
     assert len(mutants(PROGRAM, limit=10_000)) == len(mutants(PROGRAM))
+
+
+def test_a_draw_takes_of_each_pile_in_turn_and_an_item_of_two_piles_once():
+    rng = Random(0)
+    assert draw_in_turn([["a"], [], ["b"], ["c"]], 2, rng) == ["a", "b"]
+    assert draw_in_turn([["a"], ["a", "a"], ["c"]], 3, rng) == ["a", "c"]
+    items = draw_in_turn([list(range(50)), [50, 51]], 10, rng)
+    assert set(items[1:4:2]) == {50, 51}  # the second pile has two, and then the first alone goes on
+    assert len(set(items)) == 10
+    assert draw_in_turn([["a"]], 0, rng) == draw_in_turn([], 3, rng) == []
 
 
 def test_an_f_string_keeps_its_texts():

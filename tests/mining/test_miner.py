@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rltf.mining.job import row_of
 from rltf.mining.miner import MinedFunction
-from rltf.mining.mutants import mutants_of_program
+from rltf.mining.mistakes import mistaken_copies
 from rltf.mining.oracle import Answer, is_short, same
 from rltf.mining.selection import Candidate, choose, kills_of
 from rltf.types import Job, Outcome, TestResult, Verdict
@@ -163,10 +163,10 @@ def test_an_answer_that_no_test_can_hold_is_long():
 
 def test_mutants_differ_by_one_mistake_and_come_evenly_from_the_kinds():
     code = "def f(n):\n    return [i for i in range(n) if i > 2]"
-    mutants = mutants_of_program(code, 5, 0)
+    mutants = mistaken_copies(code, 5, 0)
     assert len(set(mutants)) == 5
     assert code not in mutants
-    assert mutants == mutants_of_program(code, 5, 0)
+    assert mutants == mistaken_copies(code, 5, 0)
     assert any("range(n + 1)" in m or "range(1, n)" in m for m in mutants)
     assert any("i < 2" in m or "i >= 2" in m for m in mutants)
-    assert mutants_of_program("x = y", 5, 0) == []
+    assert mistaken_copies("x = y", 5, 0) == []

@@ -32,7 +32,7 @@ from rltf.execution import LocalExecutor
 from rltf.mining.functions import Function, Limits, functions_of
 from rltf.mining.job import IMPORTS, row_of
 from rltf.mining.miner import MinedFunction, Miner, MiningLimits
-from rltf.mining.mutants import mutants_of_program
+from rltf.mining.mistakes import mistaken_copies
 from rltf.types import Job, Outcome, Problem, Split
 
 
@@ -113,8 +113,8 @@ def compare(executor: Any, pairs: list[tuple[Problem, MinedFunction]], arguments
     jobs, keys = [], []
     for number, (problem, mined) in enumerate(pairs):
         code = mined.function.code
-        seen = set(mutants_of_program(code, arguments.mined_by, 0))
-        for program in mutants_of_program(code, arguments.mutants, 1):
+        seen = set(mistaken_copies(code, arguments.mined_by, 0))
+        for program in mistaken_copies(code, arguments.mutants, 1):
             keys.append((number, "unseen" if program not in seen else "seen", program))
         for program in problem.references[1:]:
             keys.append((number, "alternative", program))

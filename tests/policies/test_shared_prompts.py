@@ -12,7 +12,7 @@ from torch import Tensor
 from rltf.policies import compat
 from rltf.policies.causal import MIN_SAVED_SHARE
 from rltf.policies.forward import prefix_cache, response_trees
-from rltf.policies.forward.shared_prompts import distinct_prompts
+from rltf.policies.forward.shared_prompts import distinct_prompts, prompts_to_run
 from rltf.policies.lora import Lora, add_adapters
 from rltf.policies.pretrained import TransformersPolicy
 
@@ -162,3 +162,6 @@ def test_prompts_that_differ_only_in_padding_are_one():
     assert shared.prompt_index_B[0] == shared.prompt_index_B[1] != shared.prompt_index_B[2]
     assert distinct_prompts(ids[1:], mask[1:]) is None
     assert distinct_prompts(ids[:1], mask[:1]) is None
+    assert len(prompts_to_run(ids, mask, share=True).prompt_PS) == 2
+    assert prompts_to_run(ids, mask, share=False).prompt_index_B.tolist() == [0, 1, 2]
+    assert prompts_to_run(ids[1:], mask[1:], share=True).prompt_index_B.tolist() == [0, 1]  # no prompt twice

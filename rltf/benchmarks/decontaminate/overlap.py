@@ -92,17 +92,17 @@ def _overlap(
     share: float,
 ) -> Iterator[Overlap]:
     text = task_text(problem)
-    own = word_runs(text, n)
+    text_runs = word_runs(text, n)
     if len(words(text)) > n:  # texts shorter than a run are compared as a whole
-        own |= _short_runs(text, n, holders)
-    shared = Counter(name for run in own for name in holders.get(run, ()))
+        text_runs |= _short_runs(text, n, holders)
+    shared = Counter(name for run in text_runs for name in holders.get(run, ()))
     shares = {name: count / len(runs[name]) for name, count in shared.items()}
-    same = next((solutions[form] for form in _forms(problem) if form in solutions), None)
+    twin = next((solutions[form] for form in _forms(problem) if form in solutions), None)
     best = max(sorted(shares), key=shares.__getitem__, default=None)
     if best is not None and shares[best] >= share:
-        yield Overlap(problem.id, best, shares[best], same is not None)
-    elif same is not None:
-        yield Overlap(problem.id, same, shares.get(same, 0.0), True)
+        yield Overlap(problem.id, best, shares[best], twin is not None)
+    elif twin is not None:
+        yield Overlap(problem.id, twin, shares.get(twin, 0.0), True)
 
 
 def _short_runs(text: str, n: int, holders: Mapping[tuple[str, ...], Sequence[str]]) -> frozenset[tuple[str, ...]]:

@@ -217,15 +217,17 @@ def _band(size: int) -> str:
 
 def _check_choice(key: str, value: Any, names: Sequence[str]) -> None:
     if value not in names:
-        near = nearest(str(value), names, 1)
-        raise OptionError(key, value, f"{' or '.join(names)}{f' (did you mean {near[0]}?)' if near else ''}")
+        suggestions = nearest(str(value), names, 1)
+        raise OptionError(
+            key, value, f"{' or '.join(names)}{f' (did you mean {suggestions[0]}?)' if suggestions else ''}"
+        )
 
 
 def _check_table(key: str, table: Mapping[Any, float], names: Sequence[str]) -> None:
     for name, value in table.items():
         if name not in names:
-            near = nearest(str(name), names, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            suggestions = nearest(str(name), names, 1)
+            hint = f" (did you mean {suggestions[0]}?)" if suggestions else ""
             raise OptionError(f"{key}.{name}", value, f"only the names {', '.join(names)}{hint}")
         require(f"{key}.{name}", value, at_least=0)
 

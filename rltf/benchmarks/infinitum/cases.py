@@ -42,7 +42,7 @@ def choose_cases(rng: Random, code: str, source: Source, count: int) -> Cases | 
     if len(usable) < count or len({repr(r) for _, r in usable}) < _LEAST_RESULTS:
         return None
     failed: list[frozenset[int]] = []
-    for mutant in mutants(code, source.distractor_lines()):
+    for mutant in mutant_trees(code, source.distractor_lines()):
         failed.append(_failed_cases(Program(mutant, name), usable))
         if not failed[-1]:
             return None
@@ -51,7 +51,7 @@ def choose_cases(rng: Random, code: str, source: Source, count: int) -> Cases | 
     return None if indices is None else [usable[i] for i in indices]
 
 
-def mutants(code: str, skipped_lines: frozenset[int] = frozenset()) -> Iterator[ast.Module]:
+def mutant_trees(code: str, skipped_lines: frozenset[int] = frozenset()) -> Iterator[ast.Module]:
     """Trees of programs with one condition always or never true, one operation left out, or one statement left out; the
     likeliest to pass come first. A tree is good until the next is asked for, and counts its steps.
 

@@ -160,11 +160,11 @@ class _Function:
             f"...{self._text(name.value)}" if isinstance(name, ast.Starred) else self._text(name) for name in names
         ]
         place = places[0] if len(places) == 1 else f"[{', '.join(places)}]"
-        own = {name for part in names for name in _stored(part)}
-        if not own - self._declared:
+        bound_names = {name for part in names for name in _stored(part)}
+        if not bound_names - self._declared:
             return f"{place} = {text};"
-        self._declared |= own
-        is_constant = all(self._assigned[name] == 1 for name in own)
+        self._declared |= bound_names
+        is_constant = all(self._assigned[name] == 1 for name in bound_names)
         return f"{'const' if is_constant else 'let'} {place} = {text};"
 
     def _text(self, node: ast.expr, at_least: int = 0) -> str:

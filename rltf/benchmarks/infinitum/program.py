@@ -125,13 +125,13 @@ def canonical(code: str, constants: bool) -> str:
             which is the structure that splits are made of.
     """
     tree = ast.parse(code)
-    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    bound_names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound_names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound_names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     names: dict[str, str] = {}
 
     def renamed(name: str) -> str:
-        return names.setdefault(name, f"v{len(names)}") if name in own else name
+        return names.setdefault(name, f"v{len(names)}") if name in bound_names else name
 
     for node in ast.walk(tree):
         match node:

@@ -68,9 +68,9 @@ class Scope:
             return Apply(FORM["letters"], (previous,))
         return Apply(FORM[self.rng.choice(("sum", "length"))], (previous,))
 
-    def carried(self, used: Expression) -> tuple[Expression, ...]:
-        """The result before as an operand that must occur, unless `used` is that result; empty at the start."""
-        return () if self.previous is None or used == self.previous else (self.number(),)
+    def carried(self, operand: Expression) -> tuple[Expression, ...]:
+        """The result before as an operand that must occur, unless `operand` is that result; empty at the start."""
+        return () if self.previous is None or operand == self.previous else (self.number(),)
 
     def expression(self, *operands: Expression, operations: int | None = None) -> Expression:
         """An expression in which every operand occurs.
@@ -80,8 +80,9 @@ class Scope:
             operations: their number; None: drawn from 1 to the depth, and as many as the operands need at least.
         """
         rng = self.rng
-        drawn = rng.randint(1, self.depth) if operations is None else operations
-        count = max(drawn, len(operands) - 1)
+        if operations is None:
+            operations = rng.randint(1, self.depth)
+        count = max(operations, len(operands) - 1)
         places = set(rng.sample(range(count), len(operands) - 1))
         further = list(operands[1:])
         value = operands[0]

@@ -9,8 +9,8 @@ from itertools import count, islice
 from random import Random
 from typing import Any, get_args
 
-from rltf.benchmarks.ahead import Ahead
 from rltf.benchmarks.base import Benchmark
+from rltf.benchmarks.forked_value import ForkedValue
 from rltf.benchmarks.mini.bugs import break_program
 from rltf.benchmarks.mini.checks import Cases, as_tests, choose_cases, passes
 from rltf.benchmarks.mini.long import LEAST_TESTS, break_parts, choose_long_cases, draw_long_source
@@ -89,18 +89,18 @@ class Mini(Benchmark):
         self._bug_share = bug_share
         self._parts = tuple(parts)
         self._problems: dict[Split, tuple[Problem, ...]] = {}
-        self._ahead: dict[Split, Ahead[tuple[Problem, ...]]] = {}
+        self._forked_problems: dict[Split, ForkedValue[tuple[Problem, ...]]] = {}
 
     def problems(self, split: Split) -> Sequence[Problem]:
         """Problems of a split; generated at the first call."""
         if split not in self._problems:
-            ahead = self._ahead.pop(split, None)
-            self._problems[split] = ahead.result() if ahead is not None else self._make(split)
+            value = self._forked_problems.pop(split, None)
+            self._problems[split] = value.result() if value is not None else self._make(split)
         return self._problems[split]
 
     def prepare(self, split: Split) -> None:
         """Begins to make the problems of a split in another process."""
-        self._ahead[split] = Ahead(partial(self._make, split))
+        self._forked_problems[split] = ForkedValue(partial(self._make, split))
 
     def _make(self, split: Split) -> tuple[Problem, ...]:
         return tuple(islice(self.stream(split), self._sizes.get(split, 0)))

@@ -120,16 +120,16 @@ def break_parts(rng: Random, source: LongSource, by_part: Sequence[Cases], bug_s
         by_part: test cases of each part, which notice every mistake.
         bug_share: of the parts, 0 to 1.
     """
-    right = [part_body(part.code()) for part in source.parts]
-    bodies = list(right)
+    right_bodies = [part_body(part.code()) for part in source.parts]
+    bodies = list(right_bodies)
     for i, part in enumerate(source.parts):
         if rng.random() >= bug_share:
             continue
 
         def is_right(code: str, i: int = i) -> bool:
             body = part_body(code)
-            whole = source.code([body if j == i else other for j, other in enumerate(right)])
-            return body == right[i] or passes(whole, "call", by_part[i])
+            program = source.code([*right_bodies[:i], body, *right_bodies[i + 1 :]])
+            return body == right_bodies[i] or passes(program, "call", by_part[i])
 
         broken = break_program(rng, part.code(), is_right)
         if broken is not None:

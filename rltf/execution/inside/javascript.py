@@ -166,8 +166,10 @@ def error_record(error: BaseException, program: str) -> dict[str, Any]:
     uncompiled = _UNCOMPILED.fullmatch(text)
     head, lines = text.split("\n    at ", 1)[0].rstrip(), [int(line) for line in _FRAME.findall(text)]
     lines = lines if uncompiled is None else [int(uncompiled[1])]
-    named = _NAMED.match(head) if lines or "\n" not in text else None
-    kind, message = (named[1], named[2] or "") if named else ("Uncaught", head.removesuffix("\nundefined"))
+    name_match = _NAMED.match(head) if lines or "\n" not in text else None
+    kind, message = (
+        (name_match[1], name_match[2] or "") if name_match else ("Uncaught", head.removesuffix("\nundefined"))
+    )
     line = next((line for line in lines if line <= program.count("\n") + 1), None)
     classes = [_CLASSES.get(kind, "Exception")]
     if kind == "InternalError":

@@ -91,8 +91,8 @@ class _Insertion:
         while self._blocks:
             parent, name, self._scope, block, last = self._blocks.pop()
             for statement in getattr(parent, name):
-                before, after = self._records(statement)
-                block += [*before, statement, *after]
+                leading, trailing = self._records(statement)
+                block += [*leading, statement, *trailing]
             setattr(parent, name, block + last)
         return self._sites
 
@@ -139,9 +139,9 @@ class _Insertion:
                 self._leave(statement)
         return [], []
 
-    def _branch(self, taken: Kind, left: Kind, statement: Any, test: ast.expr) -> None:
-        for kind, name, held in ((taken, "body", 1), (left, "orelse", 0)):
-            record = self._record(kind, PLAIN, statement, ast.Constant(held), (test,))
+    def _branch(self, body_kind: Kind, else_kind: Kind, statement: Any, test: ast.expr) -> None:
+        for kind, name, truth in ((body_kind, "body", 1), (else_kind, "orelse", 0)):
+            record = self._record(kind, PLAIN, statement, ast.Constant(truth), (test,))
             self._blocks.append((statement, name, self._scope, record, []))
 
     def _enter(self, function: Any) -> None:

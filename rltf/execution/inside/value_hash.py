@@ -59,8 +59,8 @@ def _number(value: Any, budget: list[int], depth: int) -> bytes:
 
 
 def _real(value: float, budget: list[int], depth: int) -> bytes:
-    if -1e15 < value < 1e15 and value == (whole := _int(value)):
-        return b"i%x;" % whole
+    if -1e15 < value < 1e15 and value == (integer := _int(value)):
+        return b"i%x;" % integer
     return b"f%.9g;" % value
 
 

@@ -9,18 +9,18 @@ WINDOW = 96
 
 
 class Alignment:
-    """The partners of the items of a sequence in another one.
+    """The partners of the items of a sequence in a reference.
 
     Args:
         items: whose partners are asked for.
-        others: where they are.
+        reference: the sequence that the partners are in.
     """
 
-    def __init__(self, items: Sequence[Hashable], others: Sequence[Hashable]) -> None:
-        self._items, self._others = items, others
+    def __init__(self, items: Sequence[Hashable], reference: Sequence[Hashable]) -> None:
+        self._items, self._reference = items, reference
         self._partners: list[int | None] = []
         self._next = 0
-        """The first of the others that nothing before has for a partner or has passed by."""
+        """Position in the reference behind everything that is a partner or was passed by."""
 
     def partner(self, at: int) -> int | None:
         """Position of an item's partner, equal to it or in its place; None: it has none."""
@@ -29,51 +29,52 @@ class Alignment:
         return self._partners[at]
 
     def is_behind_the_end(self, at: int) -> bool:
-        """Whether the other sequence had ended before an item."""
+        """Whether the reference had ended before an item."""
         self.partner(at)
-        return self._next >= len(self._others) and self._partners[at:].count(None) == len(self._partners) - at
+        return self._next >= len(self._reference) and self._partners[at:].count(None) == len(self._partners) - at
 
     def _advance(self) -> None:
         start, begin = len(self._partners), self._next
-        if begin < len(self._others) and self._items[start] == self._others[begin]:
+        if begin < len(self._reference) and self._items[start] == self._reference[begin]:
             self._partners.append(begin)
             self._next += 1
             return
-        window, others = self._items[start : start + WINDOW], self._others[begin : begin + WINDOW]
+        item_window = self._items[start : start + WINDOW]
+        reference_window = self._reference[begin : begin + WINDOW]
         is_last = start + WINDOW >= len(self._items)
-        partners = partners_of(window, others, is_last)
+        partners = partners_of(item_window, reference_window, is_last)
         for partner in partners if is_last else partners[: WINDOW // 2]:
             self._partners.append(None if partner is None else begin + partner)
             self._next = self._next if partner is None else begin + partner + 1
 
 
-def partners_of(items: Sequence[Hashable], others: Sequence[Hashable], is_whole: bool) -> list[int | None]:
-    """For each item the position of its partner among the others, equal or not, by the fewest edits.
+def partners_of(items: Sequence[Hashable], reference: Sequence[Hashable], is_whole: bool) -> list[int | None]:
+    """For each item the position of its partner in the reference, equal or not, by the fewest edits.
 
     Args:
         items: one sequence.
-        others: another one; what is left of it at the end costs nothing.
+        reference: another one; what is left of it at the end costs nothing.
         is_whole: False: what is left of the items at the end costs nothing either, as both go on.
 
     >>> partners_of("abxc", "abyc?", True), partners_of("sts", "xsts", True)
     ([0, 1, 2, 3], [1, 2, 3])
     """
-    rows = [list(range(len(others) + 1))]
+    rows = [list(range(len(reference) + 1))]
     for item in items:
         above = rows[-1]
         cost = above[0] + 1
         row = [cost]
-        for j, other in enumerate(others):
-            cost = min(above[j] + (item != other), above[j + 1] + 1, cost + 1)
+        for j, reference_item in enumerate(reference):
+            cost = min(above[j] + (item != reference_item), above[j + 1] + 1, cost + 1)
             row.append(cost)
         rows.append(row)
     ends = [(cost, len(items), j) for j, cost in enumerate(rows[-1])]
     if not is_whole:
-        ends += [(row[-1], i, len(others)) for i, row in enumerate(rows)]
+        ends += [(row[-1], i, len(reference)) for i, row in enumerate(rows)]
     _, i, j = min(ends, key=lambda end: (end[0], end[2] if is_whole else -end[1] - end[2]))
     partners: list[int | None] = [None] * len(items)
     while i and j:
-        if rows[i][j] == rows[i - 1][j - 1] + (items[i - 1] != others[j - 1]):
+        if rows[i][j] == rows[i - 1][j - 1] + (items[i - 1] != reference[j - 1]):
             i, j = i - 1, j - 1
             partners[i] = j
         elif rows[i][j] == rows[i - 1][j] + 1:

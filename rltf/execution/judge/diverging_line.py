@@ -127,10 +127,11 @@ class _ByAlignment:
         self._place = {at: place for place, at in enumerate(aligned)}
         self._keys = [_key(values.events[at]) for at in aligned]
         events = [event for event in reference.events if event.site.kind is not Kind.STATEMENT]
-        self._others = [_key(event) for event in events]
-        self._computed = [place for place, (site, _) in enumerate(events) if site.kind.is_value]
+        self._reference_keys = [_key(event) for event in events]
+        self._value_places = [place for place, (site, _) in enumerate(events) if site.kind.is_value]
+        """Places of the reference's events that compute a value."""
         self._cut, self._answer = reference.trace.cut, values.answer
-        self._alignment = Alignment(self._keys, self._others)
+        self._alignment = Alignment(self._keys, self._reference_keys)
 
     def in_step(self, at: int) -> bool | None:
         place = self._place[at]
@@ -142,17 +143,17 @@ class _ByAlignment:
         return True
 
     def covers(self, at: int) -> bool:
-        places = range(next((place for other, place in self._place.items() if other >= at), len(self._place)))
+        places = range(next((place for position, place in self._place.items() if position >= at), len(self._place)))
         partners = {self._alignment.partner(place): self._has_equal(place) for place in places}
         if at in self._place and (partner := self._alignment.partner(self._place[at])) is not None:
             partners[partner] = False
         end = max((partner for partner in partners if partner is not None), default=0)
-        before = [place for place in self._computed if place < end]
-        return all(partners.get(place) for place in before) if before else at == self._answer
+        value_places = [place for place in self._value_places if place < end]
+        return all(partners.get(place) for place in value_places) if value_places else at == self._answer
 
     def _has_equal(self, place: int) -> bool:
         partner = self._alignment.partner(place)
-        return partner is not None and self._keys[place] == self._others[partner]
+        return partner is not None and self._keys[place] == self._reference_keys[partner]
 
 
 def _key(event: Event) -> tuple[Kind | None, int]:
@@ -184,32 +185,32 @@ class _Values:
         """Position of the next value that was computed from one, or of the next branch that depends on it; None where
         there is none."""
         site = self.events[at].site
-        following = next((later for later in self._later(at) if self._is_telling(later)), None)
-        if following is None or site.kind is Kind.RETURN or self._decides(site, self.events[following].site):
-            return following
+        next_value = next((position for position in self._positions_behind(at) if self._is_telling(position)), None)
+        if next_value is None or site.kind is Kind.RETURN or self._decides(site, self.events[next_value].site):
+            return next_value
         names = names_in(site.writes) if site.kind.is_value else self._inside(site)
         branch = None
-        for later in self._later(at):
-            reader = self.events[later].site
+        for position in self._positions_behind(at):
+            reader = self.events[position].site
             if reader.scope != site.scope and reader.scope and site.scope:
                 continue
             if names & self._reads(reader):
                 if reader.kind.is_value or reader.kind is Kind.STATEMENT:
-                    return later
-                branch = later if branch is None else branch
+                    return position
+                branch = position if branch is None else branch
             if reader.kind in (Kind.VALUE, Kind.ROUND):
                 names -= self._overwritten(reader)
                 if not names:
                     break
-        return following if branch is None and not site.kind.is_value else branch
+        return next_value if branch is None and not site.kind.is_value else branch
 
-    def _later(self, at: int) -> Iterator[int]:
+    def _positions_behind(self, at: int) -> Iterator[int]:
         """Positions behind one, up to the answer, without statements that printed nothing."""
         end = len(self.events) if self.answer is None else self.answer + 1
-        for later in range(at + 1, min(end, at + LOOK_AHEAD)):
-            site, value = self.events[later]
-            if site.kind is not Kind.STATEMENT or value or later == self.answer:
-                yield later
+        for position in range(at + 1, min(end, at + LOOK_AHEAD)):
+            site, value = self.events[position]
+            if site.kind is not Kind.STATEMENT or value or position == self.answer:
+                yield position
 
     def _is_telling(self, at: int) -> bool:
         """True for a value, and for the answer, whatever it is; that a condition held says little."""
@@ -233,12 +234,12 @@ class _Values:
         if site.kind is not Kind.ENTRY:
             return site
         name, calls = names_in(site.reads), 0
-        for later in range(at, len(self.events)):
-            other = self.events[later].site
-            if calls < 0 and other.kind is not Kind.ENTRY and name & self._reads(other):
-                return other
-            if calls >= 0 and other.scope == site.scope:
-                calls += (other is site and later > at) - (other.kind is Kind.RETURN)
+        for position in range(at, len(self.events)):
+            candidate = self.events[position].site
+            if calls < 0 and candidate.kind is not Kind.ENTRY and name & self._reads(candidate):
+                return candidate
+            if calls >= 0 and candidate.scope == site.scope:
+                calls += (candidate is site and position > at) - (candidate.kind is Kind.RETURN)
         return site
 
 

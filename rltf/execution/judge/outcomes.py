@@ -112,8 +112,8 @@ def _script_end(message: dict[str, Any] | None, status: int) -> Decision:
     if message is not None and message.get("error"):
         return program_error(message["error"])
     if exit_status := status >> 8 if message is None else message.get("end"):
-        known = type(exit_status) is int and abs(exit_status) < 1 << 32
-        return Outcome.RUNTIME_ERROR, _error("SystemExit", f"exit status {exit_status if known else 1}")
+        is_exit_status = type(exit_status) is int and abs(exit_status) < 1 << 32
+        return Outcome.RUNTIME_ERROR, _error("SystemExit", f"exit status {exit_status if is_exit_status else 1}")
     return Outcome.PASSED, None
 
 

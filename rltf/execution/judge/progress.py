@@ -131,8 +131,8 @@ class TestProgress:
         if self.language != "python":
             return LANGUAGES[self.language].runtime
         texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
-        named = "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
-        return "numpy" if named else None
+        names_numpy = "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
+        return "numpy" if names_numpy else None
 
     @property
     def over(self) -> bool:

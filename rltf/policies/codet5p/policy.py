@@ -15,7 +15,7 @@ from typing_extensions import override
 from rltf.policies.causal import MIN_SAVED_SHARE
 from rltf.policies.codet5p.model import CodeT5pEncoderDecoderModel
 from rltf.policies.forward import prefix_cache
-from rltf.policies.forward.shared_prompts import SharedPrompts, distinct_prompts, prompts_to_rows
+from rltf.policies.forward.shared_prompts import SharedPrompts, prompts_to_rows, prompts_to_run
 from rltf.policies.pretrained import PromptForward, TransformersPolicy
 from rltf.policies.text.encoding import encode_continuation
 from rltf.types import Prompt
@@ -74,8 +74,7 @@ class CodeT5PlusPolicy(TransformersPolicy):
     def forward_prompts(self, prompt_BS: Tensor, prompt_mask_BS: Tensor, lengths: list[int]) -> PromptForward:
         """Runs the encoder, and where rows share prompts the decoder over them; otherwise each prompt runs with its
         response."""
-        shared = distinct_prompts(prompt_BS, prompt_mask_BS) if self.share_prompts else None
-        prompts = shared or SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS)).to(prompt_BS.device))
+        prompts = prompts_to_run(prompt_BS, prompt_mask_BS, self.share_prompts)
         states = self.model.encoder_states(prompts.prompt_PS, prompts.mask_PS)
         self.token_count.add(int(prompts.mask_PS.sum()), prompts.mask_PS.numel())
         input_PS, mask_PS = self._decoder_prompts(prompts)

@@ -37,6 +37,13 @@ def distinct_prompts(prompt_BS: Tensor, prompt_mask_BS: Tensor) -> SharedPrompts
     return SharedPrompts(prompts[:, :length], prompts[:, length:].bool(), order_P.argsort()[sorted_B])
 
 
+def prompts_to_run(prompt_BS: Tensor, prompt_mask_BS: Tensor, share: bool) -> SharedPrompts:
+    """Each prompt once, as in `distinct_prompts`; where no rows have the same, or may not share it, the prompt of each
+    row."""
+    shared = distinct_prompts(prompt_BS, prompt_mask_BS) if share else None
+    return shared or SharedPrompts(prompt_BS, prompt_mask_BS, torch.arange(len(prompt_BS), device=prompt_BS.device))
+
+
 def prompts_to_rows(prompts: int, prompt_index_R: Tensor) -> Callable[[Tensor], Tensor]:
     """The function from a value per prompt to one per row, (P, ...) -> (R, ...). Rows in runs of one size get theirs by
     a view, whose gradient is a plain sum; that of `index_select` is a slow scatter on a CPU.

@@ -6,6 +6,7 @@ were equally good. Holm 1979 corrects for a test by construct each.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
@@ -77,16 +78,16 @@ def passes(problem: ProblemOutcome) -> bool:
 def count_flips(first: Sequence[ProblemOutcome], second: Sequence[ProblemOutcome]) -> Flips:
     """The flips between two policies, over the problems that both were evaluated on."""
     second_passes = {problem.problem_id: passes(problem) for problem in second}
-    pairs = [
-        (problem.problem_id, passes(problem), second_passes[problem.problem_id])
-        for problem in first
-        if problem.problem_id in second_passes
-    ]
+    ids: dict[tuple[bool, bool], list[str]] = defaultdict(list)
+    """(whether the first policy passes, whether the second does) -> problem ids."""
+    for problem in first:
+        if problem.problem_id in second_passes:
+            ids[passes(problem), second_passes[problem.problem_id]].append(problem.problem_id)
     return Flips(
-        fixed=tuple(name for name, before, after in pairs if after and not before),
-        broken=tuple(name for name, before, after in pairs if before and not after),
-        both_passed=sum(before and after for _, before, after in pairs),
-        both_failed=sum(not before and not after for _, before, after in pairs),
+        fixed=tuple(ids[False, True]),
+        broken=tuple(ids[True, False]),
+        both_passed=len(ids[True, True]),
+        both_failed=len(ids[False, False]),
     )
 
 

@@ -27,8 +27,8 @@ def running_mean(points: Sequence[tuple[float, float]], window: int) -> list[tup
     """
     reach, means = window // 2, []
     for i, (x, _) in enumerate(points):
-        near = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
-        means.append((x, math.fsum(near) / len(near)))
+        neighbours = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
+        means.append((x, math.fsum(neighbours) / len(neighbours)))
     return means
 
 

@@ -78,8 +78,8 @@ def latex(text: str) -> str:
     >>> print(latex("a_b & 5%"))
     a\\_b \\& 5\\%
     """
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return re.sub(r"[\\~^&%$#_{}]", lambda match: named.get(match[0], "\\" + match[0]), text)
+    commands = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: commands.get(match[0], "\\" + match[0]), text)
 
 
 def _latex_estimate(estimate: Estimate, signed: bool = False) -> str:

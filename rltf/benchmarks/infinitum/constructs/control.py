@@ -10,9 +10,9 @@ from rltf.benchmarks.mini.forms import Type, Variable
 
 def conditional(scope: Scope) -> Statement:
     """One of two values."""
-    used, other = scope.number(), scope.parameter(Type.INT)
-    condition = scope.condition(used)
-    yes, no = scope.expression(other), scope.expression(used)
+    operand, parameter = scope.number(), scope.parameter(Type.INT)
+    condition = scope.condition(operand)
+    yes, no = scope.expression(parameter), scope.expression(operand)
     result = scope.variable(Type.INT)
     v = result.name
     code = (f"if {condition.code()}:", f"    {v} = {yes.code()}", "else:", f"    {v} = {no.code()}")
@@ -26,9 +26,9 @@ def conditional(scope: Scope) -> Statement:
 
 def nested_conditional(scope: Scope) -> Statement:
     """One of three values, by a condition inside another."""
-    used, other = scope.number(), scope.parameter(Type.INT)
-    outer, inner = scope.condition(used), scope.condition(other)
-    first, second, third = scope.expression(used), scope.expression(other), scope.expression(used)
+    operand, parameter = scope.number(), scope.parameter(Type.INT)
+    outer, inner = scope.condition(operand), scope.condition(parameter)
+    first, second, third = scope.expression(operand), scope.expression(parameter), scope.expression(operand)
     result = scope.variable(Type.INT)
     v = result.name
     code = (
@@ -69,8 +69,8 @@ def nested_loop(scope: Scope) -> Statement:
         count = rng.randint(2, 5)
         inner_code, inner_text = f"range({count})", f"the whole numbers from 0 to {count - 1}"
     else:
-        other = scope.parameter(Type.INTS)
-        inner_code = inner_text = other.name
+        parameter = scope.parameter(Type.INTS)
+        inner_code = inner_text = parameter.name
     value = scope.expression(outer, inner, *scope.carried(source))
     start, result = rng.choice((0, scope.constant())), scope.variable(Type.INT)
     v = result.name
@@ -92,14 +92,14 @@ def nested_loop(scope: Scope) -> Statement:
 def while_loop(scope: Scope) -> Statement:
     """A total while a number shrinks towards a bound of at least 0, in steps of at least 2 or by division by as much:
     it ends for every input."""
-    rng, used = scope.rng, scope.number()
+    rng, operand = scope.rng, scope.number()
     counter = Variable(scope.fresh(COUNTERS), Type.INT)
     value = scope.expression(counter)
     start, bound, step, result = scope.constant(), rng.randint(0, 9), scope.factor(), scope.variable(Type.INT)
     v, n = result.name, counter.name
     operator, shrink = rng.choice([("//", f"divide {n} by {step}, rounding down"), ("-", f"subtract {step} from {n}")])
     code = (
-        *(f"{n} = abs({used.code()})", f"{v} = {start}", f"while {n} > {bound}:"),
+        *(f"{n} = abs({operand.code()})", f"{v} = {start}", f"while {n} > {bound}:"),
         *(f"    {v} += {value.code()}", f"    {n} {operator}= {step}"),
     )
     templates = (
@@ -110,7 +110,7 @@ def while_loop(scope: Scope) -> Statement:
         "Set {n} to {a} without its sign and {v} to {k}; repeat while {n} is greater than {c}: add {e} to {v}, then "
         "{shrink}.",
     )
-    parts: dict[str, Part] = {"n": counter, "a": used, "k": start, "c": bound, "e": value, "shrink": shrink}
+    parts: dict[str, Part] = {"n": counter, "a": operand, "k": start, "c": bound, "e": value, "shrink": shrink}
     return statement("while_loop", result, code, templates, **parts)
 
 

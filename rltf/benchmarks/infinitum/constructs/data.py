@@ -26,8 +26,8 @@ _SET_MEMBERS = range(-6, 7)
 def arithmetic(scope: Scope) -> Statement:
     """An expression of one operation more than those inside other constructs."""
     operands = [scope.number()]
-    if scope.rng.random() < 0.5 and (other := scope.parameter(Type.INT)) not in operands:
-        operands.append(other)
+    if scope.rng.random() < 0.5 and (parameter := scope.parameter(Type.INT)) not in operands:
+        operands.append(parameter)
     value = scope.expression(*operands, operations=_more_operations(scope))
     result = scope.variable(Type.INT)
     templates = ("Let {v} be {e}.", "Set {v} to {e}.", "Compute {v} as {e}.")
@@ -47,25 +47,25 @@ def unpacking(scope: Scope) -> Statement:
 
 
 def _quotient_and_remainder(scope: Scope) -> Statement:
-    used, divisor = scope.number(), scope.factor()
+    operand, divisor = scope.number(), scope.factor()
     quotient, remainder = scope.variable(Type.INT), scope.variable(Type.INT)
     value = scope.expression(quotient, remainder, operations=_more_operations(scope))
     result = scope.variable(Type.INT)
     q, r = quotient.name, remainder.name
-    code = (f"{q}, {r} = divmod({used.code()}, {divisor})", f"{result.name} = {value.code()}")
+    code = (f"{q}, {r} = divmod({operand.code()}, {divisor})", f"{result.name} = {value.code()}")
     templates = (
         "Divide {a} by {d}, rounding down, into {q} with remainder {r}, and let {v} be {e}.",
         "Let {q} and {r} be the floor quotient and the remainder of {a} by {d}; then let {v} be {e}.",
         "Unpack the rounded-down quotient and the remainder of {a} divided by {d} into {q} and {r}; set {v} to {e}.",
     )
-    return statement("unpacking", result, code, templates, a=used, d=divisor, q=q, r=r, e=value)
+    return statement("unpacking", result, code, templates, a=operand, d=divisor, q=q, r=r, e=value)
 
 
 def _head_and_tail(scope: Scope) -> Statement:
     source = scope.source(Type.INTS)
     head, tail = scope.variable(Type.INT), scope.variable(Type.INTS)
-    rest = Apply(FORM[scope.rng.choice(("sum", "length"))], (tail,))
-    value, result = scope.expression(head, rest, operations=_more_operations(scope)), scope.variable(Type.INT)
+    summary = Apply(FORM[scope.rng.choice(("sum", "length"))], (tail,))
+    value, result = scope.expression(head, summary, operations=_more_operations(scope)), scope.variable(Type.INT)
     code = (f"{head.name}, *{tail.name} = {source.name}", f"{result.name} = {value.code()}")
     templates = (
         "Split {xs} into its first number {q} and the list {r} of the others, and let {v} be {e}.",
@@ -118,8 +118,8 @@ def lookup(scope: Scope) -> Statement:
         "With a dictionary {d} that maps {pairs}, look up {e} and let {v} be what it gives, {k} for a missing key.",
         "Define a dictionary {d} from {pairs}; set {v} to its entry for {e}, with {k} as the default.",
     )
-    listed = f"{', '.join(first)} and {last}"
-    return statement("lookup", result, code, templates, d=table, pairs=listed, e=key, k=default)
+    pairs_text = f"{', '.join(first)} and {last}"
+    return statement("lookup", result, code, templates, d=table, pairs=pairs_text, e=key, k=default)
 
 
 def set_algebra(scope: Scope) -> Statement:

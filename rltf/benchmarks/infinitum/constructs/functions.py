@@ -11,17 +11,19 @@ from rltf.benchmarks.mini.forms import Apply, Literal, Type, Variable
 
 def helper(scope: Scope) -> Statement:
     """Two helper functions, called one on the other's result or side by side."""
-    rng, used = scope.rng, scope.number()
+    rng, operand = scope.rng, scope.number()
     first, second = scope.fresh(HELPERS), scope.fresh(HELPERS)
     x, y = (Variable(scope.fresh(ELEMENTS), Type.INT) for _ in range(2))
     first_value, second_value = scope.expression(x), scope.expression(y)
     if rng.random() < 0.5:
-        call = f"{first}({second}({used.code()}))"
-        calls = tuple(f"{first} of ({second} of {bracketed(used, i)})" for i in range(VARIANTS))
+        call = f"{first}({second}({operand.code()}))"
+        calls = tuple(f"{first} of ({second} of {bracketed(operand, i)})" for i in range(VARIANTS))
     else:
-        other = scope.parameter(Type.INT)
-        call = f"{first}({used.code()}) + {second}({other.name})"
-        calls = tuple(f"({first} of {bracketed(used, i)}) plus ({second} of {other.name})" for i in range(VARIANTS))
+        parameter = scope.parameter(Type.INT)
+        call = f"{first}({operand.code()}) + {second}({parameter.name})"
+        calls = tuple(
+            f"({first} of {bracketed(operand, i)}) plus ({second} of {parameter.name})" for i in range(VARIANTS)
+        )
     result = scope.variable(Type.INT)
     code = (
         *(f"def {first}({x.name}):", f"    return {first_value.code()}"),
@@ -39,16 +41,16 @@ def helper(scope: Scope) -> Statement:
 
 def recursion(scope: Scope) -> Statement:
     """A recursive helper whose argument falls by at least 2 down to a bound: it ends for every input."""
-    rng, used = scope.rng, scope.number()
+    rng, operand = scope.rng, scope.number()
     if scope.previous is not None:  # which may be large, and the stack is not
-        used = Apply(FORM["modulo_k"], (used, Literal(rng.randint(20, 60))))
+        operand = Apply(FORM["modulo_k"], (operand, Literal(rng.randint(20, 60))))
     name, n = scope.fresh(HELPERS), Variable(scope.fresh(COUNTERS), Type.INT)
     value, base, bound = scope.expression(n), scope.constant(), rng.randint(0, 9)
-    rest = Apply(FORM["subtract"], (n, Literal(scope.factor())))
+    next_argument = Apply(FORM["subtract"], (n, Literal(scope.factor())))
     result = scope.variable(Type.INT)
     code = (
         *(f"def {name}({n.name}):", f"    if {n.name} <= {bound}:", f"        return {base}"),
-        *(f"    return {value.code()} + {name}({rest.code()})", f"{result.name} = {name}({used.code()})"),
+        *(f"    return {value.code()} + {name}({next_argument.code()})", f"{result.name} = {name}({operand.code()})"),
     )
     templates = (
         "Define {g} of {n} recursively: it is {k} if {n} is at most {c}, otherwise {e} plus {g} of {rest}; let {v} be "
@@ -60,7 +62,7 @@ def recursion(scope: Scope) -> Statement:
         "for "
         "{rest}; compute {v} as {g} of {a}.",
     )
-    parts: dict[str, Part] = {"g": name, "n": n, "k": base, "c": bound, "e": value, "rest": rest, "a": used}
+    parts: dict[str, Part] = {"g": name, "n": n, "k": base, "c": bound, "e": value, "rest": next_argument, "a": operand}
     return statement("recursion", result, code, templates, **parts)
 
 
@@ -68,9 +70,9 @@ def exception(scope: Scope) -> Statement:
     """A value, or another one where computing it raises an error: a division by zero or an index out of range."""
     rng, default, previous = scope.rng, scope.constant(), scope.previous
     if rng.random() < 0.5:
-        used = scope.number()
+        operand = scope.number()
         divisor = Apply(FORM["modulo_k"], (scope.parameter(Type.INT), Literal(rng.randint(2, 5))))
-        quotient = Apply(FORM["divide_k"], (scope.expression(used), divisor))
+        quotient = Apply(FORM["divide_k"], (scope.expression(operand), divisor))
         task, tasks, error = (
             quotient.code(),
             tuple(bracketed(quotient, i) for i in range(VARIANTS)),

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from rltf.benchmarks.ahead import Ahead
+from rltf.benchmarks.forked_value import ForkedValue
 from rltf.benchmarks.mini.benchmark import Mini
 
 # threads that other tests left in this process hold nothing that the fork needs
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"
 
 
 def test_another_process_computes_and_is_gone_afterwards():
-    ahead = Ahead(os.getpid)
-    pid = ahead.result()
+    value = ForkedValue(os.getpid)
+    pid = value.result()
     assert pid != os.getpid()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -30,12 +30,12 @@ def test_what_fails_there_is_computed_here():
             raise MemoryError
         return 7
 
-    assert Ahead(only_here).result() == 7
+    assert ForkedValue(only_here).result() == 7
 
 
 def test_a_process_that_was_killed_costs_time_alone():
     here = os.getpid()
-    assert Ahead(lambda: "here" if os.getpid() == here else os._exit(9)).result() == "here"
+    assert ForkedValue(lambda: "here" if os.getpid() == here else os._exit(9)).result() == "here"
 
 
 def test_it_ends_when_the_process_that_asked_is_killed():
@@ -43,8 +43,8 @@ def test_it_ends_when_the_process_that_asked_is_killed():
     ours, theirs = os.pipe()
     asking = os.fork()
     if asking == 0:
-        ahead = Ahead(lambda: bytes(1 << 20))
-        os.write(theirs, str(ahead._process.pid).encode())
+        value = ForkedValue(lambda: bytes(1 << 20))
+        os.write(theirs, str(value._process.pid).encode())
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(asking, 0)
     os.close(theirs)
@@ -54,9 +54,9 @@ def test_it_ends_when_the_process_that_asked_is_killed():
 
 
 def test_an_error_is_raised_where_the_value_is_asked_for():
-    ahead = Ahead(lambda: 1 // 0)
+    value = ForkedValue(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        ahead.result()
+        value.result()
 
 
 def test_problems_made_ahead_are_those_made_here():

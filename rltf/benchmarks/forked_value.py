@@ -11,14 +11,14 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class ForkedValue(Generic[T]):
     """A value that a fork of this process computes. For processes that have one thread.
 
     Args:
         compute: returns the value, which can be pickled.
 
     Example:
-        >>> Ahead(lambda: 6 * 7).result()
+        >>> ForkedValue(lambda: 6 * 7).result()
         42
     """
 
