@@ -76,8 +76,9 @@ class BodyAccuracy(CriticPretraining):
                     count = size or len(training)
                     for _ in range(EPOCHS.get(size, 1)):
                         critic.learn(training[:count], passes=1)
-                    predictions = [rollout.critic.classes for rollout in critic.add_predictions(held_out) if rollout.critic]
-                    right = torch.tensor(predictions).argmax(1) == stages
+                    predicted = critic.add_predictions(held_out)
+                    classes = torch.tensor([rollout.critic.classes for rollout in predicted if rollout.critic])
+                    right = classes.argmax(1) == stages
                     row = f"{name} {'trained' if train_body else 'frozen'} {count}"
                     rows[row] = round(right.float().mean().item(), 4)
                     log.info("%s: %.1f %%", row, 100 * rows[row])
