@@ -59,6 +59,25 @@ class CriticPretraining:
         critic = pipeline.critic
         if not isinstance(critic, Critic) or critic.kind != "outcome":
             raise ValueError("job=critic trains a critic of outcomes and there is none: use critic=outcome")
+        training, held_out = self.rollouts(pipeline)
+        if self._programs is not None and self._programs < len(training):
+            training = random.Random(seed).sample(training, self._programs)
+        critic.start(pipeline.policy.model.device)
+        for epoch in range(self._epochs):
+            log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training, passes=1)["loss"])
+        critic.save(folder / CRITIC_FILE)
+        metrics = critic_metrics([(r.critic, r.verdict.outcome) for r in critic.add_predictions(held_out)])
+        frequent = Counter(r.verdict.outcome.stage for r in training).most_common(1)[0][0]
+        metrics["constant_accuracy"] = sum(r.verdict.outcome.stage == frequent for r in held_out) / len(held_out)
+        rounded = {name: round(value, 6) for name, value in metrics.items()}
+        return {"programs": len(training), "held_out_programs": len(held_out), **rounded}
+
+    def rollouts(self, pipeline: RolloutPipeline) -> tuple[list[Rollout], list[Rollout]]:
+        """The judged programs to learn from, and those of held-out problems, in the order in which they were written.
+
+        Raises:
+            ValueError: one of the two is empty.
+        """
         problems = {problem.id: problem for problem in pipeline.benchmark.problems("train")}
         training: list[Rollout] = []
         held_out: list[Rollout] = []
@@ -71,17 +90,7 @@ class CriticPretraining:
                 f"job.runs has {len(training)} programs of benchmark={pipeline.benchmark.name} to learn from and "
                 f"{len(held_out)} that are held out: expected some of both"
             )
-        if self._programs is not None and self._programs < len(training):
-            training = random.Random(seed).sample(training, self._programs)
-        critic.start(pipeline.policy.model.device)
-        for epoch in range(self._epochs):
-            log.info("epoch %d: loss %.4f", epoch + 1, critic.learn(training, passes=1)["loss"])
-        critic.save(folder / CRITIC_FILE)
-        metrics = critic_metrics([(r.critic, r.verdict.outcome) for r in critic.add_predictions(held_out)])
-        frequent = Counter(r.verdict.outcome.stage for r in training).most_common(1)[0][0]
-        metrics["constant_accuracy"] = sum(r.verdict.outcome.stage == frequent for r in held_out) / len(held_out)
-        rounded = {name: round(value, 6) for name, value in metrics.items()}
-        return {"programs": len(training), "held_out_programs": len(held_out), **rounded}
+        return training, held_out
 
 
 def _recorded_rollout(

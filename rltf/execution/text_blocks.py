@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from rltf.execution.text_names import always_true, loaded_names
+from rltf.execution.text_names import always_true, loaded_names, nodes_of
 
 CATCHES_ASSERTIONS = frozenset({"AssertionError", "Exception", "BaseException"})
 
@@ -42,7 +42,7 @@ def live_blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
 
 def suppresses(context: ast.AST) -> bool:
     """True for `suppress(Exception)` and its like, which hide a failed assert."""
-    names = loaded_names(context) | {node.attr for node in ast.walk(context) if isinstance(node, ast.Attribute)}
+    names = loaded_names(context) | {node.attr for node in nodes_of(context) if isinstance(node, ast.Attribute)}
     return "suppress" in names and bool(names & CATCHES_ASSERTIONS)
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from rltf.execution.text_blocks import CATCHES_ASSERTIONS, blocks, expressions, is_main_guard, live_blocks, suppresses
-from rltf.execution.text_names import Names, always_true, bound_names, loaded_names
+from rltf.execution.text_names import Names, always_true, bound_names, loaded_names, nodes_of
 
 _FAILS_AS_ATTRIBUTE = re.compile(r"_*(assert|fail|raises$|warns$|_?exit$|throw$|debug$)", re.IGNORECASE)
 """Methods and functions of modules that can fail a test: `self.assertEqual`, `pytest.raises`, `sys.exit`."""
@@ -59,7 +59,7 @@ def problem_of_text(code: str, kind: Literal["assert", "check"], setup: str = ""
         return None
     setup_body = _body_of(setup)
     try:
-        if kind == "check" and (problem := _problem_of_check(body, setup_body)) is not None:
+        if kind == "check" and (problem := _problem_of_check(body, setup_body, "yield" in code + setup)) is not None:
             return problem
         return _Reading(body, setup_body, kind).problem()
     except RecursionError:  # blocks in blocks beyond what this can follow
@@ -76,8 +76,9 @@ def _body_of(setup: str) -> list[ast.stmt]:
         return []
 
 
-def _problem_of_check(body: list[ast.stmt], setup: list[ast.stmt]) -> str | None:
-    """What keeps `check(candidate)` from being called with one argument; None where nothing is seen that does."""
+def _problem_of_check(body: list[ast.stmt], setup: list[ast.stmt], may_yield: bool) -> str | None:
+    """What keeps `check(candidate)` from being called with one argument; None where nothing is seen that does. A text
+    without the word `yield` is not searched for it."""
     nodes = [node for statement in (*setup, *body) for node in _statements(statement)]
     definitions = [node for node in nodes if isinstance(node, _FUNCTIONS) and node.name == "check"]
     if not definitions:
@@ -87,7 +88,7 @@ def _problem_of_check(body: list[ast.stmt], setup: list[ast.stmt]) -> str | None
     definition = definitions[-1]
     if isinstance(definition, ast.AsyncFunctionDef):
         return "checks nothing: check is a coroutine, which nothing awaits"
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(definition)):
+    if may_yield and any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own_nodes(definition)):
         return "checks nothing: check is a generator, which nothing iterates"
     if definition.decorator_list:
         return None
@@ -129,10 +130,9 @@ class _Reading:
         self._names = Names([*setup, *body], open_builtins=kind == "assert")
         self._functions: dict[str, list[ast.AST]] = {}
         """Name -> functions, methods and classes of that name; a class by the names of its methods too."""
-        for statement in (*setup, *body):
-            for node in ast.walk(statement):
-                if isinstance(node, _DEFINITIONS):
-                    self._functions.setdefault(node.name, []).append(node)
+        for node in self._names.nodes:
+            if isinstance(node, _DEFINITIONS):
+                self._functions.setdefault(node.name, []).append(node)
         self._visited: set[tuple[ast.AST, bool]] = set()
         self._stack: list[tuple[ast.AST, bool]] = []
         """Functions that are named, and whether what they raise is caught."""
@@ -213,13 +213,13 @@ class _Reading:
     def _swallows(self, handler: ast.ExceptHandler) -> bool:
         """True for a handler that catches a failed assert and does not fail itself."""
         caught = handler.type is None or bool(loaded_names(handler.type) & CATCHES_ASSERTIONS)
-        nodes = [node for statement in handler.body for node in ast.walk(statement)]
+        nodes = nodes_of(*handler.body)
         fails = any(isinstance(node, ast.Raise | ast.Assert) for node in nodes)
         return caught and not fails and not any(map(self._can_fail, handler.body))
 
     def _can_fail(self, expression: ast.AST) -> bool:
         """True where a call in an expression can fail the test."""
-        for node in ast.walk(expression):
+        for node in nodes_of(expression):
             if not isinstance(node, ast.Call):
                 continue
             if isinstance(node.func, ast.Attribute):
@@ -239,8 +239,9 @@ class _Reading:
         return False
 
     def _follow_names(self, expression: ast.AST, caught: bool) -> None:
-        names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
-        attributes = {node.attr for node in ast.walk(expression) if isinstance(node, ast.Attribute)}
+        nodes = nodes_of(expression)
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         if (names | attributes) & _FINDS_ANYTHING:
             names |= self._functions.keys()
         for name in (names | attributes) & self._functions.keys():
@@ -258,7 +259,7 @@ class _Reading:
             return "unittest.main() looks for tests in another module"
         reached = {node for node, _ in self._visited}
         definitions = [node for node in self._body if isinstance(node, _DEFINITIONS)]
-        nested = [node for outer in definitions for node in ast.walk(outer) if isinstance(node, _FUNCTIONS)]
+        nested = [node for outer in definitions for node in nodes_of(outer) if isinstance(node, _FUNCTIONS)]
         for nodes in (definitions, nested):
             names = [node.name for node in nodes if node not in reached and self._holds_check(node)]
             if names:
@@ -267,7 +268,7 @@ class _Reading:
 
     def _holds_check(self, definition: ast.AST) -> bool:
         return self._can_fail(definition) or any(
-            isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(definition)
+            isinstance(node, ast.Assert | ast.Raise) for node in nodes_of(definition)
         )
 
     def _has_runner(self) -> bool:

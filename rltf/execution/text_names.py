@@ -10,16 +10,36 @@ MODULES_WITH_STATE = frozenset({"sys", "os", "io", "builtins", "warnings", "logg
 """Modules that show what the program did without naming it: `sys.stdout.getvalue()`."""
 _OPEN_BUILTINS = frozenset({"open", "globals", "locals", "vars", "eval", "exec", "dir", "__import__", "getattr"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+_MAY_BIND = (*_FUNCTIONS, ast.ClassDef, ast.arg, ast.ExceptHandler, ast.pattern, ast.alias)
+"""Nodes other than names that can bind one."""
+
+
+def nodes_of(*trees: ast.AST) -> list[ast.AST]:
+    """The nodes of trees, parents before children, without operators and contexts (`ast.Load`), which no reader of test
+    text asks for: in a quarter of the time of `ast.walk`.
+
+    >>> [type(node).__name__ for node in nodes_of(ast.parse("f(1) + x", mode="eval").body)]
+    ['BinOp', 'Call', 'Name', 'Name', 'Constant']
+    """
+    nodes = list(trees)
+    for node in nodes:  # which grows meanwhile
+        for value in node.__dict__.values():
+            if isinstance(value, list):
+                nodes += [child for child in value if isinstance(child, ast.AST) and not isinstance(child, _LEAVES)]
+            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+                nodes.append(value)
+    return nodes
 
 
 def loaded_names(tree: ast.AST) -> set[str]:
     """Names that an expression or statement reads."""
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return {node.id for node in nodes_of(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
-def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
+def bound_names(statements: Iterable[ast.AST]) -> set[str]:
     """Names that statements bind, those in them included."""
-    return {name for node in nodes for inner in ast.walk(node) for name in _bound_by(inner)}
+    return {name for node in nodes_of(*statements) for name in _bound_by(node)}
 
 
 def _bound_by(node: ast.AST) -> Iterator[str]:
@@ -75,18 +95,29 @@ class Names:
 
     def __init__(self, body: list[ast.stmt], open_builtins: bool) -> None:
         self._body = body
-        nodes = [node for statement in body for node in ast.walk(statement)]
-        aliases = [node for node in nodes if isinstance(node, ast.alias)]
-        self.imported = frozenset(name for alias in aliases for name in _bound_by(alias))
+        self.nodes = nodes_of(*body)
+        """All nodes of setup and text."""
+        functions, imported = [], set[str]()
+        bound, read, called = set[str](), set[str](), set[str]()
+        for node in self.nodes:  # one pass, since each text is read for each task
+            if isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            elif isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Name):
+                    called.add(node.func.id)
+            elif isinstance(node, _MAY_BIND):
+                bound.update(_bound_by(node))
+                if isinstance(node, ast.alias):
+                    imported.update(_bound_by(node))
+                elif isinstance(node, _FUNCTIONS):
+                    functions.append(node)
+        self.imported = frozenset(imported)
         """Names that imports bind."""
-        bound = {name for node in nodes for name in _bound_by(node)}
-        read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
         self._open = {name for name in read - bound if not hasattr(builtins, name)} - {"__name__", "__file__"}
         if open_builtins:
             self._open |= called - bound - {"print"}
         has_program = bool(self._open)
-        for function in (node for node in nodes if isinstance(node, _FUNCTIONS)):
+        for function in functions:
             parameters = _parameters(function)
             self._open |= parameters
             has_program = has_program or (function.name == "check" and bool(parameters))
@@ -119,7 +150,7 @@ class Names:
 
 
 def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    return {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    return {node.arg for node in nodes_of(function.args) if isinstance(node, ast.arg)}
 
 
 def _groups(body: list[ast.stmt]) -> Iterator[set[str]]:
@@ -131,11 +162,11 @@ def _groups(body: list[ast.stmt]) -> Iterator[set[str]]:
             yield from _groups(statement.body)
         elif isinstance(statement, ast.ClassDef):
             yield from _groups(statement.body)
-            parameters = {node.arg for node in ast.walk(statement) if isinstance(node, ast.arg)}
+            parameters = {node.arg for node in nodes_of(statement) if isinstance(node, ast.arg)}
             yield {statement.name} | (_all_names(statement) - parameters)
         else:
             yield _all_names(statement) | bound_names([statement])
 
 
 def _all_names(tree: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return {node.id for node in nodes_of(tree) if isinstance(node, ast.Name)}

@@ -12,6 +12,7 @@ from collections.abc import Set
 from functools import lru_cache
 
 from rltf.execution.grader.names import WELL_KNOWN
+from rltf.execution.text_names import nodes_of
 
 _MODULES = """
 abc array base64 bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib heapq
@@ -48,7 +49,7 @@ def is_pure(text: str) -> bool:
     (False, True)
     """
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        nodes = nodes_of(ast.parse(text))
     except Exception:
         return False  # it may yet run, if it is nested too deep for a tree alone
     modules, impure = set(_LIBRARY), set(_IMPURE_MODULES)

@@ -18,6 +18,7 @@ from rltf.execution.grader import small_pytest
 from rltf.execution.grader.names import WELL_KNOWN, TestNames, well_known
 from rltf.execution.grader.program_link import ProgramLink
 from rltf.execution.grader.requests import Requests
+from rltf.execution.text_names import nodes_of
 from rltf.execution.values.shared_objects import JUDGE, SharedObjects, classes_of
 
 _BUILTIN = frozenset(vars(builtins))
@@ -52,7 +53,7 @@ def compile_text(text: str) -> CompiledText:
     names = frozenset(_free_names(symtable.symtable(text, "<test>", "exec")))
     modules, called = names & sys.stdlib_module_names, frozenset[str]()
     if names - _BUILTIN:
-        nodes = list(ast.walk(ast.parse(text)))
+        nodes = nodes_of(ast.parse(text))
         modules &= {n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
         functions = [n.func for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
         used = {n.id for n in set(nodes).difference(functions) if isinstance(n, ast.Name)}
@@ -105,11 +106,11 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
             text = compile_text(code)
             if text.names - library_names - text.modules - bound:
                 return None
-            tree = ast.parse(code)
+            tree_nodes = nodes_of(ast.parse(code))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None  # it will fail as a test, and no other with it
-        expected_to_fail = {n for block in ast.walk(tree) if isinstance(block, ast.With) for n in ast.walk(block)}
-        calls = (n.func for n in set(ast.walk(tree)) - expected_to_fail if isinstance(n, ast.Call))
+        expected_to_fail = set(nodes_of(*(block for block in tree_nodes if isinstance(block, ast.With))))
+        calls = (n.func for n in set(tree_nodes) - expected_to_fail if isinstance(n, ast.Call))
         names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (library_names - bound)
         called = names if called is None else called & names
     return called.pop() if called and len(called) == 1 else None
