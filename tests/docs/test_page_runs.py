@@ -83,7 +83,8 @@ COMMANDS = sorted(
 
 
 def run(folder: Path, script: str, *arguments: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
+    paths = [ROOT, folder, ROOT / "docs/results/contrastive"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
     done = fork_server.run(script, *arguments, cwd=folder, env=environment)
     assert done.returncode == 0, f"{script} {' '.join(arguments)}\n{done.stdout}{done.stderr}"
     return done.stdout
