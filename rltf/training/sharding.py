@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from typing_extensions import override
 
 from rltf.policies.base import Policy
 from rltf.policies.compat import layer_class_names
+from rltf.policies.quantization import is_quantized
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -64,19 +66,24 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def drop_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Removes the module's frozen weights from the checkpoint's `state_dict`."""
-    names = _frozen_weights(module).keys()
-    checkpoint["state_dict"] = {name: w for name, w in checkpoint["state_dict"].items() if name not in names}
+    """Removes the module's frozen weights from the checkpoint's `state_dict`, with the scales of those in 4 bits."""
+    frozen = {name for name, weight in _named_weights(module) if not weight.requires_grad}
+    packed = tuple(f"{name}." for name, weight in _named_weights(module) if is_quantized(weight))
+    weights = checkpoint["state_dict"].items()
+    checkpoint["state_dict"] = {n: w for n, w in weights if n not in frozen and not n.startswith(packed)}
 
 
 def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Adds the module's own frozen weights to the checkpoint's `state_dict`. Without one it does nothing: a strategy
-    that shards weights has loaded them by then, and left the frozen ones as they were."""
+    """Adds the module's own frozen weights to the checkpoint's `state_dict`, but for those in 4 bits. Without one it
+    does nothing: a strategy that shards weights has loaded them by then, and left the frozen ones as they were."""
     if "state_dict" in checkpoint:
-        checkpoint["state_dict"] = _frozen_weights(module) | checkpoint["state_dict"]
+        checkpoint["state_dict"] = {
+            name: weight.detach()
+            for name, weight in _named_weights(module)
+            if not (weight.requires_grad or is_quantized(weight))
+        } | checkpoint["state_dict"]
 
 
-def _frozen_weights(module: nn.Module) -> dict[str, Tensor]:
+def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """By all of their names, of which tied weights have several."""
-    parameters = module.named_parameters(remove_duplicate=False)
-    return {name: weight.detach() for name, weight in parameters if not weight.requires_grad}
+    return module.named_parameters(remove_duplicate=False)
