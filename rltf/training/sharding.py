@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -67,23 +66,20 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 def drop_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
     """Removes the module's frozen weights from the checkpoint's `state_dict`, with the scales of those in 4 bits."""
-    frozen = {name for name, weight in _named_weights(module) if not weight.requires_grad}
-    packed = tuple(f"{name}." for name, weight in _named_weights(module) if is_quantized(weight))
+    frozen = _frozen_weights(module)
+    scales = tuple(f"{name}." for name, weight in frozen.items() if is_quantized(weight))
     weights = checkpoint["state_dict"].items()
-    checkpoint["state_dict"] = {n: w for n, w in weights if n not in frozen and not n.startswith(packed)}
+    checkpoint["state_dict"] = {n: w for n, w in weights if n not in frozen and not n.startswith(scales)}
 
 
 def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Adds the module's own frozen weights to the checkpoint's `state_dict`, but for those in 4 bits. Without one it
-    does nothing: a strategy that shards weights has loaded them by then, and left the frozen ones as they were."""
+    """Adds the module's own frozen weights to the checkpoint's `state_dict`. Without one it does nothing: a strategy
+    that shards weights has loaded them by then, and left the frozen ones as they were."""
     if "state_dict" in checkpoint:
-        checkpoint["state_dict"] = {
-            name: weight.detach()
-            for name, weight in _named_weights(module)
-            if not (weight.requires_grad or is_quantized(weight))
-        } | checkpoint["state_dict"]
+        checkpoint["state_dict"] = _frozen_weights(module) | checkpoint["state_dict"]
 
 
-def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def _frozen_weights(module: nn.Module) -> dict[str, nn.Parameter]:
     """By all of their names, of which tied weights have several."""
-    return module.named_parameters(remove_duplicate=False)
+    parameters = module.named_parameters(remove_duplicate=False)
+    return {name: weight for name, weight in parameters if not weight.requires_grad}
