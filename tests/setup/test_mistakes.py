@@ -240,7 +240,7 @@ QUANTIZED = ("model=codet5_small", "benchmark=mini", "model.lora={r: 16}", "mode
     [
         (
             ("generation=native",),
-            "generation=native reads whole weights and model.quantization=nf4 keeps them in 4 bits",
+            "generation=native reads whole weights and model.quantization=nf4 keeps them in 4",
         ),
         (("generation=vllm",), "generation=vllm copies whole weights and model.quantization=nf4 keeps them in 4 bits"),
         (("generation=server",), "generation=server copies whole weights and model.quantization=nf4 keeps them in 4"),
