@@ -97,8 +97,8 @@ def _exactness(folder: Path) -> dict[str, float | bool]:
     layers = dict(policy.model.named_modules())
     with torch.no_grad():
         for name, module in plain.model.named_modules():
-            layer = layers[name] if name in layers else None
-            if layer is not None and hasattr(layer, "get_delta_weight"):
+            layer: Any = layers.get(name)
+            if hasattr(layer, "get_delta_weight"):
                 weight = layer.get_base_layer().weight
                 module.weight.copy_(
                     dequantize_4bit(weight.data, weight.quant_state) + layer.get_delta_weight("default")
