@@ -24,6 +24,7 @@ from rltf.policies.quantization import (
     check_quantization,
     compute_in_run_precision,
     loading_options,
+    refused_if_unfit,
     weight_count,
 )
 from rltf.policies.seq2seq import Seq2SeqPolicy
@@ -150,7 +151,8 @@ def pretrained(
         check_complete(report, "CodeT5+ 2B or 6B", source.source)
     policy = policy_class(model, tokenizer, max_prompt_tokens)
     if isinstance(policy, CausalPolicy | EncoderDecoderPolicy):
-        check_head(model, policy.logit_scaling)
+        with refused_if_unfit(model, quantization):
+            check_head(model, policy.logit_scaling)
     if lora is not None:
         adapters.add_adapters(model, lora)
     if adapter_folder is not None:

@@ -18,6 +18,8 @@ Deviations from the paper:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from rltf.policies.compat import replace_forward
-from rltf.validation import OptionError, import_extra
+from rltf.validation import OptionError, import_extra, sentence_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -124,6 +126,25 @@ def compute_in_run_precision(model: PreTrainedModel, quantization: str) -> None:
         raise OptionError("quantization", quantization, f"null, since it applies to the head of a {name}")
     for layer in layers:
         replace_forward(layer, _layer_class())
+
+
+@contextmanager
+def refused_if_unfit(model: PreTrainedModel, quantization: str | None) -> Iterator[None]:
+    """Inside, a forward pass that torch refuses is the user's mistake: layers of state-space models read weights of
+    others themselves, and packed ones have another shape and type.
+
+    Raises:
+        ValueError: torch refused it, and the weights are in 4 bits.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if quantization is None:
+            raise
+        name = type(model).__name__
+        raise OptionError(
+            "quantization", quantization, f"null, since a {name} reads weights past their layers ({sentence_of(error)})"
+        ) from error
 
 
 @cache

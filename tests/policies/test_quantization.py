@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from family_policies import save_policy
 from policy_kinds import POLICIES
 from test_policy_logprobs import batch
 from torch import nn
@@ -211,6 +212,14 @@ def test_samplers_that_need_whole_weights_refuse_it(on_cpu: None, tmp_path: Path
     for choice in ("vllm", "server"):
         with pytest.raises(ValueError, match=rf"^generation={choice} copies whole weights and the policy's are in 4"):
             check_supported(policy, Sampling(max_new_tokens=4), choice)
+
+
+@needs_bitsandbytes
+def test_a_family_that_reads_weights_past_their_layers_is_refused(on_cpu: None, tmp_path: Path):
+    save_policy("mamba", tmp_path)
+    sentence = r"^quantization is 'nf4': expected null, since a MambaForCausalLM reads weights past their layers \("
+    with pytest.raises(ValueError, match=rf"{sentence}[^\n]*$"):
+        pretrained("mamba", str(tmp_path), max_prompt_tokens=64, lora={"r": 2}, quantization="nf4")
 
 
 @needs_bitsandbytes
