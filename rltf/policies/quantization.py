@@ -130,11 +130,11 @@ def compute_in_run_precision(model: PreTrainedModel, quantization: str) -> None:
 
 @contextmanager
 def refused_if_unfit(model: PreTrainedModel, quantization: str | None) -> Iterator[None]:
-    """Inside, a forward pass that torch refuses is the user's mistake: layers of state-space models read weights of
-    others themselves, and packed ones have another shape and type.
+    """Inside, a forward pass that is refused is the user's mistake: layers of some families read weights of others
+    themselves, and packed ones have another shape and type.
 
     Raises:
-        ValueError: torch refused it, and the weights are in 4 bits.
+        ValueError: it was refused, and the weights are in 4 bits.
     """
     try:
         yield
@@ -157,6 +157,8 @@ def _layer_class() -> type[nn.Module]:
 
         def forward(self, x: Tensor) -> Tensor:
             """(..., in) to (..., out)."""
+            if not x.is_floating_point():  # LongT5 turns inputs into the type of a weight, here that of packed bytes
+                raise RuntimeError(f"an input is made {str(x.dtype).removeprefix('torch.')}")
             device = x.device.type
             dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
             bias = None if self.bias is None else self.bias.to(dtype)

@@ -215,11 +215,21 @@ def test_samplers_that_need_whole_weights_refuse_it(on_cpu: None, tmp_path: Path
 
 
 @needs_bitsandbytes
-def test_a_family_that_reads_weights_past_their_layers_is_refused(on_cpu: None, tmp_path: Path):
-    save_policy("mamba", tmp_path)
-    sentence = r"^quantization is 'nf4': expected null, since a MambaForCausalLM reads weights past their layers \("
-    with pytest.raises(ValueError, match=rf"{sentence}[^\n]*$"):
-        pretrained("mamba", str(tmp_path), max_prompt_tokens=64, lora={"r": 2}, quantization="nf4")
+@pytest.mark.parametrize(
+    ("family", "reason"),
+    [
+        ("mamba", r"since a MambaForCausalLM reads weights past their layers \("),
+        (
+            "longt5",
+            r"since a LongT5ForConditionalGeneration reads weights past their layers \(an input is made uint8\)",
+        ),
+        ("falcon", "since it applies to no layer of a FalconForCausalLM"),
+    ],
+)
+def test_a_family_that_needs_whole_weights_is_refused(family: str, reason: str, on_cpu: None, tmp_path: Path):
+    save_policy(family, tmp_path)
+    with pytest.raises(ValueError, match=rf"^quantization is 'nf4': expected null, {reason}[^\n]*$"):
+        pretrained(family, str(tmp_path), max_prompt_tokens=64, lora={"r": 2}, quantization="nf4")
 
 
 @needs_bitsandbytes
