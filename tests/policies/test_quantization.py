@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from family_policies import save_policy
+from families import MATRIX
+from family_policies import NEW, PROMPT_TOKENS, save_policy
 from policy_kinds import POLICIES
 from test_policy_logprobs import batch
 from torch import nn
@@ -214,22 +215,29 @@ def test_samplers_that_need_whole_weights_refuse_it(on_cpu: None, tmp_path: Path
             check_supported(policy, Sampling(max_new_tokens=4), choice)
 
 
+READS = "reads weights past their layers"
+REFUSED = {
+    "mamba": READS,
+    **dict.fromkeys(("longt5", "longt5_global"), rf"{READS} \(an input is made uint8\)"),
+    **dict.fromkeys(("falcon", "falcon_alibi"), "it applies to no layer of a FalconForCausalLM"),
+}
+"""Family that needs whole weights -> why."""
+
+
 @needs_bitsandbytes
-@pytest.mark.parametrize(
-    ("family", "reason"),
-    [
-        ("mamba", r"since a MambaForCausalLM reads weights past their layers \("),
-        (
-            "longt5",
-            r"since a LongT5ForConditionalGeneration reads weights past their layers \(an input is made uint8\)",
-        ),
-        ("falcon", "since it applies to no layer of a FalconForCausalLM"),
-    ],
-)
-def test_a_family_that_needs_whole_weights_is_refused(family: str, reason: str, on_cpu: None, tmp_path: Path):
+@pytest.mark.parametrize("family", sorted(MATRIX.keys() - {"rwkv", "mbart"}))  # which are refused without it, too
+def test_a_family_is_served_as_its_own_forward_pass_computes_or_refused(family: str, on_cpu: None, tmp_path: Path):
     save_policy(family, tmp_path)
-    with pytest.raises(ValueError, match=rf"^quantization is 'nf4': expected null, {reason}[^\n]*$"):
-        pretrained(family, str(tmp_path), max_prompt_tokens=64, lora={"r": 2}, quantization="nf4")
+    keys = {"max_prompt_tokens": PROMPT_TOKENS, "lora": {"r": 2}, "quantization": "nf4"}
+    if family in REFUSED:
+        with pytest.raises(ValueError, match=rf"^quantization is 'nf4': expected null, since [^\n]*{REFUSED[family]}"):
+            pretrained(family, str(tmp_path), **keys)
+        return
+    policy = pretrained(family, str(tmp_path), **keys)
+    check_sampler(policy, HFSampler(max_rows=5), NEW)
+    ids = torch.tensor([[5, 6, 7]])
+    policy.token_logprobs(ids, ids > 0, ids, ids > 0)[0].sum().backward()
+    assert all((weight.grad is not None) == weight.requires_grad for weight in policy.parameters())
 
 
 @needs_bitsandbytes
