@@ -71,7 +71,8 @@ CONTENTS = {
 """Room -> what it holds."""
 
 NOTES = {
-    "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'` ([add yours](docs/add_model_family.md))",
+    "model": "a network and its tokenizer; LoRA by `'model.lora={r: 16}'`, above a base in 4 bits with "
+    "`model.quantization=nf4` ([QLoRA](docs/models.md#a-base-in-4-bits)); [add yours](docs/add_model_family.md)",
     "benchmark": "`mini`, `codetask_mini` (four tasks) and `infinitum` (test items without end, by construct, "
     "in Python or JavaScript: "
     "[docs/infinitum.md](docs/infinitum.md)) are procedural and ship with the project, `repair` has the failed "

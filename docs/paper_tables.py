@@ -64,6 +64,7 @@ PAPERS = {
     "2305.07922": ("CodeT5+", "models; ranking by match of text and code; embeddings"),
     "2203.13474": ("CodeGen", "models"),
     "2409.12186": ("Qwen2.5-Coder", "model"),
+    "2305.14314": ("QLoRA", "adapters above a frozen base in 4 bits"),
 }
 """arXiv id -> name, and what of it is here."""
 
@@ -98,6 +99,7 @@ OPTIONS_OF_MODULES = {
     "rltf/rollouts/tasks.py": "tasks=replay",
     "rltf/credit/kl_penalty.py": "algorithm=ppo",
     "rltf/policies/codet5p/layers.py": "model=codet5p_2b",
+    "rltf/policies/quantization.py": "model=codegen_2b model.lora={r:64} model.quantization=nf4",
     "rltf/policies/codet5p/matching.py": "inference=best_of_n inference.score=match",
     "rltf/mining/miner.py": "job=mine",
     "rltf/prm/data.py": "job=prm_data",
@@ -129,6 +131,7 @@ PAGES_OF_PAPERS = {
     "2407.19772": ["infinitum.md", "reports.md"],
     "2107.03374": ["benchmarks.md", "inference.md"],
     "2305.07922": ["codet5p.md"],
+    "2305.14314": ["models.md"],
 }
 
 LISTS = re.compile(r"\b(How it (deviates|reads)|Deviations|they deviate)\b.*:$")

@@ -43,7 +43,7 @@ def read_policy(run: Path, adapter: bool) -> tuple[Path, str]:
 
     Args:
         run: the run folder.
-        adapter: the adapters alone, in peft's layout.
+        adapter: the adapters alone, in peft's layout; of a run with `model.quantization` there is nothing else.
 
     Raises:
         ValueError: the run has no policy or no adapters, or nobody else has their base.
@@ -51,24 +51,27 @@ def read_policy(run: Path, adapter: bool) -> tuple[Path, str]:
     if not (run / CONFIG_FILE).is_file():
         raise ValueError(f"{run} is no run folder: expected one that holds {CONFIG_FILE}")
     policy = run / POLICY_FOLDER
-    if not (policy / "config.json").is_file():
+    alone = (policy / _ADAPTER_CONFIG).is_file()  # of a run with model.quantization: nothing else was exported
+    if not (alone or (policy / "config.json").is_file()):
         raise ValueError(f"{run} has no policy yet: expected a finished run; `rltf export {run}` writes one")
     card = (policy / CARD_FILE).read_text(encoding="utf-8") if (policy / CARD_FILE).is_file() else model_card(run)
-    if not adapter:
+    if not (adapter or alone):
         return policy, card
-    config = policy / _ADAPTER_FOLDER / _ADAPTER_CONFIG
+    config = (policy if alone else policy / _ADAPTER_FOLDER) / _ADAPTER_CONFIG
     if not config.is_file():
         raise ValueError(
             f"{policy} holds no adapters: expected a run with model.lora, or the command without --adapter"
         )
     base = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or "")
     if not base or Path(base).is_absolute():
+        way_out = "" if alone else ", or the command without --adapter, which sends the merged weights"
         raise ValueError(
             f"{config} has base_model_name_or_path={base!r}, which others do not have: expected a run whose model came "
-            "from the hub, or the command without --adapter, which sends the merged weights"
+            f"from the hub{way_out}"
         )
     lines = [line for line in card.splitlines() if not line.startswith("base_model:")]
-    lines[lines.index("library_name: transformers")] = f"library_name: peft\nbase_model: {base}"
+    library = next(line for line in lines if line.startswith("library_name:"))
+    lines[lines.index(library)] = f"library_name: peft\nbase_model: {base}"
     return config.parent, "\n".join(lines) + "\n"
 
 

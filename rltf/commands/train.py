@@ -26,6 +26,7 @@ from rltf.commands.run import Run
 from rltf.commands.start import record_command, start_command
 from rltf.commands.warm_up import warm_up
 from rltf.metrics.evaluation import EvaluationResult
+from rltf.policies.quantization import is_quantized
 from rltf.rollouts.clock import PhaseClock
 from rltf.runs.checkpoint_file import check_checkpoint, forget, newest, read_checkpoint
 from rltf.runs.failures import Stopped, explain_stop
@@ -268,8 +269,9 @@ def _write_report(run: Run) -> None:
 
 def _checkpoint_bytes(components: Components, averages: int) -> int:
     """Bytes of a run's files: trained weights, Adam's two moments and moving averages of weights in five checkpoints
-    (two of each phase, one being written), the best weights and the exported policy, in float32."""
-    parameters = list(components.policy.parameters())
+    (two of each phase, one being written), the best weights and the exported policy, in float32. Weights in 4 bits are
+    not exported."""
+    parameters = [parameter for parameter in components.policy.parameters() if not is_quantized(parameter)]
     weights = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     moments = 5 * 3 * (trained + count_learned_weights(components.pipeline))

@@ -5,8 +5,6 @@ last layer starts at zero: a fresh critic predicts the same everywhere."""
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -47,7 +45,7 @@ class CriticNetwork(nn.Module):
         self._after_token = after_token
         self._follows_policy = body is None
         self._trains_body = train_body
-        self.body = _as_body(body or _copy(policy), train_body) if own_body else None
+        self.body = _as_body(body or policy.copy(), train_body) if own_body else None
         width = policy.model.get_output_embeddings().weight.shape[1]
         with torch.random.fork_rng(devices=[]):  # the weights are the same at any state of the global generator
             torch.manual_seed(0)
@@ -103,11 +101,6 @@ def response_states(policy: Policy, batch: RolloutBatch, after_token: bool) -> T
     zeros = normalised_ND.new_zeros(response_mask_BT.numel(), normalised_ND.shape[1])
     states_BTD = zeros.index_copy(0, token_N, normalised_ND).unflatten(0, response_mask_BT.shape)
     return states_BTD[:, 1:] if after_token else states_BTD
-
-
-def _copy(policy: Policy) -> Policy:
-    """A copy with the same tokenizer."""
-    return copy.deepcopy(policy, {id(policy.tokenizer): policy.tokenizer})
 
 
 def _as_body(body: Policy, trained: bool) -> Policy:

@@ -23,6 +23,7 @@ from torch import Tensor, distributed
 from rltf.generation.rows import Row, check_lengths, rows_of, stop_length
 from rltf.policies.base import Policy
 from rltf.policies.distribution import check_sampling
+from rltf.policies.quantization import quantized_layers
 from rltf.types import FinishReason, Request, Sample, Sampling
 from rltf.validation import require, requirement
 
@@ -185,6 +186,11 @@ def check_supported(policy: Policy, sampling: Sampling, choice: str = "vllm") ->
         raise ValueError(
             f"generation={choice} serves causal models and {type(policy.model).__name__} is an encoder-decoder: use "
             "generation=native"
+        )
+    if quantized_layers(policy.model):
+        raise ValueError(
+            f"generation={choice} copies whole weights and the policy's are in 4 bits (model.quantization): use "
+            "generation=hf or generation=auto"
         )
     if sampling.min_p > 0 and sampling.top_p < 1:
         raise ValueError(

@@ -3,11 +3,12 @@ step. The sampling engine drives any policy through `rltf.policies.decoding`; a 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor, nn
 
@@ -118,9 +119,14 @@ class Policy(nn.Module, ABC):
         afterwards the weights are bit for bit as before. Samplers draw inside this."""
         yield
 
+    def copy(self) -> Self:
+        """A copy with weights of its own and the same tokenizer; what nothing ever writes may be shared, too."""
+        return copy.deepcopy(self, {id(self.tokenizer): self.tokenizer})
+
     @abstractmethod
     def export(self, folder: Path, max_new_tokens: int | None = None) -> None:
-        """Writes the Hugging Face layout (safetensors + tokenizer), loadable by plain transformers.
+        """Writes the Hugging Face layout (safetensors + tokenizer), loadable by plain transformers; of adapters above
+        weights in 4 bits, those alone in peft's layout.
 
         Args:
             folder: made if need be.

@@ -19,6 +19,14 @@ from rltf.policies.head import check_head
 from rltf.policies.lora import Lora
 from rltf.policies.pretrained import TransformersPolicy
 from rltf.policies.prompt_pool import PROMPTS_FILE, PromptPool, Prompts
+from rltf.policies.quantization import (
+    QUANTIZATIONS,
+    check_quantization,
+    compute_in_run_precision,
+    loading_options,
+    refused_if_unfit,
+    weight_count,
+)
 from rltf.policies.seq2seq import Seq2SeqPolicy
 from rltf.validation import OptionError, require
 
@@ -27,6 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Kind = Literal["seq2seq", "causal"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Quantization = Literal["nf4"]
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -50,6 +59,7 @@ def pretrained(
     rl_dropout: float | None = 0.0,
     gradient_checkpointing: bool = False,
     lora: Lora | Mapping[str, Any] | None = None,
+    quantization: Quantization | None = None,
     prompts: Prompts | Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
 ) -> TransformersPolicy:
@@ -68,6 +78,8 @@ def pretrained(
         rl_dropout: of all layers in RL, adapters included; None: as in supervised training.
         gradient_checkpointing: recompute layers in backward; less memory, a third more work.
         lora: adapters to train in place of the weights: keywords of `rltf.policies.lora.Lora`.
+        quantization: nf4 keeps the linear layers below adapters in 4 bits (see `rltf.policies.quantization`); a CUDA
+            device is needed. None: as `dtype` says.
         prompts: learned prompts to train in place of the weights: keywords of `rltf.policies.prompt_pool.Prompts`;
             those of a folder that has some are read with its weights.
         trust_remote_code: run model code that comes with the weights. Only for sources you trust.
@@ -77,6 +89,7 @@ def pretrained(
     """
     require("dtype", dtype, choices=DTYPES)
     require("kind", kind, choices=_HEADS, optional=True)
+    require("quantization", quantization, choices=QUANTIZATIONS, optional=True)
     require("dropout", dropout, at_least=0, below=1, optional=True)
     require("rl_dropout", rl_dropout, at_least=0, below=1, optional=True)
     if lora is not None and not isinstance(lora, Lora):
@@ -89,6 +102,9 @@ def pretrained(
         if lora is not None:
             raise OptionError("lora", str(lora), f"null, since {path} holds adapters, which bring their own shape")
         name, path = base, base if Path(base).is_dir() else None
+    device = None
+    if quantization is not None:
+        device = check_quantization(quantization, lora is not None or base is not None, gguf_file)
     source = locate.find_weights(name, path, package, gguf_file)
     options: dict[str, Any] = {
         "local_files_only": source.local_only,
@@ -97,6 +113,9 @@ def pretrained(
     }
     config = read_config(source.source, options)
     kind = _kind(config, kind, name if path is None else path)
+    in_4_bits = (
+        {} if gguf_file is not None else loading_options(quantization, config, source.source, DTYPES[dtype], device)
+    )
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
@@ -106,7 +125,7 @@ def pretrained(
             of_t5 = {"config": config} if hasattr(config, "embed_dim") else {}
             tokenizer = AutoTokenizer.from_pretrained(source.source, **of_t5, **options)
             model, report = auto.from_pretrained(
-                source.source, config=config, dtype=DTYPES[dtype], output_loading_info=True, **options
+                source.source, config=config, dtype=DTYPES[dtype], output_loading_info=True, **in_4_bits, **options
             )
     except UnpicklingError:
         raise ValueError(
@@ -120,6 +139,8 @@ def pretrained(
         ) from None
     if gguf_file is not None:
         compat.forget_quantization(model)
+    if quantization is not None:
+        compute_in_run_precision(model, quantization)
     policy_class: type[TransformersPolicy] = CausalPolicy
     if kind == "seq2seq":
         policy_class = Seq2SeqPolicy if compat.is_t5(model) else EncoderDecoderPolicy
@@ -130,7 +151,8 @@ def pretrained(
         check_complete(report, "CodeT5+ 2B or 6B", source.source)
     policy = policy_class(model, tokenizer, max_prompt_tokens)
     if isinstance(policy, CausalPolicy | EncoderDecoderPolicy):
-        check_head(model, policy.logit_scaling)
+        with refused_if_unfit(model, quantization):
+            check_head(model, policy.logit_scaling)
     if lora is not None:
         adapters.add_adapters(model, lora)
     if adapter_folder is not None:
@@ -144,7 +166,8 @@ def pretrained(
             raise OptionError(
                 "gradient_checkpointing", True, f"false, since a {type(model).__name__} does not support it"
             ) from None
-    log.info("%s: %.1f M parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, dtype)
+    size = sum(weight_count(weight) for weight in model.parameters()) / 1e6
+    log.info("%s: %.1f M parameters, %s", name, size, f"{quantization} and {dtype}" if quantization else dtype)
     return policy
 
 

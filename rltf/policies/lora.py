@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rltf.policies.quantization import is_quantized, quantized_layers
 from rltf.validation import OptionError, import_extra, require
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ def _inject(peft: Any, config: Any, model: PreTrainedModel) -> None:
 @contextmanager
 def merged_adapters(model: nn.Module) -> Iterator[None]:
     """Inside, the base weights hold the adapters' update, and the adapters themselves are switched off. The old values
-    are put back, not subtracted back: rounding would drift."""
-    layers = _lora_layers(model)
+    are put back, not subtracted back: rounding would drift. Weights in 4 bits could not hold an update: theirs stay
+    adapters."""
+    layers = [layer for layer in _lora_layers(model) if not is_quantized(layer.get_base_layer().weight)]
     base_weights: list[Tensor] = []
     for layer in layers:
         weight = layer.get_base_layer().weight
@@ -190,25 +192,31 @@ def updated_weight(layer: Any, adapter: str, weight: Tensor) -> Tensor:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Writes the model, adapters merged, to `folder`, and the adapters alone to `folder/adapter`."""
+    """Writes the model, adapters merged, to `folder`, and the adapters alone to `folder/adapter`. Above weights in 4
+    bits, which are those of the base rounded, it writes the adapters alone to `folder`."""
     if not _lora_layers(model):
         model.save_pretrained(folder)
-        return
+    elif quantized_layers(model):
+        _save_adapters(model, folder)
+    else:
+        with merged_adapters(model):
+            merged_weights = {
+                name.replace(".base_layer.", "."): tensor
+                for name, tensor in model.state_dict().items()
+                if ".lora_" not in name
+            }
+            model.save_pretrained(folder, state_dict=merged_weights)
+        _save_adapters(model, folder / ADAPTER_FOLDER)
+
+
+def _save_adapters(model: PreTrainedModel, folder: Path) -> None:
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    with merged_adapters(model):
-        merged_weights = {
-            name.replace(".base_layer.", "."): tensor
-            for name, tensor in model.state_dict().items()
-            if ".lora_" not in name
-        }
-        model.save_pretrained(folder, state_dict=merged_weights)
-    adapter_folder = folder / ADAPTER_FOLDER
-    adapter_folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     weights = {f"{_PREFIX}{name}": t.contiguous() for name, t in get_peft_model_state_dict(model).items()}
-    save_file(weights, adapter_folder / "adapter_model.safetensors")
-    model.peft_config[_ADAPTER].save_pretrained(adapter_folder)
+    save_file(weights, folder / "adapter_model.safetensors")
+    model.peft_config[_ADAPTER].save_pretrained(folder)
 
 
 _OWN_TARGETS = {

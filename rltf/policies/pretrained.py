@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from rltf.policies.dropout import PhaseDropout
 from rltf.policies.forward.length_buckets import PASS_TOKENS, TokenCount, length_buckets
 from rltf.policies.forward.logit_scaling import PLAIN, LogitScaling
 from rltf.policies.forward.logprobs import head_logprobs, target_logits
+from rltf.policies.quantization import shared_by_copies
 from rltf.policies.text.encoding import encode_prompt
 from rltf.policies.text.token_bytes import TokenBytes
 from rltf.types import Prompt, Sampling, Span
@@ -221,10 +223,14 @@ class TransformersPolicy(Policy):
             yield
 
     @override
+    def copy(self) -> Self:
+        return copy.deepcopy(self, {id(self.tokenizer): self.tokenizer, **shared_by_copies(self.model)})
+
+    @override
     def export(self, folder: Path, max_new_tokens: int | None = None) -> None:
         """Writes the Hugging Face layout: config, with the dropout that the weights were made with, safetensors,
         tokenizer. Adapters are merged into the weights, and also written on their own, in PEFT's format, to
-        `folder/adapter`."""
+        `folder/adapter`. Adapters above weights in 4 bits are written alone, to `folder` itself."""
         folder.mkdir(parents=True, exist_ok=True)
         with compat.without_progress_bars(), self.dropout.original_rates(), self._generating(max_new_tokens):
             lora.save_model(self.model, folder)

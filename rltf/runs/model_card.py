@@ -54,12 +54,13 @@ def model_card(run: Path, weights: str = "last") -> str:
     base = model.get("name")
     causes = {name: summary.get(name) for name in ("benchmark", "reward", "algorithm")}
     tags = ["rltf", "code", "reinforcement-learning"]
-    header = ["---", "library_name: transformers", "pipeline_tag: text-generation"]
+    library = "peft" if model.get("quantization") else "transformers"
+    header = ["---", f"library_name: {library}", "pipeline_tag: text-generation"]
     header += [f"base_model: {base}"] if base and not Path(str(base)).is_absolute() else []
     header += ["tags:", *(f"- {tag}" for tag in tags), "---"]
     run_rows = [
         ("start", _start(model, summary)),
-        ("training", "LoRA adapters, merged here and alone in `adapter/`" if model.get("lora") else "all weights"),
+        ("training", _trained(model)),
         ("data", f"{causes['benchmark']}{_data(config.get('benchmark') or {})}"),
         ("reward", f"{causes['reward'] or 'of its own'}: {_terms(config.get('reward') or {})}"),
         ("algorithm", causes["algorithm"] or "of its own"),
@@ -137,8 +138,17 @@ def _percent(value: float | None) -> str:
 def _start(model: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """What training began with."""
     if model.get("path"):
-        return f"`{Path(str(model['path'])).name}`, a folder" + (f" of {model['name']}" if model.get("name") else "")
+        name = str(model.get("name") or "")
+        known = name and not Path(name).is_absolute()  # model=pretrained repeats the path there
+        return f"`{Path(str(model['path'])).name}`, a folder" + (f" of {name}" if known else "")
     return str(model.get("name") or f"random weights ({summary.get('model') or 'a model of its own'})")
+
+
+def _trained(model: Mapping[str, Any]) -> str:
+    """Which weights learned, and where they lie."""
+    if (quantization := model.get("quantization")) is not None:
+        return f"LoRA adapters, alone here, above a base in 4 bits ({quantization})"
+    return "LoRA adapters, merged here and alone in `adapter/`" if model.get("lora") else "all weights"
 
 
 def _data(benchmark: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from rltf.setup.instantiate import build
 from rltf.setup.keys import check_keys, leaves
 from rltf.setup.learning import check_learning
 from rltf.setup.packages import check_packages
+from rltf.setup.quantization import check_quantization
 from rltf.validation import OptionError, require
 
 AT_LEAST_ONE = (
@@ -107,6 +108,7 @@ def check_config(cfg: DictConfig, command: str) -> None:
         check_trained_critic(cfg)
     _check_sizes(config, command)
     check_devices(config["trainer"])
+    check_quantization(cfg)
     check_packages(config)
     _check_files(config)
 

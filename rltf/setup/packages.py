@@ -37,6 +37,8 @@ def check_packages(config: Mapping[str, Any]) -> None:
     ]
     if config["model"].get("lora") is not None:
         needed.append(("peft", "model.lora", "lora"))
+    if config["model"].get("quantization") is not None:
+        needed.append(("bitsandbytes", "model.quantization", "qlora"))
     if config["generation"].get("placement") == "separate":
         needed.append(("ray", "generation.placement=separate", None))
     for package, option, extra in needed:

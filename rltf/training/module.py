@@ -5,7 +5,6 @@ dict and written every `log_every_n_steps`: each `self.log` would cost 0.25 ms."
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -90,7 +89,7 @@ class RLTFModule(EvaluatedModule):
         self.policy.start_phase(supervised=phase.name != "rl" or not phase.mix.needs_rollouts)
         if phase.name == "rl" and self.keeps_start_policy:
             policy = self._unsharded_policy[0] if self._unsharded_policy else self.policy
-            self._start_policy = (copy.deepcopy(policy).requires_grad_(False).eval(),)
+            self._start_policy = (policy.copy().requires_grad_(False).eval(),)
         self._target = None if phase.target is None else TargetPolicy(self.policy, phase.target)
         self.auxiliary = phase.auxiliary
         if self.auxiliary is not None:

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from rltf.policies.base import Policy
 from rltf.policies.compat import layer_class_names
+from rltf.policies.quantization import is_quantized
 
 
 class ShardedStrategy(ModelParallelStrategy):
@@ -64,9 +65,11 @@ def full_tensor(tensor: Tensor) -> Tensor:
 
 
 def drop_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Removes the module's frozen weights from the checkpoint's `state_dict`."""
-    names = _frozen_weights(module).keys()
-    checkpoint["state_dict"] = {name: w for name, w in checkpoint["state_dict"].items() if name not in names}
+    """Removes the module's frozen weights from the checkpoint's `state_dict`, with the scales of those in 4 bits."""
+    frozen = _frozen_weights(module)
+    scales = tuple(f"{name}." for name, weight in frozen.items() if is_quantized(weight))
+    weights = checkpoint["state_dict"].items()
+    checkpoint["state_dict"] = {n: w for n, w in weights if n not in frozen and not n.startswith(scales)}
 
 
 def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
@@ -76,7 +79,7 @@ def restore_frozen_weights(module: nn.Module, checkpoint: dict[str, Any]) -> Non
         checkpoint["state_dict"] = _frozen_weights(module) | checkpoint["state_dict"]
 
 
-def _frozen_weights(module: nn.Module) -> dict[str, Tensor]:
+def _frozen_weights(module: nn.Module) -> dict[str, nn.Parameter]:
     """By all of their names, of which tied weights have several."""
     parameters = module.named_parameters(remove_duplicate=False)
-    return {name: weight.detach() for name, weight in parameters if not weight.requires_grad}
+    return {name: weight for name, weight in parameters if not weight.requires_grad}

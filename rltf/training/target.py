@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ class TargetPolicy:
     """
 
     def __init__(self, policy: Policy, network: TargetNetwork) -> None:
-        self.policy = copy.deepcopy(policy).requires_grad_(False).eval()
+        self.policy = policy.copy().requires_grad_(False).eval()
         self._network = network
 
     def place(self, device: torch.device) -> None:

@@ -75,6 +75,33 @@ def test_the_card_says_data_reward_results_limits_and_versions_and_no_path(run):
     assert "with the best validation pass@1" in best
 
 
+def test_the_card_names_no_path_where_the_start_was_a_folder(run):
+    folder = "/home/me/secret/base"
+    (run / "config.yaml").write_text(CONFIG.replace("owner/base, path: null", f"{folder}, path: {folder}"))
+    card = model_card(run)
+    assert "| start | `base`, a folder |" in card.splitlines()
+    assert "/home" not in card
+
+
+def test_adapters_above_a_base_in_4_bits_are_sent_alone(run, capsys):
+    """Of such a run nothing else is exported."""
+    (run / "config.yaml").write_text(CONFIG.replace("lora: {r: 4}", "lora: {r: 4}, quantization: nf4"))
+    for file in ("config.json", "model.safetensors"):
+        (run / "policy" / file).unlink()
+    (run / "policy" / "adapter" / "adapter_config.json").rename(run / "policy" / "adapter_config.json")
+    (run / "policy" / "adapter").rmdir()
+    write_card(run, run / "policy")
+    for arguments in ((), ("--adapter",)):
+        assert main([str(run), "me/model", "--dry-run", *arguments]) == 0
+        shown = capsys.readouterr().out
+        assert "would get 2 files" in shown
+        assert "library_name: peft\nbase_model: owner/base\n" in shown
+        assert "| training | LoRA adapters, alone here, above a base in 4 bits (nf4) |" in shown
+    (run / "policy" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/me/base"}')
+    assert main([str(run), "me/model", "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith("expected a run whose model came from the hub\n")
+
+
 def test_a_dry_run_lists_the_files_and_shows_the_card_offline(run, capsys, monkeypatch):
     monkeypatch.delattr(httpx.Client, "send")
     assert main([str(run), "me/model", "--dry-run"]) == 0

@@ -55,6 +55,7 @@ NOT_RUN = {
     r"sbatch ": "executed by test_example_package.py",
     r"docker ": "needs a container engine",
     r"python train\.py trainer=ddp$": "needs GPUs; the command behind it is the same on CPU processes",
+    r".*model\.quantization": "needs a CUDA GPU: tests/training/test_qlora_run.py has one on bitsandbytes' CPU backend",
     r".*benchmark\.chat": "needs a tokenizer with a chat template: tests/benchmarks/test_benchmark_prompts.py has one",
     r".*tracking_uri": "needs a server of MLflow: tests/loggers has one of its own",
     r".*generation=server": "needs a server: tests/generation/test_server.py has one of its own",

@@ -15,6 +15,8 @@ them, is left out, and the output says so. Expected on an H100, from floors: exa
   and four times as many prompts with realistic lengths.
 - `codet5p`: CodeT5+ 2B's shape with random weights: 32 programs of 256 tokens after prompts of 800 are drawn and
   learned from, with `model.train=encoder+cross` and with `all`: tokens a second, time of a step, peak of memory.
+- `qlora`: adapters above a base in 4 bits, where bitsandbytes is installed: log-probs against a plain model with the
+  unpacked weights, a run of train.py, and the cost of 1.2 billion weights.
 - `iteration`: whole iterations of train.py's own loop, with three switches turned off one after the other: the engine
   (`generation=hf`), the shared encoder, judging beside training (`rollouts.lag=0`).
 
@@ -45,6 +47,7 @@ from codet5p import codet5p
 from decoding import TINY, BarePolicy, Clock, Sizes, generation, requests_of
 from hydra import compose, initialize_config_dir
 from models import codegen_model, codet5p_model, greedy_by_generate, llama_model, t5_model
+from qlora import qlora
 
 from rltf.commands.train import train
 from rltf.generation.engine.engine import Engine
@@ -176,7 +179,7 @@ def main() -> None:
     results: dict[str, Any] = {"device": name, "torch": torch.__version__}
     failed = False
     clock = Clock(arguments.seconds)
-    for part in (exactness, generation, codet5p, iteration):
+    for part in (exactness, generation, codet5p, qlora, iteration):
         if arguments.only not in part.__name__:
             continue
         start = time.perf_counter()

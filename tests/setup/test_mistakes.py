@@ -9,7 +9,7 @@ import pytest
 
 from rltf.commands.cli import run_checked
 from rltf.commands.policy import find_policy
-from rltf.setup import devices, packages
+from rltf.setup import devices, packages, quantization
 from rltf.setup.checks import check_config
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +135,9 @@ TRAIN = {
     ("curriculum=pool", "curriculum.memory=0"): "curriculum.memory is 0: expected a number above 0 and at most 1",
     ("curriculum=pool", "+curriculum.share=0.5"): "curriculum.share is not known",
     ("model=codet5_small", "+model.lora={r: 0}"): "model.lora.r is 0: expected a whole number of at least 1",
+    ("model=codet5_small", "model.quantization=fp4"): "model.quantization is 'fp4': expected nf4 or null",
+    ("model=tiny_t5", "+model.quantization=nf4"): "model.quantization is not known",
+    ("model=codet5_small", "model.quantization=nf4", "trainer=cpu"): "model.quantization is 'nf4': expected null with",
     ("model=codet5_small", "model.dtype=int8"): "model.dtype is 'int8': expected float32, bfloat16 or float16",
 }
 EVAL = {
@@ -215,16 +218,54 @@ def test_what_makes_sense_passes(composed, overrides):
         (("logger=trackio",), "trackio"),
         (("trainer=deepspeed",), "deepspeed"),
         (("model=codet5_small", "benchmark=mini", "model.lora={r: 16}"), "peft"),
+        (("model=codet5_small", "benchmark=mini", "model.quantization=nf4"), "bitsandbytes"),
         (("generation.placement=separate",), "ray"),
     ],
 )
 def test_a_package_that_is_not_installed_is_named(composed, monkeypatch, overrides, package):
-    monkeypatch.setattr(devices, "may_have_gpu", lambda accelerator: True)
+    for module in (devices, quantization):
+        monkeypatch.setattr(module, "may_have_gpu", lambda accelerator: True)
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
     with pytest.raises(
         ValueError, match=rf"^\S+ needs the package {package}: install it with `pip install '{package}\S*'`$"
     ):
         check_config(composed("train", *overrides), "train")
+
+
+QUANTIZED = ("model=codet5_small", "benchmark=mini", "model.lora={r: 16}", "model.quantization=nf4")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ("generation=native",),
+            "generation=native reads whole weights and model.quantization=nf4 keeps them in 4",
+        ),
+        (("generation=vllm",), "generation=vllm copies whole weights and model.quantization=nf4 keeps them in 4 bits"),
+        (("generation=server",), "generation=server copies whole weights and model.quantization=nf4 keeps them in 4"),
+        (("generation.placement=separate", "rollouts.lag=1"), "model.quantization is nf4 and generation.placement=sep"),
+        (("trainer=fsdp",), "trainer.strategy is rltf.training.sharding.ShardedStrategy, which shares weights out"),
+        (("trainer=deepspeed", "callbacks.checkpoints=null"), "trainer.strategy is lightning.pytorch.strategies.DeepS"),
+        (("trainer.accelerator=cpu",), "model.quantization is 'nf4': expected null with trainer=cpu"),
+    ],
+)
+def test_what_needs_whole_weights_is_refused_above_a_base_in_4_bits(composed, monkeypatch, overrides, sentence):
+    for module in (devices, quantization):
+        monkeypatch.setattr(module, "may_have_gpu", lambda accelerator: True)
+    monkeypatch.setattr(packages, "find_spec", lambda name: object())
+    check_config(composed("train", *QUANTIZED), "train")
+    check_config(composed("train", *QUANTIZED, "trainer=ddp", "generation=hf"), "train")
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}[^\n]*$"):
+        check_config(composed("train", *QUANTIZED, *overrides), "train")
+
+
+def test_4_bits_are_refused_where_no_gpu_is(composed, monkeypatch):
+    monkeypatch.setattr(quantization, "may_have_gpu", lambda accelerator: False)
+    sentence = r"^model\.quantization is 'nf4': expected null without a CUDA device, and there is none here$"
+    for name, overrides in (("train", QUANTIZED), ("eval", ("policy=x", "model.quantization=nf4"))):
+        with pytest.raises(ValueError, match=sentence):
+            check_config(composed(name, *overrides), name)
 
 
 def test_a_gpu_is_asked_for_where_none_is(composed, monkeypatch):

@@ -98,6 +98,13 @@ class _Heads(nn.Module):
         return out
 
 
+def in_type_of(linear: nn.Module, x: Tensor) -> Tensor:
+    """x in the type of a layer's weight, which may be another than that of the model; in its own where the weight is
+    packed, since such a layer takes any."""
+    dtype: torch.dtype = linear.weight.dtype  # type: ignore[assignment]
+    return x.to(dtype) if dtype.is_floating_point else x
+
+
 class CodeT5pAttention(_Heads):
     """Self-attention.
 
@@ -132,13 +139,13 @@ class CodeT5pCrossAttention(_Heads):
 
     def keys_values(self, states_PSd: Tensor, mask_PS: Tensor | None) -> tuple[Tensor, Tensor]:
         """Keys and values of prompts, (P, H, S, D) each."""
-        value, key = self.split(self.qkv_proj(states_PSd.to(self.qkv_proj.weight.dtype)), 2)
+        value, key = self.split(self.qkv_proj(in_type_of(self.qkv_proj, states_PSd)), 2)
         real_PS = torch.ones_like(states_PSd[..., 0]) if mask_PS is None else mask_PS
         return rotate(key, rotation_at(positions_of(real_PS), self.rotary_dim)), value
 
     def forward(self, hidden_BTd: Tensor, rotation: Rotation, encoder: EncoderStates, cross_cache: Any) -> Tensor:
         """(B, T, d), in the type of `hidden_BTd`: the block may be kept in float32 beside half-precision weights."""
-        query = self.split(self.q_attn(hidden_BTd.to(self.q_attn.weight.dtype)), 1)[0]
+        query = self.split(self.q_attn(in_type_of(self.q_attn, hidden_BTd)), 1)[0]
         if cross_cache is not None and cross_cache.get_seq_length():
             key, value = cross_cache.layers[0].keys, cross_cache.layers[0].values
         else:

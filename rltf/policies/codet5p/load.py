@@ -23,8 +23,9 @@ from rltf.policies.codet5p.config import CodeT5pConfig
 from rltf.policies.codet5p.model import CodeT5pEncoderDecoderModel, kept_in_float32
 from rltf.policies.codet5p.policy import CodeT5PlusPolicy
 from rltf.policies.codet5p.weights import check_memory
-from rltf.policies.load import DTYPES, Dtype, pretrained, read_config
+from rltf.policies.load import DTYPES, Dtype, Quantization, pretrained, read_config
 from rltf.policies.lora import Lora
+from rltf.policies.quantization import QUANTIZATIONS, check_quantization
 from rltf.validation import OptionError, require
 
 Train = Literal["all", "cross_attention", "encoder+cross"]
@@ -46,6 +47,7 @@ def codet5p(
     rl_dropout: float | None = 0.0,
     gradient_checkpointing: bool = False,
     lora: Lora | Mapping[str, Any] | None = None,
+    quantization: Quantization | None = None,
 ) -> CodeT5PlusPolicy:
     """Loads a model and its tokenizer, without code of the hub.
 
@@ -60,15 +62,19 @@ def codet5p(
         rl_dropout: of all layers in RL; None: as in supervised training.
         gradient_checkpointing: recompute layers in backward.
         lora: adapters to train in place of the weights.
+        quantization: nf4 keeps the linear layers below adapters in 4 bits; see `rltf.policies.load.pretrained`.
 
     Raises:
         ValueError: what is missing or does not fit, in one sentence with the key.
     """
     require("train", train, choices=TRAINED)
     require("dtype", dtype, choices=DTYPES)
+    require("quantization", quantization, choices=QUANTIZATIONS, optional=True)
     base = None if path is None else adapters.base_of(path)
     if train != "all" and (lora is not None or base is not None):
         raise OptionError("train", train, "all, since adapters are trained in place of the weights")
+    if quantization is not None:  # before the configuration is read
+        check_quantization(quantization, lora is not None or base is not None, None)
     folder = path if base is None else base if Path(base).is_dir() else None
     source = locate.find_weights(base or name, folder)
     config = read_config(source.source, {"local_files_only": source.local_only})
@@ -77,7 +83,8 @@ def codet5p(
             f"model.path: {path or name} holds a {config.model_type}: expected a CodeT5+ 2B or 6B (codet5p); "
             "model=pretrained takes others"
         )
-    check_memory(count_weights(config), DTYPES[dtype])
+    if quantization is None:  # else layer by layer goes to a GPU
+        check_memory(count_weights(config), DTYPES[dtype])
     with kept_in_float32(TRAINED[train]):
         policy = pretrained(
             name,
@@ -88,6 +95,7 @@ def codet5p(
             rl_dropout=rl_dropout,
             gradient_checkpointing=gradient_checkpointing,
             lora=lora,
+            quantization=quantization,
         )
     assert isinstance(policy, CodeT5PlusPolicy)
     freeze(policy.model, train)

@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, GenerationMixin, Pre
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from rltf.policies.codet5p.config import CodeT5pConfig, CodeT5pModuleConfig
-from rltf.policies.codet5p.layers import CodeT5pBlock, EncoderStates, positions_of, rotation_at
+from rltf.policies.codet5p.layers import CodeT5pBlock, EncoderStates, in_type_of, positions_of, rotation_at
 
 
 class CodeT5pStack(nn.Module):
@@ -195,7 +195,7 @@ class CodeT5pEncoderDecoderModel(PreTrainedModel, GenerationMixin):
 
     def _widened(self, states_PSd: Tensor, mask_PS: Tensor | None, index_B: Tensor | None = None) -> EncoderStates:
         if hasattr(self, "enc_to_dec_proj"):
-            states_PSd = self.enc_to_dec_proj(states_PSd.to(self.enc_to_dec_proj.weight.dtype))
+            states_PSd = self.enc_to_dec_proj(in_type_of(self.enc_to_dec_proj, states_PSd))
         return EncoderStates(states_PSd, mask_PS, index_B)
 
 
