@@ -84,8 +84,7 @@ COMMANDS = sorted(
 
 
 def run(folder: Path, script: str, *arguments: str) -> str:
-    paths = [ROOT, folder, ROOT / "docs/results/contrastive"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
     done = fork_server.run(script, *arguments, cwd=folder, env=environment)
     assert done.returncode == 0, f"{script} {' '.join(arguments)}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -120,6 +119,7 @@ def page_folder(tmp_path_factory) -> Callable[[Path], Path]:
     codet5p_folder(base / "CODET5P_2B")
     codet5p_t5_folder(base / "EMBEDDING", "embedding")
     codet5p_t5_folder(base / "BIMODAL", "bimodal")
+    shutil.copy(ROOT / "docs/results/contrastive/bodies.py", base)
     (base / "mine.py").write_text("import lightning.pytorch as L\n\n\nclass MyCallback(L.Callback):\n    pass\n")
     made: dict[Path, Path] = {}
 
