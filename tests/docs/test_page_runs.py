@@ -47,6 +47,7 @@ REPLACED = {
     # of commands that differ in a seed alone, the first is run
     "job.data=[runs/prm_data1,runs/prm_data2]": ["job.data=[runs/prm_data1]"],
     "seed=1,2,3,4,5": ["seed=1"],
+    "seed=1,2,3": ["seed=1"],
     "seed=1,2": ["seed=1"],
 }
 """Word of a command -> what takes its place."""
