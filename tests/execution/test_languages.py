@@ -73,7 +73,12 @@ def test_a_function_in_javascript_is_called(pool: LocalExecutor, program: str, a
         ("function g() {}", "runtime_error", "ReferenceError", None),
         ("function f() { return f }", "runtime_error", "TypeError", None),
         ("function f() {\n\n return f() + 1 }", "runtime_error", "RangeError", 3),
-        ("function f() { let a = []; for (;;) a.push(new Uint8Array(1e7).fill(1)) }", "memory_limit", "InternalError", 1),
+        (
+            "function f() { let a = []; for (;;) a.push(new Uint8Array(1e7).fill(1)) }",
+            "memory_limit",
+            "InternalError",
+            1,
+        ),
         ("function f() { for (;;); }", "timeout", "Timeout", None),
         ("async function f() { await new Promise(() => {}) }", "runtime_error", "Error", None),
         ("async function f() {\n  await null\n  return h()\n}", "runtime_error", "ReferenceError", 3),
