@@ -89,7 +89,7 @@ def _read_once(critic: OutcomeCritic, states: dict[tuple[int, ...], Tensor]) -> 
     """Has a critic with a body that stays read each program once; `states` holds what it read, for the next critic."""
     read = critic.network.states
 
-    def remembered(batch: RolloutBatch) -> Tensor:
+    def stored_states(batch: RolloutBatch) -> Tensor:
         lengths = batch.response_mask_BT.sum(1).tolist()
         keys = [
             (*prompt[mask].tolist(), -1, *response[:length].tolist())
@@ -104,4 +104,4 @@ def _read_once(critic: OutcomeCritic, states: dict[tuple[int, ...], Tensor]) -> 
         rows = [functional.pad(states[key].float(), (0, 0, 0, width - len(states[key]))) for key in keys]
         return torch.stack(rows)
 
-    critic.network.states = remembered  # type: ignore[method-assign]
+    critic.network.states = stored_states  # type: ignore[method-assign]
