@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -104,9 +105,9 @@ class Ours:
     def _cpu(self) -> float:
         """Of the processes that stay and of those they replaced; children come with their verdicts."""
         for pid in descendants(os.getpid()):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"rltf.execution" in command:
-                self._seconds[pid] = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+            with suppress(OSError):  # a process that ended meanwhile
+                if b"rltf.execution" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    self._seconds[pid] = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
         return time.process_time() + sum(self._seconds.values())
 
     def zygotes(self) -> list[int]:
