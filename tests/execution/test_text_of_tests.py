@@ -44,13 +44,13 @@ class Program:
             self._socket.close()
             runner.main(theirs.fileno())
         theirs.close()
-        self._send({"program": text, "setup": "", "coverage": False, "trace": False, "mode": "requests"})
+        self._send([{"program": text, "setup": "", "coverage": False, "trace": False, "mode": "requests"}])
         self.requests = Requests(self._send, self._receive)
         self.scope = Scope(self.requests, "", [])
 
-    def _send(self, message: Any) -> None:
-        body = marshal.dumps(message)
-        self._socket.sendall(len(body).to_bytes(4, "big") + body)
+    def _send(self, messages: list[Any]) -> None:
+        for body in map(marshal.dumps, messages):
+            self._socket.sendall(len(body).to_bytes(4, "big") + body)
 
     def _receive(self) -> dict[str, Any]:
         size = self._read(4)
@@ -194,7 +194,7 @@ class Forger:
 
     def __init__(self, answers: list[dict[str, Any]]) -> None:
         self._answers = answers
-        self.requests = Requests(lambda message: None, self._answer)
+        self.requests = Requests(lambda messages: None, self._answer)
         self.scope = Scope(self.requests, "class Node:\n    def __init__(self): self.v = 1", [])
 
     def _answer(self) -> dict[str, Any]:

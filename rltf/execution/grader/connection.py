@@ -9,7 +9,7 @@ import os
 import re
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -53,8 +53,8 @@ class ProgramConnection:
         self.load_error: dict[str, Any] | None = None
         """What the process said of a program that could not be loaded."""
 
-    def send(self, message: Any) -> None:
-        """Sends a request.
+    def send(self, messages: Sequence[Any]) -> None:
+        """Sends requests, none where the process has them all, and notes that the program has the word.
 
         Raises:
             ProgramStopped: The process is gone.
@@ -62,7 +62,7 @@ class ProgramConnection:
         end_copy(self._owner)
         self._page.begin_request()
         self.asked = True
-        unsent, self._unsent = self._unsent + _framed(message), b""
+        unsent, self._unsent = b"".join((self._unsent, *map(_framed, messages))), b""
         try:
             while unsent:
                 unsent = unsent[_write(self._channel, unsent) :]

@@ -18,8 +18,9 @@ from rltf.execution.grader import page as results
 from rltf.execution.grader.compare import same_value
 from rltf.execution.grader.connection import ProgramConnection, WorkerConnection, end_copy
 from rltf.execution.grader.page import Page
+from rltf.execution.grader.pipelining import pipelines
 from rltf.execution.grader.purity import is_pure
-from rltf.execution.grader.requests import Requests, Unjudgeable
+from rltf.execution.grader.requests import Request, Requests, Unjudgeable
 from rltf.execution.grader.stand_ins import RemoteProxy
 from rltf.execution.grader.text_test_code import Scope, needs_program
 from rltf.execution.inside.coverage import CoverageMarks
@@ -49,6 +50,14 @@ class TestSet:
         self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
         """Position -> what is wrong with a test, or None."""
         self._expected: dict[int, Any] = {}
+        self._pipelines: tuple[Any, dict[int, list[Request]]] = (None, {})
+
+    def pipelines(self, indices: Sequence[int], stop_at_first_failure: bool) -> dict[int, list[Request]]:
+        """Test -> requests to send together once it begins, where the tests at `indices` are to run."""
+        run = ([*indices], stop_at_first_failure)
+        if self._pipelines[0] != run:
+            self._pipelines = run, pipelines(self.rows, indices, self.setup, stop_at_first_failure)
+        return self._pipelines[1]
 
     def expected(self, at: int) -> Any:
         """The expected value of a call test."""
@@ -159,11 +168,13 @@ class _Grading:
         self._requests = Requests(connection.send, connection.receive)
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process) or `broken`
-        (nobody knows what its next answer would belong to)."""
+        """The last message to the worker: `end` is `done`, `not loaded`, `stopped` (the program's process), `broken`
+        (nobody knows what its next answer would belong to), `unread` (it was sent more than the tests asked) or
+        `diverged` (it was sent something else)."""
         page, marks, requests = self._page, self._marks, self._requests
         self._last, self._answers = job["indices"][-1], job["answers"]
         at_load: tuple[int, ...] = ()
+        together = self._tests.pipelines(job["indices"], job["stop_at_first_failure"]) if job["pipelined"] else {}
         if marks is not None:
             self._ping()
             at_load = marks.executed_since_last()
@@ -171,11 +182,15 @@ class _Grading:
             end_copy(self._worker.owner)
             page.begin_test(at)
             requests.begin_test()
+            if at in together:
+                requests.pipeline(together[at])
             result, error = self._decide(self._tests.rows[at])
             end_copy(self._worker.owner)
             if marks is not None:
                 executed = sorted({*at_load, *marks.executed_since_last()})
                 self._worker.send({"at": at, "executed": executed})
+            if requests.diverged:
+                return {"end": "diverged"}
             if requests.stopped:
                 return self._end()
             if error is not None:
@@ -185,6 +200,8 @@ class _Grading:
                 return {"end": "broken"}
             if result not in (results.PASSED, results.UNJUDGEABLE) and job["stop_at_first_failure"]:
                 break
+        if requests.unread:
+            return {"end": "unread"}
         if not self._connection.asked:  # no test did: it may not even compile
             self._ping()
             if requests.stopped:
@@ -277,7 +294,14 @@ def warm_up() -> None:
         for answer in answers:
             body = json.dumps(answer).encode()
             program.sendall(len(body).to_bytes(4, "big") + body)
-        job = {"program": {}, "number": 0, "indices": [0, 1], "stop_at_first_failure": False, "answers": False}
+        job = {
+            "program": {},
+            "number": 0,
+            "indices": [0, 1],
+            "stop_at_first_failure": False,
+            "answers": False,
+            "pipelined": False,
+        }
         work = WorkerConnection(connection)
         work.send(_grade(work, Page(), job, tests, [channel.fileno()]))
         for end in (worker, connection, program, channel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
@@ -31,6 +32,10 @@ class ConnectionBroken(BaseException):
     """The next answer of the program's process would belong to another request."""
 
 
+class Diverged(BaseException):
+    """A test made another request than the one that was sent for it."""
+
+
 class Unjudgeable(BaseException):
     """A test asks what cannot be asked from outside the program's process; the text says what."""
 
@@ -50,22 +55,24 @@ class Lender(Protocol):
 
 
 class Requests:
-    """The requests of tests to the process that has the program, one at a time.
+    """The requests of tests to the process that has the program, one at a time but for those that are sent together.
 
     An exception that stops one on its way (the program is gone; a test asks too much) is raised again by every later
     request, so that a test cannot lose it in a bare `except`.
 
     Args:
-        send: sends a message to the process.
+        send: sends messages to the process, none where it has the request already, and notes that it has the word.
         receive: waits for its answer; both raise `ProgramStopped` when it is gone.
     """
 
-    def __init__(self, send: Callable[[Any], None], receive: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, send: Callable[[list[Request]], None], receive: Callable[[], dict[str, Any]]) -> None:
         self._send, self._receive = send, receive
         self.stopped = False
         """The process is gone."""
         self.broken = False
         """A request went out whose answer nobody has read."""
+        self.diverged = False
+        """A test made another request than the one that was sent for it."""
         self.count = 0
         """Requests of the present test."""
         self.unjudgeable: str | None = None
@@ -79,6 +86,10 @@ class Requests:
         self._lock = threading.RLock()
         """Threads of a test take turns."""
         self._number = 0
+        self._pipeline: list[Request] = []
+        """Requests that are sent together once the first of them is made."""
+        self._in_flight: deque[tuple[int, Request]] = deque()
+        """Number and request of those that were sent and not made yet."""
         self._nesting = 0
         self._program_errors: dict[int, tuple[BaseException, Any]] = {}
 
@@ -89,12 +100,22 @@ class Requests:
         self.swallowed = False
         self._program_errors.clear()
 
+    def pipeline(self, requests: list[Request]) -> None:
+        """Sends these together once the first of them is made, if nothing else is before."""
+        self._pipeline = requests
+
+    @property
+    def unread(self) -> bool:
+        """True when the process was sent what no test has asked."""
+        return bool(self._in_flight)
+
     def send(self, request: Request) -> dict[str, Any]:
         """The answer to a request.
 
         Raises:
             ProgramStopped: The process is gone.
             ConnectionBroken: Nobody knows what it would answer to.
+            Diverged: The process was sent another one in its place.
             Unjudgeable: The present test asked too much before.
             Exception: The program raised one.
         """
@@ -106,16 +127,18 @@ class Requests:
             raise ProgramStopped
         if self.broken:
             raise ConnectionBroken
+        if self.diverged:
+            raise Diverged
         if self.unjudgeable is not None:
             raise Unjudgeable(self.unjudgeable)
         self.count += 1
-        self._number = number = self._number + 1
+        number, messages = self._next_numbered(request)
         self.broken = True
         try:
-            self._send([*request, number])
+            self._send(messages)
             answer = self._receive()
             while "callback" in answer and answer.get("n") == number:
-                self._send([*self._reply(answer), number])
+                self._send([[*self._reply(answer), number]])
                 answer = self._receive()
         except ProgramStopped:
             self.stopped, self.broken = True, False
@@ -129,6 +152,21 @@ class Requests:
         elif isinstance(answer.get("error"), dict):
             raise self._error(answer, request)
         return answer
+
+    def _next_numbered(self, request: Request) -> tuple[int, list[Request]]:
+        """Number of a request, and what is to be sent: it and those that go with it; nothing if it was sent before."""
+        if self._in_flight:
+            number, sent = self._in_flight.popleft()
+            if sent != request:
+                self.diverged = True
+                raise Diverged
+            return number, []
+        together = self._pipeline if self._pipeline[:1] == [request] else [request]
+        self._pipeline = []
+        number = self._number + 1
+        self._number += len(together)
+        self._in_flight.extend(enumerate(together[1:], number + 1))
+        return number, [[*each, n] for n, each in enumerate(together, number)]
 
     def close(self) -> None:
         """Sends nothing more."""

@@ -58,6 +58,10 @@ class Grading:
     """The grader ended, by what the program answered, by the test, or by somebody else."""
     traces: bool = False
     """Its tests left files or processes, which go with it."""
+    unread: bool = False
+    """The program was sent more than its tests asked."""
+    diverged: bool = False
+    """The program was sent something else than a test asked: nothing of this run counts."""
     broken: bool = False
     """The program cannot be asked anything more, and other tests need a fresh process."""
 
@@ -85,7 +89,7 @@ class Grader:
         Args:
             process: the program's, which has been sent nothing yet.
             job: `program` (message to the process), `test_set` (number), `tests` (all of them), `setup`, `indices`,
-                `stop_at_first_failure`, `answers`.
+                `stop_at_first_failure`, `answers`, `pipelined` (requests known from the tests' text go together).
             marks: descriptor of the memory of executed lines, for jobs with coverage.
             tick: called now and then while the program runs.
 
@@ -200,8 +204,8 @@ class _Watch:
             grading.stop = Stop(StopReason.LOAD_ERROR, message=end.get("message") or {})
         elif end.get("end") == "stopped":
             grading.stop = self._stop or Stop(StopReason.EXIT)
-        elif end.get("end") == "broken":
-            grading.broken = True
+        elif end.get("end") in ("broken", "unread", "diverged"):
+            setattr(grading, end["end"], True)
         elif end.get("end") != "done":
             self._lose_grader()
 

@@ -23,9 +23,15 @@ def run_requesting(
     sandbox: Sandbox, grader: Grader, progress: TestProgress, indices: list[int], tick: Callable[[], None]
 ) -> None:
     """Runs the tests at `indices`, in one process as long as it lives; after a hang or a death the others go on in a
-    fresh one."""
+    fresh one.
+
+    Requests that are known from the tests' text go to the program together. Where a test made another one, or where
+    something went wrong in a process that was sent more than its tests asked, the same tests run once more, one request
+    at a time: so a verdict never depends on what a program did unasked.
+    """
     remaining = list(indices)
     lost_graders = 0
+    pipelined = progress.language == "python" and not progress.coverage and progress.trace is None
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
@@ -38,8 +44,20 @@ def run_requesting(
             "indices": remaining,
             "stop_at_first_failure": progress.stop_at_first_failure,
             "answers": progress.answers,
+            "pipelined": pipelined,
         }
         grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
+        if grading.diverged:
+            progress.finish(process)
+            pipelined = False
+            continue
+        if grading.unread:
+            end = progress.finish(process)
+            if decide(grading.stop, end, progress.limits)[1] is not None:
+                pipelined = False
+                continue
+            _mark_results(progress, grading, remaining)
+            return
         _mark_results(progress, grading, remaining)
         lost_graders += grading.lost
         remaining = _mark_end(progress, process, grading, remaining, retry=lost_graders == 1)

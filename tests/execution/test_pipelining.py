@@ -1,0 +1,260 @@
+"""Requests that tests are sure to make go to the program together, and no verdict shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rltf.execution import LocalExecutor
+from rltf.execution.grader.pipelining import SureCalls, calls_of_assert, calls_of_check, pipelines
+from rltf.execution.grader.requests import Diverged, Requests
+from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, Test
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[LocalExecutor]:
+    with LocalExecutor(workers=2, timeout=2.0) as pool:
+        yield pool
+
+
+def call(*args: Any, **names: Any) -> list[Any]:
+    """A request for a call of `f` with plain arguments."""
+    return ["call", "f", [[*args], names], []]
+
+
+def check(*statements: str) -> str:
+    return "def check(c):\n" + "".join(f"    {statement}\n" for statement in statements)
+
+
+@pytest.mark.parametrize(
+    ("text", "requests", "complete"),
+    [
+        (check("assert c(1) == 2", "assert c(-2, [3]) == 4"), [call(1), call(-2, [3])], True),
+        ("METADATA = {'author': 'x'}\n\n" + check("assert c(1) == 2"), [call(1)], True),
+        (check("'a text'", "assert True, 'fine'", "assert c('é') is None, 'wrong'"), [call("é")], True),
+        (
+            check("import math", "assert math.isclose(c(1.5), 2)", "x = c(2)", "assert x == 3"),
+            [call(1.5), call(2)],
+            True,
+        ),
+        (check("assert abs(c(x=1) - 2) < 1e-6", "assert 1 < c(2) < 3"), [call(x=1), call(2)], True),
+        (check("assert c(1) == 2", "for i in range(3): assert c(i) == i", "assert c(9) == 9"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c(c(2)) == 4"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c(2) == c(3)"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c([0] * 3) == 4"), [call(1)], False),
+        (check("assert c(1) == 2", "n = 3", "assert c(n) == 4"), [call(1)], False),
+        (check("assert c(1) == 2", "assert all(c(i) for i in [1])"), [call(1)], False),
+        (check("assert c(1) == 2", "assert 0 or c(2)"), [call(1)], False),
+        (check("assert c(1) == 2", "assert 1 < 0 < c(2)"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c(2) == other(2)"), [call(1)], False),
+        (check("assert c(1) == 2", "assert other(2) == 2", "assert c(3) == 3"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c(2) == 2, c(3)"), [call(1)], False),
+        (check("assert c(1) == 2", "c = str", "assert c(2) == '2'"), [call(1)], False),
+        (check("try:", "    assert c(1)", "except ValueError:", "    pass"), [], False),
+        ("x = f(1)\n" + check("assert c(1) == 2"), [], False),
+        ("def check(c, d=1):\n    assert c(1) == 2\n", [], False),
+        ("def check(*c):\n    assert c(1) == 2\n", [], False),
+        ("def check(c)\n", [], False),
+    ],
+)
+def test_calls_that_a_check_is_sure_to_make(text: str, requests: list[Any], complete: bool) -> None:
+    assert calls_of_check(text, "f") == SureCalls(tuple(requests), complete)
+
+
+@pytest.mark.parametrize(
+    ("text", "setup", "requests", "complete"),
+    [
+        ("assert f(1) == 2", "", [call(1)], True),
+        ("assert sorted(f((1, 2))) == [1]", "", [call({"tuple": [1, 2]})], True),
+        ("assert math.isclose(f(1), 2)", "", [call(1)], True),
+        ("assert f(1) == 2\nassert f(2) == 3", "", [call(1), call(2)], True),
+        ("assert sum(1, 2) == 3", "", [], False),  # a task may be called so, or not
+        ("assert isclose(1, 2)", "", [], False),
+        ("assert f(g(1)) == 2", "", [], False),
+        ("assert f(1) == LIMIT", "", [], False),
+        ("assert f(1) == LIMIT", "LIMIT = 2", [call(1)], True),
+        ("assert f(1) == 2", "def f(x): return x", [], False),  # the setup's own
+        ("assert f(Node(1)) == 2", "class Node:\n    pass", [], False),
+        ("assert f(**{'x': 1}) == 2", "", [], False),
+        ("assert f(*[1]) == 2", "", [], False),
+        ("with raises(ValueError):\n    f(1)", "", [], False),
+    ],
+)
+def test_calls_that_an_assert_is_sure_to_make(text: str, setup: str, requests: list[Any], complete: bool) -> None:
+    assert calls_of_assert(text, setup) == SureCalls(tuple(requests), complete)
+
+
+def rows(*tests: Any) -> dict[int, Any]:
+    return {at: [at, *test] for at, test in enumerate(tests)}
+
+
+CALL = ("call", "f", [1], 2, False, None)
+LONG_CHECK = ("check", check("assert c(1) == 2", "assert c(2) == 3"), "f")
+
+
+def test_requests_of_several_tests_go_together() -> None:
+    result = ["result", "f", [[1], {}], False]
+    last = [*result[:-1], True]
+    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", False) == {0: [result, result, last]}
+    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", True) == {}  # the first may end the job
+    assert pipelines(rows(CALL), [0], "", False) == {}
+    assert pipelines(rows(CALL, LONG_CHECK), [0, 1], "", False) == {0: [result, call(1), call(2)]}
+    # a check that fails at its first call leaves the second unmade, and another test comes behind it
+    assert pipelines(rows(LONG_CHECK, CALL, CALL), [0, 1, 2], "", False) == {1: [result, last]}
+    assert pipelines(rows(LONG_CHECK, LONG_CHECK), [0, 1], "", True) == {0: [call(1), call(2)], 1: [call(1), call(2)]}
+    other = ("assert", "for x in [1]:\n    assert f(x)")
+    assert pipelines(rows(CALL, CALL, other, CALL, CALL), [0, 1, 2, 3, 4], "", False) == {
+        0: [result, result],
+        3: [result, last],
+    }
+
+
+def test_no_more_is_on_its_way_than_a_socket_holds() -> None:
+    many = pipelines(rows(*[CALL] * 600), range(600), "", False)
+    assert [len(requests) for requests in many.values()] == [256, 256, 88]
+    assert list(many) == [0, 256, 512]
+    large = ("call", "f", ["x" * 20_000], 2, False, None)
+    assert pipelines(rows(large, large, large), [0, 1, 2], "", False) == {}
+
+
+class Recorder:
+    """Requests to a program that answers each with its number."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[Any]] = []
+        self._asked: list[int] = []
+        self.requests = Requests(self._send, self._answer)
+
+    def _send(self, messages: list[Any]) -> None:
+        self.sent.append(messages)
+        self._asked += [message[-1] for message in messages]
+
+    def _answer(self) -> dict[str, Any]:
+        number = self._asked.pop(0)
+        return {"n": number, "value": number}
+
+
+def test_what_is_sent_together_is_answered_one_at_a_time() -> None:
+    recorder = Recorder()
+    recorder.requests.pipeline([["a"], ["b"], ["c"]])
+    assert [recorder.requests.send([name])["value"] for name in "abcd"] == [1, 2, 3, 4]
+    assert recorder.sent == [[["a", 1], ["b", 2], ["c", 3]], [], [], [["d", 4]]]
+    assert not recorder.requests.unread
+
+
+def test_another_request_first_sends_nothing_together() -> None:
+    recorder = Recorder()
+    recorder.requests.pipeline([["a"], ["b"]])
+    assert [recorder.requests.send([name])["value"] for name in "xab"] == [1, 2, 3]
+    assert recorder.sent == [[["x", 1]], [["a", 2]], [["b", 3]]]
+
+
+def test_another_request_in_between_is_told_again_and_again() -> None:
+    recorder = Recorder()
+    recorder.requests.pipeline([["a"], ["b"]])
+    recorder.requests.send(["a"])
+    assert recorder.requests.unread
+    for name in "xb":
+        with pytest.raises(Diverged):
+            recorder.requests.send([name])
+    assert recorder.requests.diverged
+    assert len(recorder.sent) == 1
+
+
+INCREMENT = check("assert c(1) == 2", "assert c(2) == 3", "assert c(3) == 4")
+CALLS = [CallTest("f", (i,), i + 1) for i in range(5)]
+PROGRAMS: dict[str, tuple[str, list[Test]]] = {
+    "passes": ("def f(x): return x + 1", [CheckTest(INCREMENT, "f")]),
+    "wrong, and ends at a later call": (
+        "import os\ndef f(x):\n    if x == 3: os._exit(0)\n    return 0",
+        [CheckTest(INCREMENT, "f")],
+    ),
+    "wrong, and forbidden at a later call": (
+        "import os\ndef f(x):\n    if x == 3: os.execv('/bin/true', ['true'])\n    return 0",
+        [CheckTest(INCREMENT, "f")],
+    ),
+    "wrong, and too much memory at a later call": (
+        "def f(x):\n    if x == 3: return len(bytearray(1 << 30))\n    return 0",
+        [CheckTest(INCREMENT, "f")],
+    ),
+    "wrong, and prints without end at a later call": (
+        "def f(x):\n    while x == 3: print('x' * 1000)\n    return 0",
+        [CheckTest(INCREMENT, "f")],
+    ),
+    "raises at a later call": ("def f(x):\n    if x == 3: [][0]\n    return x + 1", [CheckTest(INCREMENT, "f")]),
+    "ends at a later call": ("def f(x):\n    if x == 3: exit(2)\n    return x + 1", [CheckTest(INCREMENT, "f")]),
+    "one call hangs": ("def f(x):\n    while x == 2: pass\n    return x + 1", [*CALLS]),
+    "one call raises": ("def f(x): return x + 1 if x - 3 else x / 0", [*CALLS]),
+    "one call ends": ("import os\ndef f(x): return x + 1 if x - 3 else os._exit(3)", [*CALLS]),
+    "one answer is wrong": ("def f(x): return x + (x != 1)", [*CALLS]),
+    "does not compile": ("def f(x:", [CheckTest(INCREMENT, "f"), *CALLS]),
+    "does not load": ("1 / 0", [*CALLS]),
+    "a function is missing": ("g = 1", [*CALLS]),
+    "a check that fails stands before other tests": (
+        "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+        [CheckTest(INCREMENT, "f"), CallTest("f", (0,), 2), CallTest("f", (0,), 3)],
+    ),
+    "counts its calls": (
+        "n = []\ndef f(x): return n.append(x)\ndef count(): return len(n)",
+        [AssertTest("assert f(1) is None"), AssertTest("assert count() == 1"), AssertTest("assert f(1) is None")],
+    ),
+    "a generator that looks at what later calls change": (
+        "n = [0]\ndef f(x):\n    n[0] = 0\n    yield n[0]\ndef g(x):\n    n[0] = x\n    return x",
+        [AssertTest("assert g(3) == 3"), AssertTest("assert list(f(2)) == [0]"), AssertTest("assert g(4) == 4")],
+    ),
+    "a lazy iterator whose values later calls change": (
+        "n = [1]\ndef f(x): return map(lambda y: y + n[0], [x])\ndef g(x):\n    n[0] = x\n    return x",
+        [
+            AssertTest("assert list(f(2)) == [3]"),
+            AssertTest("assert g(5) == 5"),
+            AssertTest("assert list(f(2)) == [7]"),
+        ],
+    ),
+    "objects of its own": (
+        "class P:\n    def __init__(self, x): self.x = x\nlast = []\ndef f(x):\n    last[:] = [x]\n    return P(last)",
+        [AssertTest("assert f(1).x == [1]"), AssertTest("assert f(2).x == [2]")],
+    ),
+    "an argument is changed": (
+        "def f(x):\n    x.append(1)\n    return x",
+        [CheckTest(check("assert c([1]) == [1, 1]", "x = c([2])", "assert x == [2, 1]"), "f")],
+    ),
+    "a test fails before it calls": (
+        "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+        [AssertTest("assert f(1) == 1"), AssertTest("assert [][0] == f(2)"), AssertTest("assert f(3) == 2")],
+    ),
+    "a test that cannot be judged": (
+        "def f(x): return x",
+        [AssertTest("assert f(1) == 1"), AssertTest("assert (lambda: 1)() == f(2)"), AssertTest("assert f(3) == 3")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_verdict_is_that_of_one_request_at_a_time(executor: LocalExecutor, name: str) -> None:
+    program, tests = PROGRAMS[name]
+    together, one_at_a_time = (
+        executor.submit(Job(program, tuple(tests), coverage=coverage)).result() for coverage in (False, True)
+    )
+    assert [t.status for t in together.tests] == [t.status for t in one_at_a_time.tests]
+    errors = [[t.error and (t.error.type, t.error.line) for t in v.tests] for v in (together, one_at_a_time)]
+    assert errors[0] == errors[1]
+
+
+def test_a_wrong_answer_is_told_before_a_later_call_comes_to_an_end(executor: LocalExecutor) -> None:
+    program = "def f(x):\n    while x == 3: pass\n    return 0"
+    start = time.monotonic()
+    verdict = executor.submit(Job(program, (CheckTest(INCREMENT, "f"),), timeout=60)).result()
+    assert verdict.outcome is Outcome.WRONG_ANSWER
+    assert time.monotonic() - start < 30
+
+
+def test_a_job_that_ends_at_its_first_failure_makes_no_call_behind_it() -> None:
+    program = "def f(x):\n    while x == 3: pass\n    return 0"
+    with LocalExecutor(workers=1, timeout=60, stop_at_first_failure=True) as pool:
+        start = time.monotonic()
+        verdict = pool.submit(Job(program, (CallTest("f", (1,), 2), CallTest("f", (3,), 4)))).result()
+    assert [t.status for t in verdict.tests] == [Outcome.WRONG_ANSWER, Outcome.WRONG_ANSWER]
+    assert time.monotonic() - start < 30
