@@ -35,7 +35,7 @@ class ProgramConnection:
     Args:
         channel: descriptor of a socket to the process.
         page: where waiting for the program is noted.
-        program: the first message to the process, which leaves with the first request.
+        program: the first message to the process, which leaves with the first request; None: it was sent.
         owner: process that may use it.
     """
 
@@ -45,7 +45,7 @@ class ProgramConnection:
         self._page = page
         self._received = b""
         self._poll = _poll_of(channel)
-        self._unsent = _framed(program)
+        self._unsent = b"" if program is None else _framed(program)
         self._deaf = False
         """The process said what has no end, so nothing behind it has a beginning."""
         self.asked = False

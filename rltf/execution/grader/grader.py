@@ -133,7 +133,9 @@ def _grade(
 ) -> dict[str, Any]:
     """Decides the tests at `job["indices"]`; returns the last message to the worker."""
     program = job["program"]
-    if tests.setup and tests.has_text and needs_program(tests.setup):  # it runs after the program, as test text
+    if (
+        program and tests.setup and tests.has_text and needs_program(tests.setup)
+    ):  # it runs after the program, as test text
         program = {**program, "setup": ""}
     connection = ProgramConnection(descriptors[0], page, program, worker.owner)
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
@@ -175,6 +177,9 @@ class _Grading:
         self._last, self._answers = job["indices"][-1], job["answers"]
         at_load: tuple[int, ...] = ()
         together = self._tests.pipelines(job["indices"], job["stop_at_first_failure"]) if job["pipelined"] else {}
+        if job["program"] is None:
+            requests.take_sent([self._call(self._tests.rows[at]) for at in job["indices"]])
+            together = {}
         if marks is not None:
             self._ping()
             at_load = marks.executed_since_last()
@@ -237,10 +242,14 @@ class _Grading:
                 return results.UNJUDGEABLE, _reason(f"the test fails by itself: {type(e).__name__}: {e}")
             return results.WRONG_ANSWER, _reason(self._requests.unsendable)
 
+    def _call(self, row: Sequence[Any]) -> Request:
+        """The request of a call test."""
+        return ["result", row[2], [row[3], {}], row[0] == self._last]
+
     def _decide_call(
         self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool, tolerance: float | None
     ) -> tuple[int, Any]:
-        answer = self._requests.send(["result", function, [args, {}], at == self._last])
+        answer = self._requests.send(self._call([at, kind, function, args]))
         if "value" not in answer:
             return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
         value, expected = decode(answer["value"]), self._tests.expected(at)

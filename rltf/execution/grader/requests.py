@@ -104,6 +104,11 @@ class Requests:
         """Sends these together once the first of them is made, if nothing else is before."""
         self._pipeline = requests
 
+    def take_sent(self, requests: list[Request]) -> None:
+        """These were sent before, with the numbers 1, 2, ..."""
+        self._in_flight.extend(enumerate(requests, 1))
+        self._number = len(requests)
+
     @property
     def unread(self) -> bool:
         """True when the process was sent what no test has asked."""

@@ -87,9 +87,10 @@ class Grader:
         """Has a process of a program asked the tests at `job["indices"]`.
 
         Args:
-            process: the program's, which has been sent nothing yet.
-            job: `program` (message to the process), `test_set` (number), `tests` (all of them), `setup`, `indices`,
-                `stop_at_first_failure`, `answers`, `pipelined` (requests known from the tests' text go together).
+            process: the program's.
+            job: `program` (message to the process; None: it was sent that and all requests of the tests, which are
+                calls), `test_set` (number), `tests` (all of them), `setup`, `indices`, `stop_at_first_failure`,
+                `answers`, `pipelined` (requests known from the tests' text go together).
             marks: descriptor of the memory of executed lines, for jobs with coverage.
             tick: called now and then while the program runs.
 
@@ -101,6 +102,8 @@ class Grader:
         last = max(job["indices"])
         self._jobs += 1
         self._page.clear(1 + last)
+        if process.ended:
+            self._page.await_message()
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
         news: dict[str, Any] = {"number": self._jobs, "tests": None, "descriptors": len(descriptors), "forgotten": ()}

@@ -78,6 +78,11 @@ class TestProgress:
         """Notes that a test begins now."""
         self._clock = time.perf_counter()
 
+    @property
+    def elapsed(self) -> float:
+        """Wall-clock seconds since the present test began."""
+        return time.perf_counter() - self._clock
+
     def mark(self, at: int, status: Outcome, error: ErrorRecord | None = None, seconds: float | None = None) -> None:
         """Decides a test; the next one begins.
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rltf.execution.grader import page
 from rltf.execution.judge.compare import same_output
 from rltf.execution.judge.compiled import with_reason
+from rltf.execution.judge.exact_answers import ExactCalls
 from rltf.execution.judge.grading import Grader, Grading
 from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
@@ -32,12 +33,17 @@ def run_requesting(
     remaining = list(indices)
     lost_graders = 0
     pipelined = progress.language == "python" and not progress.coverage and progress.trace is None
+    calls = ExactCalls.of(progress, remaining) if pipelined else None
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
         process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), memory=marks or progress.trace)
+        program = progress.job_message | {"mode": "requests"}
+        if calls is not None and calls.are_right(process, program, progress.limits.timeout):
+            _mark_exact(progress, process, remaining)
+            return
         job = {
-            "program": progress.job_message | {"mode": "requests"},
+            "program": program if calls is None else None,
             "setup": progress.setup if progress.language == "python" else "",
             "test_set": progress.test_set,
             "tests": progress.tests,
@@ -46,6 +52,7 @@ def run_requesting(
             "answers": progress.answers,
             "pipelined": pipelined,
         }
+        calls = None
         grading = grader.grade(process, job, None if marks is None else marks.fd, tick)
         if grading.diverged:
             progress.finish(process)
@@ -61,6 +68,17 @@ def run_requesting(
         _mark_results(progress, grading, remaining)
         lost_graders += grading.lost
         remaining = _mark_end(progress, process, grading, remaining, retry=lost_graders == 1)
+
+
+def _mark_exact(progress: TestProgress, process: SandboxedProcess, indices: Sequence[int]) -> None:
+    """Decides tests all of which the program answered rightly; each takes its share of the time."""
+    progress.loaded = True
+    seconds = progress.elapsed / len(indices)
+    for at in indices:
+        progress.mark(at, Outcome.PASSED, None, seconds)
+    status, error = decide(Stop(StopReason.ANSWERED), progress.finish(process), progress.limits)
+    if error is not None:  # what it did behind its last answer
+        progress.mark(indices[-1], status, error)
 
 
 def _mark_results(progress: TestProgress, grading: Grading, indices: Sequence[int]) -> None:

@@ -58,6 +58,11 @@ class MessageSocket:
                 self.open = False
         self.push()
 
+    def send_bytes(self, messages: bytes) -> None:
+        """Queues messages that are framed already."""
+        self._unsent = memoryview(bytes(self._unsent) + messages)
+        self.push()
+
     def push(self) -> None:
         """Sends as much as the other side takes."""
         try:

@@ -90,6 +90,11 @@ class SandboxedProcess:
         else:
             self._later.append(fd)
 
+    def _watch_all(self) -> None:
+        for fd in self._later or ():
+            self._poll.register(fd, _IN)
+        self._later = None
+
     @property
     def trusted(self) -> list[int]:
         """Descriptors at which zygote and kernel speak of it, for `attend`."""
@@ -106,8 +111,15 @@ class SandboxedProcess:
         return self._stdout_bytes > self.limits.output_bytes or self._other_bytes > self.limits.unread_bytes
 
     def give_channel(self) -> int:
-        """The descriptor of our end of the channel, which is the caller's from now on."""
-        return self.channel.detach()
+        """The descriptor of our end of the channel, which is the caller's from now on; of a process that has ended, one
+        at which its last words are read."""
+        if not self.ended or not self.channel.received:
+            return self.channel.detach()
+        ours, theirs = _socket.socketpair()
+        ours.sendall(self.channel.received)
+        ours.close()
+        self.channel.hang_up()
+        return theirs.detach()
 
     def receive(self, seconds: float) -> dict[str, Any] | Stop:
         """The next message of the process, or why there is none.
@@ -143,10 +155,7 @@ class SandboxedProcess:
         """
         events = self._poll.poll(max(1, min(seconds * 1000, _SHORT_WAIT_MS)))
         if not events:
-            if self._later is not None:
-                for fd in self._later:
-                    self._poll.register(fd, _IN)
-                self._later = None
+            self._watch_all()
             self.clock.tick()
             if self._when_waiting is not None:
                 self._when_waiting()
@@ -239,6 +248,7 @@ class SandboxedProcess:
         self._exit_report = message
         while self.channel.open and self.channel.pull():  # what the program said before it ended
             continue
+        self._watch_all()
 
     def _read_output(self, fd: int, event: int = _IN) -> bool:
         try:
