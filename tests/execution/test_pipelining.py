@@ -11,6 +11,7 @@ import pytest
 from rltf.execution import LocalExecutor
 from rltf.execution.grader.pipelining import SureCalls, calls_of_assert, calls_of_check, pipelines
 from rltf.execution.grader.requests import Diverged, Requests
+from rltf.execution.values.codec import encode
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, Test
 
 
@@ -25,6 +26,10 @@ def call(*args: Any, **names: Any) -> list[Any]:
     return ["call", "f", [[*args], names], []]
 
 
+def requests_of(calls: SureCalls) -> tuple[list[Any], bool]:
+    return [each.request for each in calls.calls], calls.complete
+
+
 def check(*statements: str) -> str:
     return "def check(c):\n" + "".join(f"    {statement}\n" for statement in statements)
 
@@ -35,11 +40,11 @@ def check(*statements: str) -> str:
         (check("assert c(1) == 2", "assert c(-2, [3]) == 4"), [call(1), call(-2, [3])], True),
         ("METADATA = {'author': 'x'}\n\n" + check("assert c(1) == 2"), [call(1)], True),
         (check("'a text'", "assert True, 'fine'", "assert c('é') is None, 'wrong'"), [call("é")], True),
-        (
-            check("import math", "assert math.isclose(c(1.5), 2)", "x = c(2)", "assert x == 3"),
-            [call(1.5), call(2)],
-            True,
-        ),
+        (check("import math", "assert math.isclose(c(1.5), 2)", "pass"), [call(1.5)], True),
+        (check("assert c(1) == 2", "x = c(2)", "assert x == 3"), [call(1)], False),
+        (check("assert c(1) == 2", "assert c(2) == 10**9"), [call(1)], False),  # what it should answer is not written
+        (check("assert c(1) == 2", "assert c(2) == sorted([4, 3])"), [call(1)], False),
+        (check("assert c(1) == 2", "assert isinstance(c(2), int)"), [call(1)], False),
         (check("assert abs(c(x=1) - 2) < 1e-6", "assert 1 < c(2) < 3"), [call(x=1), call(2)], True),
         (check("assert c(1) == 2", "for i in range(3): assert c(i) == i", "assert c(9) == 9"), [call(1)], False),
         (check("assert c(1) == 2", "assert c(c(2)) == 4"), [call(1)], False),
@@ -61,7 +66,7 @@ def check(*statements: str) -> str:
     ],
 )
 def test_calls_that_a_check_is_sure_to_make(text: str, requests: list[Any], complete: bool) -> None:
-    assert calls_of_check(text, "f") == SureCalls(tuple(requests), complete)
+    assert requests_of(calls_of_check(text, "f")) == (requests, complete)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_calls_that_a_check_is_sure_to_make(text: str, requests: list[Any], comp
         ("assert isclose(1, 2)", "", [], False),
         ("assert f(g(1)) == 2", "", [], False),
         ("assert f(1) == LIMIT", "", [], False),
-        ("assert f(1) == LIMIT", "LIMIT = 2", [call(1)], True),
+        ("assert f(1) == LIMIT", "LIMIT = 2", [], False),
         ("assert f(1) == 2", "def f(x): return x", [], False),  # the setup's own
         ("assert f(Node(1)) == 2", "class Node:\n    pass", [], False),
         ("assert f(**{'x': 1}) == 2", "", [], False),
@@ -84,7 +89,7 @@ def test_calls_that_a_check_is_sure_to_make(text: str, requests: list[Any], comp
     ],
 )
 def test_calls_that_an_assert_is_sure_to_make(text: str, setup: str, requests: list[Any], complete: bool) -> None:
-    assert calls_of_assert(text, setup) == SureCalls(tuple(requests), complete)
+    assert requests_of(calls_of_assert(text, setup)) == (requests, complete)
 
 
 def rows(*tests: Any) -> dict[int, Any]:
@@ -92,32 +97,86 @@ def rows(*tests: Any) -> dict[int, Any]:
 
 
 CALL = ("call", "f", [1], 2, False, None)
-LONG_CHECK = ("check", check("assert c(1) == 2", "assert c(2) == 3"), "f")
+LONG_CHECK = ("check", check("assert c(1) == 2", "assert c(3) == 4"), "f")
 
 
 def test_requests_of_several_tests_go_together() -> None:
     result = ["result", "f", [[1], {}], False]
     last = [*result[:-1], True]
-    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", False) == {0: [result, result, last]}
+    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", False) == {0: [[result, result, last]]}
     assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", True) == {}  # the first may end the job
     assert pipelines(rows(CALL), [0], "", False) == {}
-    assert pipelines(rows(CALL, LONG_CHECK), [0, 1], "", False) == {0: [result, call(1), call(2)]}
+    assert pipelines(rows(CALL, LONG_CHECK), [0, 1], "", False) == {0: [[result, call(1), call(3)]]}
     # a check that fails at its first call leaves the second unmade, and another test comes behind it
-    assert pipelines(rows(LONG_CHECK, CALL, CALL), [0, 1, 2], "", False) == {1: [result, last]}
-    assert pipelines(rows(LONG_CHECK, LONG_CHECK), [0, 1], "", True) == {0: [call(1), call(2)], 1: [call(1), call(2)]}
+    assert pipelines(rows(LONG_CHECK, CALL, CALL), [0, 1, 2], "", False) == {1: [[result, last]]}
+    together = [[call(1), call(3)]]
+    assert pipelines(rows(LONG_CHECK, LONG_CHECK), [0, 1], "", True) == {0: together, 1: together}
     other = ("assert", "for x in [1]:\n    assert f(x)")
     assert pipelines(rows(CALL, CALL, other, CALL, CALL), [0, 1, 2, 3, 4], "", False) == {
-        0: [result, result],
-        3: [result, last],
+        0: [[result, result]],
+        3: [[result, last]],
     }
 
 
+def values(*pairs: tuple[Any, Any]) -> dict[int, Any]:
+    """Call tests of these inputs and answers."""
+    return rows(*[("call", "f", encode([given]), encode(answer), False, None) for given, answer in pairs])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sizes"),
+    [
+        ([(1, 10), (2, 20), (3, 30)], [3]),
+        ([(0, 1), (1, 2), (2, 3)], [1, 1, 1]),
+        ([(0, 5), (1, 6), (6, 7), (8, 9)], [2, 2]),
+        ([([3, 1, 2], [1, 2, 3]), ([1, 2, 3], [1, 2, 3])], [1, 1]),  # a part of an answer is one, too
+        ([("b", ["x", "y"]), ("y", 0)], [1, 1]),
+        ([("b", 5), ({"k": [(4, 5)]}, 0)], [1, 1]),
+        ([(1, (7, 8)), ([7, 8], 0)], [1, 1]),  # a list is answered by a tuple
+        ([(2, True), (1, False)], [1, 1]),  # 1 == True
+        ([(2, {3, 4}), (frozenset({3, 4}), 0)], [1, 1]),
+        ([(2, "ab"), ("abc", 0)], [2]),
+    ],
+)
+def test_no_call_goes_with_one_whose_answer_it_is_given(pairs: list[tuple[Any, Any]], sizes: list[int]) -> None:
+    groups: list[Any] = pipelines(values(*pairs), range(len(pairs)), "", False).get(0) or [[each] for each in pairs]
+    assert [len(group) for group in groups] == sizes
+
+
+def test_calls_of_a_check_do_not_go_with_one_whose_answer_they_are_given() -> None:
+    text = check("assert c(1) == 2", "assert abs(c(3) - 4.5) < 1e-6", "assert c([[2]]) == 9", "assert c(7) == 8")
+    assert pipelines(rows(("check", text, "f")), [0], "", False) == {0: [[call(1), call(3)], [call([[2]]), call(7)]]}
+
+
 def test_no_more_is_on_its_way_than_a_socket_holds() -> None:
-    many = pipelines(rows(*[CALL] * 600), range(600), "", False)
-    assert [len(requests) for requests in many.values()] == [256, 256, 88]
-    assert list(many) == [0, 256, 512]
+    (many,) = pipelines(rows(*[CALL] * 600), range(600), "", False).values()
+    assert [len(group) for group in many] == [256, 256, 88]
     large = ("call", "f", ["x" * 20_000], 2, False, None)
     assert pipelines(rows(large, large, large), [0, 1, 2], "", False) == {}
+
+
+PEEKS = """
+import sys, marshal
+def f(x):
+    frame = sys._getframe()
+    while frame is not None:
+        rest = getattr(frame.f_locals.get("channel"), "_received", b"")
+        if rest:
+            return marshal.loads(rest[4 : 4 + int.from_bytes(rest[:4], "big")])[2][0][0]
+        frame = frame.f_back
+"""
+
+
+def test_a_program_that_reads_what_is_sent_finds_no_answer(executor: LocalExecutor) -> None:
+    apart = Job(PEEKS, tuple(CallTest("f", (given,), answer) for given, answer in ((1, 10), (2, 20))), answers=True)
+    assert executor.submit(apart).result().answers[0] == "2"  # it does read it
+    for pairs in ([(i, i + 1) for i in range(6)], [([3, 1], [1, 3]), ([1, 3], [1, 3]), (5, 5)]):
+        verdict = executor.submit(Job(PEEKS, tuple(CallTest("f", (g,), a) for g, a in pairs))).result()
+        assert verdict.passed == 0, pairs
+    asserts = tuple(AssertTest(f"assert f({i}) == {i + 1}") for i in range(4))
+    assert executor.submit(Job(PEEKS, asserts)).result().passed == 0
+    nothing_else = "".join(f"    assert c({i}) == {i + 1}\n" for i in range(4)) + "    assert c(4) is None\n"
+    assert executor.submit(Job(PEEKS, (CheckTest(f"def check(c):\n{nothing_else}", "f"),))).result().passed == 0
 
 
 class Recorder:
@@ -139,22 +198,22 @@ class Recorder:
 
 def test_what_is_sent_together_is_answered_one_at_a_time() -> None:
     recorder = Recorder()
-    recorder.requests.pipeline([["a"], ["b"], ["c"]])
-    assert [recorder.requests.send([name])["value"] for name in "abcd"] == [1, 2, 3, 4]
-    assert recorder.sent == [[["a", 1], ["b", 2], ["c", 3]], [], [], [["d", 4]]]
+    recorder.requests.pipeline([[["a"], ["b"], ["c"]], [["d"], ["e"]]])
+    assert [recorder.requests.send([name])["value"] for name in "abcdef"] == [1, 2, 3, 4, 5, 6]
+    assert recorder.sent == [[["a", 1], ["b", 2], ["c", 3]], [], [], [["d", 4], ["e", 5]], [], [["f", 6]]]
     assert not recorder.requests.unread
 
 
 def test_another_request_first_sends_nothing_together() -> None:
     recorder = Recorder()
-    recorder.requests.pipeline([["a"], ["b"]])
+    recorder.requests.pipeline([[["a"], ["b"]]])
     assert [recorder.requests.send([name])["value"] for name in "xab"] == [1, 2, 3]
     assert recorder.sent == [[["x", 1]], [["a", 2]], [["b", 3]]]
 
 
 def test_another_request_in_between_is_told_again_and_again() -> None:
     recorder = Recorder()
-    recorder.requests.pipeline([["a"], ["b"]])
+    recorder.requests.pipeline([[["a"], ["b"]]])
     recorder.requests.send(["a"])
     assert recorder.requests.unread
     for name in "xb":

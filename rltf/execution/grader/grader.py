@@ -50,10 +50,10 @@ class TestSet:
         self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
         """Position -> what is wrong with a test, or None."""
         self._expected: dict[int, Any] = {}
-        self._pipelines: tuple[Any, dict[int, list[Request]]] = (None, {})
+        self._pipelines: tuple[Any, dict[int, list[list[Request]]]] = (None, {})
 
-    def pipelines(self, indices: Sequence[int], stop_at_first_failure: bool) -> dict[int, list[Request]]:
-        """Test -> requests to send together once it begins, where the tests at `indices` are to run."""
+    def pipelines(self, indices: Sequence[int], stop_at_first_failure: bool) -> dict[int, list[list[Request]]]:
+        """Test -> groups of requests to send together once it begins, where the tests at `indices` are to run."""
         run = ([*indices], stop_at_first_failure)
         if self._pipelines[0] != run:
             self._pipelines = run, pipelines(self.rows, indices, self.setup, stop_at_first_failure)

@@ -4,6 +4,9 @@ answer costs two switches between processes.
 The answers are those that the tests would have got one at a time, as long as they make exactly these requests. Where
 they make another one, or leave one unmade, the program may have done what it was not asked for: the grader says so, and
 the program runs once more in a fresh process, one request at a time (`rltf.execution.judge.runs`).
+
+A program can read what was sent to it. So no call goes together with an earlier one that should answer what this one is
+given, or a part of it (`rltf.execution.values.parts`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import ast
 import builtins
 import marshal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,6 +23,7 @@ from rltf.execution.grader.names import WELL_KNOWN
 from rltf.execution.grader.requests import Request
 from rltf.execution.text_names import bound_names, nodes_of
 from rltf.execution.values.codec import CannotSend, Encoder, encode
+from rltf.execution.values.parts import parts_of
 
 _MAX_REQUESTS = 256
 _MAX_BYTES = 1 << 15
@@ -30,12 +34,23 @@ _OF_LIBRARY = frozenset(vars(builtins)) | WELL_KNOWN.keys() | sys.stdlib_module_
 """Names that a test does not ask the program for, unless it calls a function of that name."""
 _CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Expressions whose parts may be evaluated several times, or never."""
+_NO_VALUES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+
+
+class SureCall(NamedTuple):
+    """A call that a test makes whatever the program answered before."""
+
+    request: Request
+    inputs: frozenset[Hashable]
+    """What it is given, and all parts of it."""
+    answers: frozenset[Hashable]
+    """Values that the test names beside it, and all parts of them."""
 
 
 class SureCalls(NamedTuple):
     """The calls at the beginning of a test."""
 
-    requests: tuple[Request, ...] = ()
+    calls: tuple[SureCall, ...] = ()
     complete: bool = False
     """A test that passes makes no other request."""
 
@@ -46,8 +61,9 @@ Row = Sequence[Any]
 
 def pipelines(
     rows: Mapping[int, Row], indices: Sequence[int], setup: str, stop_at_first_failure: bool
-) -> dict[int, list[Request]]:
-    """Test -> requests to send together once it begins: its own, and those of tests behind it.
+) -> dict[int, list[list[Request]]]:
+    """Test -> groups of requests that go together, one group after another once it begins: its own, and those of tests
+    behind it.
 
     A test of several calls that fails at one of them leaves the others unmade, which plays no part where no test comes
     behind it. The same holds for tests behind one that fails, where that ends the job.
@@ -58,44 +74,50 @@ def pipelines(
         setup: the task's setup code.
         stop_at_first_failure: a test that fails ends the job.
     """
-    segments: dict[int, list[Request]] = {}
-    begin, size = -1, 0
+    runs: dict[int, list[SureCall]] = {}
+    begin = -1
     for at in indices:
         last = at == indices[-1]
-        calls = _calls_of(rows[at], setup, last)
-        all_may_go = len(calls.requests) <= 1 or last or stop_at_first_failure
-        requests, request_bytes = _fitting(calls.requests if all_may_go else ())
-        if begin >= 0 and (size + request_bytes > _MAX_BYTES or len(segments[begin]) + len(requests) > _MAX_REQUESTS):
+        calls, complete = _calls_of(rows[at], setup, last)
+        may_be_unmade = len(calls) > 1 and not last and not stop_at_first_failure
+        if calls and not may_be_unmade:
+            begin = at if begin < 0 else begin
+            runs.setdefault(begin, []).extend(calls)
+        if may_be_unmade or stop_at_first_failure or not complete:
             begin = -1
-        if requests and begin < 0:
-            begin, size = at, 0
-            segments[at] = []
-        if requests:
-            segments[begin] += requests
-            size += request_bytes
-        if stop_at_first_failure or len(requests) < len(calls.requests) or not calls.complete:
-            begin = -1
-    return {at: requests for at, requests in segments.items() if len(requests) > 1}
+    groups = {at: list(_groups(calls)) for at, calls in runs.items()}
+    return {at: several for at, several in groups.items() if any(len(group) > 1 for group in several)}
 
 
-def _fitting(requests: Sequence[Request]) -> tuple[Sequence[Request], int]:
-    """As many of the first requests as may be on their way at once, and their bytes."""
+def _groups(calls: Sequence[SureCall]) -> Iterator[list[Request]]:
+    """Calls in groups as large as may be on their way at once."""
+    group: list[Request] = []
+    answers: set[Hashable] = set()
     total = 0
-    for count, request in enumerate(requests):
-        size = len(marshal.dumps(request))
-        if total + size > _MAX_BYTES or count == _MAX_REQUESTS:
-            return requests[:count], total
+    for call in calls:
+        size = len(marshal.dumps(call.request))
+        full = total + size > _MAX_BYTES or len(group) == _MAX_REQUESTS
+        if group and (full or not answers.isdisjoint(call.inputs)):
+            yield group
+            group, answers, total = [], set(), 0
+        group.append(call.request)
+        answers |= call.answers
         total += size
-    return requests, total
+    if group:
+        yield group
 
 
 def _calls_of(row: Row, setup: str, last: bool) -> SureCalls:
     match row[1]:
         case "call":
-            return SureCalls((["result", row[2], [row[3], {}], last],), complete=True)
+            return SureCalls((_call_of_values(row[2], row[3], row[4], last),), complete=True)
         case "check":
             return calls_of_check(row[2], row[3])
     return calls_of_assert(row[2], setup)
+
+
+def _call_of_values(function: str, args: list[Any], expected: Any, last: bool) -> SureCall:
+    return SureCall(["result", function, [args, {}], last], parts_of(args), parts_of([expected]))
 
 
 @lru_cache(maxsize=512)
@@ -103,24 +125,26 @@ def calls_of_check(text: str, entry_point: str) -> SureCalls:
     """The calls at the beginning of `check(candidate)`.
 
     >>> text = "def check(c):\\n    assert c(1) == 2\\n    assert abs(c(x=[3]) - 4) < 1\\n    for i in []: c(i)"
-    >>> calls_of_check(text, "f")
-    SureCalls(requests=(['call', 'f', [[1], {}], []], ['call', 'f', [[], {'x': [3]}], []]), complete=False)
+    >>> calls = calls_of_check(text, "f").calls
+    >>> [call.request for call in calls], sorted(calls[1].answers)
+    ([['call', 'f', [[1], {}], []], ['call', 'f', [[], {'x': [3]}], []]], [1, 4])
     """
-    check, body = None, _statements(text)
-    for statement in body:
+    check, imports = None, []
+    for statement in _statements(text):
         match statement:
             case ast.FunctionDef(name="check", decorator_list=[]) if check is None:
                 check = statement
-            case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+            case ast.Import() | ast.ImportFrom():
+                imports.append(statement)
+            case ast.Expr(value=ast.Constant()):
                 continue
             case ast.Assign(value=value) if not any(isinstance(n, ast.Name | ast.Call) for n in nodes_of(value)):
                 continue
             case _:
                 return SureCalls()
-    if check is None or len(nodes_of(check.args)) != 2:  # one parameter, which says nothing else
+    if check is None or len(nodes_of(check.args)) != 2 or not check.args.args:  # one parameter, and no more about it
         return SureCalls()
-    known = _OF_LIBRARY | bound_names(body)
-    return _calls(check.body, check.args.args[0].arg, entry_point, known) if check.args.args else SureCalls()
+    return _calls([*imports, *check.body], check.args.args[0].arg, entry_point)
 
 
 @lru_cache(maxsize=4096)
@@ -128,18 +152,17 @@ def calls_of_assert(text: str, setup: str) -> SureCalls:
     """The calls at the beginning of an `assert` test of a function that only the program can have.
 
     >>> calls_of_assert("assert f((1, 2)) == [3] and f(4)", "")
-    SureCalls(requests=(), complete=False)
-    >>> calls_of_assert("assert set(f((1, 2))) == {3}", "")
-    SureCalls(requests=(['call', 'f', [[{'tuple': [1, 2]}], {}], []],), complete=True)
+    SureCalls(calls=(), complete=False)
+    >>> calls_of_assert("assert set(f((1, 2))) == {3}", "").calls[0].request
+    ['call', 'f', [[{'tuple': [1, 2]}], {}], []]
     """
     body = _statements(text)
     called = {n.func.id for n in nodes_of(*body) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    bound = bound_names([*body, *_statements(setup)])
-    called -= frozenset(vars(builtins)) | WELL_KNOWN.keys() | bound
+    called -= frozenset(vars(builtins)) | WELL_KNOWN.keys() | bound_names([*body, *_statements(setup)])
     if len(called) != 1:
         return SureCalls()
     (function,) = called
-    return _calls(body, function, function, _OF_LIBRARY | bound)
+    return _calls(body, function, function)
 
 
 def _statements(text: str) -> list[ast.stmt]:
@@ -149,34 +172,39 @@ def _statements(text: str) -> list[ast.stmt]:
         return []
 
 
-def _calls(body: list[ast.stmt], name: str, target: str, known: frozenset[str]) -> SureCalls:
-    """The calls of a function by the statements of a block, up to the first that may make another request.
+def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
+    """The calls of a function by the assertions of a block, up to the first statement that may make another request.
 
     Args:
         body: the statements.
         name: what the function is called there.
         target: what it is called in the program.
-        known: names that are not the program's.
     """
-    requests: list[Request] = []
+    calls: list[SureCall] = []
+    known = set(_OF_LIBRARY)
     for statement in body:
-        names = [node.id for node in nodes_of(statement) if isinstance(node, ast.Name)]
         match statement:
-            case ast.Assert(test=value) | ast.Assign(value=value) | ast.Expr(value=value):
-                calls = names.count(name)
-            case ast.Import() | ast.ImportFrom() | ast.Pass():
+            case ast.Assert(test=value) | ast.Expr(value=ast.Constant() as value):
+                names = [node.id for node in nodes_of(statement) if isinstance(node, ast.Name)]
+            case ast.Import() | ast.ImportFrom():
+                known |= bound_names([statement])
+                continue
+            case ast.Pass():
                 continue
             case _:
-                return SureCalls(tuple(requests))
-        if calls > 1 or not known.issuperset({*names} - {name}):
-            return SureCalls(tuple(requests))
-        if calls:
+                return SureCalls(tuple(calls))
+        if names.count(name) > 1 or not known.issuperset({*names} - {name}):
+            return SureCalls(tuple(calls))
+        if name in names:
             call = _sure_call(value, name)
             operands = None if call is None else _literal_operands(call)
-            if operands is None or len(requests) >= _MAX_REQUESTS:
-                return SureCalls(tuple(requests))
-            requests.append(["call", target, operands, []])
-    return SureCalls(tuple(requests), complete=True)
+            literals = None if call is None else _literals_beside(value, call)
+            if operands is None or literals is None:
+                return SureCalls(tuple(calls))
+            args, keywords = operands
+            inputs = parts_of([*args, *keywords.values()])
+            calls.append(SureCall(["call", target, operands, []], inputs, parts_of(literals)))
+    return SureCalls(tuple(calls), complete=True)
 
 
 def _sure_call(expression: ast.AST, name: str) -> ast.Call | None:
@@ -191,6 +219,22 @@ def _sure_call(expression: ast.AST, name: str) -> ast.Call | None:
         case _:
             parts = iter(()) if isinstance(expression, _CONDITIONAL) else ast.iter_child_nodes(expression)
     return next((call for part in parts if (call := _sure_call(part, name)) is not None), None)
+
+
+def _literals_beside(expression: ast.AST, call: ast.Call) -> list[Any] | None:
+    """The values that an expression names beside a call in it, encoded; None where it computes one."""
+    if expression is call or isinstance(expression, _NO_VALUES):
+        return []
+    if call in ast.walk(expression):
+        parts = list(ast.iter_child_nodes(expression))
+        if isinstance(expression, ast.Call) and call not in ast.walk(expression.func):
+            parts.remove(expression.func)  # `abs`, `math.isclose`
+        values = [_literals_beside(part, call) for part in parts]
+        return None if None in values else [value for several in values for value in several or ()]
+    try:
+        return [encode(ast.literal_eval(expression))]
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, CannotSend):
+        return None
 
 
 def _literal_operands(call: ast.Call) -> list[Any] | None:

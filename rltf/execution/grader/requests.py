@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Protocol
 
 Request = list[Any]
@@ -86,8 +86,8 @@ class Requests:
         self._lock = threading.RLock()
         """Threads of a test take turns."""
         self._number = 0
-        self._pipeline: list[Request] = []
-        """Requests that are sent together once the first of them is made."""
+        self._groups: deque[list[Request]] = deque()
+        """Requests that are sent together once the first of them is made, group after group."""
         self._in_flight: deque[tuple[int, Request]] = deque()
         """Number and request of those that were sent and not made yet."""
         self._nesting = 0
@@ -100,9 +100,9 @@ class Requests:
         self.swallowed = False
         self._program_errors.clear()
 
-    def pipeline(self, requests: list[Request]) -> None:
-        """Sends these together once the first of them is made, if nothing else is before."""
-        self._pipeline = requests
+    def pipeline(self, groups: Iterable[list[Request]]) -> None:
+        """Sends the requests of each group together once the first of them is made, as long as no other one is."""
+        self._groups = deque(groups)
 
     def take_sent(self, requests: list[Request]) -> None:
         """These were sent before, with the numbers 1, 2, ..."""
@@ -166,8 +166,9 @@ class Requests:
                 self.diverged = True
                 raise Diverged
             return number, []
-        together = self._pipeline if self._pipeline[:1] == [request] else [request]
-        self._pipeline = []
+        if self._groups and self._groups[0][0] != request:
+            self._groups.clear()
+        together = self._groups.popleft() if self._groups else [request]
         number = self._number + 1
         self._number += len(together)
         self._in_flight.extend(enumerate(together[1:], number + 1))

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.messages import EncodedCall
+from rltf.execution.messages import EncodedCall, JudgeTest
 from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.values.parts import may_go_together, parts_of
 
 _MAX_CALLS = 256
 _MAX_BYTES = 1 << 15
@@ -24,6 +25,8 @@ _WAIT_SECONDS = 0.02
 """For the process to end; later it is the grader's."""
 _SHARE_OF_LIMIT = 0.1
 """Of a test's time at most."""
+_MAX_TEST_SETS = 256
+"""Test sets whose calls are kept."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -35,29 +38,31 @@ class ExactCalls:
     answers: bytes
 
     @classmethod
-    def of(cls, progress: TestProgress, indices: Sequence[int]) -> Self | None:
-        """The calls of tests; None where one is no call, where something else is asked of them, or where they are long.
+    def of(cls, tests: Sequence[JudgeTest]) -> Self | None:
+        """The calls of tests; None where one is no call, where they are long, or where an input of one would be the
+        answer to another, which the program could read.
 
-        >>> calls = (EncodedCall("f", [1], [2]), EncodedCall("f", [3], None))
-        >>> from rltf.execution.sandbox.limits import Limits
-        >>> progress = TestProgress("", "", calls, 0, Limits(1.0, 1 << 20, 1 << 10))
-        >>> ExactCalls.of(progress, [0, 1]).answers
+        >>> calls = ExactCalls.of((EncodedCall("f", [1], [2]), EncodedCall("f", [3], None)))
+        >>> calls.answers
         b'\\x00\\x00\\x00\\x13{"n":1,"value":[2]}\\x00\\x00\\x00\\x14{"n":2,"value":null}'
+        >>> ExactCalls.of((EncodedCall("f", [1], 2), EncodedCall("f", [2], 3))) is None
+        True
         """
-        tests = [progress.tests[at] for at in indices]
-        alone = len(tests) == 1 or not progress.stop_at_first_failure
-        plain = not (progress.answers or progress.coverage or progress.trace) and progress.language == "python"
-        if not alone or not plain or len(tests) > _MAX_CALLS or len(progress.program) > _MAX_BYTES:
-            return None
         calls, answers = bytearray(), bytearray()
+        rows = []
         for number, test in enumerate(tests, 1):
-            if not isinstance(test, EncodedCall):
+            if not isinstance(test, EncodedCall) or number > _MAX_CALLS:
                 return None
             calls += _framed(marshal.dumps(["result", test.function, [test.args, {}], number == len(tests), number]))
             answers += _framed(b'{"n":%d,"value":%s}' % (number, _encode(test.expected).encode()))
+            rows.append(test)
             if len(calls) > _MAX_BYTES or len(answers) > _MAX_BYTES:
                 return None
         if b"NaN" in answers:  # which is equal to nothing, itself included
+            return None
+        if len(rows) > 1 and not may_go_together(
+            [parts_of(test.args) for test in rows], [parts_of([test.expected]) for test in rows]
+        ):
             return None
         return cls(bytes(calls), bytes(answers))
 
@@ -79,3 +84,29 @@ class ExactCalls:
 
 def _framed(body: bytes) -> bytes:
     return len(body).to_bytes(4, "big") + body
+
+
+class KnownCalls:
+    """The calls of test sets, by number; the newest only."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, ExactCalls | None] = {}
+
+    def of(self, progress: TestProgress, indices: Sequence[int]) -> ExactCalls | None:
+        """The calls of all tests of a program; None where a grader is to send them, where only some are to run, or
+        where something else is asked of them than whether they are right."""
+        plain = not (progress.answers or progress.coverage or progress.trace) and progress.language == "python"
+        whole = len(indices) == len(progress.tests)
+        alone = len(indices) == 1 or not progress.stop_at_first_failure
+        if not (plain and whole and alone) or len(progress.program) + len(progress.setup) > _MAX_BYTES:
+            return None
+        number = progress.test_set
+        if number not in self._calls:
+            if len(self._calls) >= _MAX_TEST_SETS:
+                self._calls.clear()
+            self._calls[number] = ExactCalls.of(progress.tests)
+        return self._calls[number]
+
+    def forget(self, number: int) -> None:
+        """The next job has other tests under this number."""
+        self._calls.pop(number, None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rltf.execution.grader.page import LOADING, MAX_ANSWER, Page
+from rltf.execution.judge.exact_answers import KnownCalls
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import (
     GRADER_MEMORY,
@@ -80,6 +81,7 @@ class Grader:
         self._test_sets: OrderedDict[int, float] = OrderedDict()
         """Test sets that the present process has, by number, the longest unused first: seconds for their grading."""
         self._jobs = 0
+        self.known_calls = KnownCalls()
 
     def grade(
         self, process: SandboxedProcess, job: Mapping[str, Any], marks: int | None, tick: Callable[[], None]
@@ -135,6 +137,7 @@ class Grader:
     def replace_tests(self, number: int) -> None:
         """The next job with these tests has others under their number."""
         self._test_sets.pop(number, None)
+        self.known_calls.forget(number)
 
     def forget(self) -> None:
         """The process goes with its zygote; the next job gets another."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from rltf.execution.grader import page
 from rltf.execution.judge.compare import same_output
 from rltf.execution.judge.compiled import with_reason
-from rltf.execution.judge.exact_answers import ExactCalls
 from rltf.execution.judge.grading import Grader, Grading
 from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
@@ -33,7 +32,7 @@ def run_requesting(
     remaining = list(indices)
     lost_graders = 0
     pipelined = progress.language == "python" and not progress.coverage and progress.trace is None
-    calls = ExactCalls.of(progress, remaining) if pipelined else None
+    calls = grader.known_calls.of(progress, remaining)
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
