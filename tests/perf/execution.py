@@ -167,14 +167,15 @@ def spawned(programs: list[str]) -> float:
     return sum(after[2:4]) - sum(before[2:4])
 
 
-def one_more_call(ours: Ours, rounds: int) -> float:
-    """CPU milliseconds of a further call test on a loaded program."""
+def one_more_call(ours: Ours, rounds: int, offset: int) -> float:
+    """CPU milliseconds of a further call test on a loaded program whose answers are its inputs and an offset. With a
+    small one an input is the answer to another call, so calls go one at a time."""
     rows = []
     for number in range(rounds):
         cost = []
         for calls in (1, 101):
-            tests: tuple[Test, ...] = tuple(CallTest("f", (i,), i + 1) for i in range(calls))
-            jobs = [Job(f"def f(x):\n    return x + 1\n# {number} {calls} {i}", tests) for i in range(40)]
+            tests: tuple[Test, ...] = tuple(CallTest("f", (i,), i + offset) for i in range(calls))
+            jobs = [Job(f"def f(x):\n    return x + {offset}\n# {number} {calls} {i}", tests) for i in range(40)]
             ours.run(jobs[:2])
             cost.append(ours.run(jobs[2:])[0] / 38)
         rows.append(1e3 * (cost[1] - cost[0]) / 100)
@@ -273,7 +274,8 @@ def main() -> None:
         "null_program": lambda: ratios(floor, ours, arguments.rounds, lambda n: null_program(n, arguments.programs)),
         "coverage": lambda: coverage(ours, arguments.rounds, checks),
         "python_I_c_cpu_ms": lambda: round(1e3 * spawned(checks(99)[0][:30]) / 30, 2),
-        "one_more_call_cpu_ms": lambda: one_more_call(ours, 3),
+        "one_more_call_cpu_ms": lambda: one_more_call(ours, 3, offset=1000),
+        "one_more_call_alone_cpu_ms": lambda: one_more_call(ours, 3, offset=1),
         "verdict_after_limit_ms": lambda: after_the_limit(ours),
         "ten_loops_of_3_s_on_two_slots_s": lambda: ten_loops(ours),
         "zygote": lambda: zygote_size(ours),

@@ -21,7 +21,7 @@ from rltf.execution.values.parts import may_go_together, parts_of
 _MAX_CALLS = 256
 _MAX_BYTES = 1 << 15
 """Of calls and of answers, each: less than a socket holds."""
-_WAIT_SECONDS = 0.02
+_WAIT_SECONDS = 0.01
 """For the process to end; later it is the grader's."""
 _SHARE_OF_LIMIT = 0.1
 """Of a test's time at most."""
