@@ -113,13 +113,7 @@ class SandboxedProcess:
     def give_channel(self) -> int:
         """The descriptor of our end of the channel, which is the caller's from now on; of a process that has ended, one
         at which its last words are read."""
-        if not self.ended or not self.channel.received:
-            return self.channel.detach()
-        ours, theirs = _socket.socketpair()
-        ours.sendall(self.channel.received)
-        ours.close()
-        self.channel.hang_up()
-        return theirs.detach()
+        return self.channel.replayed() if self.ended and self.channel.received else self.channel.detach()
 
     def receive(self, seconds: float) -> dict[str, Any] | Stop:
         """The next message of the process, or why there is none.
