@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from rltf.execution import LocalExecutor
-from rltf.execution.grader.pipelining import SureCalls, calls_of_assert, calls_of_check, pipelines
+from rltf.execution.grader.pipelining import SureCalls, calls_of_assert, calls_of_check
 from rltf.execution.grader.requests import Diverged, Requests
+from rltf.execution.grader.task_tests import TestSet
 from rltf.execution.values.codec import encode
 from rltf.types import AssertTest, CallTest, CheckTest, Job, Outcome, Test
 
@@ -92,67 +93,89 @@ def test_calls_that_an_assert_is_sure_to_make(text: str, setup: str, requests: l
     assert requests_of(calls_of_assert(text, setup)) == (requests, complete)
 
 
-def rows(*tests: Any) -> dict[int, Any]:
-    return {at: [at, *test] for at, test in enumerate(tests)}
-
-
 CALL = ("call", "f", [1], 2, False, None)
 LONG_CHECK = ("check", check("assert c(1) == 2", "assert c(3) == 4"), "f")
+
+
+def groups(*tests: Any, stop: bool = False) -> list[list[Any]]:
+    """Groups of requests from the first of these tests on."""
+    rows = [[at, *test] for at, test in enumerate(tests)]
+    return TestSet(rows, "").groups_from(range(len(rows)), len(rows) - 1, stop)
 
 
 def test_requests_of_several_tests_go_together() -> None:
     result = ["result", "f", [[1], {}], False]
     last = [*result[:-1], True]
-    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", False) == {0: [[result, result, last]]}
-    assert pipelines(rows(CALL, CALL, CALL), [0, 1, 2], "", True) == {}  # the first may end the job
-    assert pipelines(rows(CALL), [0], "", False) == {}
-    assert pipelines(rows(CALL, LONG_CHECK), [0, 1], "", False) == {0: [[result, call(1), call(3)]]}
+    assert groups(CALL, CALL, CALL) == [[result, result, last]]
+    assert groups(CALL, CALL, CALL, stop=True) == [[result]]  # the first may end the job
+    assert groups(CALL, LONG_CHECK) == [[result, call(1), call(3)]]
     # a check that fails at its first call leaves the second unmade, and another test comes behind it
-    assert pipelines(rows(LONG_CHECK, CALL, CALL), [0, 1, 2], "", False) == {1: [[result, last]]}
-    together = [[call(1), call(3)]]
-    assert pipelines(rows(LONG_CHECK, LONG_CHECK), [0, 1], "", True) == {0: together, 1: together}
+    assert groups(LONG_CHECK, CALL) == []
+    assert groups(CALL, LONG_CHECK, CALL) == [[result]]
+    assert groups(LONG_CHECK, LONG_CHECK, stop=True) == [[call(1), call(3)]]
     other = ("assert", "for x in [1]:\n    assert f(x)")
-    assert pipelines(rows(CALL, CALL, other, CALL, CALL), [0, 1, 2, 3, 4], "", False) == {
-        0: [[result, result]],
-        3: [[result, last]],
-    }
+    assert groups(CALL, CALL, other, CALL) == [[result, result]]
+    assert groups(other, CALL) == []
 
 
-def values(*pairs: tuple[Any, Any]) -> dict[int, Any]:
+def values(*pairs: tuple[Any, Any]) -> list[Any]:
     """Call tests of these inputs and answers."""
-    return rows(*[("call", "f", encode([given]), encode(answer), False, None) for given, answer in pairs])
+    return [("call", "f", [encode(given)], encode(answer), False, None) for given, answer in pairs]
 
 
 @pytest.mark.parametrize(
-    ("pairs", "sizes"),
+    ("pairs", "first_group"),
     [
-        ([(1, 10), (2, 20), (3, 30)], [3]),
-        ([(0, 1), (1, 2), (2, 3)], [1, 1, 1]),
-        ([(0, 5), (1, 6), (6, 7), (8, 9)], [2, 2]),
-        ([([3, 1, 2], [1, 2, 3]), ([1, 2, 3], [1, 2, 3])], [1, 1]),  # a part of an answer is one, too
-        ([("b", ["x", "y"]), ("y", 0)], [1, 1]),
-        ([("b", 5), ({"k": [(4, 5)]}, 0)], [1, 1]),
-        ([(1, (7, 8)), ([7, 8], 0)], [1, 1]),  # a list is answered by a tuple
-        ([(2, True), (1, False)], [1, 1]),  # 1 == True
-        ([(2, {3, 4}), (frozenset({3, 4}), 0)], [1, 1]),
-        ([(2, "ab"), ("abc", 0)], [2]),
+        ([(1, 10), (2, 20), (3, 30)], 3),
+        ([(0, 1), (1, 2), (2, 3)], 1),
+        ([(0, 5), (1, 6), (6, 7), (8, 9)], 2),
+        ([([3, 1, 2], [1, 2, 3]), ([1, 2, 3], [1, 2, 3])], 1),
+        ([("b", ["x", "y"]), ("y", 0)], 1),  # a part of an answer is one, too
+        ([("b", 5), ({"k": [(4, 5)]}, 0)], 1),
+        ([(1, (7, 8)), ([7, 8], 0)], 1),  # a list is answered by a tuple
+        ([(2, True), (1, False)], 1),  # 1 == True
+        ([(2, {3, 4}), (frozenset({3, 4}), 0)], 1),
+        ([(2, "ab"), ("abc", 0)], 2),
     ],
 )
-def test_no_call_goes_with_one_whose_answer_it_is_given(pairs: list[tuple[Any, Any]], sizes: list[int]) -> None:
-    groups: list[Any] = pipelines(values(*pairs), range(len(pairs)), "", False).get(0) or [[each] for each in pairs]
-    assert [len(group) for group in groups] == sizes
+def test_no_call_goes_with_one_whose_answer_it_is_given(pairs: list[tuple[Any, Any]], first_group: int) -> None:
+    (group,) = groups(*values(*pairs))
+    assert len(group) == first_group
 
 
 def test_calls_of_a_check_do_not_go_with_one_whose_answer_they_are_given() -> None:
     text = check("assert c(1) == 2", "assert abs(c(3) - 4.5) < 1e-6", "assert c([[2]]) == 9", "assert c(7) == 8")
-    assert pipelines(rows(("check", text, "f")), [0], "", False) == {0: [[call(1), call(3)], [call([[2]]), call(7)]]}
+    assert groups(("check", text, "f")) == [[call(1), call(3)], [call([[2]]), call(7)]]
 
 
 def test_no_more_is_on_its_way_than_a_socket_holds() -> None:
-    (many,) = pipelines(rows(*[CALL] * 600), range(600), "", False).values()
-    assert [len(group) for group in many] == [256, 256, 88]
+    assert [len(group) for group in groups(*[CALL] * 600)] == [256]
+    long_check = check(*["assert c(1) == 2"] * 600)
+    assert [len(group) for group in groups(("check", long_check, "f"))] == [256, 256, 88]
     large = ("call", "f", ["x" * 20_000], 2, False, None)
-    assert pipelines(rows(large, large, large), [0, 1, 2], "", False) == {}
+    assert [len(group) for group in groups(large, large, large)] == [1]
+    for too_large in (("call", "f", ["x" * 40_000], 2, False, None), ("call", "f", [1], "x" * 40_000, False, None)):
+        assert groups(too_large, CALL) == []
+        assert [len(group) for group in groups(CALL, too_large)] == [1]
+
+
+def test_deep_values_and_texts_are_read(executor: LocalExecutor) -> None:
+    deep: Any = 1
+    for _ in range(380):
+        deep = (deep,)
+    tests = tuple(CallTest("f", (i, deep), deep) for i in (2, 3))
+    assert executor.submit(Job("def f(i, x): return x", tests)).result().outcome is Outcome.PASSED
+    text = "assert f(1) == " + "[" * 80 + "0" + "]" * 80
+    assert requests_of(calls_of_assert(text, "")) == ([call(1)], True)
+    calls_of_assert("assert f(1) == " + "-" * 3000 + "1", "")  # nested deeper than Python's own limit
+    calls_of_assert("assert " + "not " * 3000 + "f(1)", "")
+
+
+def test_many_tests_are_not_read_again_for_each_of_them(executor: LocalExecutor) -> None:
+    program = "import os\ndef f(x): return x + 5000 if x % 40 else os._exit(0)"
+    tests = tuple(CallTest("f", (i,), i + 5000) for i in range(2000))
+    verdict = executor.submit(Job(program, tests)).result()
+    assert verdict.passed == 1950
 
 
 PEEKS = """

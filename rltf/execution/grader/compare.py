@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from rltf.execution.values.bounds import deeper
+
 _NUMBERS = (int, float)
 """Types that a tolerance is for."""
 
@@ -19,7 +21,11 @@ def same_value(value: Any, expected: Any, tolerance: float | None = None) -> boo
     (False, False)
     """
     try:
-        return _same(value, expected, tolerance)
+        try:
+            return _same(value, expected, tolerance)
+        except RecursionError:
+            with deeper():
+                return _same(value, expected, tolerance)
     except (ArithmeticError, ValueError, TypeError, RecursionError, MemoryError):
         return False
 

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 from rltf.execution.grader import page as results
@@ -143,19 +144,18 @@ class _Grading:
         page, marks, requests = self._page, self._marks, self._requests
         self._last, self._answers = job["indices"][-1], job["answers"]
         at_load: tuple[int, ...] = ()
-        together = self._tests.pipelines(job["indices"], job["stop_at_first_failure"]) if job["pipelined"] else {}
         if job["program"] is None:
             requests.take_sent([self._call(self._tests.rows[at]) for at in job["indices"]])
-            together = {}
         if marks is not None:
             self._ping()
             at_load = marks.executed_since_last()
-        for at in job["indices"]:
+        for position, at in enumerate(job["indices"]):
             end_copy(self._worker.owner)
             page.begin_test(at)
             requests.begin_test()
-            if at in together:
-                requests.pipeline(together[at])
+            if job["pipelined"] and not requests.planned:
+                rest = islice(job["indices"], position, None)
+                requests.pipeline(self._tests.groups_from(rest, self._last, job["stop_at_first_failure"]))
             result, error = self._decide(self._tests.rows[at])
             end_copy(self._worker.owner)
             if marks is not None:

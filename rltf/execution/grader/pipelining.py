@@ -15,7 +15,7 @@ import ast
 import builtins
 import marshal
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -41,6 +41,8 @@ class SureCall(NamedTuple):
     """A call that a test makes whatever the program answered before."""
 
     request: Request
+    size: int
+    """Bytes of the request, about."""
     inputs: frozenset[Hashable]
     """What it is given, and all parts of it."""
     answers: frozenset[Hashable]
@@ -55,69 +57,83 @@ class SureCalls(NamedTuple):
     """A test that passes makes no other request."""
 
 
-Row = Sequence[Any]
-"""A test as the grader has it: position, kind, fields."""
-
-
-def pipelines(
-    rows: Mapping[int, Row], indices: Sequence[int], setup: str, stop_at_first_failure: bool
-) -> dict[int, list[list[Request]]]:
-    """Test -> groups of requests that go together, one group after another once it begins: its own, and those of tests
-    behind it.
+def groups_from(tests: Iterable[SureCalls], stop_at_first_failure: bool) -> list[list[Request]]:
+    """Requests that go together, in groups, one after another: those of the first test, and of tests behind it as long
+    as they fit into the first group.
 
     A test of several calls that fails at one of them leaves the others unmade, which plays no part where no test comes
     behind it. The same holds for tests behind one that fails, where that ends the job.
 
     Args:
-        rows: tests by position.
-        indices: positions of those that are to run, in their order.
-        setup: the task's setup code.
+        tests: those that are to run, in their order.
         stop_at_first_failure: a test that fails ends the job.
     """
-    runs: dict[int, list[SureCall]] = {}
-    begin = -1
-    for at in indices:
-        last = at == indices[-1]
-        calls, complete = _calls_of(rows[at], setup, last)
-        may_be_unmade = len(calls) > 1 and not last and not stop_at_first_failure
-        if calls and not may_be_unmade:
-            begin = at if begin < 0 else begin
-            runs.setdefault(begin, []).extend(calls)
-        if may_be_unmade or stop_at_first_failure or not complete:
-            begin = -1
-    groups = {at: list(_groups(calls)) for at, calls in runs.items()}
-    return {at: several for at, several in groups.items() if any(len(group) > 1 for group in several)}
+    calls: list[SureCall] = []
+    group = _Group()
+    upcoming = iter(tests)
+    test = next(upcoming, None)
+    while test is not None:
+        following = next(upcoming, None)
+        several = len(test.calls) > 1
+        if several and following is not None and not stop_at_first_failure:
+            break
+        if calls and test.calls and not group.may_take(test.calls[0]):
+            break
+        calls += test.calls
+        for call in test.calls:
+            group.add(call)
+        if several or stop_at_first_failure or not test.complete:
+            break
+        test = following
+    return list(_groups(calls))
 
 
-def _groups(calls: Sequence[SureCall]) -> Iterator[list[Request]]:
+class _Group:
+    """Calls that are on their way at once."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._size = 0
+        self._answers: set[Hashable] = set()
+
+    def may_take(self, call: SureCall) -> bool:
+        """True where another call is not too much, and gives no answer away."""
+        fits = len(self.requests) < _MAX_REQUESTS and self._size + call.size <= _MAX_BYTES
+        return fits and self._answers.isdisjoint(call.inputs)
+
+    def add(self, call: SureCall) -> None:
+        """Takes another call."""
+        self.requests.append(call.request)
+        self._size += call.size
+        self._answers |= call.answers
+
+
+def _groups(calls: Iterable[SureCall]) -> Iterator[list[Request]]:
     """Calls in groups as large as may be on their way at once."""
-    group: list[Request] = []
-    answers: set[Hashable] = set()
-    total = 0
+    group = _Group()
     for call in calls:
-        size = len(marshal.dumps(call.request))
-        full = total + size > _MAX_BYTES or len(group) == _MAX_REQUESTS
-        if group and (full or not answers.isdisjoint(call.inputs)):
-            yield group
-            group, answers, total = [], set(), 0
-        group.append(call.request)
-        answers |= call.answers
-        total += size
-    if group:
-        yield group
+        if group.requests and not group.may_take(call):
+            yield group.requests
+            group = _Group()
+        group.add(call)
+    if group.requests:
+        yield group.requests
 
 
-def _calls_of(row: Row, setup: str, last: bool) -> SureCalls:
-    match row[1]:
-        case "call":
-            return SureCalls((_call_of_values(row[2], row[3], row[4], last),), complete=True)
-        case "check":
-            return calls_of_check(row[2], row[3])
-    return calls_of_assert(row[2], setup)
+def calls_of_values(function: str, args: list[Any], expected: Any, last: bool) -> SureCalls:
+    """The call of a `call` test.
 
-
-def _call_of_values(function: str, args: list[Any], expected: Any, last: bool) -> SureCall:
-    return SureCall(["result", function, [args, {}], last], parts_of(args), parts_of([expected]))
+    Args:
+        function: its name.
+        args: what it is given, encoded.
+        expected: what it should answer, encoded.
+        last: no request comes behind it.
+    """
+    request = ["result", function, [args, {}], last]
+    size = len(marshal.dumps(request))
+    if size > _MAX_BYTES or len(marshal.dumps(expected)) > _MAX_BYTES:
+        return SureCalls()
+    return SureCalls((SureCall(request, size, parts_of(args), parts_of([expected])),), complete=True)
 
 
 @lru_cache(maxsize=512)
@@ -196,14 +212,17 @@ def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
         if names.count(name) > 1 or not known.issuperset({*names} - {name}):
             return SureCalls(tuple(calls))
         if name in names:
-            call = _sure_call(value, name)
-            operands = None if call is None else _literal_operands(call)
-            literals = None if call is None else _literals_beside(value, call)
+            try:
+                call = _sure_call(value, name)
+                operands = None if call is None else _literal_operands(call)
+                literals = None if call is None else _literals_beside(value, call)
+            except RecursionError:
+                return SureCalls(tuple(calls))
             if operands is None or literals is None:
                 return SureCalls(tuple(calls))
-            args, keywords = operands
+            request, (args, keywords) = ["call", target, operands, []], operands
             inputs = parts_of([*args, *keywords.values()])
-            calls.append(SureCall(["call", target, operands, []], inputs, parts_of(literals)))
+            calls.append(SureCall(request, len(marshal.dumps(request)), inputs, parts_of(literals)))
     return SureCalls(tuple(calls), complete=True)
 
 

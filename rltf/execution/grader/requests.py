@@ -110,6 +110,11 @@ class Requests:
         self._number = len(requests)
 
     @property
+    def planned(self) -> bool:
+        """True while it is known which request comes next."""
+        return bool(self._in_flight or self._groups)
+
+    @property
     def unread(self) -> bool:
         """True when the process was sent what no test has asked."""
         return bool(self._in_flight)

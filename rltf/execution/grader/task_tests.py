@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rltf.execution.grader.pipelining import pipelines
+from rltf.execution.grader.pipelining import (
+    SureCalls,
+    calls_of_assert,
+    calls_of_check,
+    calls_of_values,
+    groups_from,
+)
 from rltf.execution.grader.purity import is_pure
 from rltf.execution.grader.requests import Request
 from rltf.execution.text_checks import problem_of_text
@@ -27,14 +33,31 @@ class TestSet:
         self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
         """Position -> what is wrong with a test, or None."""
         self._expected: dict[int, Any] = {}
-        self._pipelines: tuple[Any, dict[int, list[list[Request]]]] = (None, {})
+        self._calls: dict[tuple[int, bool], SureCalls] = {}
 
-    def pipelines(self, indices: Sequence[int], stop_at_first_failure: bool) -> dict[int, list[list[Request]]]:
-        """Test -> groups of requests to send together once it begins, where the tests at `indices` are to run."""
-        run = ([*indices], stop_at_first_failure)
-        if self._pipelines[0] != run:
-            self._pipelines = run, pipelines(self.rows, indices, self.setup, stop_at_first_failure)
-        return self._pipelines[1]
+    def groups_from(self, indices: Iterable[int], last: int, stop_at_first_failure: bool) -> list[list[Request]]:
+        """Requests that go together, in groups.
+
+        Args:
+            indices: tests that are to run.
+            last: the last of them.
+            stop_at_first_failure: a test that fails ends the job.
+        """
+        return groups_from((self._calls_of(at, at == last) for at in indices), stop_at_first_failure)
+
+    def _calls_of(self, at: int, last: bool) -> SureCalls:
+        """The calls that a test is sure to make."""
+        if (at, last) not in self._calls:
+            _, kind, *fields = self.rows[at]
+            if kind == "call":
+                function, args, expected = fields[:3]
+                calls = calls_of_values(function, args, expected, last)
+            elif kind == "check":
+                calls = calls_of_check(*fields)
+            else:
+                calls = calls_of_assert(fields[0], self.setup)
+            self._calls[at, last] = calls
+        return self._calls[at, last]
 
     def expected(self, at: int) -> Any:
         """The expected value of a call test."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+from rltf.execution.values.bounds import deeper
+
 _UNORDERED = ("set", "frozenset")
 _SEQUENCES = ("tuple", "deque")
 
@@ -20,8 +22,9 @@ def parts_of(encoded: Iterable[Any]) -> frozenset[Hashable]:
     ["(1, 'a')", '(1.0, True)', '1', 'a']
     """
     parts: set[Hashable] = set()
-    for value in encoded:
-        _collect(value, parts)
+    with deeper():
+        for value in encoded:
+            _collect(value, parts)
     return frozenset(parts)
 
 
