@@ -299,6 +299,23 @@ PROGRAMS: dict[str, tuple[str, list[Test]]] = {
         "class P:\n    def __init__(self, x): self.x = x\nlast = []\ndef f(x):\n    last[:] = [x]\n    return P(last)",
         [AssertTest("assert f(1).x == [1]"), AssertTest("assert f(2).x == [2]")],
     ),
+    "calls what an earlier test lent it": (
+        "kept = []\ndef keep(g): return kept.append(g)\ndef f(x): return kept[0](x)",
+        [
+            AssertTest("assert keep(lambda x: x + 10) is None"),
+            AssertTest("assert f(1) == 11"),
+            AssertTest("assert f(2) == 12"),
+            AssertTest("assert f(3) == 13"),
+        ],
+    ),
+    "what a test lends it calls it in turn": (
+        "log = []\ndef call(g): return g()\ndef f(x):\n    log.append(x)\n    return len(log) + 10",
+        [
+            AssertTest("assert call(lambda: f(1)) == 11"),
+            AssertTest("assert f(1) == 12"),
+            AssertTest("assert f(2) == 13"),
+        ],
+    ),
     "an argument is changed": (
         "def f(x):\n    x.append(1)\n    return x",
         [CheckTest(check("assert c([1]) == [1, 1]", "x = c([2])", "assert x == [2, 1]"), "f")],

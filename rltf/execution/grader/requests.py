@@ -148,6 +148,8 @@ class Requests:
             self._send(messages)
             answer = self._receive()
             while "callback" in answer and answer.get("n") == number:
+                if self._in_flight:  # it would take the next request for our reply
+                    self._diverge()
                 self._send([[*self._reply(answer), number]])
                 answer = self._receive()
         except ProgramStopped:
@@ -168,16 +170,19 @@ class Requests:
         if self._in_flight:
             number, sent = self._in_flight.popleft()
             if sent != request:
-                self.diverged = True
-                raise Diverged
+                self._diverge()
             return number, []
-        if self._groups and self._groups[0][0] != request:
+        if self._groups and (self._nesting or self._groups[0][0] != request):
             self._groups.clear()
         together = self._groups.popleft() if self._groups else [request]
         number = self._number + 1
         self._number += len(together)
         self._in_flight.extend(enumerate(together[1:], number + 1))
         return number, [[*each, n] for n, each in enumerate(together, number)]
+
+    def _diverge(self) -> NoReturn:
+        self.diverged = True
+        raise Diverged
 
     def close(self) -> None:
         """Sends nothing more."""
