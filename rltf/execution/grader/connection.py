@@ -45,7 +45,7 @@ class ProgramConnection:
         self._page = page
         self._received = b""
         self._poll = _poll_of(channel)
-        self._unsent = b"" if program is None else _framed(program)
+        self._unsent = b"" if program is None else framed(program)
         self._deaf = False
         """The process said what has no end, so nothing behind it has a beginning."""
         self.asked = False
@@ -62,7 +62,7 @@ class ProgramConnection:
         end_copy(self._owner)
         self._page.begin_request()
         self.asked = True
-        unsent, self._unsent = b"".join((self._unsent, *map(_framed, messages))), b""
+        unsent, self._unsent = b"".join((self._unsent, *map(framed, messages))), b""
         try:
             while unsent:
                 unsent = unsent[_write(self._channel, unsent) :]
@@ -132,7 +132,8 @@ def _poll_of(descriptor: int) -> Callable[[], object]:
     return poll.poll
 
 
-def _framed(message: Any) -> bytes:
+def framed(message: Any) -> bytes:
+    """A message as it travels to the program's process."""
     body = marshal.dumps(message)
     return len(body).to_bytes(4, "big") + body
 

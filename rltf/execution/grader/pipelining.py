@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import marshal
 import sys
 from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rltf.execution.grader.connection import framed
 from rltf.execution.grader.names import WELL_KNOWN
 from rltf.execution.grader.requests import Request
 from rltf.execution.text_names import bound_names, nodes_of
@@ -42,7 +42,7 @@ class SureCall(NamedTuple):
 
     request: Request
     size: int
-    """Bytes of the request, about."""
+    """Bytes of the request as it travels."""
     inputs: frozenset[Hashable]
     """What it is given, and all parts of it."""
     answers: frozenset[Hashable]
@@ -130,8 +130,8 @@ def calls_of_values(function: str, args: list[Any], expected: Any, last: bool) -
         last: no request comes behind it.
     """
     request = ["result", function, [args, {}], last]
-    size = len(marshal.dumps(request))
-    if size > _MAX_BYTES or len(marshal.dumps(expected)) > _MAX_BYTES:
+    size = len(framed(request))
+    if size > _MAX_BYTES or len(framed(expected)) > _MAX_BYTES:
         return SureCalls()
     return SureCalls((SureCall(request, size, parts_of(args), parts_of([expected])),), complete=True)
 
@@ -222,7 +222,7 @@ def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
                 return SureCalls(tuple(calls))
             request, (args, keywords) = ["call", target, operands, []], operands
             inputs = parts_of([*args, *keywords.values()])
-            calls.append(SureCall(request, len(marshal.dumps(request)), inputs, parts_of(literals)))
+            calls.append(SureCall(request, len(framed(request)), inputs, parts_of(literals)))
     return SureCalls(tuple(calls), complete=True)
 
 

@@ -7,7 +7,6 @@ takes long or ends otherwise, are the grader's to judge: it gets the answers as 
 from __future__ import annotations
 
 import json
-import marshal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Self
 
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.messages import EncodedCall, JudgeTest
+from rltf.execution.sandbox.message_socket import framed
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.values.parts import may_go_together, parts_of
 
@@ -53,8 +53,9 @@ class ExactCalls:
         for number, test in enumerate(tests, 1):
             if not isinstance(test, EncodedCall) or number > _MAX_CALLS:
                 return None
-            calls += _framed(marshal.dumps(["result", test.function, [test.args, {}], number == len(tests), number]))
-            answers += _framed(b'{"n":%d,"value":%s}' % (number, _encode(test.expected).encode()))
+            calls += framed(["result", test.function, [test.args, {}], number == len(tests), number])
+            answer = b'{"n":%d,"value":%s}' % (number, _encode(test.expected).encode())
+            answers += len(answer).to_bytes(4, "big") + answer
             rows.append(test)
             if len(calls) > _MAX_BYTES or len(answers) > _MAX_BYTES:
                 return None
@@ -75,15 +76,11 @@ class ExactCalls:
             limit: seconds a test.
         """
         channel = process.channel
-        channel.send_bytes(_framed(marshal.dumps(program)) + self.calls)
+        channel.send_bytes(framed(program) + self.calls)
         end = time.monotonic() + min(_WAIT_SECONDS, _SHARE_OF_LIMIT * limit)
         while not process.ended and (remaining := end - time.monotonic()) > 0:
             process.wait(remaining)
         return process.ended and channel.received == self.answers
-
-
-def _framed(body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + body
 
 
 class KnownCalls:

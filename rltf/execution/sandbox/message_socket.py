@@ -15,6 +15,12 @@ from typing import Any
 _DONTWAIT = socket.MSG_DONTWAIT
 
 
+def framed(message: Any) -> bytes:
+    """A message as it travels to a process of the sandbox."""
+    body = marshal.dumps(message)
+    return len(body).to_bytes(4, "big") + body
+
+
 class MessageSocket:
     """Sends marshal, which is cheap and which we write alone; receives JSON, which is safe whoever wrote it.
 
@@ -48,8 +54,7 @@ class MessageSocket:
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:
         """Queues a message; what does not leave at once leaves by `push`. Descriptors go with its first bytes,
         which nothing unsent may precede."""
-        body = marshal.dumps(message)
-        self._unsent = memoryview(bytes(self._unsent) + len(body).to_bytes(4, "big") + body)
+        self._unsent = memoryview(bytes(self._unsent) + framed(message))
         if descriptors:
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))
             try:
