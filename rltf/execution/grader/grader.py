@@ -154,8 +154,8 @@ class _Grading:
             page.begin_test(at)
             requests.begin_test()
             if job["pipelined"] and not requests.planned:
-                rest = islice(job["indices"], position, None)
-                requests.pipeline(self._tests.groups_from(rest, self._last, job["stop_at_first_failure"]))
+                upcoming = islice(job["indices"], position, None)
+                requests.pipeline(self._tests.groups_from(upcoming, self._last, job["stop_at_first_failure"]))
             result, error = self._decide(self._tests.rows[at])
             end_copy(self._worker.owner)
             if marks is not None:

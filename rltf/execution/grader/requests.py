@@ -178,7 +178,7 @@ class Requests:
         number = self._number + 1
         self._number += len(together)
         self._in_flight.extend(enumerate(together[1:], number + 1))
-        return number, [[*each, n] for n, each in enumerate(together, number)]
+        return number, [[*member, n] for n, member in enumerate(together, number)]
 
     def _diverge(self) -> NoReturn:
         self.diverged = True

@@ -93,9 +93,9 @@ class KnownCalls:
         """The calls of all tests of a program; None where a grader is to send them, where only some are to run, or
         where something else is asked of them than whether they are right."""
         plain = not (progress.answers or progress.coverage or progress.trace) and progress.language == "python"
-        whole = len(indices) == len(progress.tests)
+        all_run = len(indices) == len(progress.tests)
         alone = len(indices) == 1 or not progress.stop_at_first_failure
-        if not (plain and whole and alone) or len(progress.program) + len(progress.setup) > _MAX_BYTES:
+        if not (plain and all_run and alone) or len(progress.program) + len(progress.setup) > _MAX_BYTES:
             return None
         number = progress.test_set
         if number not in self._calls:
