@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,23 @@ def test_bytes_beside_the_right_ones_do_not_count_as_right(judge: CountingJudge,
     verdict = judge(program, CallTest("f", (0,), 1), CallTest("f", (5,), 3))
     assert verdict.outcome is not Outcome.PASSED
     assert judge.graded or verdict.outcome is Outcome.VIOLATION
+
+
+@pytest.mark.parametrize("size", [100_000, 200_000, 390_000])
+def test_more_bytes_than_a_socket_takes_hold_nobody_up(judge: CountingJudge, size: int) -> None:
+    program = (
+        "import os, socket\n"
+        "def f(x):\n"
+        "    channel = socket.socket(fileno=3)\n"
+        "    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)\n"
+        "    channel.setblocking(False)\n"
+        f"    channel.send(b'x' * {size})\n"
+        "    os._exit(0)\n"
+    )
+    start = time.monotonic()
+    verdict = judge(program, CallTest("f", (0,), 1), timeout=10.0)
+    assert verdict.outcome is not Outcome.PASSED
+    assert time.monotonic() - start < 9
 
 
 def progress(*tests: JudgeTest, program: str = "", **options: Any) -> TestProgress:

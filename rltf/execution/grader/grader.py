@@ -101,9 +101,8 @@ def _grade(
 ) -> dict[str, Any]:
     """Decides the tests at `job["indices"]`; returns the last message to the worker."""
     program = job["program"]
-    if (
-        program and tests.setup and tests.has_text and needs_program(tests.setup)
-    ):  # it runs after the program, as test text
+    late = tests.has_text and bool(tests.setup) and needs_program(tests.setup)
+    if program is not None and late:  # setup runs after the program, as test text
         program = {**program, "setup": ""}
     connection = ProgramConnection(descriptors[0], page, program, worker.owner)
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None

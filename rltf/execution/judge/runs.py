@@ -12,6 +12,7 @@ from rltf.execution.judge.grading import Grader, Grading
 from rltf.execution.judge.outcomes import ErrorRecord, decide, parse_error, program_error
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.sandbox.limits import OUTPUT_SLACK, Stop, StopReason
+from rltf.execution.sandbox.message_socket import MAX_REPLAYED
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.types import Outcome, StdioTest
@@ -41,6 +42,10 @@ def run_requesting(
         if calls is not None and calls.are_right(process, program, progress.limits.timeout):
             _mark_exact(progress, process, remaining)
             return
+        if process.ended and len(process.channel.received) > MAX_REPLAYED:  # a grader reads so much as it comes
+            progress.finish(process)
+            calls = None
+            continue
         job = {
             "program": program if calls is None else None,
             "setup": progress.setup if progress.language == "python" else "",

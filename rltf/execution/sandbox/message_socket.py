@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+MAX_REPLAYED = 1 << 16
+"""Bytes that a socket takes at once on any host, so that nothing blocks whoever replays them."""
 _DONTWAIT = socket.MSG_DONTWAIT
 
 
@@ -130,9 +132,11 @@ class MessageSocket:
         return self._socket.detach()
 
     def replayed(self) -> int:
-        """A descriptor, the caller's, at which what came and was not taken is read once more, and then the end."""
+        """A descriptor, the caller's, at which what came and was not taken, at most `MAX_REPLAYED` bytes, is read once
+        more, and then the end."""
         ours, theirs = _socket.socketpair()
-        ours.sendall(self._received)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_REPLAYED)
+        ours.send(self._received, _DONTWAIT)
         ours.close()
         self.hang_up()
         return theirs.detach()
