@@ -41,6 +41,11 @@ class CISPO:
         """The frozen reference, when the loss has a KL term."""
         return self._reinforce().needs
 
+    @property
+    def reads_zero_weights(self) -> bool:
+        """False without a KL term: then rows whose tokens all weigh 0 have no loss."""
+        return self.kl > 0
+
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return self._reinforce().count(batch)

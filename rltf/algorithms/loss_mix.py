@@ -88,6 +88,13 @@ class LossMix:
         return () if rl is None or getattr(rl.objective, "own_distribution", False) else ("rl",)
 
     @property
+    def reads_zero_weights(self) -> bool:
+        """False where programs whose tokens all weigh 0 have no loss, whatever the policy. An objective that does not
+        say so reads them."""
+        rl = self.terms.get("rl")
+        return rl is not None and getattr(rl.objective, "reads_zero_weights", True)
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What one of the terms or several need beside log-probs."""
         return frozenset[Need]().union(*(term.objective.needs for term in self.terms.values()))

@@ -46,6 +46,11 @@ class Reinforce:
         """The frozen reference, when the loss has a KL term."""
         return frozenset({"reference"} if self.kl > 0 else ())
 
+    @property
+    def reads_zero_weights(self) -> bool:
+        """False without a KL term: then rows whose tokens all weigh 0 have no loss."""
+        return self.kl > 0
+
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)

@@ -33,6 +33,11 @@ class Supervised:
         """Nothing beside log-probs."""
         return frozenset()
 
+    @property
+    def reads_zero_weights(self) -> bool:
+        """False: rows whose tokens all weigh 0 have no loss."""
+        return False
+
     def count(self, batch: RolloutBatch) -> Tensor:
         """Number of tokens or sequences in the batch, by the reduction."""
         return find_reduction(self.reduction).count(batch.mask_BT)

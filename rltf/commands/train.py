@@ -37,6 +37,7 @@ from rltf.runs.summary import RunSummary, evaluation_record, print_table, write_
 from rltf.setup.callbacks import build_callbacks
 from rltf.setup.checks import read_training_config
 from rltf.setup.choices import group_choices
+from rltf.setup.combinations import check_skipped_programs
 from rltf.setup.components import Components
 from rltf.setup.config import RunConfig
 from rltf.setup.credit import count_learned_weights, kl_penalty
@@ -107,6 +108,7 @@ def build_run(
 ) -> Run:
     """Loss, callbacks, trainer, module, data and summary of a run."""
     mix: LossMix = build(cfg, "algorithm.mix")
+    check_skipped_programs(cfg, mix)
     options: AuxiliaryOptions | None = build(cfg, "auxiliary")
     auxiliary = None if options is None else options.bind(components.policy, components.benchmark)
     components.pipeline.multi_round_sampler = build_multi_round_sampler(cfg, components)
@@ -179,6 +181,7 @@ def train_rl(run: Run, checkpoint: Path | None) -> None:
             batch_size=rollouts.batch_size,
             demonstrations=rollouts.demonstrations,
             auxiliary=run.auxiliary,
+            skip_zero_weight=rollouts.skip_zero_weight,
             iterations=trainer.max_epochs,
         )
     )

@@ -153,11 +153,13 @@ def upgrade_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys that models and the warm-up have had since the run, with the values under which it goes on as it began.
-    Where weights have dropout, that is `model.rl_dropout=null`, as good as no key."""
+    """Keys that models, rollouts and the warm-up have had since the run, with the values under which it goes on as it
+    began. Where weights have dropout, that is `model.rl_dropout=null`, as good as no key."""
     model, warmup = config.get("model"), config.get("warmup")
     if isinstance(warmup, dict):
         config = {**config, "warmup": {"from": "scratch"} | warmup}
+    if isinstance(rollouts := config.get("rollouts"), dict):
+        config = {**config, "rollouts": {"skip_zero_weight": False} | rollouts}
     if not isinstance(model, dict):
         return dict(config)
     since: dict[str, Any] = {"rl_dropout": 0.0} if model.get("dropout") == 0 else {}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from omegaconf import DictConfig, OmegaConf
 
 from rltf.credit.chain import CreditChain, CriticKind, single_kind
 from rltf.rollouts.interfaces import TokenCredit
 from rltf.setup.instantiate import build
 from rltf.setup.signatures import read_attribute, read_signature
+
+if TYPE_CHECKING:
+    from rltf.algorithms.loss_mix import LossMix
 
 CREDIT_KEYS = ("algorithm.credit", "credit")
 CHAIN = "rltf.credit.chain.CreditChain"
@@ -182,6 +187,26 @@ def check_prompts(cfg: DictConfig) -> None:
         name = strategy if isinstance(strategy, str) else strategy.get("_target_", "")
         raise ValueError(
             f"trainer.strategy is {name} and prompts= learns in one process alone: expected trainer=cpu or trainer=gpu"
+        )
+
+
+def check_skipped_programs(cfg: DictConfig, mix: LossMix) -> None:
+    """Refuses to skip programs of weight 0 where they have a part in the loss.
+
+    Raises:
+        ValueError: the RL objective reads them, or keys of prompts are pulled towards them.
+    """
+    if not cfg.rollouts.skip_zero_weight:
+        return
+    if mix.reads_zero_weights:
+        raise ValueError(
+            "rollouts.skip_zero_weight is true and algorithm.mix.rl.objective may learn from programs of weight 0 (KL "
+            "terms do, and rewards of tokens; one of your own says reads_zero_weights = False): expected false"
+        )
+    if OmegaConf.select(cfg, "model.prompts") is not None:
+        raise ValueError(
+            "rollouts.skip_zero_weight is true and prompts= learn keys from all programs: expected false or "
+            "prompts=none"
         )
 
 

@@ -71,6 +71,8 @@ class RolloutsConfig:
     """Rollouts per micro-batch."""
     demonstrations: int
     """Demonstrations per micro-batch, for the supervised term."""
+    skip_zero_weight: bool = False
+    """Leave programs out of forward passes whose tokens all weigh 0."""
 
     def __post_init__(self) -> None:
         for key in ("problems", "samples", "updates", "batch_size", "demonstrations"):

@@ -26,7 +26,7 @@ from rltf.rollouts.problem_order import ProblemOrder
 from rltf.rollouts.weighted_order import WeightedOrder
 from rltf.training.auxiliary import AUXILIARY, AuxiliaryBatch
 from rltf.training.demonstrations import Demonstrations
-from rltf.training.micro_batches import Stream, TrainBatch
+from rltf.training.micro_batches import Stream, TrainBatch, weighted_rows
 from rltf.training.plans import EvaluationPlan, StreamPlan
 from rltf.training.ranks import all_gather, mean_over_ranks
 from rltf.training.seeds import minibatch_seed
@@ -192,6 +192,8 @@ class RolloutDataModule(L.LightningDataModule):
             for (batches, auxiliary), divisors in zip(
                 step_batches, window_divisors(counts, plan.accumulate), strict=True
             ):
+                if plan.skip_zero_weight and "rl" in batches:
+                    batches = batches | {"rl": weighted_rows(batches["rl"])}
                 yield TrainBatch(batches, divisors, auxiliary)
 
     @override

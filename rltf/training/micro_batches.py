@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.utils.data import IterableDataset
 
 from rltf.training.auxiliary import AuxiliaryBatch
@@ -57,6 +58,14 @@ class TrainBatch:
             for piece in _split_rows(batch, min(pieces, len(batch.mask_BT)))
         ]
         return of_terms if self.auxiliary is None else [*of_terms, TrainBatch({}, self.divisors, self.auxiliary)]
+
+
+def weighted_rows(batch: RolloutBatch) -> RolloutBatch:
+    """The rows that have a token whose weight is not 0; the first row where there is none, since a forward pass may be
+    one of several processes together."""
+    weighs_B = (batch.weight_BT * batch.mask_BT).ne(0).any(dim=1)
+    rows = weighs_B.nonzero().flatten() if bool(weighs_B.any()) else torch.zeros(1, dtype=torch.int64)
+    return RolloutBatch(*(getattr(batch, field.name)[rows] for field in dataclasses.fields(batch)))
 
 
 def _split_rows(batch: RolloutBatch, pieces: int) -> list[RolloutBatch]:

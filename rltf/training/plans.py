@@ -27,6 +27,8 @@ class StreamPlan:
     """Optimiser steps of all epochs, if the last epoch is shorter; None: all epochs have `updates`."""
     auxiliary: Auxiliary | None = None
     """Makes a batch of its own beside the rollouts of each micro-batch; None: there is no auxiliary loss."""
+    skip_zero_weight: bool = False
+    """Leave rows out of forward passes whose tokens all weigh 0. They count in the divisors."""
     iterations: int | None = None
     """Epochs over which a plan of problems stretches; None: the plan waits, and every problem has its turn."""
 

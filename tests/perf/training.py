@@ -6,7 +6,9 @@ A step is log-probs of 4 problems x 8 responses, backward, and AdamW (source 200
 with the same weights, one after the other in one process on one thread, by the CPU clock; a figure is the median of
 paired ratios. `speed` is over a step that repeats prompts, with which gradients are compared, and the bytes saved for
 backward (unique storages, parameters left out). `long_tailed` is another comparison: responses of log-normal lengths
-(median 150 of 512, sigma 0.7), in buckets of like length against one rectangle, both with shared prompts. Prints JSON.
+(median 150 of 512, sigma 0.7), in buckets of like length against one rectangle, both with shared prompts. `zero_weight`
+is the step where the programs of three problems of four weigh 0, as where nobody passes: all rows over those of the
+fourth (`rollouts.skip_zero_weight`). Prints JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +61,12 @@ def main() -> None:
     names = [name for name in (QUICK if arguments.quick else CELLS) if arguments.only in name]
     setting = {"threads": 1, "problems": PROBLEMS, "samples": SAMPLES, "source": SOURCE, "target": TARGET}
     cells = [
-        {"cell": name, **measure(*CELLS[name], pairs), "long_tailed": long_tailed(CELLS[name][0](), pairs)}
+        {
+            "cell": name,
+            **measure(*CELLS[name], pairs),
+            "long_tailed": long_tailed(CELLS[name][0](), pairs),
+            "zero_weight": zero_weight(CELLS[name][0](), pairs),
+        }
         for name in names
     ]
     print(json.dumps({**setting, "torch": torch.__version__, "pairs": pairs, "cells": cells}, indent=2))
@@ -113,6 +120,16 @@ def long_tailed(policy: Policy, pairs: int) -> dict[str, Any]:
         "token_efficiency": round(steps[0][0][1], 3),
         "token_efficiency_of_one_rectangle": round(steps[0][1][1], 3),
     }
+
+
+def zero_weight(policy: Policy, pairs: int) -> dict[str, Any]:
+    """Speed of the rows of one problem over those of all four."""
+    batch = rows()
+    every = Side(policy.train(), batch)
+    weighted = Side(policy, tuple(part[:SAMPLES] for part in batch))  # type: ignore[arg-type]
+    steps = [(weighted.step(), every.step()) for _ in range(pairs + 1)][1:]
+    speeds = [whole / part for part, whole in steps]
+    return {"speed": round(statistics.median(speeds), 2), "speeds": [round(speed, 2) for speed in speeds]}
 
 
 def rows() -> tuple[Tensor, Tensor, Tensor, Tensor]:

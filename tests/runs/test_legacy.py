@@ -153,7 +153,8 @@ def test_keys_that_models_have_had_since_are_as_the_run_was():
     flags = {"gradient_checkpointing": False, "trust_remote_code": False}
     assert upgrade_config({"model": pretrained}) == {"model": flags | pretrained}  # dropout: null, the weights' own
     assert upgrade_config({"model": {"dropout": 0.0}}) == {"model": {"dropout": 0.0, "rl_dropout": 0.0}}
-    chosen = {"model": {"dropout": 0.0, "rl_dropout": 0.1}}
+    assert upgrade_config({"rollouts": {"lag": 1}}) == {"rollouts": {"lag": 1, "skip_zero_weight": False}}
+    chosen = {"model": {"dropout": 0.0, "rl_dropout": 0.1}, "rollouts": {"skip_zero_weight": True}}
     assert upgrade_config(chosen) == chosen
 
 
