@@ -168,8 +168,10 @@ def test_what_is_sent_without_a_grader_is_short_and_of_calls_alone() -> None:
     assert ExactCalls.of([EncodedCall("f", ["x" * 40_000], 2)]) is None
     assert ExactCalls.of([EncodedCall("f", [1], "x" * 40_000)]) is None
     assert ExactCalls.of([EncodedCall("f", [1], json.loads("[NaN]"))]) is None  # it is equal to nothing
-    # an input that is the answer to another call, which the program could read
-    assert ExactCalls.of([CALL, EncodedCall("f", [{"tuple": [2]}], 3)]) is None
+    # an input that is the answer to another call waits for that answer, since the program could read it
+    apart = ExactCalls.of([CALL, EncodedCall("f", [{"tuple": [2]}], 3)])
+    assert apart is not None
+    assert [group.number for group in apart.groups] == [1, 1]
 
 
 def test_what_else_is_asked_of_calls_is_asked_by_a_grader() -> None:

@@ -22,8 +22,9 @@ from rltf.execution import LocalExecutor, messages
 from rltf.execution.json_tests import InvalidInput
 from rltf.execution.jsonl import parse
 from rltf.execution.messages import Message
+from rltf.execution.pool.job_queue import Task
 from rltf.execution.pool.pending import encode_tests
-from rltf.execution.pool.supervisor import Supervisor, _Task, _WorkerProcess
+from rltf.execution.pool.supervisor import Supervisor, _WorkerProcess
 from rltf.execution.pool.worker import Worker
 from rltf.execution.sandbox.limits import LARGEST, require_limit
 from rltf.execution.sandbox.process_tree import descendants
@@ -205,7 +206,7 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     ours, theirs, trainer, answers = sockets
     supervisor = Supervisor(trainer, {"workers": 1})
     process = SilentProcess()
-    task = _Task(Message(messages.JOB, job=1, test_set=1, timeout=0.1))
+    task = Task(Message(messages.JOB, job=1, test_set=1, timeout=0.1))
     worker = _WorkerProcess(process, messages.Connection(ours), tasks=deque([task]))  # type: ignore[arg-type]
     supervisor._workers.append(worker)
     worker.alive_at = time.monotonic() - 62
@@ -234,7 +235,7 @@ def test_the_supervisor_reads_no_body(sockets: list[socket.socket], body: bytes)
     supervisor = Supervisor(trainer, {"workers": 1})
     executor.sendall(Message(messages.JOB, body, job=1, test_set=1, timeout=2.5).packed())
     assert supervisor._receive_from_trainer()
-    (task,) = supervisor._queue
+    (task,) = supervisor._queue.take(set(), 1)
     assert (task.message.body, task.message.timeout) == (body, 2.5)
 
 

@@ -37,13 +37,14 @@ class ProgramConnection:
         page: where waiting for the program is noted.
         program: the first message to the process, which leaves with the first request; None: it was sent.
         owner: process that may use it.
+        received: what the process has said already.
     """
 
-    def __init__(self, channel: int, page: Page, program: Any, owner: int) -> None:
+    def __init__(self, channel: int, page: Page, program: Any, owner: int, received: bytes = b"") -> None:
         self._channel = channel
         self._owner = owner
         self._page = page
-        self._received = b""
+        self._received = received
         self._poll = _poll_of(channel)
         self._unsent = b"" if program is None else framed(program)
         self._deaf = False

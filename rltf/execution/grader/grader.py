@@ -19,7 +19,7 @@ from rltf.execution.grader import page as results
 from rltf.execution.grader.compare import same_value
 from rltf.execution.grader.connection import ProgramConnection, WorkerConnection, end_copy
 from rltf.execution.grader.page import Page
-from rltf.execution.grader.requests import Request, Requests, Unjudgeable
+from rltf.execution.grader.requests import Requests, Unjudgeable
 from rltf.execution.grader.stand_ins import RemoteProxy
 from rltf.execution.grader.task_tests import TestSet
 from rltf.execution.grader.text_test_code import Scope, needs_program
@@ -60,6 +60,8 @@ def _serve(worker: WorkerConnection, page: Page) -> None:
         test_set = test_sets[number]
         if test_set.setup != job["setup"]:  # the same tests of another task
             test_set = test_sets[number] = TestSet([*test_set.rows.values()], job["setup"])
+        if job["tests"] is not None and test_set.right_answers is not None:
+            worker.send({"exact": test_set.right_answers.message()})
         if test_set.pure:
             end = _grade(worker, page, job, test_set, descriptors)
             if end != _DONE or worker.has_sent or not page.end_silently():
@@ -104,7 +106,7 @@ def _grade(
     late = tests.has_text and bool(tests.setup) and needs_program(tests.setup)
     if program is not None and late:  # setup runs after the program, as test text
         program = {**program, "setup": ""}
-    connection = ProgramConnection(descriptors[0], page, program, worker.owner)
+    connection = ProgramConnection(descriptors[0], page, program, worker.owner, job["answered"])
     marks = CoverageMarks(descriptors[1]) if len(descriptors) > 1 else None
     grading = _Grading(worker, page, connection, tests, marks)
     try:
@@ -144,7 +146,9 @@ class _Grading:
         self._last, self._answers = job["indices"][-1], job["answers"]
         at_load: tuple[int, ...] = ()
         if job["program"] is None:
-            requests.take_sent([self._call(self._tests.rows[at]) for at in job["indices"]])
+            if (sent := self._tests.sent_requests(job["indices"], job["sent"])) is None:
+                return {"end": "diverged"}
+            requests.take_sent(*sent)
         if marks is not None:
             self._ping()
             at_load = marks.executed_since_last()
@@ -208,14 +212,10 @@ class _Grading:
                 return results.UNJUDGEABLE, _reason(f"the test fails by itself: {type(e).__name__}: {e}")
             return results.WRONG_ANSWER, _reason(self._requests.unsendable)
 
-    def _call(self, row: Sequence[Any]) -> Request:
-        """The request of a call test."""
-        return ["result", row[2], [row[3], {}], row[0] == self._last]
-
     def _decide_call(
         self, at: int, kind: str, function: str, args: Any, encoded: Any, or_in_list: bool, tolerance: float | None
     ) -> tuple[int, Any]:
-        answer = self._requests.send(self._call([at, kind, function, args]))
+        answer = self._requests.send(self._tests.request_of_call(at, at == self._last))
         if "value" not in answer:
             return results.WRONG_ANSWER, _reason(answer.get("unsendable"))
         value, expected = decode(answer["value"]), self._tests.expected(at)
@@ -276,6 +276,8 @@ def warm_up() -> None:
             "stop_at_first_failure": False,
             "answers": False,
             "pipelined": False,
+            "sent": 0,
+            "answered": b"",
         }
         work = WorkerConnection(connection)
         work.send(_grade(work, Page(), job, tests, [channel.fileno()]))

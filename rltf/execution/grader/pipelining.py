@@ -23,11 +23,10 @@ from rltf.execution.grader.names import WELL_KNOWN
 from rltf.execution.grader.requests import Request
 from rltf.execution.text_names import bound_names, nodes_of
 from rltf.execution.values.codec import CannotSend, Encoder, encode
-from rltf.execution.values.parts import parts_of
+from rltf.execution.values.parts import CallsTogether, parts_of
 
-_MAX_REQUESTS = 256
 _MAX_BYTES = 1 << 15
-"""Of requests on their way: less than a socket holds, so that the grader reads answers while the program makes them."""
+"""Of a call, and of its answer, that go with others."""
 _MAX_TEXT = 1 << 16
 """Characters of test text that is read for its calls."""
 _OF_LIBRARY = frozenset(vars(builtins)) | WELL_KNOWN.keys() | sys.stdlib_module_names
@@ -47,6 +46,8 @@ class SureCall(NamedTuple):
     """What it is given, and all parts of it."""
     answers: frozenset[Hashable]
     """Values that the test names beside it, and all parts of them."""
+    likely_answer: Any
+    """The first of these values, encoded, or what else would please the test: not known to."""
 
 
 class SureCalls(NamedTuple):
@@ -69,7 +70,7 @@ def groups_from(tests: Iterable[SureCalls], stop_at_first_failure: bool) -> list
         stop_at_first_failure: a test that fails ends the job.
     """
     calls: list[SureCall] = []
-    group = _Group()
+    together = CallsTogether()
     upcoming = iter(tests)
     test = next(upcoming, None)
     while test is not None:
@@ -77,47 +78,28 @@ def groups_from(tests: Iterable[SureCalls], stop_at_first_failure: bool) -> list
         several = len(test.calls) > 1
         if several and following is not None and not stop_at_first_failure:
             break
-        if calls and test.calls and not group.may_take(test.calls[0]):
+        if test.calls and not together.may_take(test.calls[0].size, test.calls[0].inputs):
             break
         calls += test.calls
         for call in test.calls:
-            group.add(call)
+            together.add(call.size, call.answers)
         if several or stop_at_first_failure or not test.complete:
             break
         test = following
-    return list(_groups(calls))
+    return groups_of(calls)
 
 
-class _Group:
-    """Calls that are on their way at once."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-        self._size = 0
-        self._answers: set[Hashable] = set()
-
-    def may_take(self, call: SureCall) -> bool:
-        """True where another call is not too much, and gives no answer away."""
-        fits = len(self.requests) < _MAX_REQUESTS and self._size + call.size <= _MAX_BYTES
-        return fits and self._answers.isdisjoint(call.inputs)
-
-    def add(self, call: SureCall) -> None:
-        """Takes another call."""
-        self.requests.append(call.request)
-        self._size += call.size
-        self._answers |= call.answers
-
-
-def _groups(calls: Iterable[SureCall]) -> Iterator[list[Request]]:
-    """Calls in groups as large as may be on their way at once."""
-    group = _Group()
+def groups_of(calls: Iterable[SureCall]) -> list[list[Request]]:
+    """Requests of calls in groups as large as may be on their way at once."""
+    groups: list[list[Request]] = []
+    together = CallsTogether()
     for call in calls:
-        if group.requests and not group.may_take(call):
-            yield group.requests
-            group = _Group()
-        group.add(call)
-    if group.requests:
-        yield group.requests
+        if not groups or not together.may_take(call.size, call.inputs):
+            groups.append([])
+            together = CallsTogether()
+        groups[-1].append(call.request)
+        together.add(call.size, call.answers)
+    return groups
 
 
 def calls_of_values(function: str, args: list[Any], expected: Any, last: bool) -> SureCalls:
@@ -133,7 +115,7 @@ def calls_of_values(function: str, args: list[Any], expected: Any, last: bool) -
     size = len(framed(request))
     if size > _MAX_BYTES or len(framed(expected)) > _MAX_BYTES:
         return SureCalls()
-    return SureCalls((SureCall(request, size, parts_of(args), parts_of([expected])),), complete=True)
+    return SureCalls((SureCall(request, size, parts_of(args), parts_of([expected]), expected),), complete=True)
 
 
 @lru_cache(maxsize=512)
@@ -222,7 +204,8 @@ def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
                 return SureCalls(tuple(calls))
             request, (args, keywords) = ["call", target, operands, []], operands
             inputs = parts_of([*args, *keywords.values()])
-            calls.append(SureCall(request, len(framed(request)), inputs, parts_of(literals)))
+            likely = literals[0] if literals else not isinstance(value, ast.UnaryOp)
+            calls.append(SureCall(request, len(framed(request)), inputs, parts_of(literals), likely))
     return SureCalls(tuple(calls), complete=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, Protocol
 
 Request = list[Any]
@@ -90,6 +90,8 @@ class Requests:
         """Requests that are sent together once the first of them is made, group after group."""
         self._in_flight: deque[tuple[int, Request]] = deque()
         """Number and request of those that were sent and not made yet."""
+        self._hung_up = False
+        """The process was told that nothing more will be asked."""
         self._nesting = 0
         self._program_errors: dict[int, tuple[BaseException, Any]] = {}
 
@@ -104,10 +106,16 @@ class Requests:
         """Sends the requests of each group together once the first of them is made, as long as no other one is."""
         self._groups = deque(groups)
 
-    def take_sent(self, requests: list[Request]) -> None:
-        """These were sent before, with the numbers 1, 2, ..."""
+    def take_sent(self, requests: Sequence[Request], hung_up: bool) -> None:
+        """These were sent before, with the numbers 1, 2, ...
+
+        Args:
+            requests: that were sent.
+            hung_up: the process was told that nothing more will be asked.
+        """
         self._in_flight.extend(enumerate(requests, 1))
         self._number = len(requests)
+        self._hung_up = hung_up
 
     @property
     def planned(self) -> bool:
@@ -172,6 +180,8 @@ class Requests:
             if sent != request:
                 self._diverge()
             return number, []
+        if self._hung_up:
+            self._diverge()
         if self._groups and (self._nesting or self._groups[0][0] != request):
             self._groups.clear()
         together = self._groups.popleft() if self._groups else [request]

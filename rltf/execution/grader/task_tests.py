@@ -14,6 +14,7 @@ from rltf.execution.grader.pipelining import (
 )
 from rltf.execution.grader.purity import is_pure
 from rltf.execution.grader.requests import Request
+from rltf.execution.grader.right_answers import RightAnswers, right_answers
 from rltf.execution.text_checks import problem_of_text
 from rltf.execution.values.codec import decode
 
@@ -28,12 +29,15 @@ class TestSet:
         self.rows = {row[0]: row for row in rows}
         texts = [row for row in rows if row[1] in ("assert", "check")]
         self.has_text = bool(texts)
+        self._all_text = len(texts) == len(rows)
         self.pure = is_pure(setup) and all(is_pure(row[2]) for row in texts)
         self.asserts = [] if any(row[1] == "check" for row in rows) else [row[2] for row in texts]
         self.problems = {row[0]: problem_of_text(row[2], row[1], setup) for row in texts}
         """Position -> what is wrong with a test, or None."""
         self._expected: dict[int, Any] = {}
         self._calls: dict[tuple[int, bool], SureCalls] = {}
+        self._answers_known = False
+        self._right_answers: RightAnswers | None = None
 
     def groups_from(self, indices: Iterable[int], last: int, stop_at_first_failure: bool) -> list[list[Request]]:
         """Requests that go together, in groups.
@@ -58,6 +62,37 @@ class TestSet:
                 calls = calls_of_assert(fields[0], self.setup)
             self._calls[at, last] = calls
         return self._calls[at, last]
+
+    @property
+    def right_answers(self) -> RightAnswers | None:
+        """Answers with which all tests pass that are to be run; None where they are not known from the tests alone."""
+        if not self._answers_known:
+            self._answers_known = True
+            if self._all_text and self.pure and not self.setup and not any(self.problems.values()):
+                calls = [self._calls_of(at, False) for at in self.rows]
+                self._right_answers = right_answers([*self.rows.values()], calls)
+        return self._right_answers
+
+    def sent_requests(self, indices: Sequence[int], count: int) -> tuple[Sequence[Request], bool] | None:
+        """The requests that the worker has sent for tests, the first `count`, and whether it sent the end as well; None
+        where it cannot have sent them."""
+        if not self.has_text:
+            requests = [self.request_of_call(at, at == indices[-1]) for at in indices]
+        elif self.right_answers is not None:
+            requests = self.right_answers.requests
+        else:
+            return None
+        return requests[:count], count == len(requests)
+
+    def request_of_call(self, at: int, last: bool) -> Request:
+        """The request of a call test.
+
+        Args:
+            at: its position.
+            last: no request comes behind it.
+        """
+        _, _, function, args, *_ = self.rows[at]
+        return ["result", function, [args, {}], last]
 
     def expected(self, at: int) -> Any:
         """The expected value of a call test."""

@@ -25,6 +25,26 @@ _PLAIN = frozenset({type(None), bool, int, float, str})
 _Answer = dict[str, Any]
 
 
+class _HasReference(CannotSend):
+    """A value holds an object that has no content of its own."""
+
+
+def _refuse(value: Any) -> Any:
+    raise _HasReference
+
+
+def _content(value: Any, containers: ReceivedContainers | None, encoder: Encoder, number: int) -> _Answer:
+    """The answer that holds a value and what changed in containers.
+
+    Raises:
+        CannotSend: One of them cannot be sent.
+    """
+    answer: _Answer = {"n": number, "value": encode(value, encoder)}
+    if containers is not None and (changes := containers.changes(encoder)):
+        answer["changed"] = changes
+    return answer
+
+
 class Objects:
     """Answers the judge's requests on the program's objects."""
 
@@ -34,24 +54,26 @@ class Objects:
         self._classes = classes
         self._channel: Any = None
         self._number = 0
+        self._prepared = False
 
     def serve(self, channel: Channel) -> None:
         """Answers until the judge hangs up."""
         self._channel = channel
-        prepared = False
         while (request := channel.receive()) is not None:
             if request[0] == "result":
                 self._send_result(request[1], request[2][0], request[-1])
                 if request[3]:  # the last one
                     return
+            elif request[0] == "call" and type(request[1]) is str and not request[3]:
+                self._send_call(request[1], request[2], request[-1])
             else:
-                if not prepared:
-                    prepared = True
-                    self._prepare()
                 self._serve(request)
 
     def _prepare(self) -> None:
-        """Makes what only test text needs; calls alone touch fewer pages without it."""
+        """Makes what objects need that have no plain content; calls of plain values touch fewer pages without it."""
+        if self._prepared:
+            return
+        self._prepared = True
         self._shared = SharedObjects(self._classes, CHILD)
         self._lent = LentObjects(self._call_back)
         self._references = References(self._namespace, self._lent.number)
@@ -64,6 +86,7 @@ class Objects:
         if request[0] == "ping":
             self._channel.send_value(None, request[-1])
         else:
+            self._prepare()
             self._channel.send(self._answer(*request))
 
     def _send_result(self, name: str, args: list[Any], number: int) -> None:
@@ -81,10 +104,40 @@ class Objects:
             return
         channel.send_value(encoded, number)
 
+    def _send_call(self, name: str, operands: list[Any], number: int) -> None:
+        """Calls a function of the program and sends what it returns, and what it changed in its arguments."""
+        self._number = number
+        args, names = operands
+        received: list[Any] = []
+        containers = None
+        try:
+            function = find(self._namespace, name)
+            if names or not _PLAIN.issuperset(map(type, args)):
+                decoder = Decoder(self._resolve, received, number_new=True)
+                args = [decode(value, decoder) for value in args]
+                names = {word: decode(value, decoder) for word, value in names.items()}
+                containers = ReceivedContainers(received) if received else None
+            value = function(*args, **names)
+        except BaseException as e:
+            self._prepare()
+            self._channel.send(self._error(e, number))
+            return
+        if containers is None and type(value) in _PLAIN:
+            self._channel.send_value(encode(value), number)
+            return
+        try:
+            answer = _content(value, containers, Encoder(_refuse, True, received), number)
+        except _HasReference:
+            self._prepare()
+            answer = self._result(value, received, containers, [], number)
+        except CannotSend as e:
+            answer = {"n": number, "unsendable": str(e)}
+        self._channel.send(answer)
+
     def _answer(self, operation: str, target: Any, operands: list[Any], table: list[Any], number: int) -> _Answer:
         """The answer to any other request."""
         received: list[Any] = []
-        packing = Packing(self._shared, self._reference)
+        containers = None
         try:
             if table:
                 self._shared.absorb(table, self._resolve)
@@ -96,17 +149,20 @@ class Objects:
                 containers = ReceivedContainers(received) if received else None
                 value = function(*args, **names)
             else:
-                containers = None
                 value = self._do(operation, self._find(target), [decode(value, decoder) for value in operands])
         except BaseException as e:
             return self._error(e, number)
         if containers is None and not table and type(value) in _PLAIN:
             return {"n": number, "value": encode(value)}
+        return self._result(value, received, containers, table, number)
+
+    def _result(
+        self, value: Any, received: list[Any], containers: ReceivedContainers | None, table: list[Any], number: int
+    ) -> _Answer:
+        """The answer that holds a value, and what a call changed in its arguments."""
+        packing = Packing(self._shared, self._reference)
         try:
-            encoder = Encoder(packing.reference, True, received)
-            answer: _Answer = {"n": number, "value": encode(value, encoder)}
-            if containers is not None and (changes := containers.changes(encoder)):
-                answer["changed"] = changes
+            answer = _content(value, containers, Encoder(packing.reference, True, received), number)
             return self._packed(answer, packing, table)
         except CannotSend as e:
             return {"n": number, "unsendable": str(e)}
@@ -198,6 +254,7 @@ class Objects:
 
     def _resolve(self, reference: Any) -> Any:
         """What a reference in a request stands for."""
+        self._prepare()
         if type(reference) is list:
             kind, number = reference[:2]
             if kind == "member":

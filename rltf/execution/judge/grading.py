@@ -63,6 +63,8 @@ class Grading:
     """The program was sent more than its tests asked."""
     diverged: bool = False
     """The program was sent something else than a test asked: nothing of this run counts."""
+    exact: Any = None
+    """Calls of the tests and right answers to them, as `rltf.execution.judge.exact_answers` takes them."""
     broken: bool = False
     """The program cannot be asked anything more, and other tests need a fresh process."""
 
@@ -90,8 +92,8 @@ class Grader:
 
         Args:
             process: the program's.
-            job: `program` (message to the process; None: it was sent that and all requests of the tests, which are
-                calls), `test_set` (number), `tests` (all of them), `setup`, `indices`, `stop_at_first_failure`,
+            job: `program` (message to the process; None: it was sent that, and requests), `sent` (the number of these
+                requests), `test_set` (number), `tests` (all of them), `setup`, `indices`, `stop_at_first_failure`,
                 `answers`, `pipelined` (requests known from the tests' text go together).
             marks: descriptor of the memory of executed lines, for jobs with coverage.
             tick: called now and then while the program runs.
@@ -106,14 +108,17 @@ class Grader:
         self._page.clear(1 + last)
         if process.ended:
             self._page.await_message()
+        answered = b"" if process.ended else bytes(process.channel.received)
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
         news: dict[str, Any] = {"number": self._jobs, "tests": None, "descriptors": len(descriptors), "forgotten": ()}
+        news["answered"] = answered
         if number not in self._test_sets:
             news["tests"] = _rows(tests)
             self._test_sets[number] = _grading_seconds(tests)
             excess = max(0, len(self._test_sets) - _MAX_TEST_SETS)
             news["forgotten"] = [self._test_sets.popitem(last=False)[0] for _ in range(excess)]
+            self.known_calls.forget(*news["forgotten"])
         self._test_sets.move_to_end(number)
         try:
             grader.channel.send({**job, **news}, descriptors)
@@ -122,6 +127,8 @@ class Grader:
             os.close(channel)
         grading = _Watch(process, grader, self._page, self._jobs, self._test_sets[number], tick).run()
         results = self._page.results(1 + last)
+        if grading.exact is not None:
+            self.known_calls.tell(number, grading.exact)
         grading.results = {at: results[at] for at in job["indices"]}
         if grading.stop.reason.by_grader or grading.traces:
             self.close()
@@ -130,6 +137,7 @@ class Grader:
     def _start(self) -> SandboxedProcess:
         if self._process is None:
             self._test_sets.clear()
+            self.known_calls.forget_text()
             self._process = self._sandbox.fork(_LIMITS)
             self._process.channel.send({"descriptors": 1}, [self._page.fd])
         return self._process
@@ -266,7 +274,9 @@ class _Watch:
             at = message.get("at")
             if message.get("job", self._job) != self._job:  # the last word of a copy that test text made
                 continue
-            if "end" in message or "unsendable" in message:
+            if "exact" in message:
+                self._grading.exact = message["exact"]
+            elif "end" in message or "unsendable" in message:
                 self._end = message
             elif type(at) is int and isinstance(message.get("error"), dict):
                 self._grading.errors[at] = message["error"]

@@ -39,15 +39,17 @@ def run_requesting(
         marks = sandbox.marks if progress.coverage else None
         process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), memory=marks or progress.trace)
         program = progress.job_message | {"mode": "requests"}
-        if calls is not None and calls.are_right(process, program, progress.limits.timeout):
+        sent, right = (0, False) if calls is None else calls.ask(process, program, progress.limits.timeout)
+        if right:
             _mark_exact(progress, process, remaining)
             return
-        if process.ended and len(process.channel.received) > MAX_REPLAYED:  # a grader reads so much as it comes
+        if sent and len(process.channel.received) > MAX_REPLAYED:  # a grader reads so much as it comes
             progress.finish(process)
             calls = None
             continue
         job = {
-            "program": program if calls is None else None,
+            "program": None if sent else program,
+            "sent": sent,
             "setup": progress.setup if progress.language == "python" else "",
             "test_set": progress.test_set,
             "tests": progress.tests,

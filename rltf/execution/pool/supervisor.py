@@ -23,30 +23,16 @@ from typing import Any
 from rltf.execution import messages
 from rltf.execution.isolation import memory, scratch, syscalls
 from rltf.execution.messages import Message
+from rltf.execution.pool.job_queue import JobQueue, Task
 from rltf.execution.sandbox.control import BOOT, ENVIRONMENT, FLAGS
 from rltf.execution.sandbox.limits import SILENT_WORKER_SECONDS
 from rltf.execution.sandbox.process_tree import children, kill_descendants
 from rltf.types import Category, ErrorReport, Outcome
 
-_JOBS_PER_BATCH = 4
-"""Jobs given to a worker in one message while many wait; few, so that none waits long behind a slow one."""
 _WITHDRAWN_SECONDS = 1.0
 """A withdrawn job that runs on for so long is ended with its worker; most are done before."""
 _TRIES = 3
 """A job whose worker dies under it is given to so many workers."""
-
-
-@dataclass
-class _Task:
-    """A job on its way to a verdict."""
-
-    message: Message
-    lost_workers: int = 0
-    """Workers that died while they had this job alone; one that was stuck counts for all."""
-    withdrawn_at: float | None = None
-    """When its verdict was no longer wanted, while a worker had it."""
-    alone: bool = False
-    """It may have ended a worker that had other jobs, too, and goes out by itself from now on."""
 
 
 @dataclass
@@ -57,7 +43,7 @@ class _WorkerProcess:
     connection: messages.Connection
     test_sets: set[int] = field(default_factory=set)
     """Numbers of the test sets that it was sent."""
-    tasks: deque[_Task] = field(default_factory=deque)
+    tasks: deque[Task] = field(default_factory=deque)
     """Sent to it and not answered; the first one runs."""
     alive_at: float = 0.0
     """When it last gave a sign of life, or was sent its tasks."""
@@ -91,7 +77,7 @@ class Supervisor:
         self._settings = settings
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._trainer, selectors.EVENT_READ)
-        self._queue: deque[_Task] = deque()
+        self._queue = JobQueue()
         self._test_sets: dict[int, Message] = {}
         self._workers: list[_WorkerProcess] = []
         self._early_deaths = 0
@@ -148,15 +134,13 @@ class Supervisor:
             elif message.kind == messages.WITHDRAW:
                 self._withdraw(message.job)
             else:
-                self._queue.append(_Task(message))
+                self._queue.append(Task(message))
         return True
 
     def _withdraw(self, job: int) -> None:
         """Drops a job that waits; marks one that a worker has."""
-        for task in self._queue:
-            if task.message.job == job:
-                self._queue.remove(task)
-                return
+        if self._queue.withdraw(job):
+            return
         for task in (task for worker in self._workers for task in worker.tasks):
             if task.message.job == job:
                 task.withdrawn_at = time.monotonic()
@@ -180,22 +164,13 @@ class Supervisor:
         """Sends jobs to idle workers; starts another worker when jobs are left."""
         idle = [worker for worker in self._workers if worker.ready and not worker.tasks]
         while self._queue and idle:
-            self._send_tasks(idle.pop(), self._next_tasks())
+            worker = idle.pop()
+            self._send_tasks(worker, self._queue.take(worker.test_sets, self._settings["workers"]))
         starting = sum(not worker.ready for worker in self._workers)
         if len(self._queue) > starting and len(self._workers) < self._settings["workers"]:
             self._start_worker()
 
-    def _next_tasks(self) -> list[_Task]:
-        """Tasks from the front of the queue for one worker, at least one."""
-        share = len(self._queue) // (4 * self._settings["workers"])
-        tasks = [self._queue.popleft()]
-        while (
-            self._queue and len(tasks) < min(_JOBS_PER_BATCH, share) and not (tasks[-1].alone or self._queue[0].alone)
-        ):
-            tasks.append(self._queue.popleft())
-        return tasks
-
-    def _send_tasks(self, worker: _WorkerProcess, tasks: list[_Task]) -> None:
+    def _send_tasks(self, worker: _WorkerProcess, tasks: list[Task]) -> None:
         worker.tasks.extend(tasks)
         worker.alive_at = time.monotonic()
         text = b""
@@ -257,13 +232,13 @@ class Supervisor:
                 self._give_up(wanted.pop())
         for task in wanted:  # of several, any may have ended it: verdicts are sent in one go
             task.alone = task.alone or not worker.ended_by_us
-        self._queue.extendleft(reversed(wanted))
+        self._queue.put_back(wanted)
         if self._early_deaths >= _TRIES and not self._workers:
             os._exit(3)
         if not self._workers:
             self._start_worker()
 
-    def _give_up(self, task: _Task) -> None:
+    def _give_up(self, task: Task) -> None:
         """Answers a job that no worker survives."""
         error = ErrorReport("JudgeLost", "the judge ended under this program", None, None, Category.IGNORE)
         tests = self._test_sets[task.message.test_set].tests

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 MAX_REPLAYED = 1 << 16
@@ -100,6 +101,15 @@ class MessageSocket:
             return False
         self._received += chunk
         return True
+
+    def pull_bytes(self, count: int, seconds: float) -> None:
+        """Reads so many bytes, or fewer when the other side hangs up or takes longer."""
+        whole, fraction = divmod(max(seconds, 1e-3), 1.0)
+        self._socket.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6))
+        )
+        with suppress(OSError):
+            self._received += self._socket.recv(count, socket.MSG_WAITALL)
 
     def message(self) -> dict[str, Any] | None:
         """The next complete message; `{"unsendable": why}` for what is none; None while there is none."""

@@ -9,6 +9,9 @@ from rltf.execution.values.bounds import deeper
 
 _UNORDERED = ("set", "frozenset")
 _SEQUENCES = ("tuple", "deque")
+_MAX_CALLS = 256
+_MAX_BYTES = 1 << 15
+"""Of calls on their way: less than a socket holds, so that answers are read while the program makes them."""
 
 
 def parts_of(encoded: Iterable[Any]) -> frozenset[Hashable]:
@@ -50,16 +53,27 @@ def _collect(encoded: Any, parts: set[Hashable]) -> Hashable:
     return form
 
 
-def may_go_together(inputs: Iterable[frozenset[Hashable]], answers: Iterable[frozenset[Hashable]]) -> bool:
-    """True where no input of a later call is, or holds, what an earlier one should answer, or a part of that.
+class CallsTogether:
+    """Calls that may be on their way to a program at once. It can read all that was sent to it, so none of them is
+    given what an earlier one should answer, or a part of that; and they fit into a socket.
 
-    >>> one, two = frozenset({1}), frozenset({2})
-    >>> may_go_together([one, two], [one, one]), may_go_together([one, two], [two, one])
-    (True, False)
+    >>> calls, one, two = CallsTogether(), frozenset({1}), frozenset({2})
+    >>> calls.add(10, answers=two)
+    >>> calls.may_take(10, inputs=one), calls.may_take(10, inputs=two), calls.may_take(1 << 15, inputs=one)
+    (True, False, False)
     """
-    expected: set[Hashable] = set()
-    for given, answer in zip(inputs, answers, strict=True):
-        if not expected.isdisjoint(given):
-            return False
-        expected |= answer
-    return True
+
+    def __init__(self) -> None:
+        self._count = self._size = 0
+        self._answers: set[Hashable] = set()
+
+    def may_take(self, size: int, inputs: frozenset[Hashable]) -> bool:
+        """True where another call of so many bytes is not too much, and gives no answer away; the first always."""
+        fits = self._count < _MAX_CALLS and self._size + size <= _MAX_BYTES
+        return not self._count or (fits and self._answers.isdisjoint(inputs))
+
+    def add(self, size: int, answers: frozenset[Hashable]) -> None:
+        """Takes another call, which should answer this."""
+        self._count += 1
+        self._size += size
+        self._answers |= answers
