@@ -28,6 +28,7 @@ from rltf.types import (
 )
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 
@@ -207,26 +208,32 @@ class JobJSON(TypedDict):
     answers: bool
 
 
-def job_message(number: int, job: Job, test_set: int) -> bytes:
-    """The message that submits a job whose timeout and memory are filled in."""
-    assert job.timeout is not None
-    assert job.memory_mb is not None
+def job_message(number: int, job: Job, timeout: float, memory_mb: int, test_set: int) -> bytes:
+    """The message that submits a job.
+
+    Args:
+        number: of the job.
+        job: its own limits are not read.
+        timeout: seconds a test.
+        memory_mb: memory of the program.
+        test_set: number of its tests.
+    """
     body = JobJSON(
         program=job.program,
         setup=job.setup,
         coverage=job.coverage,
-        memory_mb=job.memory_mb,
+        memory_mb=memory_mb,
         output=job.output,
         reference=job.reference,
         language=job.language,
         answers=job.answers,
     )
-    return Message(JOB, _json(body), job=number, test_set=test_set, timeout=job.timeout).packed()
+    return Message(JOB, _json(body), job=number, test_set=test_set, timeout=timeout).packed()
 
 
 def job_from_json(text: bytes) -> JobJSON:
     """The body of the message that `job_message` makes."""
-    job: JobJSON = json.loads(text)
+    job: JobJSON = _decode(text.decode())
     return job
 
 
@@ -252,7 +259,7 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
         UnreadableVerdict: The text is no verdict.
     """
     try:
-        record = json.loads(text)
+        record = _decode(text.decode())
         return decode_verdict(record | {"isolation": isolation | record["isolation"]})
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None

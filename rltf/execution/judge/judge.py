@@ -8,6 +8,7 @@ go on in a fresh one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from rltf.execution.inside.coverage import consistent_unexecuted
@@ -26,6 +27,7 @@ from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import Category, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
+_NO_BINARY = nullcontext()
 _TESTS_BETWEEN_SIGNS = 64
 """Tests on stdin between two signs of life where each takes a few milliseconds only."""
 
@@ -92,7 +94,8 @@ class Judge:
         if progress.coverage:
             sandbox.marks.clear_all()
         requesting = [at for at, test in enumerate(tests) if test.kind not in ("stdio", "text")]
-        with sandbox.replaced_when_lost(), compiled(sandbox, progress):
+        is_binary = compiled(sandbox, progress) if progress.language != "python" else _NO_BINARY
+        with sandbox.replaced_when_lost(), is_binary:
             if requesting:
                 self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
             for at, test in enumerate(tests):
@@ -224,20 +227,21 @@ class Judge:
             progress.mark_undecided(Outcome.TIMEOUT, ErrorRecord("Timeout", "not run: the program had timed out"))
         else:
             progress.mark_undecided(Outcome.WRONG_ANSWER, None)
-        results = tuple(
-            TestResult(status, seconds, self._error_report(status, error), executed, output)
-            for status, seconds, error, executed, output in zip(
-                progress.statuses, progress.seconds, progress.errors, progress.executed, progress.outputs, strict=True
-            )
-            if status is not None
+        rows = zip(
+            progress.statuses, progress.seconds, progress.errors, progress.executed, progress.outputs, strict=True
         )
+        results = [
+            TestResult(status, seconds, self._error_report(status, error), executed, output)
+            for status, seconds, error, executed, output in rows
+            if status is not None
+        ]
         worst = results[min(progress.order, key=lambda at: _rank(results[at].status))]
         return Verdict(
             outcome=worst.status,
             passed=progress.statuses.count(Outcome.PASSED),
             total=len(results),
             error=worst.error,
-            tests=results,
+            tests=tuple(results),
             seconds=round(progress.cpu_seconds, 6),
             isolation={"judging": judging},
             unexecuted=unexecuted,

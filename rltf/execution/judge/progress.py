@@ -63,6 +63,9 @@ class TestProgress:
     timeouts: int = 0
     failed: bool = False
     """Some test did not pass."""
+    runtime: str | None = field(init=False)
+    """What the program needs beyond Python's standard library: its language, or numpy where the program, the setup or a
+    test names it."""
     _clock: float = 0.0
     """When the present test began."""
 
@@ -73,6 +76,13 @@ class TestProgress:
         self.executed = [None] * len(self.tests)
         self.outputs = [None] * len(self.tests)
         self.returned = [None] * len(self.tests)
+        self.runtime = self._numpy() if self.language == "python" else LANGUAGES[self.language].runtime
+
+    def _numpy(self) -> str | None:
+        if "numpy" in self.setup or "numpy" in self.program:
+            return "numpy"
+        texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
+        return "numpy" if any("numpy" in text or "np." in text for text in texts) else None
 
     def start_clock(self) -> None:
         """Notes that a test begins now."""
@@ -128,16 +138,6 @@ class TestProgress:
         """The part of the first message to a process that is the same for all processes of the program."""
         asks = {"coverage": self.coverage, "trace": self.trace is not None}
         return {"program": self.program, "setup": self.setup, **asks}
-
-    @property
-    def runtime(self) -> str | None:
-        """What the program needs beyond Python's standard library: its language, or numpy where the program, the setup
-        or a test names it."""
-        if self.language != "python":
-            return LANGUAGES[self.language].runtime
-        texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
-        names_numpy = "numpy" in self.setup or "numpy" in self.program or any("numpy" in t or "np." in t for t in texts)
-        return "numpy" if names_numpy else None
 
     @property
     def over(self) -> bool:

@@ -37,7 +37,7 @@ def run_requesting(
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
-        process = sandbox.fork(replace(progress.limits, tests=len(remaining) + 1), memory=marks or progress.trace)
+        process = sandbox.fork(progress.limits.for_tests(len(remaining) + 1), memory=marks or progress.trace)
         program = progress.job_message | {"mode": "requests"}
         sent, right = (0, False) if calls is None else calls.ask(process, program, progress.limits.timeout)
         if right:

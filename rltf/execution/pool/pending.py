@@ -6,7 +6,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rltf.execution import messages
@@ -19,6 +19,8 @@ _MAX_VERDICTS = 4096
 """Verdicts that are remembered for equal jobs."""
 _MAX_TEST_SETS = 1024
 """Test sets that the judging side remembers, unless open jobs need more."""
+_MAX_ALLOWED = 1000
+"""Limits of jobs that are known to be allowed."""
 _MAX_IDENTITIES = 8
 """Tuples of equal tests that are recognised without encoding them again."""
 
@@ -29,7 +31,10 @@ class PendingJob:
 
     number: int
     job: Job
-    """With timeout and memory filled in."""
+    timeout: float
+    """Seconds a test, the job's own or the pool's."""
+    memory_mb: int
+    """Likewise."""
     test_set: int
     """Number of its test set."""
     key: Any
@@ -39,7 +44,7 @@ class PendingJob:
 
     def packed(self) -> bytes:
         """The message that submits it to the judging side."""
-        return messages.job_message(self.number, self.job, self.test_set)
+        return messages.job_message(self.number, self.job, self.timeout, self.memory_mb, self.test_set)
 
 
 class Entry(NamedTuple):
@@ -66,6 +71,8 @@ class PendingJobs:
 
     def __init__(self, timeout: float, memory_mb: int, check: Callable[[float, int], None] | None = None) -> None:
         self._timeout, self._memory_mb, self._check = timeout, memory_mb, check
+        self._allowed: set[tuple[float, int]] = set()
+        """Seconds a test, megabytes: limits that were checked."""
         self._by_number: dict[int, PendingJob] = {}
         self._by_key: dict[Any, PendingJob] = {}
         self._verdicts: OrderedDict[Any, Verdict] = OrderedDict()
@@ -82,11 +89,10 @@ class PendingJobs:
         future: Future[Verdict] = Future()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
-        require_limit("timeout", timeout)
-        require_limit("memory_mb", memory_mb)
+        known_types = type(timeout) is float and type(memory_mb) is int
+        if not (known_types and (timeout, memory_mb) in self._allowed):
+            self._check_limits(timeout, memory_mb)
         require_language(job)
-        if self._check is not None:
-            self._check(timeout, memory_mb)
         test_set, new_tests = self.test_sets.add(job.tests)
         key = (
             job.program,
@@ -108,11 +114,19 @@ class PendingJobs:
             pending.futures.append(future)
             return Entry(future, None, test_set, new_tests, pending.number)
         self._last_number += 1
-        job = replace(job, timeout=timeout, memory_mb=memory_mb)
-        pending = PendingJob(self._last_number, job, test_set, key, [future])
+        pending = PendingJob(self._last_number, job, timeout, memory_mb, test_set, key, [future])
         self._by_key[key] = self._by_number[pending.number] = pending
         self.test_sets.acquire(test_set)
         return Entry(future, pending, test_set, new_tests, pending.number)
+
+    def _check_limits(self, timeout: float, memory_mb: int) -> None:
+        """Checks the limits of a job; those of the host are the same for all jobs of the pool."""
+        require_limit("timeout", timeout)
+        require_limit("memory_mb", memory_mb)
+        if self._check is not None:
+            self._check(timeout, memory_mb)
+        if len(self._allowed) < _MAX_ALLOWED:
+            self._allowed.add((timeout, memory_mb))
 
     def withdraw(self, number: int) -> tuple[bool, int | None]:
         """Closes a job whose futures are all cancelled.

@@ -68,6 +68,10 @@ class Limits:
     tests: int = 1
     """Tests that the process runs, one after another."""
 
+    def for_tests(self, tests: int) -> Limits:
+        """The same for a process that runs so many tests."""
+        return Limits(self.timeout, self.memory_bytes, self.output_bytes, tests)
+
     @property
     def cpu_seconds(self) -> int:
         """Processor seconds of the process as a whole, the kernel's back-stop."""

@@ -10,8 +10,8 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import root, scratch, syscalls
@@ -34,6 +34,20 @@ _RESERVE = 4 << 30
 """Bytes of address space for stacks, where a memory cgroup counts what is used of them."""
 _LARGEST_CPU = 0xFFFFFFFF
 """Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
+
+
+class _ReplacedWhenLost:
+    """See `Sandbox.replaced_when_lost`. Every program enters it: a generator would cost ten times as much."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, ZygoteLost):
+            self._sandbox.close()
 
 
 class Sandbox:
@@ -68,6 +82,7 @@ class Sandbox:
         self._memory_state = ""
         self.marks = CoverageMarks()
         """Which lines a program executes."""
+        self._replaced_when_lost = _ReplacedWhenLost(self)
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
@@ -134,14 +149,9 @@ class Sandbox:
             self.close()
             raise ZygoteLost(f"the memory limit could not be set: {e}") from None
 
-    @contextmanager
-    def replaced_when_lost(self) -> Iterator[None]:
+    def replaced_when_lost(self) -> AbstractContextManager[object]:
         """A block in which a zygote that is lost is ended, so that the next program gets a new one."""
-        try:
-            yield
-        except ZygoteLost:
-            self.close()
-            raise
+        return self._replaced_when_lost
 
     def start(self) -> None:
         """Starts the zygote unless it runs.
