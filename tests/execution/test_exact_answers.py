@@ -5,56 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from counting_judge import CountingJudge
 
-from rltf.execution import messages
-from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.exact_answers import ExactCalls, KnownCalls
-from rltf.execution.judge.grading import Grader
-from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.judge.progress import TestProgress
-from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest
+from rltf.execution.messages import EncodedCall, JudgeTest
 from rltf.execution.sandbox.limits import Limits
-from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import AssertTest, CallTest, Outcome, StdioTest, Verdict
 
-ROOT = Path(__file__).resolve().parents[2]
-
 CALLS = [CallTest("f", (i,), i + 100) for i in range(5)]
-JOB = JobJSON(
-    program="", setup="", coverage=False, memory_mb=512, output=False, reference=None, language="python", answers=False
-)
-
-
-class CountingJudge:
-    """A judge in this process that counts the runs which a grader decided."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        table = ErrorTable.paper(None)
-        self._judge = Judge(SandboxSettings(source=str(ROOT)), table, JudgeSettings(1 << 20, False, 3))
-        self._sets = 0
-        self.graded = 0
-        grade = Grader.grade
-
-        def counted(grader: Grader, *args: Any) -> Any:
-            self.graded += 1
-            return grade(grader, *args)
-
-        monkeypatch.setattr(Grader, "grade", counted)
-        monkeypatch.setattr("rltf.execution.judge.exact_answers._WAIT_SECONDS", 5.0)  # on a busy machine, too
-
-    def __call__(self, program: str, *tests: Any, timeout: float = 60.0) -> Verdict:
-        self.graded = 0
-        self._sets += 1
-        rows = messages.tests_from_json(messages.tests_to_json(tests))
-        job: Any = {**JOB, "program": program}
-        return self._judge.judge(job, timeout, rows, self._sets)
-
-    def close(self) -> None:
-        self._judge.close()
 
 
 @pytest.fixture

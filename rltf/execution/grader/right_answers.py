@@ -12,6 +12,7 @@ import base64
 import builtins
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from rltf.execution.grader.connection import framed
@@ -85,10 +86,12 @@ def _pass(rows: Iterable[Sequence[Any]], calls: Sequence[SureCall]) -> bool:
     functions = {name: _answering(name, waiting) for name in {call.request[1] for call in calls}}
     try:
         for _, kind, text, *entry_point in rows:
+            compiled = compile_text(text)
             values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
+            values |= {name: import_module(name) for name in compiled.modules}
             if kind == "assert":
                 values |= functions
-            exec(compile_text(text).code, values)
+            exec(compiled.code, values)
             if kind == "check":
                 values["check"](functions[entry_point[0]])
     except BaseException:

@@ -25,7 +25,7 @@ _MAX_BYTES = 1 << 15
 """Of calls and of answers, each: less than a socket holds."""
 _MAX_TOLD_BYTES = 1 << 16
 """Of calls and of answers, each, that a grader tells; it keeps to less."""
-_WAIT_SECONDS = 0.03
+_WAIT_SECONDS = 0.02
 """For the process to end; later it is the grader's."""
 _SHARE_OF_LIMIT = 0.1
 """Of a test's time at most."""
