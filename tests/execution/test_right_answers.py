@@ -68,6 +68,12 @@ def answers_of(test_set: TestSet) -> list[Any] | None:
         (("assert abs(f(1) - 0.5) < 1e-6",), [0.5]),
         (("assert sorted(f([2, 1])) == [1, 2] and True",), [[1, 2]]),
         (("assert f(1) == (1, 'a')", "assert f(2) == None"), [{"tuple": [1, "a"]}, None]),
+        (("assert 10 ** f(1) == 100000000000",), None),  # with a wrong answer this may take for ever
+        (("assert f(1) ** 999999999 == 1",), None),
+        (("assert f('a') * 2 == 'aa'",), None),
+        (("assert math.factorial(f(1)) == 99999999",), None),
+        (("assert sum(f(1)) == [4]",), None),
+        (("assert math.isclose(f(1), 0.5)",), [0.5]),
         (("assert len(f(1)) == 3",), None),  # 3 has no length: what would please the test is not known
         (("assert f(1) != 2",), None),
         (("assert f(1) == f(2)",), None),
@@ -172,11 +178,11 @@ def test_a_verdict_is_the_same_whether_right_answers_are_known_or_not(judge: Cou
         ),
     ):
         judge.begin_tests(*tests)
-        first = judge.again(PROGRAMS[name], timeout=1.0)
+        first = judge.again(PROGRAMS[name], timeout=1.0 if name == "loops" else 30.0)
         assert judge.graded
         judge.again("def f(x): return sorted(x)\n", timeout=60.0)
         assert judge.graded == 0, "right answers are known by now"
-        second = judge.again(PROGRAMS[name], timeout=1.0)
+        second = judge.again(PROGRAMS[name], timeout=1.0 if name == "loops" else 30.0)
         assert told(second) == told(first)
         assert judge.graded == 0 or name not in ("right", "prints", "a list of its own", "solution class")
 

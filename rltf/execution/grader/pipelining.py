@@ -33,6 +33,13 @@ _OF_LIBRARY = frozenset(vars(builtins)) | WELL_KNOWN.keys() | sys.stdlib_module_
 """Names that a test does not ask the program for, unless it calls a function of that name."""
 _CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Expressions whose parts may be evaluated several times, or never."""
+_QUICK = frozenset(
+    ("abs", "dict", "frozenset", "isclose", "isinstance", "len", "list", "max", "min", "round", "set", "sorted", "sum")
+    + ("tuple", "type")
+)
+"""Functions whose time is that of reading what they are given."""
+UNKNOWN: Any = ...
+"""Of an answer: none is likely."""
 _NO_VALUES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -47,7 +54,8 @@ class SureCall(NamedTuple):
     answers: frozenset[Hashable]
     """Values that the test names beside it, and all parts of them."""
     likely_answer: Any
-    """The first of these values, encoded, or what else would please the test: not known to."""
+    """The first of these values, encoded, or what else would please the test: not known to. `UNKNOWN`: nothing is
+    likely, or the test might compute for long with it."""
 
 
 class SureCalls(NamedTuple):
@@ -205,6 +213,7 @@ def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
             request, (args, keywords) = ["call", target, operands, []], operands
             inputs = parts_of([*args, *keywords.values()])
             likely = literals[0] if literals else not isinstance(value, ast.UnaryOp)
+            likely = likely if call is not None and _is_quick(value, call) else UNKNOWN
             calls.append(SureCall(request, len(framed(request)), inputs, parts_of(literals), likely))
     return SureCalls(tuple(calls), complete=True)
 
@@ -221,6 +230,21 @@ def _sure_call(expression: ast.AST, name: str) -> ast.Call | None:
         case _:
             parts = iter(()) if isinstance(expression, _CONDITIONAL) else ast.iter_child_nodes(expression)
     return next((call for part in parts if (call := _sure_call(part, name)) is not None), None)
+
+
+def _is_quick(expression: ast.AST, call: ast.Call) -> bool:
+    """Whether an expression takes no longer than the value of a call in it is large (`10 ** f(x)` may)."""
+    match expression:
+        case ast.BinOp(op=operator) if not isinstance(operator, ast.Add | ast.Sub):
+            return False
+        case ast.Call(func=ast.Name(id=name)) if expression is not call and name not in _QUICK:
+            return False
+        case ast.Call(func=ast.Attribute(attr=name)) if name not in _QUICK:
+            return False
+        case ast.Compare() | ast.BoolOp() | ast.UnaryOp() | ast.BinOp() | ast.Call():
+            below = [child for child in ast.iter_child_nodes(expression) if call in ast.walk(child)]
+            return expression is call or all(_is_quick(child, call) for child in below)
+    return False
 
 
 def _literals_beside(expression: ast.AST, call: ast.Call) -> list[Any] | None:

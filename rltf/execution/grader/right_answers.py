@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from rltf.execution.grader.connection import framed
-from rltf.execution.grader.pipelining import SureCall, SureCalls, groups_of
+from rltf.execution.grader.pipelining import UNKNOWN, SureCall, SureCalls, groups_of
 from rltf.execution.grader.requests import Request
 from rltf.execution.grader.text_test_code import compile_text
 from rltf.execution.values.codec import Encoder, decode, encode
@@ -72,7 +72,11 @@ def right_answers(rows: Sequence[Sequence[Any]], calls_of_tests: Sequence[SureCa
     calls = [call for test in calls_of_tests for call in test.calls]
     answers = tuple(call.likely_answer for call in calls)
     size = sum(call.size for call in calls)
-    if max(size, len(_encode(answers))) > _MAX_BYTES or any(compile_text(row[2]).patches for row in rows):
+    if (
+        UNKNOWN in answers
+        or max(size, len(_encode(answers))) > _MAX_BYTES
+        or any(compile_text(row[2]).patches for row in rows)
+    ):
         return None
     groups = groups_of(calls)
     return (
