@@ -14,6 +14,7 @@ from rltf.benchmarks.files import Row
 from rltf.benchmarks.hub import hub_rows
 from rltf.benchmarks.livecodebench import read_day, row_day
 from rltf.types import Problem, Split
+from rltf.validation import require
 
 
 class LeetCode(Apps):
@@ -54,6 +55,7 @@ class LeetCode(Apps):
         chat: Mapping[str, Any] | None = None,
         exclude: str | None = None,
     ) -> None:
+        require("split", split, choices=("train", "test"))
         self._since, self._until, self._file_split = read_day("since", since), read_day("until", until), split
         super().__init__(
             path,

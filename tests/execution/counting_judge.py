@@ -51,10 +51,10 @@ class CountingJudge:
         self._sets += 1
         self._rows = messages.tests_from_json(messages.tests_to_json(tests))
 
-    def again(self, program: str, timeout: float = 60.0) -> Verdict:
+    def again(self, program: str, timeout: float = 60.0, coverage: bool = False) -> Verdict:
         """The verdict on one of several programs with the same tests."""
         self.graded = 0
-        job: Any = {**JOB, "program": program}
+        job: Any = {**JOB, "program": program, "coverage": coverage}
         return self._judge.judge(job, timeout, self._rows, self._sets)
 
     def end_graders(self) -> None:

@@ -187,6 +187,46 @@ def test_a_verdict_is_the_same_whether_right_answers_are_known_or_not(judge: Cou
         assert judge.graded == 0 or name not in ("right", "prints", "a list of its own", "solution class")
 
 
+LINES = {
+    "right": "import math\ndef f(x):\n    if len(x) > 9:\n        return 0\n    return sorted(x)\n",
+    "wrong at the second": (
+        "def f(x):\n    if x == ['b', 'a']:\n        return 3\n    if not x:\n        return 4\n    return sorted(x)\n"
+    ),
+    "raises": "def f(x):\n    if not x:\n        1 / 0\n    return sorted(x)\n\ndef g():\n    pass\n",
+    "exits": "import os\ndef f(x):\n    if not x:\n        os._exit(0)\n    return sorted(x)\n",
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_that_a_test_executed_are_the_same_and_none_of_calls_that_it_did_not_make(
+    judge: CountingJudge, name: str
+) -> None:
+    judge.begin_tests(CheckTest(WHOLE_CHECK, "f"))
+    first = judge.again(LINES[name], coverage=True)
+    assert first.tests[0].executed is not None
+    judge.again("def f(x): return sorted(x)\n")
+    assert judge.graded == 0
+    second = judge.again(LINES[name], coverage=True)
+    assert (told(second), second.tests[0].executed) == (told(first), first.tests[0].executed)
+    assert second.unexecuted == first.unexecuted
+    assert judge.graded == (name != "right")
+    assert 3 not in first.tests[0].executed or name != "wrong at the second"
+
+
+def test_programs_with_coverage_run_once_where_most_fail(judge: CountingJudge) -> None:
+    judge.begin_tests(CheckTest(WHOLE_CHECK, "f"))
+    right = "def f(x): return sorted(x)\n"
+    judge.again(right)
+    judge.again(right + "\n", coverage=True)
+    assert judge.graded == 0
+    for number in range(7):
+        judge.again(f"def f(x): return {number}", coverage=True)
+    judge.again(right + "\n\n", coverage=True)
+    assert judge.graded == 1
+    judge.again(right)
+    assert judge.graded == 0, "without coverage it costs a failure nothing"
+
+
 def test_a_program_that_reads_ahead_finds_no_answer(judge: CountingJudge) -> None:
     """It answers with the next number that lies in its channel, which is the answer: each waits for the one before."""
     cheat = """

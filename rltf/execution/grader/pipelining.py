@@ -34,8 +34,22 @@ _OF_LIBRARY = frozenset(vars(builtins)) | WELL_KNOWN.keys() | sys.stdlib_module_
 _CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Expressions whose parts may be evaluated several times, or never."""
 _QUICK = frozenset(
-    ("abs", "dict", "frozenset", "isclose", "isinstance", "len", "list", "max", "min", "round", "set", "sorted", "sum")
-    + ("tuple", "type")
+    (
+        "abs",
+        "dict",
+        "frozenset",
+        "isclose",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+        "round",
+        "set",
+        "sorted",
+        "sum",
+        "tuple",
+    )
 )
 """Functions whose time is that of reading what they are given."""
 UNKNOWN: Any = ...

@@ -9,16 +9,14 @@ answers alone: with the same ones it passes again.
 from __future__ import annotations
 
 import base64
-import builtins
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from rltf.execution.grader.connection import framed
 from rltf.execution.grader.pipelining import UNKNOWN, SureCall, SureCalls, groups_of
 from rltf.execution.grader.requests import Request
-from rltf.execution.grader.text_test_code import compile_text
+from rltf.execution.grader.text_test_code import compile_text, names_after
 from rltf.execution.values.codec import Encoder, decode, encode
 
 _MAX_BYTES = 1 << 15
@@ -90,12 +88,7 @@ def _pass(rows: Iterable[Sequence[Any]], calls: Sequence[SureCall]) -> bool:
     functions = {name: _answering(name, waiting) for name in {call.request[1] for call in calls}}
     try:
         for _, kind, text, *entry_point in rows:
-            compiled = compile_text(text)
-            values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test"}
-            values |= {name: import_module(name) for name in compiled.modules}
-            if kind == "assert":
-                values |= functions
-            exec(compiled.code, values)
+            values = names_after(text, functions if kind == "assert" else {})
             if kind == "check":
                 values["check"](functions[entry_point[0]])
     except BaseException:

@@ -7,12 +7,13 @@ import builtins
 import re
 import symtable
 import sys
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import CodeType
+from typing import Any
 
 from rltf.execution.grader import small_pytest
 from rltf.execution.grader.names import WELL_KNOWN, TestNames, well_known
@@ -114,6 +115,19 @@ def builtin_under_test(asserts: Iterable[str], bound: Set[str]) -> str | None:
         names = {f.id for f in calls if isinstance(f, ast.Name)} & text.names & (library_names - bound)
         called = names if called is None else called & names
     return called.pop() if called and len(called) == 1 else None
+
+
+def names_after(text: str, functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The global names that test text leaves, run with these functions and the modules that it uses, and no program.
+
+    Raises:
+        BaseException: Whatever the text raises.
+    """
+    compiled = compile_text(text)
+    values: dict[str, Any] = {"__builtins__": builtins, "__name__": "test", **functions}
+    values |= {name: import_module(name) for name in compiled.modules}
+    exec(compiled.code, values)
+    return values
 
 
 class Scope:

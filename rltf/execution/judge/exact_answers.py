@@ -29,6 +29,8 @@ _WAIT_SECONDS = 0.02
 """For the process to end; later it is the grader's."""
 _SHARE_OF_LIMIT = 0.1
 """Of a test's time at most."""
+_LATEST = 10
+"""Programs over which the share that passes is taken."""
 _MAX_TEST_SETS = 256
 """Test sets of `call` tests whose calls are kept."""
 _NONE: frozenset[Any] = frozenset()
@@ -128,11 +130,15 @@ class KnownCalls:
         """Those of `call` tests, the newest only."""
         self._of_text: dict[int, ExactCalls] = {}
         """Those that the grader told of the test sets that it has."""
+        self._passing = 1.0
+        """Share of the latest programs with coverage and one test that passed it. One that is asked calls together and
+        fails may have executed lines for calls that its test does not come to, so it runs once more."""
 
     def of(self, progress: TestProgress, indices: Sequence[int]) -> ExactCalls | None:
         """The calls of all tests of a program; None where a grader is to send them, where only some are to run, or
         where something else is asked of them than whether they are right."""
-        plain = not (progress.answers or progress.coverage or progress.trace) and progress.language == "python"
+        plain = not (progress.answers or progress.trace) and progress.language == "python"
+        plain = plain and (not progress.coverage or (len(indices) == 1 and self._passing > 0.5))
         all_run = len(indices) == len(progress.tests)
         alone = len(indices) == 1 or not progress.stop_at_first_failure
         if not (plain and all_run and alone) or len(progress.program) + len(progress.setup) > _MAX_BYTES:
@@ -145,6 +151,11 @@ class KnownCalls:
                 self._of_calls.clear()
             self._of_calls[number] = ExactCalls.of(progress.tests)
         return self._of_calls[number]
+
+    def count(self, progress: TestProgress) -> None:
+        """Notes whether a program passed, where that says whether it is worth while to ask the next one in this way."""
+        if progress.coverage and len(progress.tests) == 1:
+            self._passing += (float(not progress.failed) - self._passing) / _LATEST
 
     def tell(self, number: int, rows: Any) -> None:
         """Takes what the grader says of a test set."""

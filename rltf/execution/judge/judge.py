@@ -143,6 +143,7 @@ class Judge:
         try:
             with grader_sandbox.replaced_when_lost():
                 run_requesting(sandbox, grader, progress, indices, self._when_waiting)
+                grader.known_calls.count(progress)
         except ZygoteLost:
             grader.forget()
             raise

@@ -41,11 +41,17 @@ def run_requesting(
         program = progress.job_message | {"mode": "requests"}
         sent, right = (0, False) if calls is None else calls.ask(process, program, progress.limits.timeout)
         if right:
+            if marks is not None:
+                progress.executed[remaining[0]] = marks.executed_since_last()
             _mark_exact(progress, process, remaining)
             return
-        if sent and len(process.channel.received) > MAX_REPLAYED:  # a grader reads so much as it comes
-            progress.finish(process)
+        if sent and (marks is not None or len(process.channel.received) > MAX_REPLAYED):
+            progress.finish(
+                process
+            )  # it executed lines that its test does not ask for, or said more than a grader reads
             calls = None
+            if marks is not None:
+                marks.clear_all()
             continue
         job = {
             "program": None if sent else program,
