@@ -43,7 +43,8 @@ def check(*statements: str) -> str:
         (check("'a text'", "assert True, 'fine'", "assert c('é') is None, 'wrong'"), [call("é")], True),
         (check("import math", "assert math.isclose(c(1.5), 2)", "pass"), [call(1.5)], True),
         (check("assert c(1) == 2", "x = c(2)", "assert x == 3"), [call(1)], False),
-        (check("assert c(1) == 2", "assert c(2) == 10**9"), [call(1)], False),  # what it should answer is not written
+        (check("assert c(1) == 2", "assert c(3 * 19) == 10**9"), [call(1), call(57)], True),
+        (check("assert c(1) == 2", "assert c(2) == 10**n"), [call(1)], False),  # what it should answer is not written
         (check("assert c(1) == 2", "assert c(2) == sorted([4, 3])"), [call(1)], False),
         (check("assert c(1) == 2", "assert isinstance(c(2), int)"), [call(1)], False),
         (check("assert abs(c(x=1) - 2) < 1e-6", "assert 1 < c(2) < 3"), [call(x=1), call(2)], True),

@@ -54,6 +54,7 @@ _QUICK = frozenset(
 """Functions whose time is that of reading what they are given."""
 UNKNOWN: Any = ...
 """Of an answer: none is likely."""
+_CODE_OF_CONSTANT = len(compile("1.5", "", "eval").co_code)
 _NO_VALUES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
@@ -186,10 +187,24 @@ def calls_of_assert(text: str, setup: str) -> SureCalls:
 
 
 def _statements(text: str) -> list[ast.stmt]:
+    """The statements of a text, in which `3 * 19` is 57; none where it is long or no Python."""
     try:
-        return ast.parse(text).body if len(text) <= _MAX_TEXT else []
+        return _Folded().visit(ast.parse(text)).body if len(text) <= _MAX_TEXT else []
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+class _Folded(ast.NodeTransformer):
+    """Replaces arithmetic on constants by its result, as far as the compiler does, which bounds its size."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """The result, where it is known."""
+        self.generic_visit(node)
+        if not (isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant)):
+            return node
+        code = compile(ast.Expression(node), "<test>", "eval")
+        is_constant = len(code.co_code) <= _CODE_OF_CONSTANT
+        return ast.copy_location(ast.Constant(code.co_consts[0]), node) if is_constant else node
 
 
 def _calls(body: list[ast.stmt], name: str, target: str) -> SureCalls:
