@@ -37,6 +37,7 @@ REPLACED = {
     "model=codet5_770m": ["model=tiny_t5"],
     "benchmark.path=APPS_FOLDER": [],
     "model=smollm2_135m": ["model=tiny_causal"],
+    "model.lora={alpha: 32, r: 16}": [],  # which tiny_causal has none of
     "model=codet5p_2b": ["model=codet5p_2b", "recipe=tiny_t5", "model.max_prompt_tokens=190"],
     "policy=smollm2_135m": ["policy=tiny_causal"],
     "policy=me/my-coder": ["policy=RUN"],

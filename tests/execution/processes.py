@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rltf.execution.isolation.layers import HOST_IDS
 from rltf.execution.sandbox.process_tree import children, descendants
 
 
@@ -45,13 +46,24 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def by_role(supervisor: int) -> dict[str, list[int]]:
-    """Process ids of a pool. Graders are told from programs by the page of memory that they share with their worker."""
+    """Process ids of a pool. Graders are told from programs by the page of memory that they share with their worker,
+    the process that compiles by its user, where we are root and each sandbox has one."""
     roles: dict[str, list[int]] = {"supervisor": [supervisor], "worker": processes("worker", supervisor)}
     roles["zygote"] = [zygote for worker in roles["worker"] for zygote in children(worker)]
     inside = [pid for zygote in roles["zygote"] for pid in descendants(zygote)]
     roles["grader"] = [pid for pid in inside if has_page(pid)]
-    roles["program"] = [pid for pid in inside if pid not in roles["grader"]]
+    roles["compiler"] = [pid for pid in inside if is_compiler(pid)]
+    roles["program"] = [pid for pid in inside if pid not in (*roles["grader"], *roles["compiler"])]
     return roles
+
+
+def is_compiler(pid: int) -> bool:
+    """True for the process that compiles programs and runs none."""
+    try:
+        user = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return False
+    return user >= HOST_IDS and bool((user - HOST_IDS) & 8)
 
 
 def has_page(pid: int) -> bool:

@@ -150,7 +150,7 @@ def census(executor: LocalExecutor) -> dict[str, Any]:
     assert eventually(lambda: by_role(executor._process.pid)["program"] == [])
     found: dict[str, Any] = {}
     for role, pids in {**by_role(executor._process.pid), "trainer": [os.getpid()]}.items():
-        if role != "program":
+        if role not in ("program", "compiler"):  # of which there may be none
             sizes, files = map(rss_mb, pids), (len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
             found[role] = {"count": len(pids), "mb": round(max(sizes), 1), "files": max(files)}
     found["processes"] = len(descendants(executor._process.pid))
@@ -246,7 +246,7 @@ def test_a_hundred_thousand_programs_leave_nothing_and_each_gets_its_own_verdict
     assert alive(below) == []
     assert len(os.listdir("/proc/self/fd")) <= descriptors
     assert eventually(lambda: temporary_files() == groups() == [])
-    assert last["processes"] <= WORKERS * 7
+    assert last["processes"] <= WORKERS * 9  # a zygote with the process that compiles is among them
     for role in ("trainer", "supervisor", "worker", "zygote", "grader"):
         assert last[role]["mb"] <= first[role]["mb"] + GROWTH_MB, role
         assert last[role]["files"] <= first[role]["files"] + GROWTH_FILES, role

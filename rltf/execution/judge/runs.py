@@ -45,10 +45,9 @@ def run_requesting(
                 progress.executed[remaining[0]] = marks.executed_since_last()
             _mark_exact(progress, process, remaining)
             return
+        # it may have executed lines that its test does not ask for, or said more than a grader reads as it comes
         if sent and (marks is not None or len(process.channel.received) > MAX_REPLAYED):
-            progress.finish(
-                process
-            )  # it executed lines that its test does not ask for, or said more than a grader reads
+            progress.finish(process)
             calls = None
             if marks is not None:
                 marks.clear_all()
