@@ -94,8 +94,8 @@ class Judge:
         if progress.coverage:
             sandbox.marks.clear_all()
         requesting = [at for at, test in enumerate(tests) if test.kind not in ("stdio", "text")]
-        is_binary = compiled(sandbox, progress) if progress.language != "python" else _NO_BINARY
-        with sandbox.replaced_when_lost(), is_binary:
+        binary = compiled(sandbox, progress) if progress.language != "python" else _NO_BINARY
+        with sandbox.replaced_when_lost(), binary:
             if requesting:
                 self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
             for at, test in enumerate(tests):
