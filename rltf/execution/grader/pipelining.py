@@ -33,24 +33,8 @@ _OF_LIBRARY = frozenset(vars(builtins)) | WELL_KNOWN.keys() | sys.stdlib_module_
 """Names that a test does not ask the program for, unless it calls a function of that name."""
 _CONDITIONAL = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 """Expressions whose parts may be evaluated several times, or never."""
-_QUICK = frozenset(
-    (
-        "abs",
-        "dict",
-        "frozenset",
-        "isclose",
-        "isinstance",
-        "len",
-        "list",
-        "max",
-        "min",
-        "round",
-        "set",
-        "sorted",
-        "sum",
-        "tuple",
-    )
-)
+_QUICK_NAMES = "abs dict frozenset isclose isinstance len list max min round set sorted sum tuple"
+_QUICK = frozenset(_QUICK_NAMES.split())
 """Functions whose time is that of reading what they are given."""
 UNKNOWN: Any = ...
 """Of an answer: none is likely."""

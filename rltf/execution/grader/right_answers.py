@@ -9,7 +9,6 @@ answers alone: with the same ones it passes again.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,12 +16,10 @@ from rltf.execution.grader.connection import framed
 from rltf.execution.grader.pipelining import UNKNOWN, SureCall, SureCalls, groups_of
 from rltf.execution.grader.requests import Request
 from rltf.execution.grader.text_test_code import compile_text, names_after
-from rltf.execution.values.codec import Encoder, decode, encode
+from rltf.execution.values.codec import Encoder, decode, encode, framed_answer
 
 _MAX_BYTES = 1 << 15
 """Of requests and of answers, each: less than a socket holds."""
-_MAX_GROUPS = 64
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RightAnswers(NamedTuple):
@@ -47,8 +44,7 @@ class RightAnswers(NamedTuple):
             for request in group:
                 number += 1
                 calls += framed([*request, number])
-                body = b'{"n":%d,"value":%s}' % (number, _encode(self.answers[number - 1]).encode())
-                answers += len(body).to_bytes(4, "big") + body
+                answers += framed_answer(number, self.answers[number - 1])
             if number == len(self.answers):
                 calls += framed(None)
             rows.append((len(group), base64.b64encode(calls).decode(), base64.b64encode(answers).decode()))
@@ -69,17 +65,12 @@ def right_answers(rows: Sequence[Sequence[Any]], calls_of_tests: Sequence[SureCa
         return None
     calls = [call for test in calls_of_tests for call in test.calls]
     answers = tuple(call.likely_answer for call in calls)
-    size = sum(call.size for call in calls)
-    if (
-        UNKNOWN in answers
-        or max(size, len(_encode(answers))) > _MAX_BYTES
-        or any(compile_text(row[2]).patches for row in rows)
-    ):
+    if UNKNOWN in answers:
         return None
-    groups = groups_of(calls)
-    return (
-        RightAnswers(tuple(map(tuple, groups)), answers) if len(groups) <= _MAX_GROUPS and _pass(rows, calls) else None
-    )
+    size = max(sum(call.size for call in calls), sum(len(framed_answer(0, answer)) for answer in answers))
+    if size > _MAX_BYTES or any(compile_text(row[2]).patches for row in rows) or not _pass(rows, calls):
+        return None
+    return RightAnswers(tuple(map(tuple, groups_of(calls))), answers)
 
 
 def _pass(rows: Iterable[Sequence[Any]], calls: Sequence[SureCall]) -> bool:

@@ -8,7 +8,6 @@ takes long or ends otherwise, are the grader's to judge: it gets the answers as 
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rltf.execution.judge.progress import TestProgress
 from rltf.execution.messages import EncodedCall, JudgeTest
 from rltf.execution.sandbox.message_socket import framed
 from rltf.execution.sandbox.process import SandboxedProcess
+from rltf.execution.values.codec import framed_answer
 from rltf.execution.values.parts import CallsTogether, parts_of
 
 _MAX_CALLS = 256
@@ -34,7 +34,6 @@ _LATEST = 10
 _MAX_TEST_SETS = 256
 """Test sets of `call` tests whose calls are kept."""
 _NONE: frozenset[Any] = frozenset()
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ExactGroup(NamedTuple):
@@ -68,19 +67,19 @@ class ExactCalls:
             if not isinstance(test, EncodedCall) or number > _MAX_CALLS:
                 return None
             call = framed(["result", test.function, [test.args, {}], number == len(tests), number])
-            body = b'{"n":%d,"value":%s}' % (number, _encode(test.expected).encode())
+            answer = framed_answer(number, test.expected)
             size_of_calls += len(call)
-            size_of_answers += 4 + len(body)
+            size_of_answers += len(answer)
             if max(size_of_calls, size_of_answers) > _MAX_BYTES:
                 return None
-            if b"NaN" in body:  # which is equal to nothing, itself included
+            if b"NaN" in answer:  # which is equal to nothing, itself included
                 return None
             inputs, answers = (parts_of(test.args), parts_of([test.expected])) if len(tests) > 1 else (_NONE, _NONE)
             if not groups or not together.may_take(len(call), inputs):
                 groups.append([])
                 together = CallsTogether()
             together.add(len(call), answers)
-            groups[-1].append((call, len(body).to_bytes(4, "big") + body))
+            groups[-1].append((call, answer))
         return cls(tuple(ExactGroup(len(group), *map(b"".join, zip(*group, strict=True))) for group in groups))
 
     @classmethod

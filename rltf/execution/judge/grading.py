@@ -108,11 +108,11 @@ class Grader:
         self._page.clear(1 + last)
         if process.ended:
             self._page.await_message()
-        answered = b"" if process.ended else bytes(process.channel.received)
+        news: dict[str, Any] = {"number": self._jobs, "tests": None, "forgotten": ()}
+        news["answered"] = b"" if process.ended else bytes(process.channel.received)
         channel = process.give_channel()
         descriptors = [channel] if marks is None else [channel, marks]
-        news: dict[str, Any] = {"number": self._jobs, "tests": None, "descriptors": len(descriptors), "forgotten": ()}
-        news["answered"] = answered
+        news["descriptors"] = len(descriptors)
         if number not in self._test_sets:
             news["tests"] = _rows(tests)
             self._test_sets[number] = _grading_seconds(tests)

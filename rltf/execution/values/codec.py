@@ -21,7 +21,7 @@ from rltf.execution.values import library
 from rltf.execution.values.bounds import CONTAINER, MAX_DEPTH, MAX_NODES, TYPES, CannotSend, deeper
 from rltf.execution.values.decoding import Decoder, decode
 
-__all__ = ["CannotSend", "Decoder", "Encoder", "decode", "dumps", "encode", "loads"]
+__all__ = ["CannotSend", "Decoder", "Encoder", "decode", "dumps", "encode", "framed_answer", "loads"]
 
 _ATOMS = frozenset({type(None), bool, float})
 _BASES = (bool, int, float, str, tuple, list, dict, set, frozenset, bytes, complex, deque)
@@ -178,6 +178,16 @@ def encode(value: Any, encoder: Encoder | None = None) -> Any:
 def dumps(value: Any) -> bytes:
     """The JSON text of an encoded value."""
     return _dumps(encode(value), separators=(",", ":")).encode()
+
+
+def framed_answer(number: int, encoded: Any) -> bytes:
+    """The answer to a request, to the byte as a program's process sends it for an encoded value.
+
+    >>> framed_answer(1, [2])
+    b'\\x00\\x00\\x00\\x13{"n":1,"value":[2]}'
+    """
+    body = _dumps({"n": number, "value": encoded}, separators=(",", ":")).encode()
+    return len(body).to_bytes(4, "big") + body
 
 
 def loads(text: bytes | str) -> Any:
