@@ -451,7 +451,7 @@ def encode_error(error: ErrorReport | None) -> ErrorJSON | None:
         "message": error.message,
         "line": error.line,
         "end_line": error.end_line,
-        "category": error.category.value,
+        "category": str(error.category),
     }
 
 
@@ -475,7 +475,7 @@ def decode_error(record: Mapping[str, Any] | None) -> ErrorReport | None:
 def encode_verdict(verdict: Verdict) -> VerdictJSON:
     """A verdict as plain JSON values."""
     record: VerdictJSON = {
-        "outcome": verdict.outcome.value,
+        "outcome": str(verdict.outcome),
         "passed": verdict.passed,
         "total": verdict.total,
         "error": encode_error(verdict.error),
@@ -508,7 +508,7 @@ def decode_divergence(record: Mapping[str, Any]) -> Divergence:
 
 def _encode_result(result: TestResult) -> ResultJSON:
     record: ResultJSON = {
-        "status": result.status.value,
+        "status": str(result.status),
         "seconds": result.seconds,
         "error": encode_error(result.error),
     }

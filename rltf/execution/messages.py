@@ -28,7 +28,7 @@ from rltf.types import (
 )
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_raw_decode = json.JSONDecoder().raw_decode
 HEADER = struct.Struct(">IBQQId")
 """Length of the body, then the other fields of a `Message` in their order."""
 
@@ -86,13 +86,15 @@ def wait_readable(connection: socket.socket) -> Callable[[], object]:
 
 
 class Connection:
-    """A socket to another process that never blocks: what the other side does not take at once is sent later."""
+    """A socket to another process, which never blocks: messages are queued, and `flush` sends what it takes."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self._socket = connection
         self._unpacker = Unpacker()
         self._unsent = bytearray()
+        self.awaits_room = False
+        """Its owner waits until the other side takes more."""
 
     def fileno(self) -> int:
         """The descriptor, for a selector."""
@@ -104,9 +106,8 @@ class Connection:
         return bool(self._unsent)
 
     def send(self, message: bytes) -> None:
-        """Sends as much as the socket takes, and leaves the rest to `flush`."""
+        """Queues a message."""
         self._unsent += message
-        self.flush()
 
     def flush(self) -> None:
         """Sends as much of what waits as the socket takes; drops it when the other side is gone, as `receive` tells."""
@@ -233,7 +234,7 @@ def job_message(number: int, job: Job, timeout: float, memory_mb: int, test_set:
 
 def job_from_json(text: bytes) -> JobJSON:
     """The body of the message that `job_message` makes."""
-    job: JobJSON = _decode(text.decode())
+    job: JobJSON = _decode(text)
     return job
 
 
@@ -259,10 +260,17 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
         UnreadableVerdict: The text is no verdict.
     """
     try:
-        record = _decode(text.decode())
+        record = _decode(text)
         return decode_verdict(record | {"isolation": isolation | record["isolation"]})
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as e:
         raise UnreadableVerdict(f"the verdict on this program cannot be read: {type(e).__name__} ({e})") from None
+
+
+def _decode(text: bytes) -> Any:
+    value, end = _raw_decode(string := text.decode())
+    if end < len(string):
+        raise ValueError("there is more than one value")
+    return value
 
 
 def _json(value: Any) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from rltf.execution import messages
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.messages import JobJSON
 from rltf.execution.sandbox.settings import SandboxSettings
@@ -44,18 +45,18 @@ class CountingJudge:
         self._sets += 1
         rows = messages.tests_from_json(messages.tests_to_json(tests))
         job: Any = {**JOB, "program": program}
-        return self._judge.judge(job, timeout, rows, self._sets)
+        return self._judge.judge(job, timeout, JobTests(self._sets, rows))
 
     def begin_tests(self, *tests: Any) -> None:
         """Takes the tests of the programs that `again` judges."""
         self._sets += 1
-        self._rows = messages.tests_from_json(messages.tests_to_json(tests))
+        self._tests = JobTests(self._sets, messages.tests_from_json(messages.tests_to_json(tests)))
 
     def again(self, program: str, timeout: float = 60.0, coverage: bool = False) -> Verdict:
         """The verdict on one of several programs with the same tests."""
         self.graded = 0
         job: Any = {**JOB, "program": program, "coverage": coverage}
-        return self._judge.judge(job, timeout, self._rows, self._sets)
+        return self._judge.judge(job, timeout, self._tests)
 
     def end_graders(self) -> None:
         """Ends the graders; the next program that needs one gets another."""

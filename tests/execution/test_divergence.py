@@ -9,6 +9,7 @@ import pytest
 from rltf.execution import LocalExecutor, messages
 from rltf.execution.inside.trace import EVENTS
 from rltf.execution.judge.divergence import ReferenceComparison
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.sandbox.limits import Limits, ZygoteLost
 from rltf.types import AssertTest, CallTest, CheckTest, Divergence, Job, Outcome, StdioTest, Test, TextTest, Verdict
@@ -217,7 +218,7 @@ def test_equal_programs_with_other_references_are_other_jobs(pool: LocalExecutor
 def wrong_program() -> TestProgress:
     """A program whose test is decided."""
     tests = messages.tests_from_json(messages.tests_to_json([TEST]))
-    return TestProgress(WRONG, "", tests, 1, Limits(9.0, 1 << 20, 1 << 10))
+    return TestProgress(WRONG, "", JobTests(1, tests), Limits(9.0, 1 << 20, 1 << 10))
 
 
 def test_a_reference_is_run_once_for_all_programs_and_each_in_a_memory_of_its_own() -> None:

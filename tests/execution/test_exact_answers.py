@@ -11,6 +11,7 @@ import pytest
 from counting_judge import CountingJudge
 
 from rltf.execution.judge.exact_answers import ExactCalls, KnownCalls
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.messages import EncodedCall, JudgeTest
 from rltf.execution.sandbox.limits import Limits
@@ -116,7 +117,7 @@ def test_more_bytes_than_a_socket_takes_hold_nobody_up(judge: CountingJudge, siz
 
 
 def progress(*tests: JudgeTest, program: str = "", **options: Any) -> TestProgress:
-    return TestProgress(program, "", tests, 0, Limits(1.0, 1 << 20, 1 << 10), **options)
+    return TestProgress(program, "", JobTests(0, tests), Limits(1.0, 1 << 20, 1 << 10), **options)
 
 
 CALL = EncodedCall("f", [1], 2)

@@ -221,6 +221,7 @@ def test_a_worker_that_is_silent_for_too_long_is_killed_and_its_job_not_tried_ag
     supervisor._selector.register(worker.connection, selectors.EVENT_READ, worker)
     supervisor._workers.append(worker)  # as if there were another, so that no successor is started
     supervisor._remove_worker(worker)
+    supervisor._trainer.flush()
     (message,) = messages.Unpacker().feed(answers.recv(1 << 16))
     assert (message.kind, message.job) == (messages.VERDICT, 1)
     verdict = messages.verdict_from_json(message.body, {})

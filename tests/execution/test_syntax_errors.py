@@ -13,6 +13,7 @@ import pytest
 
 from rltf.execution.judge import syntax
 from rltf.execution.judge.error_table import ErrorTable
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.judge import Judge, JudgeSettings
 from rltf.execution.messages import EncodedCall, JobJSON, JudgeTest
 from rltf.execution.sandbox.process_tree import children
@@ -65,7 +66,7 @@ def verdict(
         language="python",
         answers=False,
     )
-    timed = judge.judge(job, 2.0, tests, crc32(repr(tests).encode()))
+    timed = judge.judge(job, 2.0, JobTests(crc32(repr(tests).encode()), tests))
     return replace(timed, seconds=0.0, tests=tuple(replace(test, seconds=0.0) for test in timed.tests))
 
 

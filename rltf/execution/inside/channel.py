@@ -37,8 +37,8 @@ class Channel:
         self._fd = fd
         self._owner = _getpid()
         self._received = b""
+        self._has_read = False
         self._wait: Callable[[], object] | None = None
-        """Waits for all messages but the first; who waits in `read` is woken also when an answer of ours is read."""
 
     def receive(self) -> Any:
         """The next message; None at the end."""
@@ -46,21 +46,26 @@ class Channel:
             return None
         received: Any = self._received
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "big"):
-            if self._wait is not None:
-                self._wait()
+            if self._has_read:
+                self._await_more()
             chunk = _read(self._fd, _CHUNK if received else _FIRST_CHUNK)
             if not chunk:
                 return None
+            self._has_read = True
             if len(received) >= _CHUNK and type(received) is bytes:
                 received = bytearray(received)  # which grows without copies
             received += chunk
         end = 4 + int.from_bytes(received[:4], "big")
         self._received = bytes(received[end:])
-        if not self._received and self._wait is None:
+        return _loads(received[4:end])
+
+    def _await_more(self) -> None:
+        """Waits for all reads but the first: who waits in `read` is woken also when an answer of ours is read."""
+        if self._wait is None:
             poll = _poll()
             poll.register(self._fd, _READABLE)
             self._wait = poll.poll
-        return _loads(received[4:end])
+        self._wait()
 
     def send(self, message: dict[str, Any]) -> None:
         """Sends a message; in the place of one that is too long, a message that says so."""

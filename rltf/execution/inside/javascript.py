@@ -6,11 +6,11 @@ the order of their times. An error that nobody catches in a promise is not seen,
 
 from __future__ import annotations
 
+import _socket
 import json
 import math
 import os
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -252,13 +252,14 @@ def main(fd: int) -> None:
 def warm_up() -> None:
     """Runs small programs as children will do, and makes the engine that they find ready."""
     global _engine
-    judge, child = socket.socketpair()
-    with judge, child:
-        channel = Channel(child.fileno())
-        for _ in range(_WARM_UP_RUNS):
-            engine = Engine(lambda fd, text: len(text))
-            engine.load(_WARM_UP_PROGRAM, "")
-            engine.run_events()
-            channel.send_value(encode(engine.call("f", decode([1]))), 1)
-            engine.flush()
+    judge, child = _socket.socketpair()
+    channel = Channel(child.fileno())
+    for _ in range(_WARM_UP_RUNS):
+        engine = Engine(lambda fd, text: len(text))
+        engine.load(_WARM_UP_PROGRAM, "")
+        engine.run_events()
+        channel.send_value(encode(engine.call("f", decode([1]))), 1)
+        engine.flush()
+    judge.close()
+    child.close()
     _engine = Engine()

@@ -9,10 +9,10 @@ and nothing that is sent from here is a verdict.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the enums of `signal` cost time
+import _socket
 import gc
 import marshal
 import os
-import socket
 import sys
 import warnings
 from typing import Any
@@ -94,16 +94,18 @@ def warm_up() -> None:
     job = {"program": "def f(x):\n    return [x]\n", "setup": "", "coverage": False, "trace": False, "mode": "requests"}
     dialogues: Any = ([job, ["result", "f", [[1], {}], [], 1]], [job, ["call", "f", [[1], {}], [], 1]])
     for messages in dialogues * _WARM_UP_RUNS:
-        judge, child = socket.socketpair()
-        with judge, child:
-            for message in messages:
-                text = marshal.dumps(message)
-                judge.sendall(len(text).to_bytes(4, "big") + text)
-            judge.shutdown(socket.SHUT_WR)
-            run(child.fileno())
-    judge, child = socket.socketpair()
-    with judge, child:
-        script.warm_up(Channel(child.fileno()), job, _WARM_UP_RUNS)
+        judge, child = _socket.socketpair()
+        for message in messages:
+            text = marshal.dumps(message)
+            judge.sendall(len(text).to_bytes(4, "big") + text)
+        judge.shutdown(_socket.SHUT_WR)
+        run(child.fileno())
+        judge.close()
+        child.close()
+    judge, child = _socket.socketpair()
+    script.warm_up(Channel(child.fileno()), job, _WARM_UP_RUNS)
+    judge.close()
+    child.close()
     coverage.warm_up(str(job["program"]), _WARM_UP_RUNS)
     _signal.signal(_signal.SIGINT, interrupted)
     del sys.modules["program"]

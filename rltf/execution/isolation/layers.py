@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
 import resource
-import socket
 from typing import Any
 
 from rltf.execution.isolation import landlock, root, seccomp, syscalls
@@ -34,7 +34,7 @@ class IsolationLayers:
         control: Socket to the worker, which maps users, makes folders and collects our parent when asked.
     """
 
-    def __init__(self, settings: dict[str, Any], control: socket.socket) -> None:
+    def __init__(self, settings: dict[str, Any], control: _socket.socket) -> None:
         self._settings = settings
         self._control = control
         self._without = set(settings["without"])
@@ -92,7 +92,7 @@ class IsolationLayers:
         return False
 
     def _check_network(self) -> None:
-        if {name for _, name in socket.if_nameindex()} - {"lo"}:
+        if {name for _, name in _socket.if_nameindex()} - {"lo"}:
             self.report["network"] = "absent: interfaces of the host are visible"
 
     def _become_first(self, namespaces: bool) -> None:

@@ -26,10 +26,10 @@ class MemoryGroup:
         self._folder = folder
         self._limit = folder / ("memory.max" if modern else "memory.limit_in_bytes")
         self._usage = folder / ("memory.current" if modern else "memory.usage_in_bytes")
-        self._size = 0
         events = folder / ("memory.events" if modern else "memory.oom_control")
         self._events = os.open(events, os.O_RDONLY | os.O_CLOEXEC)
-        self._kills = self._count_kills()
+        self._text, self._kills = b"", 0
+        self.exceeded()
 
     @classmethod
     def make(cls, name: str) -> Self:
@@ -72,21 +72,18 @@ class MemoryGroup:
         Raises:
             OSError: More is in use.
         """
-        if size != self._size:
-            self._limit.write_text(str(size + _MARGIN))
-            self._size = size
+        self._limit.write_text(str(size + _MARGIN))
 
     def exceeded(self) -> bool:
         """True when the kernel has ended a process for the limit since we last asked."""
-        kills = self._count_kills()
-        exceeded, self._kills = kills > self._kills, kills
-        return exceeded
-
-    def _count_kills(self) -> int:
-        _, key, numbers = os.pread(self._events, 512, 0).partition(b"oom_kill ")
+        text = os.pread(self._events, 512, 0)
+        if text == self._text:
+            return False
+        _, key, numbers = text.partition(b"oom_kill ")
         if not key:
             raise OSError("the kernel does not count the processes it ends for memory")  # version 1 before Linux 4.13
-        return int(numbers.split(None, 1)[0])
+        previous, self._kills, self._text = self._kills, int(numbers.split(None, 1)[0]), text
+        return self._kills > previous
 
     def remove(self) -> None:
         """Deletes the group; its processes must be gone."""

@@ -6,7 +6,6 @@ import ctypes
 import os
 import struct
 import sys
-import sysconfig
 from collections.abc import Sequence
 
 from rltf.execution.isolation import syscalls
@@ -32,6 +31,8 @@ INODES = 4096
 
 def interpreter_files() -> list[str]:
     """Files and folders that a running interpreter may still have to read: modules, libraries, time zones."""
+    import sysconfig  # not in the zygote, which is told
+
     names = {sysconfig.get_path(k) for k in ("stdlib", "platstdlib")} | {os.path.join(sys.base_prefix, "lib")}
     names |= {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo"}
     paths = sorted(n for n in names if n and os.path.exists(n))

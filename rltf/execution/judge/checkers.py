@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rltf.execution.judge.compare import same_output
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.outcomes import Decision, ErrorRecord
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.messages import EncodedCall
@@ -38,7 +39,7 @@ def checker_progress(test: StdioTest, printed: str) -> TestProgress:
     """The checker of a test as a program with one test, which asks it for its verdict on what was printed."""
     texts = (test.stdin, test.stdout, printed.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     call = EncodedCall("_rltf_verdict", [encode(text) for text in texts], encode(True))
-    return TestProgress(f"{test.checker}\n{_CALL_CHECKER}", "", (call,), _CHECKER_TESTS, _CHECKER_LIMITS)
+    return TestProgress(f"{test.checker}\n{_CALL_CHECKER}", "", JobTests(_CHECKER_TESTS, (call,)), _CHECKER_LIMITS)
 
 
 def checker_decision(checking: TestProgress) -> Decision:

@@ -16,7 +16,7 @@ from rltf.execution.sandbox.limits import Limits, Stop, StopReason
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.types import Outcome
 
-_LIMITS = Limits(timeout=20.0, memory_bytes=2 << 30, output_bytes=1 << 20, tests=2)
+_LIMITS = Limits(timeout=20.0, memory_bytes=2 << 30, output_bytes=1 << 20)
 """What a compiler may take, whose processes are several."""
 _F_ADD_SEALS, _SEALS = 1033, 0xF
 _TERMINATED = re.compile(r"terminate called after throwing an instance of '([^']*)'(?:\s+what\(\): +(.*))?")
@@ -62,7 +62,7 @@ def compiled(sandbox: Sandbox, progress: TestProgress) -> Iterator[None]:
 
 def _compile(sandbox: Sandbox, progress: TestProgress, binary: Binary) -> None:
     progress.start_clock()
-    process = sandbox.fork(_LIMITS, memory=binary)
+    process = sandbox.fork(_LIMITS, memory=binary, tests=2)
     process.channel.send(progress.job_message | {"mode": "compile"})
     answer = process.receive(_LIMITS.timeout)
     if not isinstance(answer, Stop) and answer.get("compiled") is True:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from rltf.execution.inside.sites import Site
 from rltf.execution.inside.trace import TraceMemory
@@ -66,7 +65,7 @@ class ReferenceComparison:
         return None if wrong is None else diverging_site(wrong, right, printed)
 
     def _reference(self, judged: TestProgress, reference: str, at: int) -> TracedProgram | None:
-        key = (reference, judged.setup, judged.test_set, at)
+        key = (reference, judged.setup, judged.job_tests.number, at)
         if key not in self._references:
             self._references[key] = self._traced(judged, reference, at, Outcome.PASSED)
             while len(self._references) > _MAX_TRACES:
@@ -78,8 +77,8 @@ class ReferenceComparison:
         """A program with its trace; None where its run ends otherwise than expected, unless the trace was full."""
         memory = self._memory = self._memory or TraceMemory()
         memory.clear()
-        limits = replace(judged.limits, timeout=min(judged.limits.timeout, TRACED_SECONDS))
-        progress = TestProgress(program, judged.setup, judged.tests, judged.test_set, limits, trace=memory)
+        limits = judged.limits._replace(timeout=min(judged.limits.timeout, TRACED_SECONDS))
+        progress = TestProgress(program, judged.setup, judged.job_tests, limits, trace=memory)
         try:
             self._run(progress, at)
         finally:

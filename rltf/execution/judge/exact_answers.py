@@ -116,9 +116,11 @@ class ExactCalls:
             channel.send_bytes(group.calls)
             sent += group.number
             expected += group.answers
-        while not process.ended and (remaining := end - time.monotonic()) > 0:
+        while (remaining := end - time.monotonic()) > 0:
             process.wait(remaining)
-        return sent, process.ended and channel.received == expected
+            if process.ended:
+                return sent, channel.received == expected
+        return sent, False
 
 
 class KnownCalls:
@@ -142,7 +144,7 @@ class KnownCalls:
         alone = len(indices) == 1 or not progress.stop_at_first_failure
         if not (plain and all_run and alone) or len(progress.program) + len(progress.setup) > _MAX_BYTES:
             return None
-        number = progress.test_set
+        number = progress.job_tests.number
         if not isinstance(progress.tests[0], EncodedCall):
             return None if progress.setup else self._of_text.get(number)  # setup may change what text means
         if number not in self._of_calls:

@@ -7,8 +7,7 @@ go on in a fresh one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rltf.execution.inside.coverage import consistent_unexecuted
@@ -17,17 +16,17 @@ from rltf.execution.judge.compiled import compiled
 from rltf.execution.judge.divergence import ReferenceComparison
 from rltf.execution.judge.error_table import ErrorTable
 from rltf.execution.judge.grading import Grader
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.outcomes import ErrorRecord, decide
 from rltf.execution.judge.progress import TestProgress
 from rltf.execution.judge.runs import run_requesting, run_script
 from rltf.execution.judge.syntax import SyntaxChecker
-from rltf.execution.messages import JobJSON, JudgeTest, uniform_verdict
+from rltf.execution.messages import JobJSON, uniform_verdict
 from rltf.execution.sandbox.limits import NOT_RUN, Limits, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.execution.sandbox.settings import SandboxSettings
 from rltf.types import Category, ErrorReport, Outcome, StdioTest, TestResult, Verdict
 
-_NO_BINARY = nullcontext()
 _TESTS_BETWEEN_SIGNS = 64
 """Tests on stdin between two signs of life where each takes a few milliseconds only."""
 
@@ -63,14 +62,13 @@ class Judge:
         self._when_waiting: Callable[[], None] = lambda: None
         self._comparison = ReferenceComparison(self._run)
 
-    def judge(self, job: JobJSON, timeout: float, tests: Sequence[JudgeTest], test_set: int) -> Verdict:
+    def judge(self, job: JobJSON, timeout: float, job_tests: JobTests) -> Verdict:
         """The verdict on a program, with `judging` alone in its `isolation`.
 
         Args:
             job: program, setup, and what goes with them.
             timeout: seconds a test.
-            tests: the tests.
-            test_set: number of the tests; the same number means the same tests.
+            job_tests: its tests.
 
         Raises:
             ZygoteLost: The sandbox broke; the job can be tried again.
@@ -78,8 +76,7 @@ class Judge:
         progress = TestProgress(
             program=job["program"],
             setup=job["setup"],
-            tests=tests,
-            test_set=test_set,
+            job_tests=job_tests,
             limits=Limits(timeout, job["memory_mb"] << 20, self._settings.output_bytes),
             stop_at_first_failure=self._settings.stop_at_first_failure,
             max_timeouts=self._settings.max_timeouts,
@@ -93,27 +90,21 @@ class Judge:
         sandbox = self._sandbox(progress.runtime)
         if progress.coverage:
             sandbox.marks.clear_all()
-        requesting = [at for at, test in enumerate(tests) if test.kind not in ("stdio", "text")]
-        binary = compiled(sandbox, progress) if progress.language != "python" else _NO_BINARY
-        with sandbox.replaced_when_lost(), binary:
-            if requesting:
-                self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
-            for at, test in enumerate(tests):
-                if test.kind == "text" and not progress.over:
-                    decide_text(progress, at)
-                if test.kind == "stdio" and not progress.over:
-                    printed = run_script(sandbox, progress, at)
-                    if printed is not None:
-                        self._check(progress, at, printed)
-                    if at % _TESTS_BETWEEN_SIGNS == 0:
-                        self._when_waiting()
+        try:
+            if progress.language == "python":
+                self._decide(sandbox, progress)
+            else:
+                with compiled(sandbox, progress):
+                    self._decide(sandbox, progress)
+        except ZygoteLost:
+            sandbox.close()
+            raise
         unexecuted = _unexecuted(sandbox, progress) if progress.coverage else None
         if unexecuted is None:  # not measured, or not to be believed
-            progress.executed = [None] * len(tests)
-        has_text = any(test.kind in ("assert", "check") for test in tests)
+            progress.executed = [None] * len(progress.tests)
         if progress.language == "python":
             self._syntax.count(compiled=Outcome.SYNTAX_ERROR not in progress.statuses)
-        verdict = self._verdict(progress, "rpc" if has_text else "external", unexecuted)
+        verdict = self._verdict(progress, "rpc" if job_tests.has_text else "external", unexecuted)
         if job["reference"] is None or job["language"] != "python" or verdict.outcome is not Outcome.WRONG_ANSWER:
             return verdict
         at = next(at for at, result in enumerate(verdict.tests) if result.status is Outcome.WRONG_ANSWER)
@@ -125,8 +116,7 @@ class Judge:
 
         Setup runs before a program is compiled, test text may say by itself that it cannot be judged, a text is no
         program, and what a script prints may be asked for."""
-        kinds = {test.kind for test in progress.tests}
-        if progress.setup or progress.output or progress.language != "python" or not kinds <= {"call", "stdio"}:
+        if progress.setup or progress.output or progress.language != "python" or not progress.job_tests.bare:
             return False
         message = self._syntax.error(progress.program)
         if message is None:
@@ -135,16 +125,32 @@ class Judge:
         self._syntax.count(compiled=False)
         return True
 
+    def _decide(self, sandbox: Sandbox, progress: TestProgress) -> None:
+        requesting = progress.job_tests.requesting
+        if requesting:
+            self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
+        if len(requesting) == len(progress.tests):
+            return
+        for at, test in enumerate(progress.tests):
+            if test.kind == "text" and not progress.over:
+                decide_text(progress, at)
+            if test.kind == "stdio" and not progress.over:
+                printed = run_script(sandbox, progress, at)
+                if printed is not None:
+                    self._check(progress, at, printed)
+                if at % _TESTS_BETWEEN_SIGNS == 0:
+                    self._when_waiting()
+
     def _grade(
         self, sandbox: Sandbox, graders: tuple[Sandbox, Grader], progress: TestProgress, indices: list[int]
     ) -> None:
         """Decides the tests at `indices`, which ask the program."""
         grader_sandbox, grader = graders
         try:
-            with grader_sandbox.replaced_when_lost():
-                run_requesting(sandbox, grader, progress, indices, self._when_waiting)
-                grader.known_calls.count(progress)
-        except ZygoteLost:
+            run_requesting(sandbox, grader, progress, indices, self._when_waiting)
+            grader.known_calls.count(progress)
+        except ZygoteLost:  # one of the two; both start anew
+            grader_sandbox.close()
             grader.forget()
             raise
 
@@ -155,10 +161,13 @@ class Judge:
         assert isinstance(test, StdioTest)
         checking = checker_progress(test, printed)
         graders = self._grader(checking.runtime)
-        graders[1].replace_tests(checking.test_set)
+        graders[1].replace_tests(checking.job_tests.number)
         sandbox = self._sandbox(checking.runtime)
-        with sandbox.replaced_when_lost():
+        try:
             self._grade(sandbox, graders, checking, [0])
+        except ZygoteLost:
+            sandbox.close()
+            raise
         progress.mark(at, *checker_decision(checking))
 
     def _run(self, progress: TestProgress, at: int) -> None:
@@ -168,11 +177,14 @@ class Judge:
             ZygoteLost: The sandbox broke.
         """
         sandbox = self._sandbox(progress.runtime)
-        with sandbox.replaced_when_lost():
+        try:
             if progress.tests[at].kind == "stdio":
                 run_script(sandbox, progress, at)
             else:
                 self._grade(sandbox, self._grader(progress.runtime), progress, [at])
+        except ZygoteLost:
+            sandbox.close()
+            raise
 
     def sandbox_lost_verdict(self, tests: int, why: str) -> Verdict:
         """The verdict on a program with `tests` tests under which the sandbox broke again and again."""
@@ -232,14 +244,18 @@ class Judge:
             progress.statuses, progress.seconds, progress.errors, progress.executed, progress.outputs, strict=True
         )
         results = [
-            TestResult(status, seconds, self._error_report(status, error), executed, output)
+            TestResult(status, seconds, None if error is None else self._error_report(status, error), executed, output)
             for status, seconds, error, executed, output in rows
             if status is not None
         ]
-        worst = results[min(progress.order, key=lambda at: _rank(results[at].status))]
+        passed = progress.statuses.count(Outcome.PASSED)
+        if passed == len(results):
+            worst = results[progress.order[0]]
+        else:
+            worst = results[min(progress.order, key=lambda at: _rank(results[at].status))]
         return Verdict(
             outcome=worst.status,
-            passed=progress.statuses.count(Outcome.PASSED),
+            passed=passed,
             total=len(results),
             error=worst.error,
             tests=tuple(results),
@@ -249,8 +265,8 @@ class Judge:
             answers=tuple(progress.returned) if progress.answers else (),
         )
 
-    def _error_report(self, status: Outcome, error: ErrorRecord | None) -> ErrorReport | None:
-        if error is None or status is Outcome.PASSED:
+    def _error_report(self, status: Outcome, error: ErrorRecord) -> ErrorReport | None:
+        if status is Outcome.PASSED:
             return None
         blameless = status in (Outcome.WRONG_ANSWER, Outcome.UNJUDGEABLE)  # no token is to blame for a reason
         category = Category.IGNORE if blameless else self._table.category(status, error)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rltf.execution.inside.trace import TraceMemory
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.outcomes import ErrorRecord
 from rltf.execution.languages import LANGUAGES
 from rltf.execution.messages import JudgeTest
 from rltf.execution.sandbox.limits import Limits, ProcessExit
 from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.settings import SharedMemory
-from rltf.types import AssertTest, CheckTest, Outcome, ProgramOutput
+from rltf.types import Outcome, ProgramOutput
 
 
 @dataclass
@@ -25,9 +26,7 @@ class TestProgress:
 
     program: str
     setup: str
-    tests: Sequence[JudgeTest]
-    test_set: int
-    """Number of the tests; the same number means the same tests."""
+    job_tests: JobTests
     limits: Limits
     stop_at_first_failure: bool = False
     max_timeouts: int = 1
@@ -39,6 +38,7 @@ class TestProgress:
     answers: bool = False
     """What it returns in calls is part of the verdict."""
     language: str = "python"
+    tests: Sequence[JudgeTest] = field(init=False)
     trace: TraceMemory | None = None
     """Where the program is to say which values it computes; None: it does not."""
     binary: SharedMemory | None = None
@@ -70,19 +70,19 @@ class TestProgress:
     """When the present test began."""
 
     def __post_init__(self) -> None:
-        self.statuses = [None] * len(self.tests)
-        self.seconds = [0.0] * len(self.tests)
-        self.errors = [None] * len(self.tests)
-        self.executed = [None] * len(self.tests)
-        self.outputs = [None] * len(self.tests)
-        self.returned = [None] * len(self.tests)
-        self.runtime = self._numpy() if self.language == "python" else LANGUAGES[self.language].runtime
-
-    def _numpy(self) -> str | None:
-        if "numpy" in self.setup or "numpy" in self.program:
-            return "numpy"
-        texts = (test.code for test in self.tests if isinstance(test, AssertTest | CheckTest))
-        return "numpy" if any("numpy" in text or "np." in text for text in texts) else None
+        self.tests = self.job_tests.tests
+        number = len(self.tests)
+        self.statuses = [None] * number
+        self.seconds = [0.0] * number
+        self.errors = [None] * number
+        self.executed = [None] * number
+        self.outputs = [None] * number
+        self.returned = [None] * number
+        if self.language != "python":
+            self.runtime = LANGUAGES[self.language].runtime
+        else:
+            names_numpy = self.job_tests.has_numpy or "numpy" in self.program or "numpy" in self.setup
+            self.runtime = "numpy" if names_numpy else None
 
     def start_clock(self) -> None:
         """Notes that a test begins now."""
@@ -113,6 +113,8 @@ class TestProgress:
 
     def mark_undecided(self, status: Outcome, error: ErrorRecord | None) -> None:
         """Decides every test that is not decided."""
+        if None not in self.statuses:
+            return
         self.start_clock()
         for at, decided in enumerate(self.statuses):
             if decided is None:

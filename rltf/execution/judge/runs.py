@@ -37,7 +37,7 @@ def run_requesting(
     while remaining and not progress.over:
         progress.start_clock()
         marks = sandbox.marks if progress.coverage else None
-        process = sandbox.fork(progress.limits.for_tests(len(remaining) + 1), memory=marks or progress.trace)
+        process = sandbox.fork(progress.limits, memory=marks or progress.trace, tests=len(remaining) + 1)
         program = progress.job_message | {"mode": "requests"}
         sent, right = (0, False) if calls is None else calls.ask(process, program, progress.limits.timeout)
         if right:
@@ -56,7 +56,7 @@ def run_requesting(
             "program": None if sent else program,
             "sent": sent,
             "setup": progress.setup if progress.language == "python" else "",
-            "test_set": progress.test_set,
+            "test_set": progress.job_tests.number,
             "tests": progress.tests,
             "indices": remaining,
             "stop_at_first_failure": progress.stop_at_first_failure,
@@ -156,7 +156,7 @@ def run_script(sandbox: Sandbox, progress: TestProgress, at: int) -> str | None:
     assert isinstance(test, StdioTest)
     progress.start_clock()
     expected_bytes = len(test.stdout.encode("utf-8", "surrogatepass"))
-    limits = replace(limits, output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
+    limits = limits._replace(output_bytes=max(limits.output_bytes, 2 * expected_bytes + OUTPUT_SLACK))
     marks = sandbox.marks if progress.coverage else None
     memory = marks or progress.trace or progress.binary
     try:

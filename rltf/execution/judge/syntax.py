@@ -23,7 +23,9 @@ _MEMORY = 0.98
 """Weight of the programs before in that share: the last fifty or so count."""
 _SECONDS = 1.0
 """Longest compilation that is waited for."""
-_LIMITS = Limits(timeout=_SECONDS, memory_bytes=512 << 20, output_bytes=1 << 10, tests=3600)
+_PROGRAMS = 3600
+"""That one process may compile, each of which takes that long."""
+_LIMITS = Limits(timeout=_SECONDS, memory_bytes=512 << 20, output_bytes=1 << 10)
 
 
 class SyntaxChecker:
@@ -43,9 +45,9 @@ class SyntaxChecker:
         if self._share < _WORTHWHILE_SHARE or len(program) > _LARGEST_TEXT:
             return None
         try:
-            with self._sandbox.replaced_when_lost():
-                answer = self._ask(program)
+            answer = self._ask(program)
         except ZygoteLost:
+            self._sandbox.close()
             self._forget()
             answer = None
         if answer is None:
@@ -76,7 +78,7 @@ class SyntaxChecker:
             ZygoteLost: the sandbox did not start, or broke.
         """
         if self._process is None:
-            self._process = self._sandbox.fork(_LIMITS)
+            self._process = self._sandbox.fork(_LIMITS, tests=_PROGRAMS)
             self._process.channel.send(
                 {"program": "", "setup": "", "coverage": False, "trace": False, "mode": "syntax"}
             )

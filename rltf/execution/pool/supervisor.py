@@ -100,9 +100,9 @@ class Supervisor:
                 self._collect_orphans()
                 self._kill_stuck_workers()
                 self._dispatch()
-                self._flush(self._trainer)
                 for worker in self._workers:
                     self._flush(worker.connection)
+                self._flush(self._trainer)
         finally:
             self._end()
 
@@ -154,11 +154,12 @@ class Supervisor:
 
     def _flush(self, connection: messages.Connection) -> None:
         """Sends what waits, and wakes us when there is room for more."""
-        connection.flush()
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.pending else 0)
-        key = self._selector.get_key(connection)
-        if key.events != events:
-            self._selector.modify(connection, events, key.data)
+        if connection.pending:
+            connection.flush()
+        if connection.pending != connection.awaits_room:
+            connection.awaits_room = connection.pending
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.pending else 0)
+            self._selector.modify(connection, events, self._selector.get_key(connection).data)
 
     def _dispatch(self) -> None:
         """Sends jobs to idle workers; starts another worker when jobs are left."""

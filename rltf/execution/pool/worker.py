@@ -14,8 +14,9 @@ from types import FrameType
 from rltf.execution import messages
 from rltf.execution.isolation import syscalls
 from rltf.execution.judge.error_table import ErrorTable
+from rltf.execution.judge.job_tests import JobTests
 from rltf.execution.judge.judge import Judge, JudgeSettings
-from rltf.execution.messages import JudgeTest, Message
+from rltf.execution.messages import Message
 from rltf.execution.sandbox.limits import ZygoteLost
 from rltf.execution.sandbox.sandbox import become_subreaper
 from rltf.execution.sandbox.settings import SandboxSettings
@@ -60,7 +61,7 @@ class Worker:
     def __init__(self, supervisor: socket.socket, judge: Judge) -> None:
         self._supervisor = supervisor
         self._judge = judge
-        self._test_sets: dict[int, tuple[JudgeTest, ...]] = {}
+        self._test_sets: dict[int, JobTests] = {}
         self._unsent_verdicts = b""
         self._alive_at = 0.0
         """When we last gave a sign of life."""
@@ -74,7 +75,8 @@ class Worker:
         while wait() and (chunk := self._supervisor.recv(1 << 16)):
             for message in unpacker.feed(chunk):
                 if message.kind == messages.TESTS:
-                    self._test_sets[message.test_set] = messages.tests_from_json(message.body)
+                    tests = messages.tests_from_json(message.body)
+                    self._test_sets[message.test_set] = JobTests(message.test_set, tests)
                 elif message.kind == messages.FORGET:
                     self._test_sets.pop(message.test_set, None)
                 else:
@@ -84,14 +86,14 @@ class Worker:
 
     def _verdict(self, message: Message) -> Verdict:
         """The verdict on the job of a message."""
-        job, tests = messages.job_from_json(message.body), self._test_sets[message.test_set]
+        job, job_tests = messages.job_from_json(message.body), self._test_sets[message.test_set]
         why = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._judge.judge(job, message.timeout, tests, message.test_set)
+                return self._judge.judge(job, message.timeout, job_tests)
             except ZygoteLost as e:
                 why = str(e)
-        return self._judge.sandbox_lost_verdict(len(tests), why)
+        return self._judge.sandbox_lost_verdict(len(job_tests.tests), why)
 
     def _send_verdicts(self) -> None:
         """Sends finished verdicts: all those of one chunk of jobs together, or sooner when a program takes long."""

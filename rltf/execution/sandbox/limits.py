@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from rltf.validation import require
 
@@ -34,6 +34,8 @@ GRADING_SECONDS_PER_BYTE = 2e-6
 """More of it for long test text, which must be compiled."""
 GRADER_MEMORY = 2 << 30
 """Bytes that test text and the values it is sent may take."""
+_LARGEST_CPU = 0xFFFFFFFF
+"""Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
 SILENT_WORKER_SECONDS = 60.0
 """A worker gives a sign of life every second while a program runs; after so long without it is stuck. Longer than two
 zygotes may take to start."""
@@ -55,8 +57,7 @@ def require_limit(key: str, value: Any) -> None:
         require(key, value, above=0, at_most=LARGEST[key], whole=key != "timeout")
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What one process may use."""
 
     timeout: float
@@ -65,17 +66,10 @@ class Limits:
     """Beyond the interpreter's own."""
     output_bytes: int
     """Stdout, where it is compared."""
-    tests: int = 1
-    """Tests that the process runs, one after another."""
 
-    def for_tests(self, tests: int) -> Limits:
-        """The same for a process that runs so many tests."""
-        return Limits(self.timeout, self.memory_bytes, self.output_bytes, tests)
-
-    @property
-    def cpu_seconds(self) -> int:
-        """Processor seconds of the process as a whole, the kernel's back-stop."""
-        return math.ceil(self.timeout * self.tests) + 1
+    def cpu_seconds(self, tests: int) -> int:
+        """Processor seconds of a process that runs so many tests, the kernel's back-stop."""
+        return min(math.ceil(self.timeout * tests) + 1, _LARGEST_CPU)
 
     @property
     def unread_bytes(self) -> int:
@@ -129,8 +123,7 @@ class Stop:
     """`LOAD_ERROR`, `SCRIPT_END`: the program's last message."""
 
 
-@dataclass(frozen=True)
-class ProcessExit:
+class ProcessExit(NamedTuple):
     """How a process ended."""
 
     status: int

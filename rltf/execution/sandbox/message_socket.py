@@ -68,7 +68,7 @@ class MessageSocket:
 
     def send_bytes(self, messages: bytes) -> None:
         """Queues messages that are framed already."""
-        self._unsent = memoryview(bytes(self._unsent) + messages)
+        self._unsent = memoryview(bytes(self._unsent) + messages if self._unsent else messages)
         self.push()
 
     def push(self) -> None:

@@ -10,6 +10,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NoReturn
 
 from rltf.execution.isolation import seccomp
@@ -59,8 +60,6 @@ class SandboxedProcess:
         self.channel = MessageSocket(channel, _MESSAGE_BYTES)
         """Our end of the socket to the process."""
         self.limits = limits
-        self.clock = TaskClock(zygote.pid)
-        """Counts its seconds, where the clock of the wall is not enough."""
         self._outputs = set(output)
         self._stdout_fd = output[0] if len(output) == 2 else -1
         self._stdout: list[bytes] = []
@@ -71,33 +70,38 @@ class SandboxedProcess:
         """The zygote's `ENDED` message, once the process has ended."""
         self.forbidden_call = ""
         """The forbidden system call that it tried, or empty."""
-        self._trusted = [zygote.control.fileno()] + ([] if zygote.listener is None else [zygote.listener])
-        self._handlers: dict[int, Callable[[int, int], object]] = {}
-        self._poll = select.poll()
-        for fd in self._trusted:
-            self._handlers[fd] = self.attend
-            self._poll.register(fd, _IN)
-        self._later: list[int] | None = []
-        """Descriptors that are watched once a first, short wait has seen nothing."""
-        for fd in output:
-            self.watch(fd, self._read_output)
+        self._trusted = [] if zygote.killed_for_memory else zygote.descriptors
+        self._handlers: dict[int, Callable[[int, int], object]] = dict.fromkeys(output, self._read_output)
+        """Descriptors that are watched besides those of the zygote."""
+        self._poll: select.poll | None = None
+        """Waits for all of them; made once a first, short wait for the zygote's alone has seen nothing."""
+
+    @cached_property
+    def clock(self) -> TaskClock:
+        """Counts its seconds, where the clock of the wall is not enough."""
+        return TaskClock(self._zygote.pid)
 
     def watch(self, fd: int, handler: Callable[[int, int], object]) -> None:
         """Has `wait` call `handler(fd, event)` when a descriptor is ready."""
         self._handlers[fd] = handler
-        if self._later is None:
+        if self._poll is not None:
             self._poll.register(fd, _IN)
-        else:
-            self._later.append(fd)
 
-    def _watch_all(self) -> None:
-        for fd in self._later or ():
-            self._poll.register(fd, _IN)
-        self._later = None
+    def _unwatch(self, fd: int) -> None:
+        del self._handlers[fd]
+        if self._poll is not None:
+            self._poll.unregister(fd)
+
+    def _poll_of_all(self) -> select.poll:
+        if self._poll is None:
+            self._poll = select.poll()
+            for fd in (*self._trusted, *self._handlers):
+                self._poll.register(fd, _IN)
+        return self._poll
 
     @property
     def trusted(self) -> list[int]:
-        """Descriptors at which zygote and kernel speak of it, for `attend`."""
+        """Descriptors at which zygote and kernel speak of it, for `attend`; none of a zygote that was killed."""
         return self._trusted
 
     @property
@@ -130,7 +134,7 @@ class SandboxedProcess:
                 return message
             if self.ended:
                 return Stop(StopReason.EXIT)
-            if self._later is None and self.channel.open:
+            if self._poll is not None and self.channel.open:
                 self._poll.register(self.channel.fileno(), _IN | _OUT * self.channel.unsent)
             self.wait(min(remaining, _LONGEST_WAIT_SECONDS))
             if self.overflowed:
@@ -147,16 +151,18 @@ class SandboxedProcess:
         At first it waits for the end of the process alone: most have ended after a few milliseconds, and what they
         printed and said is still there.
         """
-        events = self._poll.poll(max(1, min(seconds * 1000, _SHORT_WAIT_MS)))
+        poll = self._zygote.poll if self._poll is None and self._exit_report is None else self._poll_of_all()
+        events = poll.poll(max(1, min(seconds * 1000, _SHORT_WAIT_MS)))
         if not events:
-            self._watch_all()
             self.clock.tick()
             if self._when_waiting is not None:
                 self._when_waiting()
-            events = self._poll.poll(max(1, seconds * 1000 - _SHORT_WAIT_MS))
+            events = self._poll_of_all().poll(max(1, seconds * 1000 - _SHORT_WAIT_MS))
         for fd, event in events:
             if fd in self._handlers:  # an earlier one of these may have closed it
                 self._handlers[fd](fd, event)
+            elif fd in self._trusted:
+                self.attend(fd)
 
     def attend(self, fd: int, event: int = _IN) -> None:
         """Reads what the process cannot forge: words of the zygote, and of the kernel about forbidden calls."""
@@ -192,25 +198,33 @@ class SandboxedProcess:
         if self._exit_report is None:
             for fd in select.select(self._trusted, [], [], grace_seconds)[0]:
                 self.attend(fd)
+        if self._exit_report is None:
+            self._await_end()
+        self._drain()
+        self.close()
+        report = self._exit_report or b""
+        status, cpu_seconds, size = ENDED.unpack_from(report)
+        forbidden_call = self.forbidden_call
+        if size and not forbidden_call:
+            forbidden_call = report[ENDED.size : ENDED.size + size].decode(errors="replace")
+        return ProcessExit(
+            status,
+            cpu_seconds,
+            forbidden_call,
+            b"".join(self._stdout),
+            self._zygote.killed_for_memory or self._zygote.out_of_memory(),
+            self.overflowed,
+            self._stderr,
+        )
+
+    def _await_end(self) -> None:
+        """Has it killed and waits for the zygote's word."""
         give_up = time.monotonic() + _ZYGOTE_SECONDS
         while self._exit_report is None:
             self._zygote.stop_program()
             self.wait(_STOP_AGAIN_SECONDS)
             if time.monotonic() > give_up:
                 self._lose_zygote("it does not answer")
-        self._drain()
-        self.close()
-        status, cpu_seconds, size = ENDED.unpack_from(self._exit_report)
-        read_forbidden_call = self._exit_report[ENDED.size : ENDED.size + size].decode(errors="replace")
-        return ProcessExit(
-            status=status,
-            cpu_seconds=cpu_seconds,
-            forbidden_call=self.forbidden_call or read_forbidden_call,
-            stdout=b"".join(self._stdout),
-            out_of_memory=self._zygote.killed_for_memory or self._zygote.out_of_memory(),
-            overflowed=self.overflowed,
-            stderr=self._stderr,
-        )
 
     def _serve_channel(self, fd: int, event: int) -> None:
         if event & _OUT:
@@ -218,8 +232,7 @@ class SandboxedProcess:
         if event & (_IN | _GONE):
             self.channel.pull()
         if not self.channel.open:
-            self._poll.unregister(fd)
-            del self._handlers[fd]
+            self._unwatch(fd)
 
     def _read_control(self) -> None:
         try:
@@ -233,16 +246,16 @@ class SandboxedProcess:
         if len(message) < ENDED.size:
             if not (self._zygote.killed_for_memory or self._zygote.out_of_memory()):
                 self._lose_zygote("it ended")
+            if self._poll is not None:
+                for fd in self._trusted:  # they would be ready for ever
+                    self._poll.unregister(fd)
+            self._trusted = []
             self._zygote.killed_for_memory = True
             self._zygote.end_orphans()
-            for fd in self._trusted:  # they would be ready for ever
-                if self._handlers.pop(fd, None) is not None:
-                    self._poll.unregister(fd)
             message = ENDED.pack(signal.SIGKILL, 0.0, 0)
         self._exit_report = message
         while self.channel.open and self.channel.pull():  # what the program said before it ended
             continue
-        self._watch_all()
 
     def _read_output(self, fd: int, event: int = _IN) -> bool:
         try:
@@ -250,10 +263,8 @@ class SandboxedProcess:
         except BlockingIOError:
             return False
         if not chunk:
-            if self._later is None:
-                self._poll.unregister(fd)
+            self._unwatch(fd)
             self._outputs.discard(fd)
-            del self._handlers[fd]
             os.close(fd)
             return False
         if fd == self._stdout_fd:
@@ -276,8 +287,7 @@ class SandboxedProcess:
 
     def close(self) -> None:
         """Closes our ends of its channel and output; by itself only where its zygote is lost, or about to be ended."""
-        if self.channel.fileno() >= 0:
-            self.channel.hang_up()
+        self.channel.hang_up()
         for fd in self._outputs:
             os.close(fd)
         self._outputs.clear()

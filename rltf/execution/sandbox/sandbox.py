@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from rltf.execution.inside.coverage import CoverageMarks
 from rltf.execution.isolation import root, scratch, syscalls
@@ -32,22 +31,7 @@ _ZYGOTES: set[int] = set()
 """Process ids of the zygotes of all sandboxes of this process."""
 _RESERVE = 4 << 30
 """Bytes of address space for stacks, where a memory cgroup counts what is used of them."""
-_LARGEST_CPU = 0xFFFFFFFF
-"""Seconds; what the message to the zygote holds. A day a test and 50,000 tests are more."""
-
-
-class _ReplacedWhenLost:
-    """See `Sandbox.replaced_when_lost`. Every program enters it: a generator would cost ten times as much."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, ZygoteLost):
-            self._sandbox.close()
+_FDS = {count: struct.Struct(f"{count}i") for count in (2, 3, 4, 5)}
 
 
 class Sandbox:
@@ -79,30 +63,35 @@ class Sandbox:
         self._scratch: tuple[str, int] | None = None
         """Folder of the host for the files of programs, and the descriptor that holds its lock."""
         self._memory_group: MemoryGroup | None = None
+        self._memory_bytes = 0
+        """What the memory group grants a program."""
         self._memory_state = ""
         self.marks = CoverageMarks()
         """Which lines a program executes."""
-        self._replaced_when_lost = _ReplacedWhenLost(self)
         self.when_waiting: Callable[[], None] | None = None
         """Called when a program takes longer than a few milliseconds."""
 
-    def fork(self, limits: Limits, stdin: bytes | None = None, memory: SharedMemory | None = None) -> SandboxedProcess:
+    def fork(
+        self, limits: Limits, stdin: bytes | None = None, memory: SharedMemory | None = None, tests: int = 1
+    ) -> SandboxedProcess:
         """A new process that waits for its job.
 
         Args:
             limits: what it may use.
             stdin: what it reads; only with it are its stdout and stderr told apart.
             memory: where it is to say which lines it executes or which values it computes, or its binary.
+            tests: that it runs, one after another.
 
         Raises:
             ZygoteLost: The zygote could not be started or reached.
         """
         if self._programs >= _PROGRAMS_PER_ZYGOTE or (self._link is not None and self._link.killed_for_memory):
             self.close()
-        self.start()
-        assert self._control is not None
+        if self._control is None:
+            self.start()
         self._programs += 1
-        self._limit_memory(limits.memory_bytes)
+        if self._memory_group is not None and limits.memory_bytes != self._memory_bytes:
+            self._limit_memory(limits.memory_bytes)
         channel, child_channel = _socket.socketpair()
         outputs: list[int] = []
         if self._grader:
@@ -117,9 +106,12 @@ class Sandbox:
             outputs = [read, read_stderr]
         sent_fds = child_fds if memory is None else [*child_fds, memory.fd]
         try:
-            cpu_seconds = min(limits.cpu_seconds, _LARGEST_CPU)
+            assert self._control is not None
             reserve = 0 if self._memory_group is None else _RESERVE
-            self._control.sendmsg([FORK.pack(limits.memory_bytes, reserve, cpu_seconds)], [_descriptors(sent_fds)])
+            request = FORK.pack(limits.memory_bytes, reserve, limits.cpu_seconds(tests))
+            self._control.sendmsg(
+                [request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _FDS[len(sent_fds)].pack(*sent_fds))]
+            )
         except OSError as e:
             channel.close()
             for fd in outputs:
@@ -141,17 +133,13 @@ class Sandbox:
         return HOST_IDS + 16 * os.getpid() + kind
 
     def _limit_memory(self, size: int) -> None:
-        if self._memory_group is None:
-            return
+        assert self._memory_group is not None
         try:
             self._memory_group.limit(size + (self._settings.scratch_mb << 20))
         except OSError as e:
             self.close()
             raise ZygoteLost(f"the memory limit could not be set: {e}") from None
-
-    def replaced_when_lost(self) -> AbstractContextManager[object]:
-        """A block in which a zygote that is lost is ended, so that the next program gets a new one."""
-        return self._replaced_when_lost
+        self._memory_bytes = size
 
     def start(self) -> None:
         """Starts the zygote unless it runs.
@@ -236,7 +224,7 @@ class Sandbox:
             self._memory_state = "absent: left out by configuration"
             return
         try:
-            self._memory_group = MemoryGroup.make(f"{os.getpid()}-{id(self):x}")
+            self._memory_group, self._memory_bytes = MemoryGroup.make(f"{os.getpid()}-{id(self):x}"), 0
             self._memory_group.add(self.pid)
             self._memory_state = "active"
         except OSError as e:
@@ -290,10 +278,6 @@ class Sandbox:
 def become_subreaper() -> None:
     """Has this process inherit zygotes, whose first parents end at once, so that it can wait for them."""
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-
-
-def _descriptors(fds: list[int]) -> tuple[int, int, bytes]:
-    return socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds)
 
 
 def _stdin(text: bytes) -> int:

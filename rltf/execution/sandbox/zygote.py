@@ -6,6 +6,7 @@ It reads neither programs nor tests: they reach the child through descriptors th
 
 from __future__ import annotations
 
+import _socket  # not `socket`: each page less is one that no fork copies
 import contextlib
 import faulthandler
 import fcntl
@@ -15,7 +16,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -43,14 +43,14 @@ _STACK = 64 << 20
 _LARGEST = 1 << 62
 _MAX_TEXT = 200
 """Bytes of text in an `ENDED` message."""
-_ANCILLARY_BYTES = socket.CMSG_SPACE(20)
+_ANCILLARY_BYTES = _socket.CMSG_SPACE(20)
 """Space for five descriptors."""
 _RESET_SIGNALS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that end a program, whatever the trainer does with them."""
 _FDS = {4 * count: struct.Struct(f"{count}i").unpack for count in (2, 3, 4, 5)}
 
 
-def main(control: socket.socket, settings: dict[str, Any]) -> None:
+def main(control: _socket.socket, settings: dict[str, Any]) -> None:
     """Entry of the process, with its socket to the worker and what it was told (`rltf.execution.sandbox.sandbox`)."""
     forget_start()
     control = _free_channel(control)
@@ -62,10 +62,10 @@ def main(control: socket.socket, settings: dict[str, Any]) -> None:
         raise
 
 
-def _free_channel(control: socket.socket) -> socket.socket:
+def _free_channel(control: _socket.socket) -> _socket.socket:
     """The socket, on another descriptor than that of programs' channel, where a dump signal to us finds nothing."""
     if control.fileno() == CHANNEL:
-        control = socket.socket(fileno=fcntl.fcntl(control.detach(), fcntl.F_DUPFD_CLOEXEC, CHANNEL + 1))
+        control = _socket.socket(fileno=fcntl.fcntl(control.detach(), fcntl.F_DUPFD_CLOEXEC, CHANNEL + 1))
     nothing = os.open(os.devnull, os.O_WRONLY)
     if nothing != CHANNEL:
         os.dup2(nothing, CHANNEL)
@@ -73,16 +73,16 @@ def _free_channel(control: socket.socket) -> socket.socket:
     return control
 
 
-def _hung_up(control: socket.socket) -> bool:
+def _hung_up(control: _socket.socket) -> bool:
     try:
-        return not control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return not control.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except OSError:
         return True
 
 
-def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
+def _start(control: _socket.socket, settings: dict[str, Any]) -> NoReturn:
     after_fork = preload(settings["module"], settings["runtime_path"])
     run, warm_up = _entry(settings)
     interpreter_bytes = _virtual_bytes()
@@ -103,8 +103,8 @@ def _start(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     zygote.limit(settings["file_bytes"], settings["tasks"])
     report = probe(report, lambda: zygote.limit_child(64 << 20, 0, 5), layers.listener, settings["source"])
     layers.probe_memory()
-    listener = [] if layers.listener is None else [layers.listener]
-    socket.send_fds(control, [json.dumps(report).encode()], listener)
+    rights = [] if layers.listener is None else [struct.pack("i", layers.listener)]
+    control.sendmsg([json.dumps(report).encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds) for fds in rights])
     zygote.serve()
 
 
@@ -132,7 +132,7 @@ class Zygote:
 
     def __init__(
         self,
-        control: socket.socket,
+        control: _socket.socket,
         layers: IsolationLayers,
         run: Callable[[int], None],
         interpreter_bytes: int,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rltf.execution.isolation.memory import MemoryGroup
 from rltf.execution.sandbox.control import STOP_SIGNAL_OFFSET
@@ -28,6 +29,16 @@ class ZygoteLink:
     """Ends what a zygote that was lost has left running."""
     killed_for_memory: bool = False
     """The kernel took the zygote for what its program held, e.g. in sockets; the sandbox needs another."""
+    descriptors: list[int] = field(init=False)
+    """Those at which zygote and kernel speak of a program."""
+    poll: select.poll = field(init=False)
+    """Waits for these alone."""
+
+    def __post_init__(self) -> None:
+        self.descriptors = [self.control.fileno()] + ([] if self.listener is None else [self.listener])
+        self.poll = select.poll()
+        for fd in self.descriptors:
+            self.poll.register(fd, select.POLLIN)
 
     def stop_program(self) -> None:
         """Has the zygote kill its program; without effect when there is none."""

@@ -13,8 +13,9 @@ from rltf.execution.languages import RUNTIMES
 from rltf.execution.sandbox.control import FLAGS
 
 _BOOT = """
-import json, socket, sys
-control = socket.socket(fileno=int(sys.argv[1]))
+import json, sys
+from _socket import socket
+control = socket(fileno=int(sys.argv[1]))
 settings = json.loads(control.recv(1 << 20))
 sys.path.insert(0, settings["source"])
 from rltf.execution.sandbox.zygote import main
