@@ -149,13 +149,18 @@ class Zygote:
         for number in _RESET_SIGNALS:  # the trainer may ignore them, as after a shell's `nohup ... &`
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGRTMAX - STOP_SIGNAL_OFFSET, self._stop)
-        self._folders = [os.stat(folder) for folder in layers.scratch]
+        self._folders = {folder: _state(folder) for folder in layers.scratch}
         """The scratch folders as a program finds them."""
 
     def serve(self) -> NoReturn:
-        """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`)."""
+        """Runs one program at a time; it ends by itself, or at a signal from the worker (`_stop`).
+
+        Whatever each program costs is done here, with few objects: each page that is touched after a fork is copied.
+        """
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
-        cpu_seconds = _children_cpu_seconds()
+        getrusage, children, folders = resource.getrusage, resource.RUSAGE_CHILDREN, self._folders
+        tells_all = self._layers.private_root  # else a new file may change neither size nor time of its folder
+        usage = getrusage(children)
         while True:
             request, extra, _, _ = receive(64, _ANCILLARY_BYTES)
             if not request:
@@ -169,34 +174,30 @@ class Zygote:
                 close(fd)
             status = wait(pid, 0)[1]
             self._program = 0
-            text = self._reap()
+            try:
+                text = self._reap(*wait(-1, os.WNOHANG))
+            except ChildProcessError:  # it has left none
+                text = b""
             if status and status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
-            self._clean()
-            previous_total, cpu_seconds = cpu_seconds, _children_cpu_seconds()
-            send(ENDED.pack(status, cpu_seconds - previous_total, len(text)) + text)
+            for folder in folders:
+                if not tells_all or _state(folder) != folders[folder]:
+                    self._clean(folder)
+            previous, usage = usage, getrusage(children)
+            cpu_seconds = usage.ru_utime - previous.ru_utime + usage.ru_stime - previous.ru_stime
+            send(ENDED.pack(status, cpu_seconds, len(text)) + text)
 
     def _stop(self, number: int, frame: object) -> None:
         if self._program:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
                 os.kill(self._program, signal.SIGKILL)
 
-    def _clean(self) -> None:
-        """Empties the scratch folders; on a private tmpfs the size of a folder says whether there is anything."""
-        for at, folder in enumerate(self._layers.scratch):
-            initial, state = self._folders[at], os.stat(folder)
-            if not self._layers.private_root or state.st_size != initial.st_size:
-                empty(folder, os.getuid())
-                state = os.stat(folder)
-            if state.st_ctime_ns != initial.st_ctime_ns or state.st_mode != initial.st_mode:
-                self._restore(at, folder)
-
-    def _restore(self, at: int, folder: str) -> None:
-        """Takes from a folder what a program could tell the next one by it: mode, attributes, and times of its choice.
-
-        Without a private root neither it nor we may change the first two.
+    def _clean(self, folder: str) -> None:
+        """Empties a scratch folder, and takes from it what a program could tell the next one by it: mode, attributes,
+        and times of its choice. Without a private root neither it nor we may change the first two.
         """
-        mode = self._folders[at].st_mode
+        empty(folder, os.getuid())
+        mode = self._folders[folder][0]
         if os.stat(folder).st_mode != mode:
             os.chmod(folder, mode & 0o7777)
         with contextlib.suppress(OSError):
@@ -206,16 +207,17 @@ class Zygote:
             touched = f"{folder}/.touched"
             os.close(os.open(touched, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.unlink(touched)
-        self._folders[at] = os.stat(folder)
+        self._folders[folder] = _state(folder)
 
-    def _reap(self) -> bytes:
-        """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any."""
+    def _reap(self, pid: int, status: int) -> bytes:
+        """Kills and collects whatever the program left behind; returns a forbidden call of theirs, if any.
+
+        Args:
+            pid: a process of it that has ended; 0 where none has.
+            status: how it ended.
+        """
         text = b""
         while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return text
             if pid == 0:
                 text = text or self._forbidden()
                 if self._layers.kills_all:
@@ -227,6 +229,10 @@ class Zygote:
                 pid, status = os.waitpid(-1, 0)
             if status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return text
 
     def _forbidden(self) -> bytes:
         """The forbidden call at which a process waits that outlived the program."""
@@ -280,10 +286,10 @@ class Zygote:
         self._layers.restrict_child()
 
 
-def _children_cpu_seconds() -> float:
-    """CPU seconds of all children collected so far, and of those that they collected."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _state(folder: str) -> tuple[int, int, int]:
+    """Mode, size and time of the last change; what is left in a tmpfs changes its size."""
+    state = os.stat(folder)
+    return state.st_mode, state.st_size, state.st_ctime_ns
 
 
 def _virtual_bytes() -> int:
