@@ -52,6 +52,9 @@ class Outcome(StrEnum):
         return self.stage == 1
 
 
+_OUTCOMES = {str(outcome): outcome for outcome in Outcome}
+
+
 class Category(StrEnum):
     """Which tokens an error is blamed on (RLTF, table of error sub-types)."""
 
@@ -524,7 +527,7 @@ def _decode_result(record: Mapping[str, Any]) -> TestResult:
     executed = None if lines is None else tuple(lines)
     row = record.get("output")
     output = None if row is None else ProgramOutput(row["stdout"], row["stderr"], row["exit_status"])
-    return TestResult(Outcome(record["status"]), record["seconds"], decode_error(record["error"]), executed, output)
+    return TestResult(_OUTCOMES[record["status"]], record["seconds"], decode_error(record["error"]), executed, output)
 
 
 def decode_verdict(record: Mapping[str, Any]) -> Verdict:
@@ -534,7 +537,7 @@ def decode_verdict(record: Mapping[str, Any]) -> Verdict:
         KeyError, TypeError, ValueError: The record has another shape.
     """
     return Verdict(
-        outcome=Outcome(record["outcome"]),
+        outcome=_OUTCOMES[record["outcome"]],
         passed=record["passed"],
         total=record["total"],
         error=decode_error(record["error"]),

@@ -137,7 +137,7 @@ class LocalExecutor:
             if message:
                 self._send(message)
         if entry.number:
-            entry.future.add_done_callback(partial(self._withdraw, entry.number))
+            entry.future.withdraw = partial(self._withdraw, entry.number)
         return entry.future
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Verdict]:
@@ -183,10 +183,8 @@ class LocalExecutor:
         self._reader = threading.Thread(target=self._read, args=(connection,), name="rltf-verdicts", daemon=True)
         self._reader.start()
 
-    def _withdraw(self, number: int, future: Future[Verdict]) -> None:
-        """Takes a job back whose future is done, because it was cancelled."""
-        if not future.cancelled():
-            return
+    def _withdraw(self, number: int) -> None:
+        """Takes a job back whose future was cancelled."""
         with self._lock:
             if self._closed or self._failure:
                 return

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rltf.execution.pool.pending import PendingJob, PendingJobs, resolve
+from rltf.execution.pool.pending import PendingJob, PendingJobs, VerdictFuture, resolve
 from rltf.types import Job, Verdict
 
 FEEDERS = 4
@@ -168,7 +168,7 @@ class Dispatcher:
             self._changed.notify_all()
         resolve(futures, RuntimeError(why))
 
-    def close(self) -> list[Future[Verdict]]:
+    def close(self) -> list[VerdictFuture]:
         """Ends all waiting; returns the futures that are still open, for the caller to cancel."""
         with self._changed:
             self.closed = True

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,7 +24,21 @@ _MAX_IDENTITIES = 8
 """Tuples of equal tests that are recognised without encoding them again."""
 
 
-@dataclass(frozen=True, eq=False)
+class VerdictFuture(Future[Verdict]):
+    """The future verdict on a job."""
+
+    withdraw: Callable[[], None] | None = None
+    """Called when it is cancelled."""
+
+    def cancel(self) -> bool:
+        """Cancels it unless there is a verdict; returns whether it is cancelled."""
+        cancelled = super().cancel()
+        if cancelled and self.withdraw is not None:
+            self.withdraw()
+        return cancelled
+
+
+@dataclass(eq=False, slots=True)
 class PendingJob:
     """A job without a verdict yet."""
 
@@ -39,7 +52,7 @@ class PendingJob:
     """Number of its test set."""
     key: Any
     """The same for equal jobs."""
-    futures: list[Future[Verdict]]
+    futures: list[VerdictFuture]
     """One for each time it was submitted."""
 
     def packed(self) -> bytes:
@@ -50,7 +63,7 @@ class PendingJob:
 class Entry(NamedTuple):
     """What came of adding a job."""
 
-    future: Future[Verdict]
+    future: VerdictFuture
     new_job: PendingJob | None
     """The job to be judged; None when an equal one is open or was judged."""
     test_set: int
@@ -86,7 +99,7 @@ class PendingJobs:
             ValueError: The job has no tests, a test holds a value that is no plain value, a limit makes no sense, or
                 its language has no such tests or is not installed.
         """
-        future: Future[Verdict] = Future()
+        future = VerdictFuture()
         timeout = self._timeout if job.timeout is None else job.timeout
         memory_mb = self._memory_mb if job.memory_mb is None else job.memory_mb
         known_types = type(timeout) is float and type(memory_mb) is int
@@ -140,7 +153,7 @@ class PendingJobs:
         del self._by_number[number], self._by_key[pending.key]
         return True, self.test_sets.release(pending.test_set)
 
-    def complete(self, number: int, answer: Verdict | Exception) -> tuple[list[Future[Verdict]], int | None]:
+    def complete(self, number: int, answer: Verdict | Exception) -> tuple[list[VerdictFuture], int | None]:
         """Closes a job. A verdict is remembered for equal jobs, an exception is not.
 
         Returns:
@@ -161,7 +174,7 @@ class PendingJobs:
         """Every open job, oldest first."""
         return list(self._by_number.values())
 
-    def clear(self) -> list[Future[Verdict]]:
+    def clear(self) -> list[VerdictFuture]:
         """Forgets all open jobs; returns their futures."""
         futures = [future for pending in self._by_number.values() for future in pending.futures]
         self._by_number.clear()
@@ -169,15 +182,16 @@ class PendingJobs:
         return futures
 
 
-def resolve(futures: Sequence[Future[Verdict]], answer: Verdict | Exception) -> None:
+def resolve(futures: Sequence[VerdictFuture], answer: Verdict | Exception) -> None:
     """Sets a verdict, or the reason why there is none, as the result of all futures that are not cancelled."""
     for future in futures:
-        if not future.cancelled():
-            with contextlib.suppress(Exception):
-                if isinstance(answer, Verdict):
-                    future.set_result(answer)
-                else:
-                    future.set_exception(answer)
+        try:
+            if isinstance(answer, Verdict):
+                future.set_result(answer)
+            else:
+                future.set_exception(answer)
+        except InvalidStateError:
+            continue
 
 
 def encode_tests(tests: Sequence[Test]) -> bytes:
