@@ -93,7 +93,9 @@ class Objects:
         """Calls a function of the program and sends what it returns, as plain content."""
         channel = self._channel
         try:
-            value = find(self._namespace, name)(*decode(args))
+            if not _PLAIN.issuperset(map(type, args)):
+                args = decode(args)
+            value = find(self._namespace, name)(*args)
         except BaseException as e:
             channel.send({"n": number, "error": error_location.runtime(e, self._code)})
             return

@@ -194,10 +194,9 @@ class IsolationLayers:
         if self.report["network"] != "active":
             self.report["network"] = "degraded: no namespace, seccomp refuses sockets"
 
-    def restrict_child(self) -> None:
-        """Keeps a child's signals among the processes of its program, where no PID namespace does."""
-        if self.seals_signals:
-            landlock.keep_signals_inside()
+    def seal_signals(self) -> None:
+        """Keeps a child's signals among the processes of its program, where no PID namespace does (`seals_signals`)."""
+        landlock.keep_signals_inside()
 
     def probe_memory(self) -> None:
         """Lets the worker see whether memory that a child uses is counted."""

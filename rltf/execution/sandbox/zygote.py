@@ -20,6 +20,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from stat import ST_MODE, ST_SIZE
 from typing import Any, NoReturn
 
 from rltf.execution.isolation import seccomp, syscalls
@@ -158,7 +159,8 @@ class Zygote:
         Whatever each program costs is done here, with few objects: each page that is touched after a fork is copied.
         """
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
-        getrusage, children, folders = resource.getrusage, resource.RUSAGE_CHILDREN, self._folders
+        stat, getrusage, children, at_once = os.stat, resource.getrusage, resource.RUSAGE_CHILDREN, os.WNOHANG
+        folders = self._folders
         tells_all = self._layers.private_root  # else a new file may change neither size nor time of its folder
         usage = getrusage(children)
         while True:
@@ -175,13 +177,16 @@ class Zygote:
             status = wait(pid, 0)[1]
             self._program = 0
             try:
-                text = self._reap(*wait(-1, os.WNOHANG))
-            except ChildProcessError:  # it has left none
+                left = wait(-1, at_once)
+            except ChildProcessError:
                 text = b""
+            else:
+                text = self._reap(*left)
             if status and status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
             for folder in folders:
-                if not tells_all or _state(folder) != folders[folder]:
+                state, (mode, size, changed) = stat(folder), folders[folder]
+                if not tells_all or state.st_ctime_ns != changed or state[ST_SIZE] != size or state[ST_MODE] != mode:
                     self._clean(folder)
             previous, usage = usage, getrusage(children)
             cpu_seconds = usage.ru_utime - previous.ru_utime + usage.ru_stime - previous.ru_stime
@@ -283,7 +288,8 @@ class Zygote:
         resource.setrlimit(resource.RLIMIT_AS, (min(memory, space), min(memory + reserve, space)))
         # SIGXCPU comes first, and tells a timeout
         resource.setrlimit(resource.RLIMIT_CPU, (min(cpu, seconds), min(cpu + 1, seconds)))
-        self._layers.restrict_child()
+        if self._layers.seals_signals:
+            self._layers.seal_signals()
 
 
 def _state(folder: str) -> tuple[int, int, int]:
