@@ -16,6 +16,7 @@ from typing import Any
 from rltf.execution.grader.page import LOADING, MAX_ANSWER, Page
 from rltf.execution.judge.exact_answers import KnownCalls
 from rltf.execution.messages import JudgeTest
+from rltf.execution.sandbox.clock import answer_times
 from rltf.execution.sandbox.limits import (
     GRADER_MEMORY,
     GRADING_SECONDS,
@@ -24,7 +25,7 @@ from rltf.execution.sandbox.limits import (
     Stop,
     StopReason,
 )
-from rltf.execution.sandbox.process import SandboxedProcess, answer_times
+from rltf.execution.sandbox.process import SandboxedProcess
 from rltf.execution.sandbox.sandbox import Sandbox
 from rltf.types import AssertTest, CheckTest
 

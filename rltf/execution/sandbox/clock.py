@@ -8,6 +8,7 @@ when it ends, so its last number is kept: a compiler is four processes, one afte
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rltf.execution.sandbox import proc_stat
@@ -95,3 +96,14 @@ def counted_seconds(wall: float, waiting: float, running: float) -> float:
     """
     excused = min(max(0.0, waiting), max(0.0, wall - running))
     return max(wall - excused, wall / WALL_CLOCK_FACTOR)
+
+
+def answer_times(pid: int) -> Iterator[None]:
+    """Yields as long as a process that was asked where it is may still answer."""
+    start, core_seconds = time.monotonic(), proc_stat.core_seconds(pid)
+    while pid and (waited := time.monotonic() - start) < 1:
+        if waited > 0.02 and not (
+            proc_stat.is_ready_to_run(pid) and proc_stat.core_seconds(pid) - core_seconds < 0.002
+        ):
+            return
+        yield

@@ -9,13 +9,13 @@ import re
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NoReturn
 
 from rltf.execution.isolation import seccomp
 from rltf.execution.sandbox import proc_stat
-from rltf.execution.sandbox.clock import TaskClock
+from rltf.execution.sandbox.clock import TaskClock, answer_times
 from rltf.execution.sandbox.control import DUMP_SIGNAL_OFFSET, ENDED, REAP, SURVIVORS
 from rltf.execution.sandbox.limits import Limits, ProcessExit, Stop, StopReason, ZygoteLost
 from rltf.execution.sandbox.message_socket import MessageSocket
@@ -307,14 +307,3 @@ class SandboxedProcess:
             if b"\n" in self.channel.received and (line := _LINE.search(self.channel.received)):
                 return int(line[1])
         return None
-
-
-def answer_times(pid: int) -> Iterator[None]:
-    """Yields as long as a process that was asked where it is may still answer."""
-    start, core_seconds = time.monotonic(), proc_stat.core_seconds(pid)
-    while pid and (waited := time.monotonic() - start) < 1:
-        if waited > 0.02 and not (
-            proc_stat.is_ready_to_run(pid) and proc_stat.core_seconds(pid) - core_seconds < 0.002
-        ):
-            return
-        yield
