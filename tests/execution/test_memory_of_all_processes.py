@@ -122,3 +122,15 @@ def test_a_zygote_that_ends_for_its_program_means_memory_limit_and_leaves_no_pro
         assert executor.submit(good).result().outcome == Outcome.PASSED
         zygotes = processes("zygote", executor._process.pid)
         assert len([pid for pid in zygotes if descendants(pid) == []]) <= 4
+
+
+def test_each_process_that_the_kernel_ended_is_told_once(tmp_path: Path) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("max 0\noom 0\noom_kill 2\noom_group_kill 0\n")
+    group = memory.MemoryGroup(tmp_path, modern=True)
+    told = []
+    for peaks, kills in ((0, 2), (5, 2), (5, 3), (5, 3), (9, 5)):
+        events.write_text(f"max {peaks}\noom 0\noom_kill {kills}\noom_group_kill 0\n")
+        told.append(group.exceeded())
+    os.close(group._events)
+    assert told == [False, False, True, False, True]

@@ -116,7 +116,12 @@ class Judge:
 
         Setup runs before a program is compiled, test text may say by itself that it cannot be judged, a text is no
         program, and what a script prints may be asked for."""
-        if progress.setup or progress.output or progress.language != "python" or not progress.job_tests.bare:
+        if (
+            progress.setup
+            or progress.output
+            or progress.language != "python"
+            or not progress.job_tests.only_calls_and_scripts
+        ):
             return False
         message = self._syntax.error(progress.program)
         if message is None:

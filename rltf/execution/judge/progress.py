@@ -81,7 +81,7 @@ class TestProgress:
         if self.language != "python":
             self.runtime = LANGUAGES[self.language].runtime
         else:
-            names_numpy = self.job_tests.has_numpy or "numpy" in self.program or "numpy" in self.setup
+            names_numpy = self.job_tests.requires_numpy or "numpy" in self.program or "numpy" in self.setup
             self.runtime = "numpy" if names_numpy else None
 
     def start_clock(self) -> None:
