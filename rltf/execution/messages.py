@@ -267,6 +267,7 @@ def verdict_from_json(text: bytes, isolation: dict[str, str]) -> Verdict:
 
 
 def _decode(text: bytes) -> Any:
+    """The value of a JSON text of ours, which has no white space around it."""
     value, end = _raw_decode(string := text.decode())
     if end < len(string):
         raise ValueError("there is more than one value")

@@ -92,10 +92,10 @@ class Judge:
             sandbox.marks.clear_all()
         try:
             if progress.language == "python":
-                self._decide(sandbox, progress)
+                self._decide_tests(sandbox, progress)
             else:
                 with compiled(sandbox, progress):
-                    self._decide(sandbox, progress)
+                    self._decide_tests(sandbox, progress)
         except ZygoteLost:
             sandbox.close()
             raise
@@ -130,7 +130,8 @@ class Judge:
         self._syntax.count(compiled=False)
         return True
 
-    def _decide(self, sandbox: Sandbox, progress: TestProgress) -> None:
+    def _decide_tests(self, sandbox: Sandbox, progress: TestProgress) -> None:
+        """Decides all tests: first those that ask the program, then scripts and answers in words."""
         requesting = progress.job_tests.requesting
         if requesting:
             self._grade(sandbox, self._grader(progress.runtime), progress, requesting)
@@ -154,7 +155,8 @@ class Judge:
         try:
             run_requesting(sandbox, grader, progress, indices, self._when_waiting)
             grader.known_calls.count(progress)
-        except ZygoteLost:  # one of the two; both start anew
+        except ZygoteLost:  # of one of the two; nobody goes on with what runs in the other
+            sandbox.close()
             grader_sandbox.close()
             grader.forget()
             raise
@@ -167,12 +169,7 @@ class Judge:
         checking = checker_progress(test, printed)
         graders = self._grader(checking.runtime)
         graders[1].replace_tests(checking.job_tests.number)
-        sandbox = self._sandbox(checking.runtime)
-        try:
-            self._grade(sandbox, graders, checking, [0])
-        except ZygoteLost:
-            sandbox.close()
-            raise
+        self._grade(self._sandbox(checking.runtime), graders, checking, [0])
         progress.mark(at, *checker_decision(checking))
 
     def _run(self, progress: TestProgress, at: int) -> None:

@@ -190,7 +190,7 @@ def resolve(futures: Sequence[VerdictFuture], answer: Verdict | Exception) -> No
                 future.set_result(answer)
             else:
                 future.set_exception(answer)
-        except InvalidStateError:
+        except InvalidStateError:  # it was cancelled
             continue
 
 

@@ -161,7 +161,7 @@ class Zygote:
         receive, send, fork, close, wait = self._control.recvmsg, self._control.send, os.fork, os.close, os.waitpid
         stat, getrusage, children, at_once = os.stat, resource.getrusage, resource.RUSAGE_CHILDREN, os.WNOHANG
         folders = self._folders
-        tells_all = self._layers.private_root  # else a new file may change neither size nor time of its folder
+        private_root = self._layers.private_root  # else a new file may change neither size nor time of its folder
         usage = getrusage(children)
         while True:
             request, extra, _, _ = receive(64, _ANCILLARY_BYTES)
@@ -177,16 +177,17 @@ class Zygote:
             status = wait(pid, 0)[1]
             self._program = 0
             try:
-                left = wait(-1, at_once)
+                child = wait(-1, at_once)
             except ChildProcessError:
                 text = b""
             else:
-                text = self._reap(*left)
+                text = self._reap(*child)
             if status and status & 0x7F == signal.SIGSYS:
                 text = text or b"system call"
             for folder in folders:
                 state, (mode, size, changed) = stat(folder), folders[folder]
-                if not tells_all or state.st_ctime_ns != changed or state[ST_SIZE] != size or state[ST_MODE] != mode:
+                same = state.st_ctime_ns == changed and state[ST_SIZE] == size and state[ST_MODE] == mode
+                if not (same and private_root):
                     self._clean(folder)
             previous, usage = usage, getrusage(children)
             cpu_seconds = usage.ru_utime - previous.ru_utime + usage.ru_stime - previous.ru_stime
@@ -202,7 +203,9 @@ class Zygote:
         and times of its choice. Without a private root neither it nor we may change the first two.
         """
         empty(folder, os.getuid())
-        mode = self._folders[folder][0]
+        if _state(folder) == self._folders[folder]:
+            return
+        mode, _, _ = self._folders[folder]
         if os.stat(folder).st_mode != mode:
             os.chmod(folder, mode & 0o7777)
         with contextlib.suppress(OSError):
